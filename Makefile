@@ -1,0 +1,50 @@
+# make lab | make test | make help
+PYTHON ?= python3
+TORCH_INDEX ?=
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= passive
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench picture lock clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
+
+lab: env         ## set up, then JupyterLab on the first notebook
+	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_ARGS) notebooks/00_start_here.ipynb
+
+test: env        ## set up, then every test of the everyday tier, strict nbval included
+	$(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env $(TEST_ARGS)
+
+env: .venv/.ready   ## the environment alone
+
+.venv/.ready: requirements.txt pyproject.toml Makefile
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	$(PY) -m pip install --no-deps --editable .
+	touch $@
+
+notebooks: env   ## execute every notebook (or NB=notebooks/06*.ipynb) in place and clean it
+	$(PY) -m nbconvert --config .nbconvert.py $(or $(NB),notebooks/*.ipynb)
+
+lint: env        ## ruff over package, tests and notebooks
+	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+
+test-all: env    ## the slower checks: every panel in the browser, other processors
+	$(PYTEST) -m full $(TEST_ARGS)
+	$(MAKE) test-elsewhere
+
+test-elsewhere: env   ## strict nbval under two emulated processors
+	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 AVX512F AVX512_SKX" \
+		$(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
+	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 NPY_DISABLE_CPU_FEATURES="AVX512F AVX512_SKX" \
+		$(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
+
+bench: env       ## times, memory and ratios
+	$(PYTEST) -m benchmark -s tests/benchmarks
+
+clean:           ## remove the environment and caches
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
