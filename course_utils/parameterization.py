@@ -1,0 +1,77 @@
+"""One prediction, five names: x, ε, v, score and velocity, and what each does to the loss.
+
+Given the latent z = α x + σ ε at a known level, any one of these fixes all the others:
+x (the clean data), ε (the noise), v = α ε − σ x, score = −ε/σ, velocity u = ε − x.
+"""
+
+from difflib import get_close_matches
+
+from course_utils._arrays import floating, require_levels_fit
+from course_utils.schedules import alpha, sigma
+
+NAMES = ("x", "eps", "v", "score", "velocity")
+
+
+def convert(value, z, log_snr, source="eps", target="v"):
+    """Return the prediction ``value``, named ``source``, under the name ``target``.
+
+    ``value`` and ``z`` have the same shape, [batch, d] or any other; ``log_snr`` is one level or
+    [batch, 1]; ``z`` is in VP coordinates. Returns the shape of z. Raises ``ValueError`` for an
+    unknown name or for shapes that do not match. Source: Salimans & Ho 2022, appendix D, for v.
+    """
+    _require_name(source)
+    _require_name(target)
+    _, value = floating(value)
+    xp, z = floating(z)
+    _, log_snr = floating(log_snr)
+    if value.shape != z.shape:
+        raise ValueError(
+            f"value and z must have one shape, got {tuple(value.shape)} and {tuple(z.shape)}"
+        )
+    require_levels_fit(log_snr, z)
+    a, s = alpha(log_snr), sigma(log_snr)
+
+    if source == "x":
+        x, eps = value, (z - a * value) / s
+    elif source == "v":
+        x, eps = a * z - s * value, s * z + a * value
+    elif source == "velocity":
+        x, eps = (z - s * value) / (a + s), (z + a * value) / (a + s)
+    else:
+        eps = -s * value if source == "score" else value
+        x = (z - s * eps) / a
+
+    if source == target:
+        return value
+    return {
+        "x": lambda: x,
+        "eps": lambda: eps,
+        "v": lambda: a * eps - s * x,
+        "score": lambda: -eps / s,
+        "velocity": lambda: eps - x,
+    }[target]()
+
+
+def eps_loss_to(target, log_snr):
+    """Return the factor that turns ‖ε − ε̂‖² into the same prediction's loss under another name.
+
+    x: e^{−λ}; score: σ^{−2} = 1 + e^λ; v: 1 + e^{−λ}; velocity: (1 + e^{−λ/2})²; eps: 1. For
+    levels of any shape; returns that shape. Raises ``ValueError`` for an unknown name.
+    """
+    _require_name(target)
+    xp, log_snr = floating(log_snr)
+    return {
+        "x": lambda: xp.exp(-log_snr),
+        "eps": lambda: xp.ones_like(log_snr),
+        "v": lambda: 1 + xp.exp(-log_snr),
+        "score": lambda: 1 + xp.exp(log_snr),
+        "velocity": lambda: (1 + xp.exp(-log_snr / 2)) ** 2,
+    }[target]()
+
+
+def _require_name(name):
+    if name not in NAMES:
+        near = get_close_matches(str(name), NAMES, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"unknown prediction {name!r}: did you mean {near!r}? ({', '.join(NAMES)})"
+        )
