@@ -1,0 +1,147 @@
+"""Exercises of notebook 00: one coordinate for every noise level, λ = log(α²/σ²)."""
+
+import numpy as np
+
+from course_utils.exercises import Exercise
+
+# --- 00.1  from the chain's ᾱ to λ ------------------------------------------------------------
+
+
+def _log_snr(alpha_bar):
+    return np.log(alpha_bar / (1 - alpha_bar))
+
+
+_ddpm_alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[49::190]
+
+log_snr_of_alpha_bar = Exercise(
+    statement="""attempt(alpha_bar) -> λ
+    alpha_bar  [n], in (0, 1): DDPM's product ᾱ_t = Π(1 − β_s). A latent is √ᾱ x + √(1 − ᾱ) ε.
+    Return the log-SNR λ = log(α²/σ²) of each, [n], where α and σ are the two amplitudes.""",
+    reference=_log_snr,
+    inputs=[(_ddpm_alpha_bar,), (np.array([0.999, 0.75, 0.364, 0.2]),)],
+    mistakes={
+        "you squared ᾱ: ᾱ is a squared amplitude already, so α = √ᾱ": lambda a: np.log(
+            a**2 / (1 - a**2)
+        ),
+        "twice too large: ᾱ and 1 − ᾱ are already the squares α² and σ²": lambda a: np.log(
+            a**2 / (1 - a) ** 2
+        ),
+        "half: that is the log of the ratio of amplitudes α/σ; the SNR is a ratio of powers": (
+            lambda a: 0.5 * _log_snr(a)
+        ),
+        "that is the SNR itself; λ is its logarithm": lambda a: a / (1 - a),
+        "the sign is flipped: little noise (ᾱ near 1) must give a large positive λ": (
+            lambda a: -_log_snr(a)
+        ),
+        "a base-10 logarithm: λ uses the natural one": lambda a: np.log10(a / (1 - a)),
+        "that is the log of the signal's power alone; divide by the noise's power first": np.log,
+        "the noise's power is 1 − ᾱ, without a root": lambda a: np.log(a / np.sqrt(1 - a)),
+    },
+    hint="Write down the variance of each of the two terms, then the log of their ratio",
+)
+
+# --- 00.2  from flow matching to VP coordinates -----------------------------------------------
+
+
+def _flow_norm(t):
+    return np.sqrt((1 - t) ** 2 + t**2)
+
+
+def _flow_log_snr(t):
+    return 2 * np.log((1 - t) / t)
+
+
+_times = np.array([0.05, 0.3, 0.62, 0.9])
+_latents = np.array([1.3, -0.4, 2.2, -0.9])
+
+flow_matching_to_vp = Exercise(
+    statement="""attempt(z, t) -> (λ, z_vp)
+    z  [n]: flow-matching latents z = (1 − t) x + t ε
+    t  [n], in (0, 1): their times
+    Return two arrays [n]: the log-SNR λ, and the same latents in variance-preserving coordinates,
+    where α² + σ² = 1. (λ says how much noise; the scale of z is only a choice of units.)""",
+    reference=lambda z, t: (_flow_log_snr(t), z / _flow_norm(t)),
+    returns=("λ", "z_vp"),
+    inputs=[(_latents, _times), (_latents[::-1], _times**2)],
+    mistakes={
+        "z is not rescaled: its amplitudes 1 − t and t are not VP, their squares do not sum to 1": (
+            lambda z, t: (_flow_log_snr(t), z)
+        ),
+        "z is divided by the sum of the squared amplitudes: take its root": lambda z, t: (
+            _flow_log_snr(t),
+            z / _flow_norm(t) ** 2,
+        ),
+        "z is multiplied where it should be divided: then α² + σ² ends further from 1": (
+            lambda z, t: (_flow_log_snr(t), z * _flow_norm(t))
+        ),
+        "z is divided by its signal amplitude: that is x + noise (variance exploding), not VP": (
+            lambda z, t: (_flow_log_snr(t), z / (1 - t))
+        ),
+        "λ has the amplitudes' ratio; the SNR is a ratio of powers": lambda z, t: (
+            _flow_log_snr(t) / 2,
+            z / _flow_norm(t),
+        ),
+        "time runs backwards in λ: t = 0 is the data here, where λ is large": lambda z, t: (
+            -_flow_log_snr(t),
+            z / _flow_norm(t),
+        ),
+        "λ assumes α² = 1 − σ², which is VP; flow matching's α is 1 − t": lambda z, t: (
+            np.log((1 - t**2) / t**2),
+            z / _flow_norm(t),
+        ),
+        "the two results are in the other order: λ first": lambda z, t: (
+            z / _flow_norm(t),
+            _flow_log_snr(t),
+        ),
+    },
+    hint="Find the one number by which both amplitudes must be divided so that α² + σ² = 1",
+)
+
+# --- 00.3  λ in km/s --------------------------------------------------------------------------
+
+
+def _log_snr_at_blur(blur, spread):
+    return -2 * np.log(blur / spread)
+
+
+log_snr_at_blur = Exercise(
+    statement="""attempt(blur, spread) -> λ
+    blur    [n], km/s: the noise, in the data's own units, that a noise level adds: s·e^{−λ/2}
+    spread  a number, km/s: s, the standard deviation of the data
+    Return λ at each blur, [n]. (At 500 km/s for the galaxies, s = 4540 km/s?)""",
+    reference=_log_snr_at_blur,
+    inputs=[
+        (np.array([50.0, 500.0, 2000.0, 12000.0]), 4540.0),
+        (np.array([3.0, 0.2]), 1.7),
+    ],
+    mistakes={
+        "log(σ/α) lacks its factor −2: the SNR is a power and counts signal over noise": (
+            lambda blur, spread: np.log(blur / spread)
+        ),
+        "the factor 2 is missing: blur is an amplitude, λ the log of a ratio of powers": (
+            lambda blur, spread: -np.log(blur / spread)
+        ),
+        "the sign is flipped: a small blur is little noise, a large λ": (
+            lambda blur, spread: 2 * np.log(blur / spread)
+        ),
+        "½ where 2 belongs: solve blur = s·e^{−λ/2} for λ once more": (
+            lambda blur, spread: -0.5 * np.log(blur / spread)
+        ),
+        "the data's spread is missing: a logarithm of km/s depends on the unit": (
+            lambda blur, spread: -2 * np.log(blur)
+        ),
+        "a base-10 logarithm: λ uses the natural one": (
+            lambda blur, spread: -2 * np.log10(blur / spread)
+        ),
+        "e^{−λ} is the ratio of powers: that is the SNR; take its logarithm": (
+            lambda blur, spread: (spread / blur) ** 2
+        ),
+    },
+    hint="Divide by s, take the logarithm of both sides, and keep the sign",
+)
+
+EXERCISES = {
+    "00.1": log_snr_of_alpha_bar,
+    "00.2": flow_matching_to_vp,
+    "00.3": log_snr_at_blur,
+}
