@@ -22,7 +22,7 @@ def convert(value, z, log_snr, source="eps", target="v"):
     _require_name(source)
     _require_name(target)
     _, value = floating(value)
-    xp, z = floating(z)
+    _, z = floating(z)
     _, log_snr = floating(log_snr)
     if value.shape != z.shape:
         raise ValueError(

@@ -1,0 +1,255 @@
+"""Weightings w(λ) of noise levels: what published objectives imply, monotone or not, and p_w.
+
+Every common diffusion objective is ½ ∫ w(λ) E‖ε − ε̂‖² dλ for one w (T1). An objective is its
+distribution of levels p(λ), what its network predicts, and the weight in its paper; together they
+imply w ∝ p · weight · (conversion of that prediction's loss to the ε-loss).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
+from scipy.stats import norm
+
+from course_utils.parameterization import eps_loss_to
+from course_utils.schedules import (
+    LOG_SNR_MAX,
+    LOG_SNR_MIN,
+    Cosine,
+    FlowMatching,
+    LinearBeta,
+    LinearLogSnr,
+)
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape."""
+
+    function: Callable
+    name: str
+    reference: str = ""
+
+    def __call__(self, log_snr):
+        return self.function(np.asarray(log_snr, dtype=float))
+
+    def normalised(self, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+        """Return the same weighting divided by its largest value on the range.
+
+        Raises ``ValueError`` if w is zero, negative or not finite there.
+        """
+        peak = float(np.max(evaluate(self, _grid(log_snr_min, log_snr_max))))
+        if peak == 0:
+            raise ValueError(f"{self.name!r} is zero on all of [{log_snr_min:g}, {log_snr_max:g}]")
+        return Weighting(lambda log_snr: self(log_snr) / peak, self.name, self.reference)
+
+
+def sigmoid(bias=2.0):
+    """Return w(λ) = sigmoid(b − λ), monotone. Source: Kingma & Gao 2023."""
+    return Weighting(
+        lambda log_snr: expit(bias - log_snr), f"sigmoid, b = {bias:g}", "Kingma & Gao 2023"
+    )
+
+
+def peak(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+    """Return the level λ of the range at which w is largest (the first, if there are several)."""
+    levels = _grid(log_snr_min, log_snr_max)
+    values = evaluate(w, levels)
+    i = int(np.argmax(values))
+    if i in (0, len(levels) - 1) or values[i] == values[i + 1]:
+        return float(levels[i])
+    bracket = (levels[i - 1], levels[i + 1])
+    found = minimize_scalar(lambda level: -w(level), bounds=bracket, options={"xatol": 1e-10})
+    return float(found.x)
+
+
+def is_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+    """Return whether w is non-increasing in λ on the range, judged on 4001 levels.
+
+    A rise smaller than 1e-9 of the largest value counts as rounding. Raises ``ValueError`` if the
+    range is empty or w is negative or not finite in it.
+    """
+    values = evaluate(w, _grid(log_snr_min, log_snr_max))
+    return bool(np.diff(values).max() <= 1e-9 * values.max())
+
+
+def made_monotone(w):
+    """Return w with everything on the noisy side of its peak raised to the peak's height.
+
+    Source: Kingma & Gao 2023, EDM-monotonic. For a w with a single peak the result is monotone,
+    and w is unchanged at the clean side (λ above the peak).
+    """
+    top = peak(w, -30, 30)
+    return Weighting(
+        lambda log_snr: w(np.maximum(log_snr, top)), f"{w.name}, monotonic", w.reference
+    )
+
+
+def level_masses(w, log_snr):
+    """Return S5's measure p_w on a grid of levels: a mass for each cell, and the atom.
+
+    Cell i, between log_snr[i] and log_snr[i + 1], weighs w(λ_i) − w(λ_{i+1}), the increase of w
+    over the time in which the process passes it; the atom at t = 0 weighs w(λ_max). Their sum is
+    w(λ_min). A negative mass marks where w is not monotone (T5); if there is none, p_w divided by
+    w(λ_min) is a probability (T4), whose survival function is w(λ)/w(λ_min).
+
+    Takes increasing levels [n]; returns ([n − 1], float).
+    """
+    levels = np.asarray(log_snr, dtype=float)
+    if levels.ndim != 1 or len(levels) < 2 or (np.diff(levels) <= 0).any():
+        raise ValueError("log_snr must be a list of at least two increasing levels")
+    values = evaluate(w, levels)
+    return -np.diff(values), float(values[-1])
+
+
+def sample_levels(w, n, rng, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+    """Return n levels drawn from p_w by inverting its survival function w(λ)/w(λ_min), [n].
+
+    The atom returns λ_max exactly. Interpolates w on 4001 levels. Raises ``ValueError`` if w is
+    not monotone on the range, for then p_w is not a probability (T5).
+    """
+    if not is_monotone(w, log_snr_min, log_snr_max):
+        raise ValueError(
+            f"{getattr(w, 'name', w)!r} is not monotone on [{log_snr_min:g}, {log_snr_max:g}], so "
+            "p_w has negative masses and cannot be sampled: use a monotone weighting"
+        )
+    levels = _grid(log_snr_min, log_snr_max)
+    values = evaluate(w, levels)
+    u = values[0] * rng.random(n)
+    return np.where(u <= values[-1], levels[-1], np.interp(u, values[::-1], levels[::-1]))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A published training objective: levels sampled, prediction, the paper's weight.
+
+    ``levels`` is a schedule (its ``density`` is p(λ)) or a density p(λ) itself; ``prediction`` is
+    a name of ``parameterization``; ``weight`` maps λ to the factor before that prediction's
+    squared error; ``transform`` is applied to the implied weighting.
+    """
+
+    name: str
+    reference: str
+    levels: object
+    prediction: str
+    weight: Callable = np.ones_like
+    transform: Callable = lambda w: w
+
+    def density(self, log_snr):
+        """Return p(λ), the density of levels that training samples."""
+        return getattr(self.levels, "density", self.levels)(log_snr)
+
+    def implied_weighting(self):
+        """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant."""
+
+        def implied(log_snr):
+            factor = eps_loss_to(self.prediction, log_snr)
+            return self.density(log_snr) * self.weight(log_snr) * factor
+
+        return self.transform(Weighting(implied, self.name, self.reference))
+
+
+def _objectives(edm_data_sd=0.5, p2_gamma=1.0, min_snr_gamma=5.0, sigmoid_bias=2.0):
+    snr, cosine, straight = np.exp, Cosine(), FlowMatching()
+    edm = {
+        "levels": norm(2.4, 2.4).pdf,
+        "prediction": "x",
+        "weight": lambda log_snr: snr(log_snr) + edm_data_sd**-2,
+    }
+    return {
+        "elbo": Objective(
+            "ELBO (score matching weighted by g²)",
+            "Song, Durkan et al. 2021; Kingma et al. 2021 (VDM)",
+            LinearBeta(),
+            "score",
+            lambda log_snr: LinearBeta().beta(LinearBeta().time(log_snr)),
+        ),
+        "ve_eps": Objective(
+            "VE, ε-loss (NCSN++)", "Song et al. 2021", LinearLogSnr(-30, 30), "eps"
+        ),
+        "vp_linear_eps": Objective(
+            "linear β, ε-loss (DDPM simple)", "Ho et al. 2020", LinearBeta(), "eps"
+        ),
+        "cosine_eps": Objective("cosine, ε-loss (iDDPM)", "Nichol & Dhariwal 2021", cosine, "eps"),
+        "cosine_v": Objective("cosine, v-loss", "Salimans & Ho 2022", cosine, "v"),
+        "cosine_x": Objective("cosine, x-loss", "Salimans & Ho 2022", cosine, "x"),
+        "flow_matching": Objective(
+            "flow matching, velocity loss", "Lipman et al. 2023", straight, "velocity"
+        ),
+        "indi": Objective("InDI, x-loss", "Delbracio & Milanfar 2023", straight, "x"),
+        "sd3": Objective(
+            "SD3, logit-normal(0, 1) times", "Esser et al. 2024", norm(0, 2).pdf, "velocity"
+        ),
+        "edm": Objective("EDM", "Karras et al. 2022", **edm),
+        "edm_monotonic": Objective(
+            "EDM, monotonic", "Kingma & Gao 2023", **edm, transform=made_monotone
+        ),
+        "p2": Objective(
+            f"P2, γ = {p2_gamma:g}",
+            "Choi et al. 2022",
+            cosine,
+            "eps",
+            lambda log_snr: (1 + snr(log_snr)) ** -p2_gamma,
+        ),
+        "min_snr": Objective(
+            f"Min-SNR-{min_snr_gamma:g}",
+            "Hang et al. 2023",
+            cosine,
+            "x",
+            lambda log_snr: np.minimum(snr(log_snr), min_snr_gamma),
+        ),
+        "truncated_snr": Objective(
+            "truncated SNR",
+            "Salimans & Ho 2022",
+            cosine,
+            "x",
+            lambda log_snr: np.maximum(snr(log_snr), 1),
+        ),
+        "sigmoid": Objective(
+            f"sigmoid, b = {sigmoid_bias:g}",
+            "Kingma & Gao 2023",
+            cosine,
+            "eps",
+            lambda log_snr: expit(sigmoid_bias - log_snr) / cosine.density(log_snr),
+        ),
+    }
+
+
+PUBLISHED = _objectives()
+
+
+def published(name, **parameters):
+    """Return the ``Objective`` of that key of ``PUBLISHED``, with parameters of its own if given.
+
+    Parameters: ``edm_data_sd``, ``p2_gamma``, ``min_snr_gamma``, ``sigmoid_bias``. Raises
+    ``ValueError`` for an unknown key, naming the nearest.
+    """
+    if name not in PUBLISHED:
+        near = get_close_matches(str(name), PUBLISHED, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown objective {name!r}: did you mean {near!r}?")
+    return _objectives(**parameters)[name]
+
+
+def _grid(log_snr_min, log_snr_max):
+    if not -np.inf < log_snr_min < log_snr_max < np.inf:
+        raise ValueError(
+            f"need a finite range with log_snr_min < log_snr_max, got {log_snr_min} and "
+            f"{log_snr_max}"
+        )
+    return np.linspace(log_snr_min, log_snr_max, 4001)
+
+
+def evaluate(w, log_snr):
+    """Return w at the levels, [n] for [n], or raise ``ValueError`` unless finite and w ≥ 0."""
+    levels = np.asarray(log_snr, dtype=float)
+    values = np.broadcast_to(np.asarray(w(levels), dtype=float), levels.shape)
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        bad = levels[~(np.isfinite(values) & (values >= 0))][0]
+        raise ValueError(
+            f"a weighting must be finite and not negative, but w({bad:g}) = {w(bad)}: "
+            "choose w(λ) >= 0"
+        )
+    return values
