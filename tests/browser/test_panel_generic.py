@@ -1,0 +1,81 @@
+"""One small panel in a real JupyterLab, moved by mouse and keyboard."""
+
+import pytest
+from lab import write_notebook
+
+pytestmark = pytest.mark.browser
+
+PANEL = """
+import numpy as np
+from matplotlib.figure import Figure
+from course_utils.live import Panel, choice, equaliser, slider, switch
+
+figure = Figure((9, 4), layout="constrained")
+axes = figure.subplots()
+axes.set(xlim=(0, 10), ylim=(-3, 3), xlabel="position x (km)", ylabel="height (m)")
+x = np.linspace(0, 10, 400)
+(line,) = axes.plot(x, x, animated=True)
+
+def update(shift, waves, kind, gains, dashed):
+    line.set_ydata((1 + sum(gains)) * getattr(np, kind)(waves * (x - shift)))
+    line.set_linestyle("--" if dashed else "-")
+    if shift > 9:
+        raise ValueError("beyond <nine>")
+    return {"shift": shift, "slope": 1 / 3, "waves": waves}
+
+controls = {
+    "shift": slider("shift of the wave", 0, 10, 0.01, 2, unit="km"),
+    "waves": slider("number of waves", 1, 9, 1, 3),
+    "kind": choice("shape", ["sin", "cos"]),
+    "gains": equaliser([-10, -5, 0, 5, 10], -1, 1, 0.1, 0, label="gain", unit="log-SNR"),
+    "dashed": switch("dashed line"),
+}
+panel = Panel(figure, update, controls, alt="A wave that can be shifted. " * LENGTH,
+              formats={"shift": "shift {:.2f} km"}, presets={"slow": {"waves": 1, "kind": "cos"}},
+              layout=LAYOUT)
+panel
+"""
+
+
+@pytest.mark.parametrize("layout", ["above", "beside"])
+def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path, layout):
+    code = PANEL.replace("LAYOUT", repr(layout)).replace("LENGTH", "8")
+    notebook = open_notebook(write_notebook(tmp_path / f"{layout}.ipynb", [code]))
+    notebook.run_all()
+    panel = notebook.panel()
+    assert panel.shown_size() == (1800, 800, 900, 400)
+    assert panel.numbers() == "shift 2.00 km · slope 0.3333 · waves 3"
+    assert panel.labels_cut_off() == []
+    start = panel.picture()
+
+    panel.drag("shift of the wave (km)", 0.3)
+    dragged = panel.wait_for_new_picture(start)
+    panel.wait_until(lambda: 4.5 < shift_of(panel) < 5.5, "the shift at the end of the drag")
+
+    before = shift_of(panel)
+    panel.press("shift of the wave (km)", "ArrowRight", 3)
+    panel.wait_until(lambda: abs(shift_of(panel) - before - 0.03) < 1e-9, "three steps by keyboard")
+    stepped = panel.wait_for_new_picture(dragged)
+
+    panel.choose("preset", "slow")
+    panel.wait_until(lambda: panel.numbers().endswith("waves 1"), "the preset")
+    slow = panel.wait_for_new_picture(stepped)
+
+    panel.press("shift of the wave (km)", "End")
+    panel.wait_until(lambda: panel.error() != "", "the error")
+    assert panel.error().startswith("ValueError: beyond <nine> (at shift = 10.0, waves = 1,")
+    assert panel.picture() == slow  # the last good one
+    assert "waves 1" in panel.numbers()
+
+    panel.click("Reset")
+    panel.wait_until(lambda: panel.numbers() == "shift 2.00 km · slope 0.3333 · waves 3", "reset")
+    panel.wait_until(lambda: panel.error() == "", "the error to go")
+    panel.wait_until(lambda: panel.picture() == start, "the first picture")
+
+    panel.press("0", "ArrowUp", 2)  # a bar of the equaliser
+    panel.wait_for_new_picture(start)
+    assert notebook.console_errors == []
+
+
+def shift_of(panel):
+    return float(panel.numbers().split()[1])
