@@ -1,0 +1,493 @@
+"""What every committed notebook keeps, and broken notebooks that show each rule at work.
+
+A rule is a function of a notebook (and its path) that yields what is wrong, in words. Numbers in
+saved outputs are compared by `pytest --nbval`; here it is the form that counts.
+"""
+
+import copy
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import (
+    new_code_cell,
+    new_markdown_cell,
+    new_notebook,
+    new_output,
+)
+
+from course_utils.exercises import exercises
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+LAST = 8  # the course runs from 00 to 08
+TOP = 4  # what a reader must see first stands in the first four cells
+
+SOLUTION = {"tags": ["solution"], "jupyter": {"source_hidden": True}, "cellView": "form"}
+VIEW = "application/vnd.jupyter.widget-view+json"
+CHECK = re.compile(r"""\bcheck\(\s*["']([^"']*)["']""")
+CAPTION = re.compile(r"[*_]*(Figure|Panel|Caption)\b")
+LINK = re.compile(r"""\]\(\s*<?([^)\s>]+)|\b(?:href|src)\s*=\s*["']([^"']+)["']""")
+ABSOLUTE = re.compile(
+    r"file://|(?<![\w.:/~-])/(?:home|Users|root|work|tmp|mnt|opt|usr|var|content)/"
+    r"|\b[A-Z]:\\"
+)
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+
+
+# --- reading a notebook -----------------------------------------------------------------------
+
+
+def code(nb):
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def prose(cells):
+    """The markdown of some cells without fenced code, emphasis marks and backticks."""
+    text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return re.sub(r"[*_`]", "", re.sub(r"(?ms)^(```|~~~).*?^\1", "", text))
+
+
+def headings(nb):
+    """The headings as (level, text)."""
+    found = re.findall(r"(?m)^(#{1,6})\s+(.*)$", prose(nb.cells))
+    return [(len(marks), text.strip()) for marks, text in found]
+
+
+def texts(cell):
+    """Everything a code cell printed or showed as text that nbval compares."""
+    for out in cell.outputs:
+        if out.output_type == "stream":
+            yield out.text
+        for kind, value in out.get("data", {}).items():
+            if kind in ("text/plain", "text/html", "text/markdown", "text/latex"):
+                yield value
+
+
+def shown(cell):
+    return "\n".join(texts(cell))
+
+
+def lines(source):
+    return [line for line in source.splitlines() if line.strip()]
+
+
+def names_checked(cell):
+    return CHECK.findall(cell.source) if cell.cell_type == "code" else []
+
+
+def is_solution(cell):
+    return "solution" in cell.metadata.get("tags", [])
+
+
+# --- the rules --------------------------------------------------------------------------------
+
+
+def valid(nb, path):
+    try:
+        nbformat.validate(nb)
+    except nbformat.ValidationError as error:
+        yield str(error).splitlines()[0]
+    if nb.metadata.get("kernelspec", {}).get("name") != "python3":
+        yield "the kernel is not python3"
+
+
+def executed_in_order(nb, path):
+    counts = [cell.execution_count for cell in code(nb)]
+    if not counts or counts != list(range(1, len(counts) + 1)):
+        yield f"execution counts are {counts}: restart and run all, then save"
+
+
+def no_errors(nb, path):
+    for cell in code(nb):
+        for out in cell.outputs:
+            if out.output_type == "error":
+                yield f"cell {cell.execution_count} raised {out.ename}"
+            if out.get("name") == "stderr":
+                yield f"cell {cell.execution_count} wrote to stderr: {out.text[:60]}"
+
+
+def shows_text(nb, path):
+    if not any(shown(cell).strip() for cell in code(nb)):
+        yield "no output holds text: nbval would compare nothing"
+
+
+def stable_metadata(nb, path):
+    for key in sorted(set(nb.metadata) & {"widgets", "papermill", "signature"}):
+        yield f"notebook metadata hold {key!r}: run `make notebooks`"
+    for k, cell in enumerate(nb.cells):
+        volatile = set(cell.metadata) & {"execution", "ExecuteTime", "papermill", "collapsed"}
+        for key in sorted(volatile):
+            yield f"cell {k} has volatile metadata {key!r}: run `make notebooks`"
+
+
+def stable_text(nb, path):
+    for cell in code(nb):
+        if match := ADDRESS.search(shown(cell)):
+            yield f"cell {cell.execution_count} prints an address, {match[0]}"
+
+
+def opens_well(nb, path):
+    titles = [text for level, text in headings(nb) if level == 1]
+    if len(titles) != 1:
+        yield f"one H1 is wanted, found {titles}"
+    if not nb.cells or not re.match(r"\s*# ", nb.cells[0].source):
+        yield "the first cell does not begin with the title"
+    top = prose(nb.cells[:TOP])
+    for what, pattern in {
+        "a heading 'Learning goals'": r"(?mi)^#+ .*(learning goals|you will learn)",
+        "the minutes to read": r"\d\s*min",
+        "the seconds to run": r"\d\s*s(ec|\b)",
+        "the symbols used": r"(?i)\bsymbols?\b",
+    }.items():
+        if not re.search(pattern, top):
+            yield f"the first {TOP} cells lack {what}"
+
+
+def closes_well(nb, path):
+    titles = [text.lower().rstrip(".:") for _, text in headings(nb)]
+    for wanted in ("what was shown", "what was not shown"):
+        if wanted not in titles:
+            yield f"there is no heading '{wanted.capitalize()}'"
+    number = int(path.name[:2])
+    following = f"{number + 1:02d}_"
+    if number < LAST and not any(following in link for link in links(nb.cells[-3:])):
+        yield f"the last cells hold no link to the next notebook, {following}…"
+
+
+def short_cells(nb, path):
+    sizes = [len(lines(cell.source)) for cell in code(nb)]
+    for cell, size in zip(code(nb), sizes, strict=True):
+        if not 0 < size <= 15:
+            yield f"cell {cell.execution_count} has {size} lines; 1 to 15 are wanted"
+    if sizes and statistics.median(sizes) > 6:
+        yield f"the median code cell has {statistics.median(sizes)} lines; 6 at most"
+
+
+def ends_without_semicolon(nb, path):
+    for cell in code(nb):
+        if re.sub(r"#.*$", "", (lines(cell.source) or [""])[-1]).rstrip().endswith(";"):
+            yield f"cell {cell.execution_count} ends in ';': end with plt.show() or an assignment"
+
+
+def images_have_words(nb, path):
+    for k, cell in enumerate(nb.cells):
+        for out in cell.get("outputs", []):
+            data = out.get("data", {})
+            if VIEW in data:
+                words = data.get("text/plain", "")
+                if len(re.findall(r"[A-Za-z]{2,}", words)) < 5 or re.match(r"\w+\(", words):
+                    yield f"cell {k}: a panel's text/plain says only {words[:40]!r}"
+                if not {"image/png", "image/jpeg"} & set(data):
+                    yield f"cell {k}: a panel saved no picture for readers without a kernel"
+            elif any(kind.startswith("image/") for kind in data):
+                after = nb.cells[k + 1] if k + 1 < len(nb.cells) else None
+                captioned = after and after.cell_type == "markdown" and CAPTION.match(after.source)
+                if not captioned:
+                    yield f"cell {k}: the cell after a figure must begin with its caption, *Figure"
+
+
+def exercises_complete(nb, path):
+    number = path.name[:2]
+    cells = nb.cells
+    found = list(dict.fromkeys(name for cell in cells for name in names_checked(cell)))
+    if found != list(exercises(number)):
+        yield f"exercises are {found}, course_utils has {list(exercises(number))}"
+    start = 0
+    for name in found:
+        at = [k for k, cell in enumerate(cells) if name in names_checked(cell)]
+        tries = [k for k in at if not is_solution(cells[k])]
+        solutions = [k for k in at if is_solution(cells[k])]
+        if not solutions:
+            yield f"{name}: no cell tagged 'solution' is checked"
+            continue
+        solution, section = cells[solutions[0]], cells[start : solutions[0]]
+        stubs = [c for c in section if re.search(r"NotImplementedError|= *None\b", c.source)]
+        if not any(cell.cell_type == "code" for cell in stubs):
+            yield f"{name}: no stub (NotImplementedError, or attempt = None) before the solution"
+        if not tries or tries[0] > solutions[0]:
+            yield f"{name}: no check of the attempt before the solution"
+        elif "not attempted yet" not in shown(cells[tries[0]]):
+            yield f"{name}: the saved check of the stub does not say 'not attempted yet'"
+        hint = "\n".join(c.source for c in section if c.cell_type == "markdown")
+        if not re.search(r"(?is)<details>.*<summary>.*</summary>.*</details>", hint):
+            yield f"{name}: no hint in <details><summary>…</summary>…</details> before the solution"
+        if not solution.metadata.get("jupyter", {}).get("source_hidden"):
+            yield f"{name}: the solution's source is not hidden"
+        if "correct" not in shown(solution).splitlines():
+            yield f"{name}: the saved check of the solution says {shown(solution).strip()!r}"
+        start = solutions[0] + 1
+    for cell in cells:
+        if is_solution(cell) and not names_checked(cell):
+            yield "a cell tagged 'solution' is not checked"
+
+
+def links(cells):
+    """The targets of links in prose that lead to files, without their anchors."""
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            targets = ["".join(pair) for pair in LINK.findall(cell.source)]
+            files = [t for t in targets if not re.match(r"[a-z]+:", t)]
+            yield from (t.split("#")[0] for t in files if t.split("#")[0])
+
+
+def links_resolve(nb, path):
+    for target in links(nb.cells):
+        if (path.parent / target).exists():
+            continue
+        number = re.fullmatch(r"(0\d)_\w+\.ipynb", target)
+        unwritten = number and not list(path.parent.glob(f"{number[1]}_*.ipynb"))
+        if not unwritten:
+            yield f"the link to {target} leads nowhere"
+
+
+def no_absolute_paths(nb, path):
+    for k, cell in enumerate(nb.cells):
+        output = shown(cell) if cell.cell_type == "code" else ""
+        if match := ABSOLUTE.search(cell.source + "\n" + output):
+            yield f"cell {k} names a path of one machine: {match[0]}"
+
+
+def small(nb, path):
+    size = len(nbformat.writes(nb).encode())
+    if size > 2_000_000:
+        yield f"{size / 1e6:.1f} MB; 2 MB at most"
+
+
+RULES = {
+    rule.__name__: rule
+    for rule in (
+        valid,
+        executed_in_order,
+        no_errors,
+        shows_text,
+        stable_metadata,
+        stable_text,
+        opens_well,
+        closes_well,
+        short_cells,
+        ends_without_semicolon,
+        images_have_words,
+        exercises_complete,
+        links_resolve,
+        no_absolute_paths,
+        small,
+    )
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook(path, rule):
+    nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    assert list(RULES[rule](nb, path)) == []
+
+
+# --- the rules themselves ---------------------------------------------------------------------
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+def display(data):
+    return new_output("display_data", data=data)
+
+
+def good_notebook():
+    """A small notebook that keeps every rule; its exercises are those of 00."""
+    cells = [
+        new_markdown_cell("# Start here\n\n10 minutes to read, 3 seconds to run"),
+        new_markdown_cell("## Learning goals\n\n- count\n\n**Symbols used:** $\\lambda$"),
+        new_code_cell("print('points: 82.0000')", outputs=[stream("points: 82.0000\n")]),
+        new_code_cell(
+            "plt.show()",
+            outputs=[display({"image/png": "iVBO", "text/plain": "<Figure size 640x480>"})],
+        ),
+        new_markdown_cell("*Figure 1. What to see, and what would falsify it.*"),
+        new_code_cell(
+            "panel()",
+            outputs=[
+                display(
+                    {
+                        VIEW: {"model_id": "a"},
+                        "image/png": "iVBO",
+                        "text/plain": "Weighting sigmoid: monotone, peak at the noise end",
+                    }
+                )
+            ],
+        ),
+    ]
+    for name in exercises("00"):
+        attempt = f'check("{name}", attempt)'
+        cells += [
+            new_markdown_cell(
+                f"### Exercise {name}\n\n<details><summary>Hint</summary>a log</details>"
+            ),
+            new_code_cell("def attempt(x):\n    raise NotImplementedError"),
+            new_code_cell(attempt, outputs=[stream("not attempted yet\n")]),
+            new_code_cell(
+                f"def attempt(x):\n    return x\n\n\n{attempt}",
+                outputs=[stream("correct\n")],
+                metadata=copy.deepcopy(SOLUTION),
+            ),
+        ]
+    cells += [
+        new_markdown_cell("## What was shown\n\nA count.\n\n## What was *not* shown\n\nWhy."),
+        new_markdown_cell("Next: [the chain](01_the_discrete_chain.ipynb)"),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    nb = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    for count, cell in enumerate(code(nb), start=1):
+        cell.execution_count = count
+    return nb
+
+
+PATH = Path("00_start_here.ipynb")  # with PATH.parent the folder in which links are looked up
+
+
+def broken(rule, change, tmp_path):
+    """What `rule` says of the good notebook after `change(nb)`."""
+    nb = good_notebook()
+    change(nb)
+    return list(RULES[rule](nb, tmp_path / PATH))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_good_notebook_keeps_every_rule(rule, tmp_path):
+    assert broken(rule, lambda nb: None, tmp_path) == []
+
+
+def solution(nb, k=0):
+    return [cell for cell in nb.cells if is_solution(cell)][k]
+
+
+def set_source(k, source):
+    def change(nb):
+        nb.cells[k].source = source
+
+    return change
+
+
+def replace(old, new):
+    def change(nb):
+        assert any(old in cell.source for cell in nb.cells)
+        for cell in nb.cells:
+            cell.source = cell.source.replace(old, new)
+
+    return change
+
+
+def add_output(output):
+    return lambda nb: nb.cells[2].outputs.append(output)
+
+
+def set_metadata(k, key, value):
+    return lambda nb: nb.cells[k].metadata.update({key: value})
+
+
+def swap_last_text(nb):
+    solution(nb).outputs = [stream("not yet: the sign is flipped\n")]
+
+
+def silence(nb):
+    for cell in code(nb):
+        cell.outputs = []
+
+
+def lengthen(nb):
+    for cell in code(nb):
+        cell.source = "x = 1\n" * 7
+
+
+def remove_stub_output(nb):
+    for cell in code(nb):
+        if "not attempted" in shown(cell):
+            cell.outputs = []
+
+
+def remove_exercise(nb):
+    nb.cells = [cell for cell in nb.cells if '"00.2"' not in cell.source]
+
+
+def remove_check_of_solution(nb):
+    solution(nb).source = "pass"
+
+
+def reveal_solution(nb):
+    solution(nb).metadata.jupyter.source_hidden = False
+
+
+def untag_solution(nb):
+    solution(nb).metadata.tags = []
+
+
+BREAKS = [
+    ("valid", lambda nb: nb.cells[2].pop("outputs"), "outputs"),
+    ("valid", lambda nb: nb.metadata.pop("kernelspec"), "python3"),
+    ("executed_in_order", lambda nb: nb.cells[2].update(execution_count=7), "restart"),
+    ("executed_in_order", lambda nb: nb.cells[2].update(execution_count=None), "restart"),
+    ("executed_in_order", lambda nb: nb.update(cells=nb.cells[:2]), "[]"),
+    ("no_errors", add_output(new_output("error", ename="NameError", evalue="x")), "NameError"),
+    ("no_errors", add_output(stream("a warning", "stderr")), "stderr"),
+    ("shows_text", silence, "nothing"),
+    ("stable_metadata", lambda nb: nb.metadata.update(widgets={}), "widgets"),
+    ("stable_metadata", set_metadata(2, "execution", {"iopub.execute_input": "…"}), "execution"),
+    ("stable_text", add_output(stream("<object at 0x7f0ed5ae5d50>")), "0x7f0ed5ae5d50"),
+    ("opens_well", set_source(1, "# Learning goals\n\nsymbols"), "one H1"),
+    ("opens_well", set_source(0, "10 min, 3 s\n\n# Start"), "first cell"),
+    ("opens_well", replace("## Learning goals", "Learning goals"), "Learning goals"),
+    ("opens_well", replace("10 minutes", "a while"), "minutes"),
+    ("opens_well", replace("3 seconds", "a while"), "seconds"),
+    ("opens_well", replace("Symbols", "Letters"), "symbols"),
+    ("closes_well", replace("## What was shown", "## Summary"), "'What was shown'"),
+    ("closes_well", replace("*not* shown", "left"), "'What was not shown'"),
+    ("closes_well", replace("01_the", "02_the"), "next notebook, 01_"),
+    ("short_cells", set_source(2, "x = 1\n" * 16), "16 lines"),
+    ("short_cells", set_source(2, ""), "0 lines"),
+    ("short_cells", lengthen, "median"),
+    ("ends_without_semicolon", set_source(2, "plt.plot(x);  # quiet"), "ends in ';'"),
+    ("images_have_words", set_source(4, "Some prose. Figure 1"), "caption"),
+    ("images_have_words", lambda nb: nb.cells.pop(4), "caption"),
+    (
+        "images_have_words",
+        lambda nb: nb.cells[5].outputs[0].data.update({"text/plain": "Panel(children=(1,))"}),
+        "says only",
+    ),
+    ("images_have_words", lambda nb: nb.cells[5].outputs[0].data.pop("image/png"), "no picture"),
+    ("exercises_complete", remove_exercise, "course_utils has"),
+    ("exercises_complete", replace('"00.3"', '"00.7"'), "course_utils has"),
+    ("exercises_complete", replace("raise NotImplementedError", "return x"), "no stub"),
+    ("exercises_complete", remove_stub_output, "not attempted yet"),
+    ("exercises_complete", replace("<details>", "<p>"), "no hint"),
+    ("exercises_complete", untag_solution, "no cell tagged"),
+    ("exercises_complete", reveal_solution, "not hidden"),
+    ("exercises_complete", swap_last_text, "the sign is flipped"),
+    ("exercises_complete", remove_check_of_solution, "is not checked"),
+    ("links_resolve", replace("Next:", "[map](../nowhere.md)"), "nowhere.md"),
+    ("links_resolve", replace("01_the", "the"), "the_discrete_chain.ipynb"),
+    ("no_absolute_paths", set_source(2, "open('/home/ada/x.csv')"), "/home/"),
+    ("no_absolute_paths", add_output(stream("in C:\\x")), "C:\\"),
+    ("small", add_output(stream("x" * 2_100_000)), "2.1 MB"),
+]
+
+
+@pytest.mark.parametrize(("rule", "change", "says"), BREAKS)
+def test_a_broken_notebook_is_seen(rule, change, says, tmp_path):
+    assert any(says in problem for problem in broken(rule, change, tmp_path))
+
+
+def test_every_rule_is_shown_at_work():
+    assert {rule for rule, _, _ in BREAKS} == set(RULES)
+
+
+def test_links_to_notebooks_not_yet_written_are_let_pass_until_they_are(tmp_path):
+    assert broken("links_resolve", lambda nb: None, tmp_path) == []
+    (tmp_path / "01_another_name.ipynb").touch()
+    assert any(
+        "01_the_discrete_chain" in p for p in broken("links_resolve", lambda nb: 0, tmp_path)
+    )
+    (tmp_path / "01_the_discrete_chain.ipynb").touch()
+    assert broken("links_resolve", lambda nb: None, tmp_path) == []
