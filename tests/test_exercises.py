@@ -14,6 +14,7 @@ from scipy import integrate
 from scipy.special import expit
 
 from course_utils.exercises import EXERCISES, Exercise, check, exercises, verdict
+from course_utils.schedules import Cosine, FlowMatching
 
 NAMES = sorted(EXERCISES)
 
@@ -105,6 +106,17 @@ def test_log_snr_inverts():
     np.testing.assert_allclose(expit(EXERCISES["00.1"].reference(alpha_bar)), alpha_bar, 1e-12)
     level = EXERCISES["00.3"].reference(np.array([500.0]), 4540.0)
     np.testing.assert_allclose(4540 * np.exp(-level / 2), 500)
+
+
+def test_references_agree_with_the_course():
+    t = np.array([0.2, 0.5, 0.9])
+    np.testing.assert_allclose(
+        EXERCISES["00.2"].reference(t, t)[0], FlowMatching().log_snr(t), rtol=1e-10, atol=1e-12
+    )
+    log_snr, rate = Cosine().log_snr(t), Cosine().log_snr_rate(t)
+    half = (log_snr - 1.0) / 2
+    slope = -np.tanh(half) / (2 * np.cosh(half))  # dw/dλ
+    np.testing.assert_allclose(EXERCISES["06.5"].reference(t, 1.0), slope * rate, rtol=1e-10)
 
 
 def test_abel_sum_is_the_weighted_sum_of_steps():
