@@ -7,7 +7,6 @@ density estimate of bandwidth σ/α, and its ideal denoiser is known in closed f
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, softmax
 
 from course_utils._arrays import floating, require_levels_fit
 from course_utils.schedules import alpha, sigma
@@ -85,7 +84,9 @@ class GaussianMixture:
             raise ValueError(
                 "this mixture holds point masses and has no density: call diffuse(log_snr) first"
             )
-        return logsumexp(self._log_joint(self._require_points(x), 1.0, 0.0), axis=1)
+        joint = self._log_joint(self._require_points(x), 1.0, 0.0)
+        highest = joint.max(axis=1, keepdims=True)
+        return np.log(np.exp(joint - highest).sum(axis=1)) + highest[:, 0]
 
     def score(self, z, log_snr):
         """Return ∇ log q(z) at level λ: Σ_k r_k (α μ_k − z)/C_k with C_k = α² v_k + σ²."""
@@ -131,7 +132,9 @@ class GaussianMixture:
         return log_weights - 0.5 * (squared / spread + self.dim * np.log(2 * np.pi * spread))
 
     def _responsibilities(self, z, a, s):
-        return softmax(self._log_joint(z, a, s), axis=1)
+        joint = self._log_joint(z, a, s)
+        joint = np.exp(joint - joint.max(axis=1, keepdims=True))
+        return joint / joint.sum(axis=1, keepdims=True)
 
     def _at_level(self, z, log_snr):
         z = self._require_points(z)

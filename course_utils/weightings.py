@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from scipy.stats import norm
@@ -58,8 +59,8 @@ def peak(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     """Return the level λ of the range at which w is largest (the first, if there are several)."""
     levels = _grid(log_snr_min, log_snr_max)
     values = evaluate(w, levels)
-    i = int(np.argmax(values))
-    if i in (0, len(levels) - 1) or values[i] == values[i + 1]:
+    i = int(np.argmax(values >= values.max() * (1 - 1e-9)))  # w ≡ 1 differs from 1 by rounding
+    if i in (0, len(levels) - 1):
         return float(levels[i])
     bracket = (levels[i - 1], levels[i + 1])
     found = minimize_scalar(lambda level: -w(level), bounds=bracket, options={"xatol": 1e-10})
@@ -85,6 +86,40 @@ def made_monotone(w):
     top = peak(w, -30, 30)
     return Weighting(
         lambda log_snr: w(np.maximum(log_snr, top)), f"{w.name}, monotonic", w.reference
+    )
+
+
+def shifted(w, shift):
+    """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
+    return Weighting(lambda log_snr: w(log_snr - shift), w.name, w.reference)
+
+
+def bent(w, knots, gains):
+    """Return w(λ) · 10^{g(λ)}: bent by hand like an equaliser.
+
+    g passes smoothly and without overshoot (PCHIP) through ``gains`` at the increasing levels
+    ``knots``, both [n] with n >= 2, and stays constant outside them.
+    """
+    knots, gains = np.asarray(knots, dtype=float), np.asarray(gains, dtype=float)
+    if knots.shape != gains.shape or knots.ndim != 1 or len(knots) < 2:
+        raise ValueError(f"need one gain per knot, got shapes {gains.shape} and {knots.shape}")
+    gain = PchipInterpolator(knots, gains)
+    return Weighting(
+        lambda log_snr: w(log_snr) * 10 ** gain(np.clip(log_snr, knots[0], knots[-1])),
+        f"{w.name}, bent",
+        w.reference,
+    )
+
+
+def upper_envelope(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+    """Return the smallest monotone weighting that is nowhere below w on the range.
+
+    At each level: the largest w at that level or above. Interpolates on 4001 levels.
+    """
+    levels = _grid(log_snr_min, log_snr_max)
+    highest = np.maximum.accumulate(evaluate(w, levels)[::-1])[::-1]
+    return Weighting(
+        lambda log_snr: np.interp(log_snr, levels, highest), f"{w.name}, monotone", w.reference
     )
 
 

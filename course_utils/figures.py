@@ -1,0 +1,145 @@
+"""How the course's pictures look: one palette by meaning, and drawing functions that take arrays.
+
+Every function takes the ``Axes`` to draw on and returns the artists, or an object that moves
+them; none shows or saves. The colours are those of Okabe & Ito (2008), which colour-blind readers
+can tell apart.
+"""
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+COLOURS = {
+    "data": "#0072B2",  # blue
+    "noise": "#7A7A7A",  # grey
+    "model": "#E69F00",  # orange
+    "exact": "#000000",  # black
+    "weight": "#009E73",  # green
+    "mixture": "#CC79A7",  # p_w: reddish purple
+    "negative": "#D55E00",  # vermilion, always hatched too
+    "level": "#56B4E9",  # p(λ): sky blue
+}
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "lines.linewidth": 1.8,
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+def new_figure(rows=1, columns=1, *, size=(9.0, 4.0), **options):
+    """Return (figure, axes) in the course's style, without pyplot; ``size`` in inches.
+
+    ``options`` go to ``Figure.subplots``, which returns one Axes or an array of them.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        return figure, figure.subplots(rows, columns, **options)
+
+
+def line(ax, x, y, meaning, *, label=None, moving=False, **options):
+    """Draw y over x in the colour of ``meaning`` (a key of ``COLOURS``); returns the line."""
+    colour = COLOURS[meaning]
+    return ax.plot(x, y, color=colour, label=label, animated=moving, **options)[0]
+
+
+class SignedArea:
+    """The area under a curve, hatched in vermilion where it is negative; ``set`` moves it."""
+
+    def __init__(self, ax, meaning, *, label=None, moving=False, negative_label=None):
+        self.above = ax.fill_between(
+            [0, 0], 0, 0, color=COLOURS[meaning], alpha=0.45, lw=0, label=label, animated=moving
+        )
+        self.below = ax.fill_between(
+            [0, 0],
+            0,
+            0,
+            facecolor="#F4C2A5",
+            edgecolor=COLOURS["negative"],
+            hatch="////",
+            lw=0,
+            label=negative_label,
+            animated=moving,
+        )
+        self.edge = line(ax, [], [], meaning, moving=moving, linewidth=1.2)
+
+    def set(self, x, y):
+        """Show the area between y [n] and zero over x [n]."""
+        x, y = np.asarray(x), np.asarray(y)
+        self.above.set_data(x, np.zeros_like(y), np.maximum(y, 0))
+        self.below.set_data(x, np.zeros_like(y), np.minimum(y, 0))
+        self.edge.set_data(x, y)
+
+
+class Ridges:
+    """Densities stacked one above another, the first lowest, each with words beyond its end.
+
+    Heights are drawn in proportion to the root of the density's peak, so that a broad layer looks
+    flat without vanishing beside a sharp one.
+    """
+
+    def __init__(self, ax, n, x, meaning="data", *, height=2.2, margin=0.62, moving=False):
+        self.x, self.height = np.asarray(x), height
+        self.areas, self.lines, self.words = [], [], []
+        for i in reversed(range(n)):  # the lower ones in front
+            order = 3 + n - i
+            self.areas.append(
+                ax.fill_between(
+                    [0, 0], 0, 0, color="white", alpha=0.8, lw=0, animated=moving, zorder=order
+                )
+            )
+            self.lines.append(line(ax, [], [], meaning, moving=moving, zorder=order, linewidth=1.3))
+            self.words.append(
+                ax.text(self.x[-1], 0, "", animated=moving, fontsize=8.5, zorder=order + n)
+            )
+        for parts in (self.areas, self.lines, self.words):
+            parts.reverse()
+        end = self.x[-1] + margin * (self.x[-1] - self.x[0])
+        ax.set(ylim=(-0.1, n - 1 + height), yticks=[], xlim=(self.x[0], end))
+        ax.spines["left"].set_visible(False)
+
+    def set(self, curves, words, meanings):
+        """Show ``curves`` [n, len(x)], densities on one scale, with words and colours."""
+        sharpest = max(curve.max() for curve in curves)
+        for i, (curve, word, meaning) in enumerate(zip(curves, words, meanings, strict=True)):
+            y = i + self.height * curve / np.sqrt(curve.max() * sharpest)
+            self.areas[i].set_data(self.x, np.full_like(y, i), y)
+            self.lines[i].set_data(self.x, y)
+            self.lines[i].set_color(COLOURS[meaning])
+            self.words[i].set(text="  " + word, y=i + 0.08, color=COLOURS[meaning])
+
+
+def title(ax, words):
+    """Write the title at the left, where reading starts."""
+    ax.set_title(words, loc="left", fontsize=STYLE["axes.titlesize"])
+
+
+def freeze_layout(figure):
+    """Lay the figure out once and keep it: a later full redraw then takes half the time."""
+    FigureCanvasAgg(figure).draw()
+    figure.set_layout_engine("none")
+
+
+def level_axis(ax, low, high):
+    """Label the x axis as log-SNR, from noise at the left to data at the right."""
+    ax.set(xlim=(low, high), xlabel="log-SNR λ     ← noise        data →")
+    ax.xaxis.set_major_locator(MultipleLocator(5))
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def snapped_limit(value, steps=(1, 1.5, 2, 3, 5, 7, 10)):
+    """Return the smallest 'round' number above ``value`` > 0, for limits that seldom change."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step for step in steps if step * power >= value * 0.999) * power)

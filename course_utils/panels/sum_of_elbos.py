@@ -1,0 +1,213 @@
+"""The sum-of-ELBOs panel: both sides of S5, computed apart, for any w moved by hand."""
+
+import numpy as np
+
+from course_utils import figures, live
+from course_utils.datasets import blur, galaxies, galaxy_velocities, velocity_scale
+from course_utils.objectives import elbo_parts, weighted_loss
+from course_utils.panels._galaxies import error_curve
+from course_utils.panels._weighting_controls import weighting, weighting_controls
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
+from course_utils.weightings import is_monotone, level_masses
+
+ALT = (
+    "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "
+    "density of p_w, the rate at which w rises in time, hatched where it is negative. Top right: "
+    "the left side of S5, half of w times the error of the noise prediction; its area is the "
+    "weighted loss. Bottom right: the other side, p_w times the ELBO term L, with the atom at the "
+    "data end and the hidden constant at the noise end as bars of the same scale; its total area "
+    "is the same number. Bottom left: the galaxies' density smoothed at six levels drawn from p_w, "
+    "one layer a level."
+)
+LAYERS = 6
+BAR = 1.2  # width of the bars for the atom and the constant, in units of λ: area = mass
+CELLS = 400  # cells in which p_w is drawn
+
+
+def controls(**start):
+    """Return the panel's controls, set to ``start`` where given."""
+    built = {
+        **weighting_controls("sigmoid"),
+        "model": live.choice(
+            "model",
+            [("right: the data themselves", "right"), ("wrong: three broad clusters", "wrong")],
+        ),
+        "galaxy": live.slider("galaxy (0: average of all)", 0, 82, 1, 0),
+        "log_snr_min": live.slider("λ_min", LOG_SNR_MIN, 0.0, 0.5, LOG_SNR_MIN),
+        "log_snr_max": live.slider("λ_max", 1.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
+    }
+    for name, value in start.items():
+        built[name].value = value
+    return built
+
+
+def panel(**start):
+    """Return the live panel; ``start`` sets controls, such as objective="edm"."""
+    figure, update = _drawing()
+    return live.Panel(
+        figure,
+        update,
+        controls(**start),
+        alt=ALT,
+        formats={
+            "weighted_loss": "½∫ w e dλ = {:.6f} nats",
+            "sum_of_elbos": "∫ L dw + atom − constant = {:.6f} nats",
+            "residual": "residual {:.1e} of |L_w|",
+            "quadrature": "step-doubling changes e, L by at most {:.0e}",
+            "constant": "constant w(λ_min) L(1) = {:.2g} nats",
+            "atom": "atom w(λ_max) = {:.4f}",
+            "positive": "p_w: positive mass {:.4f}",
+            "negative": "negative mass {:.4f}",
+            "verdict": "{}",
+        },
+    )
+
+
+def figure(**values):
+    """Return the panel's picture at the given values of its controls, as a PIL image."""
+    shown = panel()
+    shown.set(**values)
+    picture = shown.picture
+    shown.close()
+    return picture
+
+
+def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, log_snr_max):
+    """Return the numbers in the panel's text, and the weighting, for the values of its controls."""
+    w = weighting(objective, shift, monotone_lock, gains, log_snr_min, log_snr_max)
+    errors = error_curve(model, galaxy)
+    span = (log_snr_min, log_snr_max)
+    left = weighted_loss(w, errors, *span)
+    mixture, atom_term, constant = elbo_parts(w, errors, *span)
+    right = mixture + atom_term + constant
+    cells, atom = level_masses(w, np.linspace(*span, 4001))
+    negative = -float(np.minimum(cells, 0).sum())
+    monotone = is_monotone(w, *span)
+    results = {
+        "weighted_loss": left,
+        "sum_of_elbos": right,
+        "residual": abs(left - right) / abs(left),
+        "quadrature": errors.quadrature_error,
+        "constant": -constant,
+        "atom": atom,
+        "positive": float(np.maximum(cells, 0).sum()) + atom,
+        "negative": 0.0 if monotone else negative,
+        "verdict": "w is monotone: the weighted loss is the ELBO of noised data"
+        if monotone
+        else "w is not monotone: a signed sum, no bound",
+    }
+    return results, w
+
+
+def _drawing():
+    figure, axes = figures.new_figure(
+        2, 2, size=(9.4, 5.4), width_ratios=[1, 1.25], height_ratios=[1, 1.15]
+    )
+    (of_w, of_loss), (of_layers, of_sum) = axes
+    edge = BAR + 1.0
+    low, high = LOG_SNR_MIN - edge, LOG_SNR_MAX + edge
+    figures.level_axis(of_w, LOG_SNR_MIN, LOG_SNR_MAX)
+    figures.title(of_w, "the weighting w(λ) and its $p_w$")
+    of_w.set(ylim=(-0.55, 1.12))
+    of_w.axhline(0, color="black", lw=0.6)
+    density = figures.SignedArea(
+        of_w, "mixture", label="$p_w$", negative_label="$p_w$ < 0", moving=True
+    )
+    w_line = figures.line(of_w, [], [], "weight", moving=True)
+    w_line.set_label("w")
+    of_w.legend(
+        handles=[w_line, density.above, density.below], loc="lower right", ncols=3, frameon=False
+    )
+    for ax in (of_loss, of_sum):
+        figures.level_axis(ax, low, high)
+        ax.axhline(0, color="black", lw=0.6)
+        ax.set_ylabel("nats per unit of λ")
+    of_loss.set_xlabel("")
+    figures.title(of_loss, "left side of S5: ½ w(λ) e(λ)")
+    figures.title(of_sum, "right side: $p_w$(λ) L(λ), with atom and constant")
+    loss = figures.SignedArea(of_loss, "data", moving=True)
+    total = figures.SignedArea(of_sum, "mixture", moving=True)
+    atom_bar = figures.SignedArea(of_sum, "mixture", moving=True)
+    constant_bar = figures.SignedArea(of_sum, "mixture", moving=True)
+    words = [
+        of_loss.text(0.02, 0.88, "", transform=of_loss.transAxes, animated=True),
+        of_sum.text(0.02, 0.88, "", transform=of_sum.transAxes, animated=True),
+    ]
+    for x, word in [(high - edge / 2, "atom"), (low + edge / 2, "const.")]:
+        of_sum.text(
+            x, 0.02, word, ha="center", transform=of_sum.get_xaxis_transform(), fontsize=8.5
+        )
+
+    velocities = galaxy_velocities()
+    x = np.linspace(5, 37, 800)  # 1000 km/s
+    units = (1000 * x - velocities.mean()) / velocity_scale()
+    ridges = figures.Ridges(of_layers, LAYERS, x, moving=True)
+    figures.title(of_layers, "the galaxies, smoothed at six levels of $p_w$")
+    of_layers.set(xlabel="velocity z/α, 1000 km/s", xticks=[10, 20, 30])
+    of_sum.set_ylim(-0.02, 0.15)  # the widest tick labels that occur, to leave room for them
+    figures.freeze_layout(figure)
+
+    def update(**values):
+        results, w = compute(**values)
+        span = values["log_snr_min"], values["log_snr_max"]
+        errors = error_curve(values["model"], values["galaxy"])
+        grid = np.linspace(*span, CELLS + 1)
+        e, kl = errors.at(grid)
+        heights = w(grid)
+        masses, atom = level_masses(w, grid)
+        centres = (grid[:-1] + grid[1:]) / 2
+        rate = masses / np.diff(grid)
+
+        w_line.set_data(grid, heights)
+        density.set(centres, rate)
+        half = heights * e / 2
+        loss.set(grid, half)
+        product = rate * (kl[:-1] + kl[1:]) / 2
+        total.set(centres, product)
+        bar = (edge - BAR) / 2 + np.array([0.0, 0.0, BAR, BAR])
+        shape = np.array([0, 1, 1, 0]) / BAR
+        atom_bar.set(LOG_SNR_MAX + bar, atom * kl[-1] * shape)
+        constant_bar.set(LOG_SNR_MIN - bar[::-1], -heights[0] * kl[0] * shape)
+        tallest = max(half.max(), product.max(), atom * kl[-1] / BAR, 1e-3)
+        deepest = max(-product.min(), heights[0] * kl[0] / BAR, tallest / 8)
+        limits = -figures.snapped_limit(deepest * 1.05), figures.snapped_limit(tallest * 1.25)
+        for ax in (of_loss, of_sum):
+            if ax.get_ylim() != limits:
+                ax.set_ylim(limits)
+        swing = 1.12 * figures.snapped_limit(max(1.0, np.abs(rate).max()))
+        w_limits = (-swing if rate.min() < -0.5 else -0.55 * swing, swing)
+        if of_w.get_ylim() != w_limits:
+            of_w.set_ylim(w_limits)
+        words[0].set_text(f"area {results['weighted_loss']:.6f}")
+        words[1].set_text(f"area {results['sum_of_elbos']:.6f}")
+
+        levels, signs = _layers(masses, atom, centres, grid[-1])
+        ridges.set(
+            [_smoothed(units, level) for level in levels],
+            [f"λ = {level:.1f}: {_km_s(level)}" for level in levels],
+            ["data" if sign > 0 else "negative" for sign in signs],
+        )
+        return results
+
+    return figure, update
+
+
+def _layers(masses, atom, centres, top):
+    """Levels at the middle of equal parts of |p_w|, the noisiest first, and the sign there."""
+    sizes = np.append(np.abs(masses), atom)
+    levels = np.append(centres, top)
+    signs = np.append(np.sign(masses), 1)
+    parts = (np.arange(LAYERS) + 0.5) / LAYERS * sizes.sum()
+    index = np.minimum(np.searchsorted(np.cumsum(sizes), parts), len(levels) - 1)
+    return levels[index], signs[index]
+
+
+def _smoothed(units, level):
+    """The density of z/α at a level, over points in units of the data: a kernel estimate."""
+    bandwidth = np.exp(-level / 2)
+    squared = ((units[:, None] - galaxies()[:, 0]) / bandwidth) ** 2
+    return np.exp(-squared / 2).sum(axis=1) / bandwidth
+
+
+def _km_s(level):
+    return f"{float(f'{blur(level):.2g}'):,.0f} km/s"
