@@ -1,0 +1,505 @@
+"""Forward and backward in noise: the chain, the SDE and its exact solution, and the samplers.
+
+Forward, every process of the course is linear: one step is z ← decay · z + noise · ε with
+ε ~ N(0, I), and a ``LinearSteps`` holds the two coefficients of each step. Backward, one step is
+z ← keep · z + eps_hat · ε̂(z, λ) + noise · ε, and a ``ReverseStep`` holds its three coefficients.
+
+Particles are an array [n], [n, d] or more, float64, in VP coordinates; t = 0 is data and λ = +∞,
+t = 1 is noise. Whatever is random takes a ``numpy.random.Generator`` as ``rng``.
+"""
+
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from course_utils._arrays import floating, require_between, require_levels_fit
+from course_utils.schedules import _require_betas as require_betas
+from course_utils.schedules import alpha, sigma
+
+# --- Forward ---------------------------------------------------------------------------------
+
+
+class LinearSteps(NamedTuple):
+    """Steps z ← decay · z + noise · ε: ``decay`` and ``noise`` (a standard deviation), [N] each."""
+
+    decay: np.ndarray
+    noise: np.ndarray
+
+
+def chain_steps(betas):
+    """Return the steps of the discrete chain S1: x_t = √(1 − β_t) x_{t−1} + √β_t ε.
+
+    Takes β_1 … β_T, [T], each strictly between 0 and 1; raises ``ValueError`` otherwise.
+    Source: Ho et al. 2020, eq. 2.
+    """
+    betas = require_betas(betas)
+    return LinearSteps(np.sqrt(1 - betas), np.sqrt(betas))
+
+
+def euler_maruyama_steps(betas):
+    """Return the Euler–Maruyama steps of S2: x_i = x_{i−1} − ½ β_i x_{i−1} + √β_i ε.
+
+    Takes β_i = β(t_{i−1}) Δ for i = 1 … N, [N], as ``discrete_betas(schedule, N, "left")`` gives
+    them: the same list as the chain's, in another recursion. Raises ``ValueError`` unless every
+    β_i is finite and at least 0; beyond β_i = 4 the recursion is unstable. Source: Song et al.
+    2021, eq. 11; Kloeden & Platen 1992, section 10.2.
+    """
+    betas = np.asarray(betas, dtype=float)
+    if betas.ndim != 1 or betas.size == 0:
+        raise ValueError(f"betas must be a list of at least one number, got shape {betas.shape}")
+    require_between("β(t)Δ", betas, 0, np.finfo(float).max, "noise is only ever added")
+    return LinearSteps(1 - betas / 2, np.sqrt(betas))
+
+
+def transition(log_snr_from, log_snr_to):
+    """Return α_{t|s} and σ_{t|s}: the exact solution of S2 from level λ_s to the noisier λ_t.
+
+    z_t = α_{t|s} z_s + σ_{t|s} ε with α_{t|s} = α_t/α_s and σ²_{t|s} = σ_t² (1 − e^{λ_t − λ_s}),
+    whatever the schedule between the two and however far apart they are. λ_s = +∞ is clean data.
+    Levels of any shapes that broadcast; returns a ``LinearSteps`` of that shape. Raises
+    ``ValueError`` where λ_t > λ_s. Source: Kingma et al. 2021, appendix A.
+    """
+    _, source = floating(log_snr_from)
+    _, target = floating(log_snr_to)
+    if not bool(np.all((source >= target) & np.isfinite(target))):
+        raise ValueError(
+            f"noise is only ever added: from λ = {log_snr_from} to a finite λ that is not higher, "
+            f"got {log_snr_to}"
+        )
+    return LinearSteps(alpha(target) / alpha(source), sigma(target) * _root_lost(source, target))
+
+
+def exact_steps(log_snr_grid):
+    """Return the exact steps of S2 along levels λ_0 > λ_1 > … > λ_N, [N + 1]; the steps are [N].
+
+    λ_0 = +∞ starts from clean data. Raises ``ValueError`` unless the grid strictly decreases.
+    """
+    grid = _grid(log_snr_grid)
+    if not (np.all(grid[:-1] > grid[1:]) and np.all(np.isfinite(grid[1:]))):
+        raise ValueError(
+            "forward, noise grows: levels must decrease strictly to a finite end, got "
+            f"{_abbreviated(grid)}; a grid made for sampling is turned round by grid[::-1]"
+        )
+    return transition(grid[:-1], grid[1:])
+
+
+def forward_states(x0, steps, rng):
+    """Return a generator of the N + 1 states z_0 = x0, z_1, …, z_N of any linear steps.
+
+    Each state is an array of its own, of the shape of x0, so that ``list(...)`` keeps them all. It
+    is read-only, since the next state is made from it: ``.copy()`` it to change it. Raises
+    ``ValueError`` at the call for x0 that is not an array of finite numbers.
+    """
+    return _read_only(_linear_states(_particles("x0", x0), steps, _require_rng(rng)))
+
+
+def simulate(x0, steps, rng):
+    """Return the last state of ``forward_states`` alone, without keeping the path."""
+    z = _particles("x0", x0)
+    for state in _linear_states(z, steps, _require_rng(rng)):
+        z = state
+    return z
+
+
+def moments(x0, steps, variance=0.0):
+    """Return mean and variance of every state, exactly, without simulation.
+
+    m_i = decay_i m_{i−1} and v_i = decay_i² v_{i−1} + noise_i², from m_0 = x0 (a number or an
+    array) and v_0 = ``variance`` (a number, at least 0). Returns [N + 1, *x0.shape] and [N + 1].
+    Raises ``ValueError`` if x0 is not finite or the variance is negative.
+    """
+    x0 = _finite("x0", x0)
+    if not 0 <= variance < np.inf:
+        raise ValueError(f"a variance is finite and at least 0, got {variance}")
+    decays, variances = [1.0], [float(variance)]
+    for decay, noise in _pairs(steps):
+        decays.append(decay * decays[-1])
+        variances.append(decay**2 * variances[-1] + noise**2)
+    return np.multiply.outer(decays, x0), np.array(variances)
+
+
+def chain_states(x0, betas, rng):
+    """Return a generator of the chain's states x_0, x_1, …, x_T (S1), all particles at once.
+
+    x0 [n] or [n, d], betas [T]. The states are separate read-only arrays (``forward_states``).
+    Raises ``ValueError`` for β outside (0, 1) or x0 not finite. Source: Ho et al. 2020, eq. 2.
+    """
+    return forward_states(x0, chain_steps(betas), rng)
+
+
+def simulate_chain(x0, betas, rng):
+    """Return the chain's last state x_T (S1), of the shape of x0; see ``chain_states``."""
+    return simulate(x0, chain_steps(betas), rng)
+
+
+def euler_maruyama_states(x0, betas, rng):
+    """Return a generator of the states of Euler–Maruyama for dx = −½ β x dt + √β dW (S2).
+
+    x0 [n] or [n, d]; betas [N] are β(t_{i−1}) Δ, as ``discrete_betas(schedule, N, "left")`` gives
+    them. The states are separate read-only arrays (``forward_states``).
+    """
+    return forward_states(x0, euler_maruyama_steps(betas), rng)
+
+
+def simulate_sde(x0, betas, rng):
+    """Return the last state of Euler–Maruyama (S2); see ``euler_maruyama_states``."""
+    return simulate(x0, euler_maruyama_steps(betas), rng)
+
+
+def noised(x, log_snr, rng):
+    """Return z = α x + σ ε: a draw from q(z_t | x), in one step from clean data.
+
+    x is [n], [n, d] or more; ``log_snr`` is one level or [n, 1]. Raises ``ValueError`` for shapes
+    that do not fit. Source: Ho et al. 2020, eq. 4.
+    """
+    return renoise(x, np.inf, log_snr, rng)
+
+
+def renoise(z, log_snr_from, log_snr_to, rng):
+    """Return z_t = α_{t|s} z_s + σ_{t|s} ε: an exact draw of S2 from λ_s to the noisier λ_t.
+
+    z is [n], [n, d] or more; a level is a number or [n, 1]. Raises ``ValueError`` if the levels do
+    not fit z or the way is not towards noise.
+    """
+    z = _particles("z", z)
+    decay, noise = transition(_level(log_snr_from, z), _level(log_snr_to, z))
+    return decay * z + noise * _require_rng(rng).standard_normal(z.shape)
+
+
+def posterior(z, x, log_snr, log_snr_to):
+    """Return mean and variance of q(z_s | z_t, x): a step back, from λ_t to λ_s, with x known.
+
+    mean = (α_s/α_t) e^{λ_t − λ_s} z_t + α_s (1 − e^{λ_t − λ_s}) x and variance =
+    σ_s² (1 − e^{λ_t − λ_s}). z and x have one shape; a level is a number or [n, 1]. Returns the
+    mean in that shape and the variance in the levels'. Raises ``ValueError`` where λ_s < λ_t.
+    Source: Ho et al. 2020, eq. 6–7; Kingma et al. 2021, appendix A.
+    """
+    z, x = _particles("z", z), _particles("x", x)
+    if z.shape != x.shape:
+        raise ValueError(f"z and x must have one shape, got {z.shape} and {x.shape}")
+    noisy, clean = _level(log_snr, z), _level(log_snr_to, z)
+    _require_towards_data(noisy, clean)
+    kept, lost = np.exp(noisy - clean), -np.expm1(noisy - clean)
+    mean = alpha(clean) * (kept / alpha(noisy) * z + lost * x)
+    return mean, sigma(clean) ** 2 * lost
+
+
+# --- Paths driven by given increments, for strong errors ---------------------------------------
+
+
+def euler_maruyama(x0, drift, diffusion, increments, dt):
+    """Return the last state of Euler–Maruyama for dX = drift(X, t) dt + diffusion(X, t) dW.
+
+    ``increments`` [N, *x0.shape] are the path's W(t_{i+1}) − W(t_i), t_i = i dt: N(0, dt) numbers.
+    Two grids see the same path if the coarse one gets ``coarsen(increments, factor)``. Raises
+    ``ValueError`` if shapes do not match or dt is not positive. Source: Kloeden & Platen 1992,
+    section 10.2.
+    """
+    x = _finite("x0", x0)
+    increments = _increments(increments, x, dt)
+    for i, dw in enumerate(increments):
+        x = x + drift(x, i * dt) * dt + diffusion(x, i * dt) * dw
+    return x
+
+
+def geometric_brownian_motion(x0, drift, volatility, increments, dt):
+    """Return the exact X_T of dX = drift · X dt + volatility · X dW along the given path.
+
+    X_T = x0 exp[(drift − ½ volatility²) T + volatility W_T]: noise that multiplies the state, in
+    contrast to S2. Arguments as in ``euler_maruyama``, drift and volatility numbers. Source:
+    Kloeden & Platen 1992, section 4.4.
+    """
+    x0 = _finite("x0", x0)
+    increments = _increments(increments, x0, dt)
+    duration = len(increments) * dt
+    return x0 * np.exp((drift - volatility**2 / 2) * duration + volatility * increments.sum(axis=0))
+
+
+def coarsen(increments, factor):
+    """Return the same path's increments on a grid ``factor`` times coarser, [N/factor, ...].
+
+    Sums ``factor`` neighbours. Raises ``ValueError`` unless factor divides N.
+    """
+    increments = np.asarray(increments, dtype=float)
+    if int(factor) != factor or factor < 1 or len(increments) % factor:
+        raise ValueError(
+            f"factor must be a whole number that divides the {len(increments)} steps, got {factor}"
+        )
+    return increments.reshape(-1, int(factor), *increments.shape[1:]).sum(axis=1)
+
+
+# --- Reverse -----------------------------------------------------------------------------------
+
+
+class ReverseStep(NamedTuple):
+    """One step z_s = keep · z_t + eps_hat · ε̂(z_t, λ_t) + noise · ε towards the data."""
+
+    keep: np.ndarray
+    eps_hat: np.ndarray
+    noise: np.ndarray
+
+
+def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
+    """Return the step z_s = α_s x̂ + √(σ_s² − η² v) ε̂ + η √v ε from λ_t to λ_s > λ_t.
+
+    v = σ_s² (1 − e^{−Δλ}) is the posterior's variance: η = 1 is the ancestral step of DDPM, whose
+    mean is the posterior's with x̂ for x; η = 0 is DDIM, without noise. With
+    x̂ = (z_t − σ_t ε̂)/α_t the coefficients are α_s/α_t, σ_s [√(1 − η² (1 − e^{−Δλ})) − e^{Δλ/2}]
+    and η √v. Levels of any shapes that broadcast. Raises ``ValueError`` unless 0 ≤ η ≤ 1 and
+    λ_s ≥ λ_t, both finite. Source: Song, Meng & Ermon 2021 (DDIM), eq. 12 and 16.
+    """
+    _, noisy = floating(log_snr)
+    _, clean = floating(log_snr_to)
+    _, eta = floating(eta)
+    require_between("eta", eta, 0, 1, "0 is DDIM, 1 the ancestral sampler")
+    gap = _require_towards_data(noisy, clean, finite=True)
+    # √(1 − η²(1 − e^{−Δ})) − e^{Δ/2} as two terms of one sign, which cannot cancel
+    direction = np.expm1(np.log1p(eta**2 * np.expm1(-gap)) / 2) - np.expm1(gap / 2)
+    return ReverseStep(
+        alpha(clean) / alpha(noisy),
+        sigma(clean) * direction,
+        eta * sigma(clean) * _root_lost(clean, noisy),
+    )
+
+
+def reverse_sde_coefficients(log_snr, log_snr_to):
+    """Return the Euler–Maruyama step of the reverse SDE from λ_t to λ_s > λ_t.
+
+    dz = [−½ β z − β ∇log q_t(z)] dt + √β dW with dt < 0; with β dt = −σ² dλ and ∇log q = −ε̂/σ it
+    reads z_s = z_t + (½ σ_t² z_t − σ_t ε̂) Δλ + σ_t √Δλ ε. Raises as ``ddim_coefficients`` does.
+    Source: Anderson 1982; Song et al. 2021, eq. 6.
+    """
+    gap, s = _gap_and_sigma(log_snr, log_snr_to)
+    return ReverseStep(1 + s**2 * gap / 2, -s * gap, s * np.sqrt(gap))
+
+
+def flow_coefficients(log_snr, log_snr_to):
+    """Return the Euler step of the probability-flow ODE from λ_t to λ_s > λ_t.
+
+    dz = [−½ β z − ½ β ∇log q_t(z)] dt, half the score of the reverse SDE, so that
+    dz/dλ = ½ (σ² z − σ ε̂) and z_s = z_t + ½ (σ_t² z_t − σ_t ε̂) Δλ. Raises as
+    ``ddim_coefficients`` does. Source: Song et al. 2021, eq. 13.
+    """
+    gap, s = _gap_and_sigma(log_snr, log_snr_to)
+    return ReverseStep(1 + s**2 * gap / 2, -s * gap / 2, 0 * gap)
+
+
+def ddim_step(eps, z, log_snr, log_snr_to, rng=None, eta=0.0):
+    """Return z_s one DDIM step nearer the data, with stochasticity η (``ddim_coefficients``).
+
+    ``eps`` is a function (z, log_snr) → ε̂ of the shape of z; z is [n], [n, d] or more. ``rng`` may
+    be left out where η = 0. Raises ``ValueError`` for a bad η, levels, z, or shape of ε̂.
+    """
+    return _reverse_step(partial(ddim_coefficients, eta=eta), eps, z, log_snr, log_snr_to, rng)
+
+
+def ancestral_step(eps, z, log_snr, log_snr_to, rng):
+    """Return a draw of z_s from q(z_s | z_t, x̂): DDPM's step, which is DDIM's with η = 1.
+
+    Exactly a DDIM step to λ_t + 2 Δλ followed by noise back to λ_s = λ_t + Δλ, for the same x̂.
+    Source: Ho et al. 2020, algorithm 2 with the posterior's variance.
+    """
+    return ddim_step(eps, z, log_snr, log_snr_to, rng, eta=1.0)
+
+
+def reverse_sde_step(eps, z, log_snr, log_snr_to, rng):
+    """Return z_s by one Euler–Maruyama step of the reverse SDE (``reverse_sde_coefficients``)."""
+    return _reverse_step(reverse_sde_coefficients, eps, z, log_snr, log_snr_to, rng)
+
+
+def euler_step(eps, z, log_snr, log_snr_to, rng=None):
+    """Return z_s by one Euler step of the probability-flow ODE; ``rng`` is not used."""
+    return _reverse_step(flow_coefficients, eps, z, log_snr, log_snr_to, None)
+
+
+def heun_step(eps, z, log_snr, log_snr_to, rng=None):
+    """Return z_s by one Heun step of the probability-flow ODE, order 2; ``rng`` is not used.
+
+    The slopes ½ (σ² z − σ ε̂) at z_t and at the end of an Euler step are averaged: two
+    evaluations of ``eps``. Source: Karras et al. 2022, algorithm 1 (here in λ and VP).
+    """
+    z = _particles("z", z)
+    noisy, clean = _level(log_snr, z), _level(log_snr_to, z)
+    gap = _require_towards_data(noisy, clean, finite=True)
+    slope = _flow_slope(eps, z, noisy)
+    return z + gap / 2 * (slope + _flow_slope(eps, z + gap * slope, clean))
+
+
+def reverse_states(eps, log_snr_grid, z_start, step, rng=None):
+    """Return a generator of the N + 1 states of a sampler, from z_start towards the data.
+
+    ``step`` is one of ``ddim_step``, ``ancestral_step``, ``reverse_sde_step``, ``euler_step``,
+    ``heun_step``, or any function with their arguments; ``log_snr_grid`` [N + 1] increases
+    strictly from the level of z_start. The states are separate read-only arrays; the last is a
+    latent at the last level, of which ``convert(..., target="x")`` makes the clean x̂. Raises
+    ``ValueError`` at the call for a bad grid or z_start.
+    """
+    grid = _grid(log_snr_grid)
+    if not (np.all(grid[:-1] < grid[1:]) and np.all(np.isfinite(grid))):
+        raise ValueError(
+            "towards the data, λ grows: log_snr_grid must be finite and increase strictly, got "
+            f"{_abbreviated(grid)}; a grid made by schedule.log_snr(t) is turned round by "
+            "grid[::-1], and an infinite end needs log_snr_max"
+        )
+    return _read_only(
+        _reverse_states(eps, grid.tolist(), _particles("z_start", z_start), step, rng)
+    )
+
+
+def sample_states(eps, log_snr_grid, z_start, eta=0.0, rng=None):
+    """Return a generator of the states of the DDIM sampler with stochasticity η in [0, 1].
+
+    η = 0 is DDIM (``rng`` may be left out), η = 1 the ancestral sampler. See ``reverse_states``.
+    """
+    require_between("eta", np.asarray(eta, dtype=float), 0, 1, "0 is DDIM, 1 ancestral")
+    if eta:
+        _require_rng(rng)
+    return reverse_states(eps, log_snr_grid, z_start, partial(ddim_step, eta=eta), rng)
+
+
+def sample(eps, log_snr_grid, z_start, eta=0.0, rng=None):
+    """Return the last state of ``sample_states``: latents at the grid's last level.
+
+    ``eps`` is a function (z, log_snr) → ε̂, ``log_snr_grid`` [N + 1] increases strictly, z_start
+    [n, d] is at its first level (N(0, I) if that is nearly pure noise). Returns [n, d].
+    """
+    z = None
+    for state in sample_states(eps, log_snr_grid, z_start, eta, rng):
+        z = state
+    return z.copy()
+
+
+# --- Private -----------------------------------------------------------------------------------
+
+
+def _pairs(steps):
+    decay, noise = np.broadcast_arrays(*np.atleast_1d(*steps))
+    return list(zip(decay.tolist(), noise.tolist(), strict=True))
+
+
+def _linear_states(z, steps, rng):
+    yield z
+    for decay, noise in _pairs(steps):
+        z = decay * z + noise * rng.standard_normal(z.shape)
+        yield z
+
+
+def _reverse_states(eps, grid, z, step, rng):
+    yield z
+    for log_snr, log_snr_to in pairwise(grid):
+        z = step(eps, z, log_snr, log_snr_to, rng)
+        yield z
+
+
+def _read_only(states):
+    for z in states:
+        z.flags.writeable = False
+        yield z
+
+
+def _root_lost(clean, noisy):
+    """Return √(1 − e^{λ_t − λ_s}): the root of what a step from λ_s to λ_t loses of the SNR."""
+    return np.sqrt(-np.expm1(noisy - clean))
+
+
+def _gap_and_sigma(log_snr, log_snr_to):
+    _, noisy = floating(log_snr)
+    _, clean = floating(log_snr_to)
+    return _require_towards_data(noisy, clean, finite=True), sigma(noisy)
+
+
+def _reverse_step(coefficients, eps, z, log_snr, log_snr_to, rng):
+    z = _particles("z", z)
+    noisy, clean = _level(log_snr, z), _level(log_snr_to, z)
+    keep, eps_hat, noise = coefficients(noisy, clean)
+    z_next = keep * z + eps_hat * _predicted(eps, z, noisy)
+    if np.any(noise):
+        z_next += noise * _require_rng(rng).standard_normal(z.shape)
+    return z_next
+
+
+def _flow_slope(eps, z, log_snr):
+    s = sigma(log_snr)
+    return s / 2 * (s * z - _predicted(eps, z, log_snr))
+
+
+def _predicted(eps, z, log_snr):
+    value = np.asarray(eps(z, log_snr[()]))
+    if value.shape != z.shape:
+        raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
+    return value
+
+
+def _particles(name, value):
+    """Return a float64 copy of an array of finite numbers with at least one dimension."""
+    value = _finite(name, value)
+    if value.ndim == 0:
+        raise ValueError(
+            f"{name} must be an array of particles, [n] or [n, d], got the number {value}: for n "
+            f"particles at one point pass np.full(n, {value})"
+        )
+    return value.copy()
+
+
+def _finite(name, value):
+    value = np.asarray(floating(value)[1], dtype=float)
+    bad = ~np.isfinite(value)
+    if bad.any():
+        raise ValueError(
+            f"{name} must be finite, but {bad.sum()} of {value.size} numbers are not: the first is "
+            f"{value[bad].ravel()[0]}"
+        )
+    return value
+
+
+def _level(log_snr, z):
+    _, log_snr = floating(log_snr)
+    require_levels_fit(log_snr, z)
+    return log_snr
+
+
+def _grid(log_snr_grid):
+    _, grid = floating(log_snr_grid)
+    if grid.ndim != 1 or grid.size < 2:
+        raise ValueError(f"a grid of levels is a list of at least two, got shape {grid.shape}")
+    return grid
+
+
+def _abbreviated(grid):
+    return f"{grid[0]:g}, {grid[1]:g}, …, {grid[-1]:g}"
+
+
+def _increments(increments, x, dt):
+    increments = np.asarray(increments, dtype=float)
+    if increments.ndim < 1 or not len(increments) or increments.shape[1:] != x.shape:
+        raise ValueError(
+            f"increments must be [n_steps, *{x.shape}], one of the shape of x0 a step, got "
+            f"{increments.shape}"
+        )
+    if not 0 < dt < np.inf:
+        raise ValueError(f"dt must be positive and finite, got {dt}")
+    return increments
+
+
+def _require_towards_data(noisy, clean, finite=False):
+    """Return Δλ = λ_s − λ_t ≥ 0, or raise ``ValueError``."""
+    if not bool(np.all((clean >= noisy) & np.isfinite(noisy))):
+        raise ValueError(
+            f"a step back goes to less noise: from a finite λ = {noisy} to a λ that is not lower, "
+            f"got {clean}"
+        )
+    if finite and not bool(np.all(np.isfinite(clean))):
+        raise ValueError(
+            "a sampler ends at a finite λ: stop at log_snr_max and convert the last z to x"
+        )
+    return clean - noisy
+
+
+def _require_rng(rng):
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(
+            f"rng must be a numpy.random.Generator, got {rng!r}: pass np.random.default_rng(seed)"
+        )
+    return rng
