@@ -12,6 +12,7 @@ import difflib
 import html
 import io
 import numbers
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -30,7 +31,9 @@ from PIL.PngImagePlugin import PngInfo
 
 CSS_PIXELS_PER_INCH = 100
 WHOLE_LABEL = {"description_width": "initial"}  # a longer label takes room from its slider
-FULL_WIDTH = "1 / -1"  # all columns of a CSS grid
+NO_PRESET = ""  # not None, which would leave the list blank
+# All columns of a CSS grid, as grid_area: an empty grid_area would undo a grid_column.
+WHOLE_ROW = "auto / 1 / auto / -1"
 
 
 class Panel:
@@ -50,7 +53,8 @@ class Panel:
         formats: result name -> template such as ``"loss {:.3g} nats"``, or None to hide it. Round
             here: strict nbval compares the text.
         presets: name -> dict of control values, offered in a drop-down list.
-        layout: controls "above" the picture or "beside" it.
+        layout: controls "above" the picture or "beside" it, where the window has room for both
+            (320 CSS pixels more than the picture).
         pixel_ratio: picture pixels a CSS pixel; 2 is sharp on high-density screens, and eight
             lines in 900×400 still take 13 ms (7 of them the JPEG; the fastest PNG takes 33).
 
@@ -231,7 +235,7 @@ class Panel:
 
     def _choose_preset(self, change: Any) -> None:
         with self._lock:
-            if not self._held and change["new"] is not None:
+            if not self._held and change["new"] != NO_PRESET:
                 self.set(**self.presets[change["new"]])
 
     def _name_preset(self, values: Mapping[str, Any]) -> None:
@@ -242,7 +246,7 @@ class Panel:
             if all(values[key] == value for key, value in preset.items())
         ]
         if self._chooser.value not in fits:
-            self._chooser.value = fits[0] if fits else None
+            self._chooser.value = fits[0] if fits else NO_PRESET
 
     # How it is drawn and shown
 
@@ -274,6 +278,7 @@ class Panel:
 
     def _show_error(self, error: Exception, values: Mapping[str, Any]) -> None:
         at = ", ".join(f"{name} = {value!r}" for name, value in values.items())
+        at = re.sub(r"\d+\.\d{7,}", lambda number: f"{float(number[0]):.6g}", at)  # 0.30000000004
         words = html.escape(f"{type(error).__name__}: {error} (at {at})")
         style = "color: #b3261e; line-height: 1.5; font-weight: bold"
         self._trouble.value = f'<div role="alert" style="{style}">{words}</div>'
@@ -302,25 +307,26 @@ class Panel:
         self._trouble = ipywidgets.HTML(layout=of_picture(display="none"))
         caption = f'<div style="line-height: 1.5">{html.escape(self.alt)}</div>'
         caption = ipywidgets.HTML(caption, layout=of_picture())
-        self._chooser = choice("preset", [("–", None), *((name, name) for name in self.presets)])
+        self._chooser = choice(
+            "preset", [("custom", NO_PRESET), *((name, name) for name in self.presets)]
+        )
         self._chooser.observe(self._choose_preset, "value")
         reset = ipywidgets.Button(description="Reset", tooltip="Put every control back")
         reset.on_click(lambda button: self.reset())
-        for widget in self.controls.values():
-            if isinstance(widget, Equaliser):
-                widget.layout.grid_column = FULL_WIDTH
+        # Rows of bars stand below the other controls.
+        controls = sorted(self.controls.values(), key=lambda w: isinstance(w, Equaliser))
         if not self.presets:
             self._chooser.layout.display = "none"
         buttons = ipywidgets.HBox(
-            [self._chooser, reset], layout=ipywidgets.Layout(grid_column=FULL_WIDTH)
+            [self._chooser, reset], layout=ipywidgets.Layout(grid_area=WHOLE_ROW)
         )
         grid = ipywidgets.GridBox(
-            [*self.controls.values(), buttons],
+            [*controls, buttons],
             layout=ipywidgets.Layout(
-                width=f"{width}px" if layout == "above" else "340px",
+                width=f"{width}px" if layout == "above" else "320px",
                 max_width="100%",
-                grid_template_columns="repeat(auto-fit, minmax(290px, 1fr))",
-                grid_gap="0 12px",
+                grid_template_columns="repeat(auto-fit, minmax(min(360px, 100%), 1fr))",
+                grid_gap="4px 12px",
                 align_content="flex-start",
             ),
         )
@@ -355,14 +361,17 @@ class Equaliser(ipywidgets.VBox):
     def __init__(self, labels, low, high, step, value, *, label="", unit=""):
         start = np.broadcast_to(value, len(labels)).tolist()
         self.bars = [
-            slider(str(words), low, high, step, at, orientation="vertical", width="64px")
+            slider(str(words), low, high, step, at, orientation="vertical")
             for words, at in zip(labels, start, strict=True)
         ]
         self._held = False
         row = ipywidgets.HBox(self.bars, layout=ipywidgets.Layout(flex_flow="row wrap"))
         title = [ipywidgets.Label(_with_unit(label, unit))] if label else []
-        super().__init__([*title, row], value=tuple(start))
+        layout = ipywidgets.Layout(grid_area=WHOLE_ROW)
+        super().__init__([*title, row], value=tuple(start), layout=layout)
         for bar in self.bars:
+            narrow = {"flex": "1 1 0", "min_width": "44px", "max_width": "64px"}
+            bar.layout = ipywidgets.Layout(height="160px", **narrow)
             bar.observe(self._gather, "value")
         self.observe(self._spread, "value")
 
@@ -387,7 +396,7 @@ class Equaliser(ipywidgets.VBox):
             self._held = False
 
 
-def slider(label, low, high, step, value, *, unit="", orientation="horizontal", width="auto"):
+def slider(label, low, high, step, value, *, unit="", orientation="horizontal"):
     """Return a slider from ``low`` to ``high``, of integers where all four numbers are integers.
 
     Raises:
@@ -407,7 +416,7 @@ def slider(label, low, high, step, value, *, unit="", orientation="horizontal", 
         orientation=orientation,
         continuous_update=True,
         style=WHOLE_LABEL,
-        layout=ipywidgets.Layout(width=width),
+        layout=ipywidgets.Layout(width="auto"),
     )
 
 

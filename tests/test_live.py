@@ -245,7 +245,7 @@ def test_reset_button_and_presets():
     assert panel.values == start | {"size": 3, "shift": 0.0}
     assert len(calls) == 1
     panel.controls["shift"].value = 0.1
-    assert panel._chooser.value is None  # no longer that preset
+    assert panel._chooser.label == "custom"  # no longer that preset
     panel.set(**panel.presets["cosine"])
     assert panel._chooser.value == "cosine"
     (reset,) = [w for w in walk(panel.widget) if isinstance(w, ipywidgets.Button)]

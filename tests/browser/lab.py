@@ -249,10 +249,18 @@ class PanelOnPage:
         """Click a button."""
         self.root.get_by_role("button", name=button).click()
 
+    def list(self, label: str) -> Locator:
+        """Return the drop-down list with that label."""
+        name = self.page.get_by_text(label, exact=True)
+        return self.root.locator(".widget-dropdown", has=name).locator("select")
+
     def choose(self, label: str, option: str) -> None:
         """Choose from a drop-down list."""
-        name = self.page.get_by_text(label, exact=True)
-        self.root.locator(".widget-dropdown", has=name).locator("select").select_option(option)
+        self.list(label).select_option(option)
+
+    def chosen(self, label: str) -> str:
+        """Return the option on show in a drop-down list."""
+        return self.list(label).evaluate("list => list.selectedOptions[0]?.label ?? ''")
 
     def wait_until(self, condition, what: str, seconds: float = 20) -> None:
         """Wait for ``condition()``; what is still missing is named."""

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from course_utils.live import Panel, choice, equaliser, slider, switch
 
-figure = Figure((9, 4), layout="constrained")
+figure = Figure((WIDTH, 4), layout="constrained")
 axes = figure.subplots()
 axes.set(xlim=(0, 10), ylim=(-3, 3), xlabel="position x (km)", ylabel="height (m)")
 x = np.linspace(0, 10, 400)
@@ -37,13 +37,13 @@ panel
 """
 
 
-@pytest.mark.parametrize("layout", ["above", "beside"])
-def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path, layout):
-    code = PANEL.replace("LAYOUT", repr(layout)).replace("LENGTH", "8")
+@pytest.mark.parametrize(("layout", "width"), [("above", 9), ("beside", 7)])
+def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path, layout, width):
+    code = f"LAYOUT, WIDTH, LENGTH = {layout!r}, {width}, 8\n{PANEL}"
     notebook = open_notebook(write_notebook(tmp_path / f"{layout}.ipynb", [code]))
     notebook.run_all()
     panel = notebook.panel()
-    assert panel.shown_size() == (1800, 800, 900, 400)
+    assert panel.shown_size() == (200 * width, 800, 100 * width, 400)
     assert panel.numbers() == "shift 2.00 km · slope 0.3333 · waves 3"
     assert panel.labels_cut_off() == []
     start = panel.picture()
@@ -57,6 +57,7 @@ def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path, layout):
     panel.wait_until(lambda: abs(shift_of(panel) - before - 0.03) < 1e-9, "three steps by keyboard")
     stepped = panel.wait_for_new_picture(dragged)
 
+    assert panel.chosen("preset") == "custom"
     panel.choose("preset", "slow")
     panel.wait_until(lambda: panel.numbers().endswith("waves 1"), "the preset")
     slow = panel.wait_for_new_picture(stepped)
@@ -66,11 +67,13 @@ def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path, layout):
     assert panel.error().startswith("ValueError: beyond <nine> (at shift = 10.0, waves = 1,")
     assert panel.picture() == slow  # the last good one
     assert "waves 1" in panel.numbers()
+    assert panel.chosen("preset") == "slow"
 
     panel.click("Reset")
     panel.wait_until(lambda: panel.numbers() == "shift 2.00 km · slope 0.3333 · waves 3", "reset")
     panel.wait_until(lambda: panel.error() == "", "the error to go")
     panel.wait_until(lambda: panel.picture() == start, "the first picture")
+    assert panel.chosen("preset") == "custom"
 
     panel.press("0", "ArrowUp", 2)  # a bar of the equaliser
     panel.wait_for_new_picture(start)
