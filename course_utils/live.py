@@ -370,8 +370,8 @@ class Equaliser(ipywidgets.VBox):
         layout = ipywidgets.Layout(grid_area=WHOLE_ROW)
         super().__init__([*title, row], value=tuple(start), layout=layout)
         for bar in self.bars:
-            narrow = {"flex": "1 1 0", "min_width": "44px", "max_width": "64px"}
-            bar.layout = ipywidgets.Layout(height="160px", **narrow)
+            bar.layout.flex, bar.layout.height = "1 1 0", "160px"
+            bar.layout.min_width, bar.layout.max_width = "44px", "64px"
             bar.observe(self._gather, "value")
         self.observe(self._spread, "value")
 
