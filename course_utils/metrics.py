@@ -1,0 +1,232 @@
+"""Distances between laws on the line, exact where they can be, and the noise floor of a sample's.
+
+Three distances, and what each answers:
+
+    total variation   ½ ∫ |p − q| dx, in [0, 1]: the most by which the two disagree on any event
+    KL divergence     ∫ p log(p/q) dx ≥ 0, in nats, not symmetric: the cost of coding p with q
+    Wasserstein W_r   (∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^r du)^{1/r}, in the unit of x: how far mass must move
+
+The first two compare densities; between two samples they say nothing (no point is shared).
+Wasserstein compares samples too. Arguments: a sample is [n] or [n, 1]; a density is p [m] on a
+strictly increasing grid x [m]; for Gaussians give means and variances, which broadcast.
+
+    wasserstein(a, b)                                 two samples, of any sizes
+    wasserstein_to_density(a, p, x)                   a sample and a density on a grid
+    wasserstein_densities(p, q, x)                    two densities on one grid
+    total_variation(p, q, x), kl_divergence(p, q, x)
+    gaussian_kl(m_p, v_p, m_q, v_q), gaussian_wasserstein(…), gaussian_total_variation(…)
+    noise_floor(mixture.sample, n, rng)               what two real samples of size n are apart
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.special import kl_div, ndtr
+
+from course_utils._arrays import floating
+
+MASS_TOLERANCE = 1e-3  # by how much a density's mass on its grid may miss 1
+
+# --- Densities on a grid -----------------------------------------------------------------------
+
+
+def total_variation(p, q, x):
+    """Return ½ ∫ |p − q| dx, between 0 (the same law) and 1 (they share nothing).
+
+    p and q [m] are densities on the increasing grid x [m]. p − q is joined by a cubic spline whose
+    parts above and below zero are integrated exactly: the error falls as the spacing to the fourth
+    power. Raises ``ValueError`` for shapes that differ or a density whose mass is not 1.
+    """
+    p, q, x = _densities(p, q, x)
+    difference = CubicSpline(x, p - q)
+    crossings = difference.roots(extrapolate=False)
+    ends = np.concatenate([x[:1], crossings[np.isfinite(crossings)], x[-1:]])
+    return float(np.abs(np.diff(difference.antiderivative()(np.sort(ends)))).sum() / 2)
+
+
+def kl_divergence(p, q, x):
+    """Return KL(p‖q) = ∫ [p log(p/q) − p + q] dx in nats, by the trapezoid rule.
+
+    The added q − p integrates to zero and makes the integrand nowhere negative, so that small
+    divergences lose no digits. For smooth densities that vanish at the ends of the grid the rule
+    is exact to rounding once the grid resolves them. Infinite where p has mass and q has none.
+    p, q and x are [m]. Raises as ``total_variation`` does.
+    """
+    p, q, x = _densities(p, q, x)
+    return float(np.trapezoid(kl_div(p, q), x))
+
+
+def wasserstein_densities(p, q, x, order=1):
+    """Return W_r between two densities p, q [m] on one grid x [m], r = ``order``, 1 or 2.
+
+    Between grid points mass is spread evenly, and for that the result is exact: the error
+    falls as the spacing squared. Raises as ``total_variation`` does.
+    """
+    p, q, x = _densities(p, q, x)
+    return _wasserstein(_law_of_density(p, x), _law_of_density(q, x), order)
+
+
+# --- Samples ------------------------------------------------------------------------------------
+
+
+def wasserstein(a, b, order=1):
+    """Return W_r between two samples a and b, exactly; r = ``order``, 1 or 2.
+
+    a is [n] or [n, 1], b is [m] or [m, 1]; n and m may differ. For n = m it is the mean of
+    |a_(i) − b_(i)|^r over the sorted samples, to the power 1/r. Raises ``ValueError`` for empty
+    samples, numbers that are not finite, or more than one dimension.
+    """
+    return _wasserstein(_law_of_sample("a", a), _law_of_sample("b", b), order)
+
+
+def wasserstein_to_density(sample, p, x, order=1):
+    """Return W_r between a sample, [n] or [n, 1], and the density p [m] on the grid x [m].
+
+    Even for a perfect sampler it is not zero: its floor is that of n real points (``noise_floor``
+    with ``distance=lambda a, b: wasserstein_to_density(a, p, x)``).
+    """
+    p, _, x = _densities(p, p, x)
+    return _wasserstein(_law_of_sample("sample", sample), _law_of_density(p, x), order)
+
+
+class Floor(NamedTuple):
+    """What chance alone leaves: the mean of a distance over ``repeats`` pairs, and its spread."""
+
+    mean: float
+    spread: float
+    repeats: int
+
+
+def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
+    """Return the distance between two independent real samples of size n: mean and spread.
+
+    ``draw(n, rng)`` returns one real sample, as ``GaussianMixture.sample`` does; ``distance(a, b)``
+    is any distance of two samples. ``spread`` is the standard deviation of a single distance, so
+    the floor itself is known to spread/√repeats. A sampler whose distance is within the spread of
+    the floor cannot be told from the truth with n points. Raises ``ValueError`` for fewer than two
+    repeats.
+    """
+    if repeats < 2:
+        raise ValueError(f"repeats must be at least 2 to have a spread, got {repeats}")
+    values = [distance(draw(n, rng), draw(n, rng)) for _ in range(repeats)]
+    return Floor(float(np.mean(values)), float(np.std(values, ddof=1)), repeats)
+
+
+# --- Gaussians, in closed form -------------------------------------------------------------------
+
+
+def gaussian_kl(mean_p, variance_p, mean_q, variance_q):
+    """Return KL(N(m_p, v_p) ‖ N(m_q, v_q)) = ½ [v_p/v_q − 1 − log(v_p/v_q) + (m_p − m_q)²/v_q].
+
+    In nats; numbers or arrays that broadcast. Raises ``ValueError`` unless variances are positive.
+    """
+    m_p, v_p, m_q, v_q = _gaussians(mean_p, variance_p, mean_q, variance_q)
+    excess = (v_p - v_q) / v_q
+    return 0.5 * (excess - np.log1p(excess) + (m_p - m_q) ** 2 / v_q)
+
+
+def gaussian_wasserstein(mean_p, variance_p, mean_q, variance_q):
+    """Return W_2 = √[(m_p − m_q)² + (√v_p − √v_q)²] between two normal laws on the line.
+
+    Numbers or arrays that broadcast. Raises ``ValueError`` unless variances are positive.
+    """
+    m_p, v_p, m_q, v_q = _gaussians(mean_p, variance_p, mean_q, variance_q)
+    return np.hypot(m_p - m_q, np.sqrt(v_p) - np.sqrt(v_q))
+
+
+def gaussian_total_variation(mean_p, variance_p, mean_q, variance_q):
+    """Return the total variation between two normal laws on the line, by where densities cross.
+
+    Numbers or arrays that broadcast. Raises ``ValueError`` unless variances are positive.
+    """
+    m_p, v_p, m_q, v_q = np.broadcast_arrays(*_gaussians(mean_p, variance_p, mean_q, variance_q))
+    # In u = (x − m_p)/√v_p the log densities differ by the quadratic a u² + 2 b u + c.
+    ratio, shift = np.sqrt(v_p / v_q), (m_p - m_q) / np.sqrt(v_q)
+    a, b = ratio**2 - 1, ratio * shift
+    c = shift**2 - 2 * np.log(ratio)
+    root = np.sqrt(np.maximum(b**2 - a * c, 0))
+    far = -(b + np.where(b < 0, -root, root))  # the sum that does not cancel
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossings = np.sort([far / a, c / far], axis=0)  # one is ±inf where the variances agree
+    lower, upper = crossings
+    outside = ndtr(lower) + ndtr(-upper)
+    other = ndtr(ratio * lower + shift) + ndtr(-(ratio * upper + shift))
+    same = (a == 0) & (b == 0)
+    return np.where(same, 0.0, np.abs(outside - other))[()]
+
+
+# --- Private -------------------------------------------------------------------------------------
+
+
+def _densities(p, q, x):
+    p, q, x = (np.asarray(floating(value)[1], dtype=float) for value in (p, q, x))
+    if x.ndim != 1 or x.size < 4 or not (np.diff(x) > 0).all():
+        raise ValueError(f"x must be a strictly increasing grid of 4 points or more, got {x.shape}")
+    for name, density in (("p", p), ("q", q)):
+        if density.shape != x.shape:
+            raise ValueError(f"{name} must be [m] = {x.shape} as x is, got {density.shape}")
+        mass = np.trapezoid(density, x)
+        if not (density >= 0).all() or not abs(mass - 1) <= MASS_TOLERANCE:
+            raise ValueError(
+                f"{name} is not a density on this grid: its mass is {mass:.6g}, its least value "
+                f"{density.min():.3g}; use a wider or finer grid, or divide by the mass"
+            )
+    return p, q, x
+
+
+def _gaussians(*moments):
+    m_p, v_p, m_q, v_q = (np.asarray(floating(value)[1], dtype=float) for value in moments)
+    if not (np.all(v_p > 0) and np.all(v_q > 0)):
+        raise ValueError(f"variances must be positive, got {v_p} and {v_q}")
+    return m_p, v_p, m_q, v_q
+
+
+# A law is its quantile function, cell by cell: on levels[k] … levels[k + 1] it runs in a straight
+# line from left[k] to right[k]. A sample has flat cells, a density on a grid sloping ones.
+
+
+def _law_of_sample(name, value):
+    points = np.asarray(floating(value)[1], dtype=float)
+    if points.ndim == 2 and points.shape[1] == 1:
+        points = points[:, 0]
+    if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all():
+        raise ValueError(
+            f"{name} must be a sample of finite numbers, [n] or [n, 1], got shape {points.shape}: "
+            "in more dimensions compare one coordinate or projection at a time"
+        )
+    points = np.sort(points)
+    return np.arange(len(points) + 1) / len(points), points, points
+
+
+def _law_of_density(p, x):
+    masses = (p[:-1] + p[1:]) / 2 * np.diff(x)
+    levels = np.concatenate([[0.0], np.cumsum(masses)])
+    levels /= levels[-1]
+    filled = np.diff(levels) > 0  # a cell without mass takes no part
+    return np.append(0.0, levels[1:][filled]), x[:-1][filled], x[1:][filled]
+
+
+def _wasserstein(law_a, law_b, order):
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, got {order!r}")
+    levels = np.unique(np.concatenate([law_a[0], law_b[0]]))
+    (a_start, a_end), (b_start, b_end) = _quantiles(law_a, levels), _quantiles(law_b, levels)
+    start, end = a_start - b_start, a_end - b_end  # the gap runs in a straight line between these
+    if order == 2:
+        gap = (start**2 + start * end + end**2) / 3
+    else:
+        size = np.abs(start) + np.abs(end)
+        crossing = start * end < 0
+        gap = size / 2
+        gap[crossing] = (start**2 + end**2)[crossing] / (2 * size[crossing])
+    return float(np.sum(np.diff(levels) * gap) ** (1 / order))
+
+
+def _quantiles(law, levels):
+    """Return the quantile function at the start and the end of each cell of finer levels."""
+    own, left, right = law
+    middle = (levels[:-1] + levels[1:]) / 2
+    cell = np.clip(np.searchsorted(own, middle, side="right") - 1, 0, len(left) - 1)
+    slope = (right - left)[cell] / (own[cell + 1] - own[cell])
+    return tuple(left[cell] + slope * (u - own[cell]) for u in (levels[:-1], levels[1:]))
