@@ -255,8 +255,9 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
     _, eta = floating(eta)
     require_between("eta", eta, 0, 1, "0 is DDIM, 1 the ancestral sampler")
     gap = _require_towards_data(noisy, clean, finite=True)
-    # √(1 − η²(1 − e^{−Δ})) − e^{Δ/2} as two terms of one sign, which cannot cancel
-    direction = np.expm1(np.log1p(eta**2 * np.expm1(-gap)) / 2) - np.expm1(gap / 2)
+    # √(1 − η² (1 − e^{−Δ})) − e^{Δ/2} as two terms of one sign, which cannot cancel
+    lost = eta**2 * np.expm1(-gap)
+    direction = lost / (1 + np.sqrt(1 + lost)) - np.expm1(gap / 2)
     return ReverseStep(
         alpha(clean) / alpha(noisy),
         sigma(clean) * direction,
