@@ -228,5 +228,6 @@ def _quantiles(law, levels):
     own, left, right = law
     middle = (levels[:-1] + levels[1:]) / 2
     cell = np.clip(np.searchsorted(own, middle, side="right") - 1, 0, len(left) - 1)
-    slope = (right - left)[cell] / (own[cell + 1] - own[cell])
-    return tuple(left[cell] + slope * (u - own[cell]) for u in (levels[:-1], levels[1:]))
+    begin, width = own[cell], own[cell + 1] - own[cell]
+    way = [np.clip((u - begin) / width, 0, 1) for u in (levels[:-1], levels[1:])]
+    return [left[cell] + part * (right - left)[cell] for part in way]

@@ -1,0 +1,243 @@
+"""Distances between laws against closed forms, SciPy and brute force; the noise floor."""
+
+import numpy as np
+import pytest
+from scipy import integrate
+from scipy.stats import norm, wasserstein_distance
+
+from course_utils.metrics import (
+    gaussian_kl,
+    gaussian_total_variation,
+    gaussian_wasserstein,
+    kl_divergence,
+    noise_floor,
+    total_variation,
+    wasserstein,
+    wasserstein_densities,
+    wasserstein_to_density,
+)
+from course_utils.mixtures import GaussianMixture
+
+GRID = np.linspace(-12, 12, 1201)
+PAIRS = [
+    (0.2, 0.7, -0.5, 1.4),
+    (0.2, 1.0, -0.5, 1.0),  # one crossing
+    (0.0, 2.0, 0.0, 0.5),  # two, symmetric
+    (0.0, 1.0, 1e-3, 1.002),
+    (-4.0, 0.3, 4.0, 0.3),
+]
+
+
+def density(mean, variance, x=GRID):
+    return norm.pdf(x, mean, np.sqrt(variance))
+
+
+# --- Gaussians ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_gaussian_kl_against_quadrature(pair):
+    p, q = norm(pair[0], pair[1] ** 0.5), norm(pair[2], pair[3] ** 0.5)
+    reach = 12 * pair[1] ** 0.5
+    value, _ = integrate.quad(
+        lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), pair[0] - reach, pair[0] + reach
+    )
+    assert gaussian_kl(*pair) == pytest.approx(value, rel=1e-8, abs=1e-13)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_gaussian_total_variation_against_a_fine_sum(pair):
+    x = np.linspace(-15, 15, 300_001)
+    value = np.trapezoid(np.abs(density(*pair[:2], x) - density(*pair[2:], x)), x) / 2
+    assert gaussian_total_variation(*pair) == pytest.approx(value, abs=1e-8)
+
+
+def test_gaussian_total_variation_where_it_is_known():
+    assert gaussian_total_variation(0, 1, 0, 1) == 0
+    assert gaussian_total_variation(0, 1, 0.6, 1) == pytest.approx(2 * norm.cdf(0.3) - 1, rel=1e-13)
+    small = 1e-9  # TV → |m| φ(0) and |v − 1| φ(1)
+    assert gaussian_total_variation(0, 1, small, 1) == pytest.approx(small * norm.pdf(0), rel=1e-6)
+    assert gaussian_total_variation(0, 1, 0, 1 + small) == pytest.approx(
+        small * norm.pdf(1), rel=1e-6
+    )
+    assert gaussian_total_variation(0, 1e-20, 0, 1) == pytest.approx(1, abs=1e-8)
+
+
+def test_gaussian_wasserstein_against_quantiles():
+    for pair in PAIRS:
+        u = (np.arange(200_000) + 0.5) / 200_000
+        gap = norm.ppf(u, pair[0], pair[1] ** 0.5) - norm.ppf(u, pair[2], pair[3] ** 0.5)
+        assert gaussian_wasserstein(*pair) == pytest.approx(np.sqrt(np.mean(gap**2)), rel=1e-4)
+
+
+def test_gaussians_broadcast():
+    means = np.array([[0.0], [1.0], [2.0]])
+    variances = np.array([0.5, 1.0])
+    for function in (gaussian_kl, gaussian_wasserstein, gaussian_total_variation):
+        table = function(means, variances, 0.0, 1.0)
+        assert table.shape == (3, 2)
+        assert table[2, 0] == function(2.0, 0.5, 0.0, 1.0)
+        assert table[0, 1] == 0
+
+
+# --- Densities on a grid ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_densities_on_a_grid_against_the_closed_forms(pair):
+    p, q = density(*pair[:2]), density(*pair[2:])
+    assert total_variation(p, q, GRID) == pytest.approx(gaussian_total_variation(*pair), abs=1e-9)
+    assert kl_divergence(p, q, GRID) == pytest.approx(gaussian_kl(*pair), rel=1e-7)
+    assert wasserstein_densities(p, q, GRID, order=2) == pytest.approx(
+        gaussian_wasserstein(*pair), abs=1e-4
+    )
+
+
+def test_kl_is_not_symmetric_and_infinite_where_mass_is_missing():
+    p, q = density(0.2, 0.7), density(-0.5, 1.4)
+    assert kl_divergence(p, q, GRID) != pytest.approx(kl_divergence(q, p, GRID), rel=0.1)
+    half = np.where(GRID > 0, 2 * density(0, 1), 0)
+    half /= np.trapezoid(half, GRID)
+    assert kl_divergence(density(0, 1), half, GRID) == np.inf
+    assert kl_divergence(half, density(0, 1), GRID) == pytest.approx(np.log(2), abs=0.02)
+
+
+def test_total_variation_falls_with_the_fourth_power_of_the_spacing():
+    exact = gaussian_total_variation(0.2, 0.7, -0.5, 1.4)
+    errors = []
+    for n in (61, 121, 241):
+        x = np.linspace(-12, 12, n)
+        p, q = density(0.2, 0.7, x), density(-0.5, 1.4, x)
+        errors.append(abs(total_variation(p, q, x) - exact))
+    assert errors[0] / errors[1] > 10
+    assert errors[1] / errors[2] > 10
+
+
+def test_wasserstein_of_a_shift_and_of_disjoint_boxes():
+    p = density(0, 0.5)
+    shifted = density(1.5, 0.5)
+    for order in (1, 2):
+        assert wasserstein_densities(p, shifted, GRID, order) == pytest.approx(1.5, rel=1e-9)
+    # Two narrow bumps far apart: the grid between them holds no mass.
+    p = 0.5 * density(-5, 0.01) + 0.5 * density(5, 0.01)
+    assert wasserstein_densities(p, density(-5, 0.01), GRID, 1) == pytest.approx(5, rel=1e-9)
+    u = (np.arange(400_000) + 0.5) / 400_000
+    gap = 10 * (u > 0.5) + 0.1 * (norm.ppf(2 * u % 1) - norm.ppf(u))
+    assert wasserstein_densities(p, density(-5, 0.01), GRID, 2) == pytest.approx(
+        np.sqrt(np.mean(gap**2)), rel=1e-4
+    )
+
+
+def test_uneven_grids_serve():
+    x = np.sort(np.concatenate([GRID, np.linspace(-3, 3, 777)]))
+    x = np.unique(x)
+    pair = PAIRS[0]
+    p, q = density(*pair[:2], x), density(*pair[2:], x)
+    assert total_variation(p, q, x) == pytest.approx(gaussian_total_variation(*pair), abs=1e-9)
+
+
+# --- Samples ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 7), (50, 50), (82, 1000), (30, 77)])
+def test_wasserstein_1_of_samples_against_scipy(n, m):
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=n), rng.normal(0.3, 2, m)
+    assert wasserstein(a, b) == pytest.approx(wasserstein_distance(a, b), rel=1e-12)
+    assert wasserstein(b, a) == pytest.approx(wasserstein(a, b), rel=1e-12)
+
+
+def test_wasserstein_2_of_samples_by_repetition():
+    """Samples of sizes 4 and 6 are samples of size 12 with repeated points."""
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=4), rng.normal(size=6)
+    paired = np.sort(np.repeat(a, 3)) - np.sort(np.repeat(b, 2))
+    assert wasserstein(a, b, order=2) == pytest.approx(np.sqrt(np.mean(paired**2)), rel=1e-12)
+
+
+def test_wasserstein_against_the_assignment_problem():
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=20), rng.normal(1, 3, size=20)
+    for order in (1, 2):
+        cost = np.abs(a[:, None] - b) ** order
+        best = cost[linear_sum_assignment(cost)].mean() ** (1 / order)
+        assert wasserstein(a[:, None], b, order) == pytest.approx(best, rel=1e-12)
+
+
+def test_a_sample_against_a_density():
+    sample = np.array([0.4])  # one point: W_1 = E|X − 0.4|, W_2² = 1 + 0.4²
+    p = density(0, 1)
+    mean = 2 * norm.pdf(0.4) + 0.4 * (2 * norm.cdf(0.4) - 1)
+    assert wasserstein_to_density(sample, p, GRID) == pytest.approx(mean, rel=1e-4)
+    assert wasserstein_to_density(sample, p, GRID, 2) == pytest.approx(np.sqrt(1.16), rel=1e-4)
+    # Many points at the quantiles of p are almost p.
+    points = norm.ppf((np.arange(4000) + 0.5) / 4000)
+    assert wasserstein_to_density(points, p, GRID) < 1e-3
+    assert wasserstein_to_density(points + 0.25, p, GRID) == pytest.approx(0.25, rel=1e-3)
+
+
+# --- The noise floor ----------------------------------------------------------------------------
+
+
+def test_the_floor_falls_as_the_root_of_n_and_holds_its_spread():
+    law = GaussianMixture([0.3, 0.7], [[-1.0], [0.5]], [0.1, 0.2])
+    small = noise_floor(law.sample, 100, np.random.default_rng(4), repeats=200)
+    large = noise_floor(law.sample, 1600, np.random.default_rng(5), repeats=200)
+    assert small.repeats == 200
+    ratio = small.mean / large.mean
+    error = ratio * np.hypot(small.spread / small.mean, large.spread / large.mean) / np.sqrt(200)
+    assert abs(ratio - 4) < 4 * error
+    again = noise_floor(law.sample, 100, np.random.default_rng(6), repeats=200)
+    assert abs(again.mean - small.mean) < 4 * np.hypot(again.spread, small.spread) / np.sqrt(200)
+
+
+def test_the_floor_of_two_uniform_samples_is_known():
+    """E W_1 of two samples of size 1 of U(0, 1) is E|U − V| = 1/3, with variance 1/18."""
+    floor = noise_floor(
+        lambda n, rng: rng.uniform(size=n), 1, np.random.default_rng(7), repeats=4000
+    )
+    assert abs(floor.mean - 1 / 3) < 4 * np.sqrt(1 / 18 / 4000)
+    assert floor.spread == pytest.approx(np.sqrt(1 / 18), rel=0.05)
+
+
+def test_the_floor_takes_any_distance():
+    p = density(0, 1)
+    floor = noise_floor(
+        lambda n, rng: rng.standard_normal((n, 1)),
+        200,
+        np.random.default_rng(8),
+        distance=lambda a, b: wasserstein_to_density(a, p, GRID),
+    )
+    pairs = noise_floor(
+        lambda n, rng: rng.standard_normal((n, 1)), 200, np.random.default_rng(8), repeats=50
+    )
+    assert 0 < floor.mean < pairs.mean  # one sample is nearer the law than two are to each other
+
+
+# --- Bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: total_variation(density(0, 1)[:-1], density(0, 1), GRID), "p must be"),
+        (lambda: total_variation(density(0, 1), 2 * density(0, 1), GRID), "its mass is 2"),
+        (lambda: total_variation(density(0, 1), density(0, 1e-8), GRID), "finer grid"),
+        (lambda: kl_divergence(density(0, 1), density(0, 1), GRID[::-1]), "increasing"),
+        (lambda: kl_divergence(-density(0, 1), density(0, 1), GRID), "not a density"),
+        (lambda: wasserstein([], [1.0]), "a must be a sample"),
+        (lambda: wasserstein([1.0], [np.nan]), "b must be a sample"),
+        (lambda: wasserstein(np.zeros((5, 2)), np.zeros((5, 2))), "one coordinate"),
+        (lambda: wasserstein([1.0], [2.0], order=0.5), "order must be 1 or 2"),
+        (lambda: gaussian_kl(0, 0, 0, 1), "variances must be positive"),
+        (
+            lambda: noise_floor(lambda n, rng: rng.normal(size=n), 5, None, repeats=1),
+            "repeats must be at least 2",
+        ),
+    ],
+)
+def test_bad_input_says_what_came_in(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
