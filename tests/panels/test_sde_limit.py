@@ -1,0 +1,143 @@
+"""The SDE-limit panel: its constants against brute force, its coupled paths, its controls."""
+
+import numpy as np
+import pytest
+from panel_driving import drive
+
+from course_utils.metrics import gaussian_kl, gaussian_wasserstein
+from course_utils.panels import sde_limit
+from course_utils.processes import chain_steps, euler_maruyama_steps, moments
+from course_utils.schedules import LinearBeta, discrete_betas
+
+STEPS = {"chain": chain_steps, "em": euler_maruyama_steps}
+RULES = ["right", "mid", "left", "exact"]
+
+
+def errors(recursion, rule, n_steps, x0, t):
+    """Log decay, mean, variance, W2 and KL of N steps against the exact solution at time t."""
+    steps = STEPS[recursion](discrete_betas(LinearBeta(), n_steps, rule))
+    mean, variance = (values[round(t * n_steps)] for values in moments(x0, steps))
+    elapsed = 0.1 * t + 19.9 * t**2 / 2
+    exact = x0 * np.exp(-elapsed / 2), 1 - np.exp(-elapsed)
+    law = mean, variance
+    return np.array(
+        [
+            2 * np.log(mean / exact[0]),
+            mean - exact[0],
+            variance - exact[1],
+            gaussian_wasserstein(*law, *exact),
+            gaussian_kl(*law, *exact),
+        ]
+    )
+
+
+def limits(recursion, rule, x0, t, n_steps=4000):
+    """N·error (N²·KL) as N grows, from N and 2N by Richardson's extrapolation."""
+    coarse, fine = (
+        errors(recursion, rule, n, x0, t) * np.array([n, n, n, n, n**2])
+        for n in (n_steps, 2 * n_steps)
+    )
+    return 2 * fine - coarse
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("recursion", ["chain", "em"])
+@pytest.mark.parametrize(("x0", "t"), [(1.5, 0.3), (-2.0, 0.6), (1.5, 0.05)])
+def test_constants_are_the_limits_of_the_errors(recursion, rule, x0, t):
+    predicted = np.array(sde_limit.constants(recursion, rule, x0, t))
+    np.testing.assert_allclose(limits(recursion, rule, x0, t), predicted, rtol=2e-4, atol=2e-8)
+
+
+def test_the_constants_of_the_whole_interval():
+    found = [sde_limit.constants("chain", rule, 1.5, 1.0).log_decay for rule in RULES]
+    np.testing.assert_allclose(found, [-76.9517, -67.0017, -57.0517, 0], atol=1e-4)
+
+
+def test_a_wrong_constant_is_seen():
+    right = limits("chain", "right", 1.5, 0.3)
+    mid = np.array(sde_limit.constants("chain", "mid", 1.5, 0.3))  # the end-point term forgotten
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(right, mid, rtol=2e-4)
+    em = np.array(sde_limit.constants("em", "right", 1.5, 0.3))  # the other recursion's
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(right, em, rtol=2e-4)
+
+
+@pytest.mark.parametrize("arguments", [("heun", "right", 1, 1), ("em", "top", 1, 1)])
+def test_unknown_names_are_refused(arguments):
+    with pytest.raises(ValueError, match="choose chain or em"):
+        sde_limit.constants(*arguments)
+
+
+def test_a_time_outside_is_refused():
+    with pytest.raises(ValueError, match="a time above 0"):
+        sde_limit.constants("chain", "mid", 1.5, 0.0)
+
+
+@pytest.mark.parametrize("t", [0.05, 0.3, 1.0])
+def test_exact_steps_have_no_error_at_any_n(t):
+    for n in sde_limit.STEPS:
+        now = sde_limit._compare("chain", "exact", (n,), 3.0, t)
+        assert now.wasserstein[0] < sde_limit.NO_ERROR
+    results = sde_limit.compute(40, "exact", "chain", 1.5, t)
+    assert results["wasserstein"] == "below 1e-12: no error at any N"
+    assert "kl" not in results
+
+
+def test_all_grids_see_one_brownian_path():
+    assert all(sde_limit.FINEST % n == 0 for n in sde_limit.STEPS)
+    assert all(n % 20 == 0 for n in sde_limit.STEPS[1:])
+    end = sde_limit._increments(sde_limit.FINEST).sum()
+    for n in sde_limit.STEPS:
+        assert sde_limit._increments(n).sum() == pytest.approx(end, rel=1e-9)
+
+
+@pytest.mark.parametrize("recursion", ["chain", "em"])
+def test_paths_tend_to_the_path_of_the_sde(recursion):
+    _, decay, from_zero = sde_limit._exact_path()
+    exact = 1.5 * decay + from_zero
+
+    def worst(n_steps):
+        states = sde_limit._path_from_zero(recursion, "left", n_steps)
+        states = states + 1.5 * sde_limit._law(recursion, "left", n_steps)[0]
+        every = n_steps // 40
+        return np.abs(states[::every] - exact[::25]).max()
+
+    assert worst(4000) < 0.02
+    assert 5 < worst(400) / worst(4000) < 20  # order one, path by path
+
+
+def test_the_exact_path_has_the_exact_law():
+    """Another way to the same integral: exact steps on a grid of 4000, driven by the same path."""
+    _, _, from_zero = sde_limit._exact_path()
+    stepped = sde_limit._path_from_zero("chain", "exact", 4000)[::4]
+    np.testing.assert_allclose(stepped, from_zero, atol=0.02)
+    assert np.std(from_zero) > 0.5
+
+
+def test_text_holds_the_numbers():
+    panel = sde_limit.panel()
+    try:
+        text = panel.text()
+        assert "compared at t = 0.3" in text
+        assert "N·W2 = 2.71 → 2.607" in text
+        panel.set(t=1.0, n_steps=4000)
+        assert "= -77.14 → -76.95" in panel.text()
+        panel.set(n_steps=21, t=0.5)
+        assert "compared at t = 0.4762" in panel.text()
+    finally:
+        panel.close()
+
+
+def test_every_control_to_its_ends():
+    panel = sde_limit.panel(x0=-0.7)
+    try:
+        done = drive(panel)
+        assert done.moves > 30
+        assert done.full_redraws < done.moves / 2
+    finally:
+        panel.close()
+
+
+def test_the_picture_alone():
+    assert sde_limit.figure(rule="exact").size == (1880, 740)
