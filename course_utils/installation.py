@@ -1,0 +1,224 @@
+"""Is the installation right? One line a question; what is wrong comes with what to do about it.
+
+Where all is well the text is the same on every machine. This file must load where nearly nothing
+else does: it imports the standard library alone, and uses no syntax newer than Python 3.8.
+
+    from course_utils import installation
+    installation.check()
+"""
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+from importlib import metadata
+
+COURSE = "weight-of-noise"
+REPAIR = "run `make -B env` in the course's folder, then start the course with `make lab`"
+AFRESH = "run `make clean lab` in the course's folder"  # what pip would think is satisfied
+MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}  # where the name to import differs
+LATER = {"torch"}  # needed from notebook 07 on
+GLYPHS = "λ ε α σ β η γ θ √ ½ ∫ ← → · −"  # what figures write with the plain font
+MEMORY = 500e6  # bytes: what the notebooks before the networks take, with room
+
+
+def check():
+    """Print one line for each question: "OK" and what is right, or "FIX", what is wrong and how.
+
+    Never raises: a question that cannot be answered is a line too.
+    """
+    right = True
+    for name, question in QUESTIONS.items():
+        problem = _answer(question)
+        right = right and not problem
+        print(f"FIX  {name}: {problem}" if problem else f"OK   {name}")
+    print("The course is ready." if right else "Mend the lines marked FIX, then run this again.")
+
+
+def python_problem(version=None):
+    """Return what is wrong with Python's version, "" if nothing."""
+    found = ".".join(str(part) for part in (version or sys.version_info)[:3])
+    wanted = metadata.metadata(COURSE)["Requires-Python"]
+    if _fits(found, wanted):
+        return ""
+    return (
+        f"this is Python {found}, the course needs {_words(wanted)}: install one of these and "
+        "run `make PYTHON=python3.11 lab`, with its name, in the course's folder"
+    )
+
+
+def packages_problem():
+    """Return what is missing, too old, too new or broken among the course's packages."""
+    wanted = list(_requirements())
+    problems = [problem for problem in map(_version_problem, wanted) if problem]
+    if problems:
+        return _with_repair(problems)
+    broken = ", ".join(r.name for r in wanted if not _loads(r.name))
+    return f"{broken}: installed, but loading fails. To mend it, {AFRESH}" if broken else ""
+
+
+def torch_problem():
+    """Return what is wrong with PyTorch; nothing before notebook 07 imports it."""
+    found = [_version_problem(r) for r in _requirements("lab") if r.name in LATER]
+    problems = [problem for problem in found if problem]
+    if not problems:
+        return ""
+    return f"{problems[0]}. Notebooks 00 to 06 run without it. For 07, {REPAIR}"
+
+
+def lab_problem():
+    """Return what is wrong with JupyterLab, or with the part of ipywidgets that it loads."""
+    wanted = [r for r in _requirements("lab") if r.name not in LATER]
+    wanted += [r for r in _requirements(of="ipywidgets") if "widgets" in r.name]
+    problems = [problem for problem in map(_version_problem, wanted) if problem]
+    if not problems and not _front_end():
+        return f"@jupyter-widgets/jupyterlab-manager is missing, no slider can show: {AFRESH}"
+    return _with_repair(problems)
+
+
+def font_problem():
+    """Return which of the signs in the figures the font lacks."""
+    from matplotlib import font_manager, ft2font
+
+    path = font_manager.findfont(font_manager.FontProperties())
+    known = ft2font.FT2Font(path).get_charmap()
+    lacking = [sign for sign in GLYPHS.split() if ord(sign) not in known]
+    if not lacking:
+        return ""
+    return (
+        f"matplotlib's font has no {' '.join(lacking)}: remove font.family from your matplotlibrc "
+        "(DejaVu Sans, which matplotlib brings, has them all)"
+    )
+
+
+def data_problem():
+    """Return whether the galaxies cannot be read."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "galaxies.csv")
+    with open(path, encoding="utf-8") as lines:
+        found = len([line for line in lines if line.strip()]) - 1  # without the heading
+    if found == 82:
+        return ""
+    return f"galaxies.csv holds {found} velocities, not 82: fetch the course again"
+
+
+def folder_problem():
+    """Return whether the working directory cannot be written to."""
+    try:
+        with tempfile.TemporaryFile(dir=os.getcwd()):
+            return ""
+    except OSError as error:
+        return (
+            f"nothing can be saved in the folder of this notebook ({error.strerror}): copy the "
+            "course to a folder of your own"
+        )
+
+
+def memory_problem(free=None):
+    """Return whether too little memory is free; nothing where that cannot be told."""
+    free = _free_memory() if free is None else free
+    if free is None or free >= MEMORY:
+        return ""
+    return (
+        f"{free / 1e6:.0f} MB are free, the notebooks take up to {MEMORY / 1e6:.0f} MB: close "
+        "other programs, or shut down kernels that you no longer use"
+    )
+
+
+QUESTIONS = {
+    "Python": python_problem,
+    "packages": packages_problem,
+    "PyTorch, for notebook 07 only": torch_problem,
+    "JupyterLab, with its part of the sliders": lab_problem,
+    "font, with Greek letters": font_problem,
+    "data": data_problem,
+    "this folder can be written to": folder_problem,
+    "free memory": memory_problem,
+}
+
+
+def _answer(question):
+    try:
+        return question()
+    except metadata.PackageNotFoundError as error:
+        name = error.args[0] if error.args else "a package"
+        return f"{name} is not installed: {REPAIR}"
+    except ImportError as error:
+        return f"{error.name or 'a package'} cannot be imported: {REPAIR}"
+    except Exception as error:  # the reader gets a sentence, whatever happens
+        reason = next(iter(str(error).splitlines()), "")[:200]
+        return f"this could not be looked at ({type(error).__name__}: {reason}): {REPAIR}"
+
+
+def _requirements(extra="", of=None):
+    """The requirements of a package that hold here: without an extra, or those of one extra."""
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires(of or COURSE) or []:
+        requirement = Requirement(text)
+        marker = requirement.marker
+        without = marker is None or marker.evaluate({"extra": ""})
+        if without if not extra else not without and marker.evaluate({"extra": extra}):
+            yield requirement
+
+
+def _version_problem(requirement):
+    try:
+        found = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement.name} is missing"
+    if _fits(found, str(requirement.specifier)):
+        return ""
+    wanted = _words(str(requirement.specifier))
+    return f"{requirement.name} is {found}, the course needs {wanted}"
+
+
+def _loads(name):
+    """Whether an installed package can be imported: a mixture of installers may break it."""
+    try:
+        importlib.import_module(MODULES.get(name, name.replace("-", "_")))
+    except Exception:
+        return False
+    return True
+
+
+def _fits(version, wanted):
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(wanted).contains(version, prereleases=True)
+
+
+def _words(wanted):
+    """'<9,>=8.1.5' in the order in which one says it."""
+    return " and ".join(sorted(wanted.split(","), key=lambda part: part[0] != ">"))
+
+
+def _with_repair(problems):
+    return f"{'; '.join(problems)}. To mend it, {REPAIR}" if problems else ""
+
+
+def _front_end():
+    from jupyter_core.paths import jupyter_path
+
+    for folder in jupyter_path("labextensions"):
+        path = os.path.join(folder, "@jupyter-widgets", "jupyterlab-manager", "package.json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                return bool(json.load(file))
+    return False
+
+
+def _free_memory():
+    """Bytes that a new program could take, or None where that cannot be told."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil.virtual_memory().available
