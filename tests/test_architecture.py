@@ -19,6 +19,7 @@ ROOMS = [
     "processes",
     "weightings",
     "objectives",
+    "estimators",
     "datasets",
     "regression",
     "networks",
@@ -26,6 +27,7 @@ ROOMS = [
     "figures",
     "live",
     "reporting",
+    "installation",
     "panels",
     "exercises",
 ]
@@ -35,6 +37,7 @@ ONLY = {
     "figures": set(),
     "live": {"figures"},
     "reporting": set(),
+    "installation": set(),
 }
 SPLIT = {"panels", "exercises"}  # folders, whose files may import each other
 TORCH_MAY_BE_NAMED_IN = {"networks", "panels"}  # in panels only inside a function
