@@ -1,0 +1,272 @@
+"""The chain panel: the galaxies' density dissolves under S1, step by step, exactly."""
+
+from functools import cache
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.patheffects import withStroke
+from scipy.special import ndtr
+
+from course_utils import figures, live
+from course_utils.datasets import blur, galaxies
+from course_utils.processes import LinearSteps, chain_steps, moments
+from course_utils.schedules import (
+    LOG_SNR_MIN,
+    Cosine,
+    LinearBeta,
+    ddpm_betas,
+    discrete_betas,
+)
+
+ALT = (
+    "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
+    "and position x_t; darker is denser, and a vertical line marks the present step. Right: the "
+    "density at that step, drawn sideways on the same x axis, beside the dashed N(0,1) and the "
+    "law of x_t from the fastest galaxy alone. Bottom left: ᾱ_t and the variance of x_t."
+)
+SCHEDULES = {
+    "ddpm": "linear: 1e-4 … 0.02 over T steps",
+    "first": "linear: the first T of DDPM's 1000",
+    "exact": "linear β(t), 0.1 … 20, made for this T",
+    "cosine": "cosine, made for this T",
+}
+LENGTHS = (10, 20, 50, 100, 200, 500, 1000)
+REACH = 4.0  # the plots show |x| up to here
+EDGES = np.linspace(-REACH, REACH, 641)
+COLUMNS = 250  # of the heat map, at most
+SCALE = PowerNorm(0.5, 0, 2.5)  # of colour: the root of the density, alike in all pictures
+NEEDLE = 1e-9  # stands for a standard deviation of 0, far below any cell
+COARSE = np.linspace(-6, 6, 601)  # where total variation is measured, see total_variation_to_noise
+NEAR = np.linspace(-7, 7, 43)
+
+
+def controls(**start):
+    """Return the panel's controls, set to ``start`` where given."""
+    built = {
+        "schedule": live.choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
+        "noise": live.choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
+        "n_steps": live.choice("steps T", list(LENGTHS), 1000, slide=True),
+        "time": live.slider("time t/T", 0.0, 1.0, 0.005, 0.25),
+    }
+    for name, value in start.items():
+        built[name].value = value
+    return built
+
+
+def panel(**start):
+    """Return the live panel; ``start`` sets controls, such as n_steps=100."""
+    figure, update = _drawing()
+    return live.Panel(
+        figure,
+        update,
+        controls(**start),
+        alt=ALT,
+        formats={
+            "step": "{}",
+            "alpha_bar": "ᾱ = {:.4g}",
+            "log_snr": "λ = {:z.3f}",
+            "variance": "variance of x = {:.5f}",
+            "blur": "blur {:,.10g} km/s",
+            "correlation": "correlation of x_t with x_0 = {:.3f}",
+            "total_variation": "total variation to N(0,1) = {:.3f}",
+            "end": "the chain ends at ᾱ = {:.4g}",
+        },
+        presets={
+            "DDPM": {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25},
+            "the end values of T = 1000 for T = 100": {
+                "schedule": "ddpm",
+                "noise": "root",
+                "n_steps": 100,
+                "time": 1.0,
+            },
+            "the first 100 entries": {
+                "schedule": "first",
+                "noise": "root",
+                "n_steps": 100,
+                "time": 1.0,
+            },
+            "β for √β": {"schedule": "ddpm", "noise": "plain", "n_steps": 1000, "time": 1.0},
+        },
+    )
+
+
+def figure(**values):
+    """Return the panel's picture at the given values of its controls, as a PIL image."""
+    shown = panel()
+    shown.set(**values)
+    picture = shown.picture
+    shown.close()
+    return picture
+
+
+def betas(schedule, n_steps):
+    """Return β_1 … β_T, [n_steps], of a key of ``SCHEDULES``."""
+    if schedule == "ddpm":
+        return ddpm_betas(n_steps)
+    if schedule == "first":
+        return ddpm_betas()[:n_steps]
+    continuous = LinearBeta() if schedule == "exact" else Cosine(log_snr_min=LOG_SNR_MIN)
+    return discrete_betas(continuous, n_steps)
+
+
+@cache
+def coefficients(schedule, noise, n_steps):
+    """Return amplitude of the signal and standard deviation of the noise, [T + 1] each.
+
+    x_t = amplitude · x_0 + deviation · ε in law, from t = 0. With ``noise="plain"`` every step
+    adds β ε where S1 adds √β ε.
+    """
+    steps = chain_steps(betas(schedule, n_steps))
+    if noise == "plain":
+        steps = LinearSteps(steps.decay, steps.noise**2)
+    amplitude, variance = moments(1.0, steps)
+    return amplitude, np.sqrt(variance)
+
+
+def cell_masses(edges, amplitude, deviation):
+    """Return the mass of the diffused galaxies in each cell between ``edges`` [m + 1], as [m].
+
+    The law is the mixture of N(amplitude · x_k, deviation²) over the 82 galaxies: a mean of
+    differences of the normal distribution function, exact however narrow the components are.
+    """
+    means = amplitude * galaxies()[:, 0]
+    below = ndtr((edges[:, None] - means) / max(deviation, NEEDLE)).mean(axis=1)
+    return np.diff(below)
+
+
+def total_variation_to_noise(amplitude, deviation):
+    """Return the total variation between the diffused galaxies and N(0, 1).
+
+    Half the summed differences of the exact masses in cells that become narrow near each galaxy
+    when its component is narrow; too small by less than 1e-4.
+    """
+    edges = COARSE
+    if deviation < 0.2:
+        centres = amplitude * galaxies()[:, 0]
+        near = (centres[:, None] + deviation * NEAR).ravel()
+        edges = np.unique(np.concatenate([COARSE, near]))
+    masses = cell_masses(edges, amplitude, deviation)
+    return float(np.abs(masses - np.diff(ndtr(edges))).sum() / 2)
+
+
+@cache
+def dissolving(schedule, noise, n_steps):
+    """Return the steps that are shown, [columns], and the densities there, [cells, columns]."""
+    amplitude, deviation = coefficients(schedule, noise, n_steps)
+    shown = np.arange(0, n_steps + 1, -(-n_steps // COLUMNS))
+    edges = EDGES[::2]
+    width = edges[1] - edges[0]
+    columns = [cell_masses(edges, amplitude[t], deviation[t]) / width for t in shown]
+    return shown, np.array(columns, dtype=np.float32).T
+
+
+def compute(schedule, noise, n_steps, time):
+    """Return the numbers in the panel's text for the values of its controls."""
+    t = _step(n_steps, time)
+    amplitude, deviation = coefficients(schedule, noise, n_steps)
+    log_snr = float(2 * np.log(amplitude[t] / deviation[t]))
+    variance = float(amplitude[t] ** 2 * np.var(galaxies()) + deviation[t] ** 2)
+    return {
+        "step": f"t = {t} of {n_steps}",
+        "alpha_bar": float(amplitude[t] ** 2),
+        "log_snr": log_snr,
+        "variance": variance,
+        "blur": float(f"{blur(log_snr):.4g}"),  # 4 digits
+        "correlation": float(amplitude[t] * np.std(galaxies()) / np.sqrt(variance)),
+        "total_variation": total_variation_to_noise(amplitude[t], deviation[t]),
+        "end": float(amplitude[-1] ** 2),
+    }
+
+
+def _step(n_steps, time):
+    """The step nearest to time · T; step 0, the bare points, has no density to show."""
+    return max(1, round(n_steps * time))
+
+
+def _drawing():
+    figure, axes = figures.new_figure(
+        2, 2, size=(9.4, 4.6), width_ratios=[2.4, 1], height_ratios=[3, 1]
+    )
+    (of_map, of_density), (of_levels, of_words) = axes
+    of_words.set_axis_off()
+    tint = LinearSegmentedColormap.from_list(
+        "dissolving", ["white", "#BFDDF0", figures.COLOURS["data"], "#00263D", "black"]
+    )
+    image = of_map.imshow(
+        np.zeros((2, 2)), aspect="auto", origin="lower", cmap=tint, norm=SCALE, extent=(0, 1, -1, 1)
+    )
+    image.set_interpolation("nearest")  # a chain has steps
+    figures.title(of_map, "the galaxies' density at every step")
+    of_map.set(ylabel="$x_t$", ylim=(-REACH, REACH))
+    of_map.tick_params(labelbottom=False)
+    figure.colorbar(
+        image, ax=of_map, location="left", ticks=[0, 0.1, 0.5, 1, 2], pad=0.02, aspect=30
+    ).set_label("density", labelpad=1)
+
+    figures.title(of_density, "a cut at step t")
+    of_density.set(ylim=(-REACH, REACH), xlim=(0, 1), xlabel="density")
+    x = (EDGES[:-1] + EDGES[1:]) / 2
+    width = EDGES[1] - EDGES[0]
+    area = of_density.fill_betweenx([0, 0], 0, 0, color=figures.COLOURS["data"], alpha=0.35, lw=0)
+    area.set_animated(True)
+    alone = figures.line(of_density, [], [], "mixture", moving=True, linestyle="-.", linewidth=1.4)
+    curve = figures.line(of_density, [], [], "data", moving=True, linewidth=1.4)
+    normal = figures.line(
+        of_density,
+        np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
+        x,
+        "exact",
+        moving=True,  # so that it stays above the area
+        linestyle="--",
+        linewidth=1.4,
+    )
+    of_levels.set(xlabel="step t     ← data        noise →", ylim=(-0.05, 1.2), yticks=[0, 0.5, 1])
+    signal = figures.line(of_levels, [], [], "weight", linewidth=1.6)
+    variance = figures.line(of_levels, [], [], "exact", linestyle=":")
+    of_words.legend(
+        [curve, normal, alone, signal, variance],
+        ["all galaxies", "N(0,1)", "the fastest galaxy", "$\\barα_t$", "variance of $x_t$"],
+        loc="lower left",
+        bbox_to_anchor=(-0.08, -0.35),
+        frameon=False,
+        labelspacing=0.3,
+    )
+    halo = [withStroke(linewidth=3.5, foreground="white")]  # seen on light and dark alike
+    marks = [
+        ax.axvline(0, color="black", lw=1.5, animated=True, clip_on=False, path_effects=halo)
+        for ax in (of_map, of_levels)
+    ]
+    figures.freeze_layout(figure)
+    drawn = None
+
+    def update(schedule, noise, n_steps, time):
+        nonlocal drawn
+        results = compute(schedule, noise, n_steps, time)
+        chain = (schedule, noise, n_steps)
+        amplitude, deviation = coefficients(*chain)
+        if chain != drawn:
+            shown, densities = dissolving(*chain)
+            half = (shown[1] - shown[0]) / 2
+            image.set_data(densities)
+            image.set_extent((-half, n_steps + half, -REACH, REACH))
+            for ax in (of_map, of_levels):
+                ax.set_xlim(-half, n_steps + half)
+            of_map.set_ylim(-REACH, REACH)
+            steps = np.arange(n_steps + 1)
+            signal.set_data(steps, amplitude**2)
+            variance.set_data(steps, amplitude**2 + deviation**2)
+            drawn = chain
+        t = _step(n_steps, time)
+        for mark in marks:
+            mark.set_xdata([t, t])
+        heights = cell_masses(EDGES, amplitude[t], deviation[t]) / width
+        curve.set_data(heights, x)
+        away = (x - amplitude[t] * galaxies().max()) / deviation[t]
+        alone.set_data(np.exp(-(away**2) / 2) / (np.sqrt(2 * np.pi) * deviation[t]), x)
+        area.set_data(x, np.zeros_like(x), heights)
+        limit = max(1.0, figures.snapped_limit(heights.max(), (1, 2, 5, 10)))
+        if of_density.get_xlim()[1] != limit:
+            of_density.set_xlim(0, limit)
+        return results
+
+    return figure, update

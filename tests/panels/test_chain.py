@@ -1,0 +1,122 @@
+"""The chain panel: its numbers against simulation, quadrature and closed forms; its controls."""
+
+import numpy as np
+import pytest
+from panel_driving import drive
+from scipy.stats import norm
+
+from course_utils.datasets import blur, galaxies
+from course_utils.metrics import total_variation
+from course_utils.mixtures import GaussianMixture
+from course_utils.panels import chain
+from course_utils.schedules import alpha_bar, ddpm_betas, log_snr_from_alpha_bar
+
+START = {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25}
+
+
+def test_the_panel_survives_its_controls():
+    panel = chain.panel()
+    drive(panel)
+    panel.close()
+
+
+def test_moving_t_redraws_no_map():
+    """Along t, a full redraw is due only where the limit of the cut's density changes."""
+    panel = chain.panel(time=0.3)
+    done = 0
+    draw = panel.figure.canvas.draw
+
+    def counted():
+        nonlocal done
+        done += 1
+        draw()
+
+    panel.figure.canvas.draw = counted
+    for k in range(100):
+        panel.controls["time"].value = 0.3 + 0.005 * k
+    assert done == 0
+    panel.controls["n_steps"].value = 100
+    assert done == 1
+    panel.close()
+
+
+def test_numbers_at_ddpm_against_the_closed_form():
+    numbers = chain.compute(**START)
+    level = alpha_bar(ddpm_betas())[249]
+    assert numbers["step"] == "t = 250 of 1000"
+    assert numbers["alpha_bar"] == pytest.approx(level, rel=1e-12)
+    assert numbers["log_snr"] == pytest.approx(log_snr_from_alpha_bar(level), rel=1e-10)
+    assert numbers["blur"] == pytest.approx(blur(log_snr_from_alpha_bar(level)), rel=1e-3)
+    assert numbers["variance"] == pytest.approx(1, abs=1e-12)
+    assert numbers["correlation"] == pytest.approx(np.sqrt(level), rel=1e-10)
+    assert numbers["end"] == pytest.approx(4.0358e-5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "end"), [("ddpm", 0.364), ("first", 0.897), ("exact", np.exp(-10.05))]
+)
+def test_where_a_hundred_steps_end(schedule, end):
+    numbers = chain.compute(schedule, "root", 100, 1.0)
+    assert numbers["end"] == numbers["alpha_bar"] == pytest.approx(end, rel=2e-3)
+
+
+@pytest.mark.parametrize("n_steps", chain.LENGTHS)
+@pytest.mark.parametrize("schedule", chain.SCHEDULES)
+def test_the_variance_is_kept_by_every_schedule(schedule, n_steps):
+    amplitude, deviation = chain.coefficients(schedule, "root", n_steps)
+    assert np.abs(amplitude**2 + deviation**2 - 1).max() < 1e-12
+
+
+def test_the_bug_collapses_the_variance():
+    """With β ε, v_t = (1 − β_t) v_{t−1} + β_t²; by brute force over 200,000 particles."""
+    rng = np.random.default_rng(0)
+    betas = chain.betas("ddpm", 100)
+    x = rng.choice(galaxies()[:, 0], size=200_000)
+    for beta in betas:
+        x = np.sqrt(1 - beta) * x + beta * rng.standard_normal(x.size)
+    numbers = chain.compute("ddpm", "plain", 100, 1.0)
+    fourth = np.mean((x - x.mean()) ** 4)
+    assert abs(numbers["variance"] - x.var()) < 4 * np.sqrt((fourth - x.var() ** 2) / x.size)
+    assert numbers["variance"] < 0.4
+
+
+@pytest.mark.parametrize("time", [0.02, 0.1, 0.3, 1.0])
+def test_total_variation_against_the_spline(time):
+    amplitude, deviation = chain.coefficients("ddpm", "root", 1000)
+    t = max(1, round(1000 * time))
+    x = np.linspace(-7, 7, 14001)
+    log_snr = 2 * np.log(amplitude[t] / deviation[t])
+    density = np.exp(GaussianMixture.from_data(galaxies()).diffuse(log_snr).log_prob(x[:, None]))
+    numbers = chain.compute("ddpm", "root", 1000, time)
+    assert numbers["total_variation"] == pytest.approx(
+        total_variation(density, norm.pdf(x), x), abs=2e-4
+    )
+
+
+def test_total_variation_of_needles_is_one():
+    assert chain.total_variation_to_noise(1.0, 1e-6) == pytest.approx(1, abs=1e-3)
+    assert chain.total_variation_to_noise(0.0, 1.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_map_is_the_density():
+    shown, densities = chain.dissolving("ddpm", "root", 1000)
+    edges = chain.EDGES[::2]
+    centres = (edges[:-1] + edges[1:]) / 2
+    amplitude, deviation = chain.coefficients("ddpm", "root", 1000)
+    column = 30  # at which the components are wider than the cells
+    t = shown[column]
+    law = GaussianMixture.from_data(galaxies()).diffuse(2 * np.log(amplitude[t] / deviation[t]))
+    exact = np.exp(law.log_prob(centres[:, None]))
+    assert np.abs(densities[:, column] - exact).max() < 2e-3 * exact.max()
+    masses = densities.sum(axis=0) * (edges[1] - edges[0])
+    assert masses == pytest.approx(1, abs=2e-2)  # the rest lies beyond |x| = 4
+    assert masses[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_presets_show_what_they_promise():
+    panel = chain.panel()
+    panel.set(**panel.presets["the end values of T = 1000 for T = 100"])
+    assert "ᾱ = 0.3636" in panel.text()
+    panel.set(**panel.presets["β for √β"])
+    assert "variance of x = 0.01901" in panel.text()
+    panel.close()
