@@ -7,9 +7,12 @@ here neither is computed from the other: e comes from posterior variances, L fro
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
+from scipy.linalg import solve_banded
 
 from course_utils._arrays import floating
 from course_utils.mixtures import GaussianMixture
@@ -57,15 +60,10 @@ class ErrorCurve:
         L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), where p is the model's own diffused
         law, prior included, so that path and marginal KL are one (T6).
         """
-        model = truth if model is None else model
-        for mixture in (truth, model):
-            if mixture.dim != 1:
-                raise ValueError(f"exact curves need one dimension, got d = {mixture.dim}")
+        truth, model = _on_the_line(truth, model, x)
         if log_snr is None:
             log_snr = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161)
         levels = floating(log_snr)[1]
-        if x is not None:
-            truth = GaussianMixture([1.0], np.reshape(floating(x)[1], (1, 1)), [0.0])
         rows = [_exact_level(truth, model, level, ideal=truth is model) for level in levels]
         error, kl, error_change, kl_change = np.array(rows).T
         change = max(np.abs(error_change).max(), np.abs(kl_change).max())
@@ -74,7 +72,8 @@ class ErrorCurve:
     def at(self, log_snr):
         """Return (e, L) at levels inside the table, by two separate splines of degree 5."""
         levels = np.asarray(log_snr, dtype=float)
-        if levels.min() < self.log_snr[0] or levels.max() > self.log_snr[-1]:
+        rounding = 1e-9  # a schedule's λ(0) and λ(1) may miss its range by that much
+        if levels.min() < self.log_snr[0] - rounding or levels.max() > self.log_snr[-1] + rounding:
             raise ValueError(
                 f"levels from {levels.min():g} to {levels.max():g} leave the tabulated range "
                 f"[{self.log_snr[0]:g}, {self.log_snr[-1]:g}]"
@@ -141,6 +140,143 @@ def negative_log_likelihood(curve):
     return float(0.5 * np.log(2 * np.pi * np.e) - np.trapezoid(difference, levels) / 2)
 
 
+class ElboTerms(NamedTuple):
+    """The discrete ELBO's terms in nats: ``prior``, ``reconstruction``, ``diffusion`` [T]."""
+
+    prior: float
+    reconstruction: float
+    diffusion: np.ndarray
+
+    @property
+    def bound(self):
+        """Their sum: an upper bound of −log p(x), the negative ELBO."""
+        return self.prior + self.reconstruction + float(np.sum(self.diffusion))
+
+
+def elbo_terms(log_snr, truth, model=None, x=None):
+    """Return the ``ElboTerms`` of a chain of T steps, exact for mixtures in one dimension.
+
+    ``log_snr`` [T + 1] are the levels λ_0 > … > λ_T of the latents z_0 … z_T; ``truth``, ``model``
+    and ``x`` as in ``ErrorCurve.from_mixtures``. The terms:
+    prior D_KL(q(z_T|x) ‖ p(z_T)), where p(z_T) is the model's own diffused law;
+    reconstruction E[−log p(x|z_0)] = ½ log 2πe − ½ λ_0, where p(x|z_0) = N(z_0/α_0, e^{−λ_0});
+    diffusion K_j = D_KL(q(z_{j−1}|z_j, x) ‖ p(z_{j−1}|z_j)), see ``step_kl``; K_1 is nearest to
+    the data. Raises ``ValueError`` unless the levels are finite and decrease strictly.
+    Source: Ho et al. 2020, eq. 5; Kingma et al. 2021, eq. 11.
+    """
+    levels = floating(log_snr)[1]
+    falling = levels.ndim == 1 and levels.size > 1 and bool((np.diff(levels) < 0).all())
+    if not (falling and np.isfinite(levels).all()):
+        raise ValueError(
+            "log_snr must be a list of at least two finite levels that decrease strictly, from "
+            f"the data to the noise, got {log_snr!r}"
+        )
+    truth, model = _on_the_line(truth, model, x)
+    rows = [_exact_level(truth, model, level, ideal=truth is model) for level in levels[1:]]
+    error, kl = np.array(rows).T[:2]
+    reconstruction = 0.5 * np.log(2 * np.pi * np.e) - levels[0] / 2
+    return ElboTerms(float(kl[-1]), float(reconstruction), step_kl(error, levels[1:], levels[:-1]))
+
+
+def step_kl(noise_error, log_snr, log_snr_to):
+    """Return what one reverse step from λ_t to λ_s > λ_t costs: ½ (e^{λ_s − λ_t} − 1) e(λ_t).
+
+    It is E D_KL(q(z_s|z_t, x) ‖ p(z_s|z_t)) in nats, exactly, if p has the posterior's variance
+    and its mean with x̂ in place of x (T7). Arrays broadcast. Source: Kingma et al. 2021, eq. 14.
+    """
+    return 0.5 * np.expm1(np.subtract(log_snr_to, log_snr)) * noise_error
+
+
+def discretisation_gap(log_snr, curve):
+    """Return Σ_j K_j − ½ ∫ e dλ over levels λ_0 > … > λ_T [T + 1]: what few steps cost (T7)."""
+    levels = floating(log_snr)[1]
+    steps = step_kl(curve.at(levels[1:])[0], levels[1:], levels[:-1])
+    fine, error, _ = curve.between(levels[-1], levels[0])
+    return float(steps.sum() - np.trapezoid(error, fine) / 2)
+
+
+def gap_constant(curve, schedule):
+    """Return the limit of T · gap for the levels λ(i/T) of a schedule with a finite range (T7).
+
+    Equation: ¼ ∫ (e − de/dλ)/p(λ) dλ; for p uniform it is ½ (λ_max − λ_min) [ΔL − ½ Δe], where
+    ΔL = ½ ∫ e dλ and Δe = e(λ_max) − e(λ_min).
+    """
+    levels, error, _ = curve.between(schedule.log_snr_min, schedule.log_snr_max)
+    excess = error - np.gradient(error, levels, edge_order=2)
+    return float(np.trapezoid(excess / schedule.density(levels), levels) / 4)
+
+
+class PathAndMarginal(NamedTuple):
+    """Levels, and in nats the path KL, the marginal KL and their predicted difference, [n] each."""
+
+    log_snr: np.ndarray
+    path: np.ndarray
+    marginal: np.ndarray
+    excess: np.ndarray
+
+
+def path_and_marginal_kl(truth, eps, log_snr, per_sd=16):
+    """Return path KL, marginal KL and their predicted difference for any noise prediction (T6).
+
+    ``truth`` is a one-dimensional ``GaussianMixture`` (one x: ``GaussianMixture.from_data([x])``),
+    ``eps`` a function (z [m, 1], λ) → ε̂ [m, 1], ``log_snr`` [n] increasing levels in steps small
+    enough for an integral. The model starts from N(0, 1) at log_snr[0] and follows the reverse SDE.
+    path: D_KL(q(z_1) ‖ N(0, 1)) + ½ ∫ E‖ε̂ − E_q[ε|z]‖² dλ up to each level, from errors;
+    marginal: D_KL(q(z_t) ‖ p(z_t)), where p solves the model's own Fokker–Planck equation on a
+    grid in z of ``per_sd`` points in the last level's σ (Crank–Nicolson, second order);
+    excess: ½ ∫ E‖ε̂ + σ ∇log p‖² dλ, from ε̂ and p. T6 says path = marginal + excess. No two are
+    computed from one another. Raises ``ValueError`` unless the levels are finite and increase.
+    """
+    truth, _ = _on_the_line(truth, None, None)
+    levels = floating(log_snr)[1]
+    if levels.ndim != 1 or len(levels) < 2 or not (np.diff(levels) > 0).all():
+        raise ValueError(f"log_snr must be a list of at least two increasing levels: {log_snr!r}")
+    reach = np.abs(truth.means).max() + 9 * np.sqrt(1 + truth.variances.max())
+    step = sigma(levels[-1]) / per_sd
+    z = step * np.arange(-int(reach / step), int(reach / step) + 1)[:, None]
+
+    def density(level):
+        return np.exp(truth.diffuse(level).log_prob(z))
+
+    def kl(q, p):
+        seen = q > 1e-15
+        return step * np.sum(q[seen] * np.log(q[seen] / np.maximum(p[seen], 1e-300)))
+
+    p = np.exp(-(z[:, 0] ** 2) / 2) / np.sqrt(2 * np.pi)
+    marginal = [kl(density(levels[0]), p)]
+    path, excess = [marginal[0]], [0.0]
+    for low, high in pairwise(levels):
+        middle, width = (low + high) / 2, high - low
+        q, predicted = density(middle), np.asarray(eps(z, middle))
+        before, p = p, _carried(p, z[:, 0], predicted[:, 0], sigma(middle), width)
+        own = -sigma(middle) * np.gradient(np.log(np.maximum((before + p) / 2, 1e-300)), step)
+        errors = [predicted - truth.eps(z, middle), predicted - own[:, None]]
+        for total, error in zip((path, excess), errors, strict=True):
+            total.append(total[-1] + width / 2 * step * np.sum(q * error[:, 0] ** 2))
+        marginal.append(kl(density(high), p))
+    return PathAndMarginal(levels, np.array(path), np.array(marginal), np.array(excess))
+
+
+def _carried(p, z, predicted, s, width):
+    """p after a Crank–Nicolson step of ∂p/∂λ = −∂_z[(½ σ² z − σ ε̂) p] + ½ σ² ∂_z² p."""
+    step = z[1] - z[0]
+    drift = s**2 / 2 * z - s * predicted
+    drift = (drift[:-1] + drift[1:]) / 4  # half the drift at the faces between the cells
+    spread = s**2 / (2 * step)
+    gain, loss = (drift + spread) / step, (spread - drift) / step  # flux = gain·left − loss·right
+    diagonal = np.zeros_like(p)
+    diagonal[:-1] -= gain
+    diagonal[1:] -= loss
+    rhs = p + width / 2 * diagonal * p
+    rhs[1:] += width / 2 * gain * p[:-1]
+    rhs[:-1] += width / 2 * loss * p[1:]
+    bands = np.zeros((3, len(p)))
+    bands[0, 1:], bands[1], bands[2, :-1] = loss, diagonal, gain
+    bands *= -width / 2
+    bands[1] += 1
+    return solve_banded((1, 1), bands, rhs)
+
+
 def estimate_loss(w, eps, x, schedule, n, rng):
     """Return (estimate, standard error) of L_w from n random draws of (x, t, ε) (T1).
 
@@ -152,13 +288,32 @@ def estimate_loss(w, eps, x, schedule, n, rng):
     if x.ndim != 2 or len(x) == 0 or n < 2:
         raise ValueError(f"need data of shape [m, d] and n >= 2, got {x.shape} and n = {n}")
     clean = x[rng.integers(len(x), size=n)]
-    levels = schedule.log_snr(rng.random((n, 1)))
-    noise = rng.standard_normal(clean.shape)
-    z = alpha(levels) * clean + sigma(levels) * noise
-    squared = np.sum((noise - eps(z, levels)) ** 2, axis=1)
-    level = levels[:, 0]
-    draws = evaluate(w, level) / schedule.density(level) * squared / 2
+    times, noise = rng.random(n), rng.standard_normal(clean.shape)
+    draws = loss_draws(w, eps, clean, noise, times, schedule)
     return float(draws.mean()), float(draws.std(ddof=1) / np.sqrt(n))
+
+
+def loss_draws(w, eps, x, noise, t, schedule):
+    """Return the draws ½ w(λ_t)/p(λ_t) ‖ε − ε̂‖² for given x and ε [n, d] and times t [n], as [n].
+
+    No randomness in here: the same x, ε, t under two schedules are common random numbers.
+    """
+    levels = schedule.log_snr(t)
+    column = levels[:, None]
+    z = alpha(column) * x + sigma(column) * noise
+    squared = np.sum((noise - eps(z, column)) ** 2, axis=1)
+    return evaluate(w, levels) / schedule.density(levels) * squared / 2
+
+
+def _on_the_line(truth, model, x):
+    """(truth, model) in one dimension: with x the one point, without a model the truth."""
+    model = truth if model is None else model
+    for mixture in (truth, model):
+        if mixture.dim != 1:
+            raise ValueError(f"exact curves need one dimension, got d = {mixture.dim}")
+    if x is not None:
+        truth = GaussianMixture([1.0], np.reshape(floating(x)[1], (1, 1)), [0.0])
+    return truth, model
 
 
 def _exact_level(truth, model, log_snr, ideal):
