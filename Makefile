@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench picture lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench picture residuals lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -45,6 +45,15 @@ test-elsewhere: env   ## strict nbval under two emulated processors
 
 bench: env       ## times, memory and ratios
 	$(PYTEST) -m benchmark -s tests/benchmarks
+
+picture: env     ## the moving picture of the README, from the real panel
+	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp
+
+residuals: env   ## the table of measured residuals of the README
+	$(PYTEST) -q tests/test_claims.py --residuals residuals.md && cat residuals.md && rm residuals.md
+
+lock: env        ## write what is installed to requirements.txt
+	{ sed -n "/^#/p" requirements.txt; $(PY) -m pip freeze --exclude-editable | sed "s/+cpu//"; } > .lock && mv .lock requirements.txt
 
 clean:           ## remove the environment and caches
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
