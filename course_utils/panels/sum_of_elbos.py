@@ -32,7 +32,7 @@ def controls(**start):
             "model",
             [("right: the data themselves", "right"), ("wrong: three broad clusters", "wrong")],
         ),
-        "galaxy": live.slider("galaxy (0: average of all)", 0, 82, 1, 0),
+        "galaxy": live.slider("galaxy (0: all)", 0, 82, 1, 0),
         "log_snr_min": live.slider("λ_min", LOG_SNR_MIN, 0.0, 0.5, LOG_SNR_MIN),
         "log_snr_max": live.slider("λ_max", 1.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
     }
