@@ -174,7 +174,7 @@ class Panel:
                         for changed, old in before.items():
                             self.controls[changed].value = old
                         raise ValueError(f"{name} cannot be {value!r}: {error}") from error
-            if self.values != self._drawn:
+            if not self._held and self.values != self._drawn:
                 self.redraw()
 
     def reset(self) -> None:
@@ -295,7 +295,7 @@ class Panel:
             self._trouble.value, self._trouble.layout.display = "", "none"
 
     def _send(self, picture: Image.Image) -> None:
-        # JPEG: the fastest PNG takes five times as long. Full chroma (4:4:4) keeps thin lines clean.
+        # The fastest PNG takes five times as long. Full chroma (4:4:4) keeps thin lines clean.
         self._image.value = _encode(picture, "JPEG", quality=85, subsampling=0)
 
     def _sharpen(self, picture: Image.Image) -> None:

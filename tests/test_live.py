@@ -166,6 +166,39 @@ def test_jpeg_on_show_is_close_to_the_picture_and_twice_its_size_on_the_page():
     assert panel._image.layout.width == "600px"
 
 
+def test_movement_sends_a_coarse_picture_and_rest_the_sharp_one(monkeypatch):
+    monkeypatch.setattr("course_utils.live.REST", 0.05)
+    panel, _ = waves()
+
+    def size():
+        return Image.open(io.BytesIO(panel.image_bytes())).size
+
+    panel.controls["shift"].value = 0.5
+    panel.controls["shift"].value = 0.6
+    assert size() == (600, 300)
+    assert panel.picture.size == (1200, 600)
+    panel._sharpener.join()
+    assert size() == (1200, 600)
+    by_hand = panel.image_bytes()
+    panel.set(shift=0.5)
+    panel.set(shift=0.6)
+    assert panel.image_bytes() == by_hand  # code moves at once to the sharp picture
+
+
+def test_a_late_sharp_picture_never_replaces_a_newer_one():
+    panel, _ = waves()
+    panel.controls["shift"].value = 0.5
+    late = panel._picture
+    panel.set(shift=0.6)
+    shown = panel.image_bytes()
+    panel._sharpen(late)
+    assert panel.image_bytes() == shown
+    panel.controls["shift"].value = 0.7
+    panel.close()
+    panel._sharpener.join(1)
+    assert not panel._sharpener.is_alive()
+
+
 def test_an_existing_agg_canvas_is_kept():
     figure = Figure((2, 2))
     canvas = FigureCanvasAgg(figure)

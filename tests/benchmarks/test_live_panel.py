@@ -138,7 +138,8 @@ def in_browser(notebook: Notebook, cell: int, watched: str, what: str, moves: in
     output = page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
     handle = output.locator(".noUi-handle").first
     handle.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
+    handle.press("Home")  # room to move
+    page.wait_for_timeout(1000)
     page.evaluate(WATCH, [output.locator(watched).first.element_handle(), what])
     box = handle.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

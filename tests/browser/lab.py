@@ -271,6 +271,10 @@ class PanelOnPage:
             self.page.wait_for_timeout(20)
 
     def wait_for_new_picture(self, old: bytes) -> bytes:
-        """Return the next picture that differs from ``old``."""
+        """Return the next picture that differs from ``old``, once it is sharp and stands still."""
         self.wait_until(lambda: self.picture() != old, "a new picture")
-        return self.picture()
+        while True:
+            seen = self.picture()
+            self.page.wait_for_timeout(600)  # more than course_utils.live.REST
+            if self.picture() == seen:
+                return seen
