@@ -5,6 +5,7 @@ does not depend on p; its variance does, through the second moment of the square
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -116,12 +117,29 @@ def draw_variance(w, moments, schedule):
     Equation: ¼ ∫ w² E‖ε − ε̂‖⁴/p dλ − L_w², over the schedule's finite range, by the midpoint rule
     on 20000 cells. n independent draws have a standard error of √(variance/n).
     """
-    edges = np.linspace(schedule.log_snr_min, schedule.log_snr_max, POINTS)
-    levels, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
-    mean, second = moments.at(levels)
+    levels, width, mean, second = _cells(moments, schedule.log_snr_min, schedule.log_snr_max)
     weight = evaluate(w, levels)
     squares = np.sum(weight**2 * second / schedule.density(levels)) * width / 4
     return float(squares - (np.sum(weight * mean) * width / 2) ** 2)
+
+
+def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+    """Return the variance of one draw under the optimal density: the least that any p can have.
+
+    Equation: (½ ∫ w √(E‖ε − ε̂‖⁴) dλ)² − L_w², by Cauchy–Schwarz.
+    """
+    levels, width, mean, second = _cells(moments, log_snr_min, log_snr_max)
+    weight = evaluate(w, levels)
+    root, loss = (np.sum(weight * y) * width / 2 for y in (np.sqrt(second), mean))
+    return float(root**2 - loss**2)
+
+
+@lru_cache(maxsize=16)
+def _cells(moments, low, high):
+    """The midpoints of 20000 cells, the cells' width, and both moments there."""
+    edges = np.linspace(low, high, POINTS)
+    levels = (edges[:-1] + edges[1:]) / 2
+    return levels, edges[1] - edges[0], *moments.at(levels)
 
 
 def _proportional(w, moments, low, high, shape):

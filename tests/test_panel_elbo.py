@@ -1,0 +1,103 @@
+"""The ELBO panel: its value stands still where T1 says so, and its numbers are those of theory."""
+
+import numpy as np
+import pytest
+from panel_driving import drive
+
+from course_utils.datasets import galaxies
+from course_utils.estimators import DensitySchedule, draw_variance, least_variance
+from course_utils.panels import elbo
+from course_utils.schedules import Cosine, LinearBeta
+
+START = {
+    "schedule": "straight",
+    "weight": "level",
+    "gains": (0.0,) * 5,
+    "log_snr_min": -10.0,
+    "log_snr_max": 10.0,
+}
+SCHEDULES = ["straight", "cosine", "flow_matching", "linear_beta", "adaptive", "optimal"]
+BENT = (-1.0, 0.7, 0.2, -1.5, 1.0)
+
+
+def numbers(**values):
+    return elbo.compute(**{**START, **values})[0]
+
+
+def test_every_control_to_its_ends():
+    panel = elbo.panel()
+    done = drive(panel)
+    panel.close()
+    assert done.moves > 15 and done.full_redraws <= 6
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_value_stands_still_and_the_bar_moves(schedule):
+    straight, bent = numbers(), numbers(schedule=schedule, gains=BENT)
+    assert bent["loss"] == pytest.approx(straight["loss"], rel=1e-12)
+    assert bent["loss"] == pytest.approx(3.7032, abs=5e-5)
+    assert abs(bent["standard_error"] / straight["standard_error"] - 1) > 0.05
+    assert "whatever" in bent["verdict"]
+
+
+def test_held_in_t_the_value_moves():
+    assert numbers(weight="time")["loss"] == pytest.approx(3.7032, abs=5e-5)
+    moved = numbers(weight="time", schedule="cosine")
+    assert abs(moved["loss"] - moved["elbo"]) > 0.2 and "moved" in moved["verdict"]
+    levels = np.linspace(-10, 10, 4001)  # ½ · 20 · E over the cosine's levels of e
+    p = Cosine(log_snr_min=-10, log_snr_max=10).density(levels)
+    direct = 10 * np.trapezoid(p * elbo.moments().at(levels)[0], levels)
+    assert moved["loss"] == pytest.approx(direct, rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", ["level", "time"])
+@pytest.mark.parametrize("schedule", ["straight", "cosine", "optimal"])
+def test_the_draws_scatter_as_the_quadrature_says(schedule, weight):
+    results, (_, _, draws) = elbo.compute(**{**START, "schedule": schedule, "weight": weight})
+    assert abs(results["estimate"] - results["loss"]) < 4 * results["standard_error"]
+    spread = ((draws - draws.mean()) ** 2).std() / np.sqrt(draws.size)
+    assert abs(draws.var() - results["variance"]) < 5 * spread
+
+
+def test_the_ratio_to_the_least_variance():
+    assert numbers(schedule="optimal")["ratio"] == pytest.approx(1, abs=1e-4)
+    assert numbers(schedule="cosine")["ratio"] == pytest.approx(10.25, abs=0.01)
+    assert min(numbers(gains=g)["ratio"] for g in [BENT, (0.0,) * 5, (-1, -0.5, 0, 0, 0)]) > 1
+    narrow = numbers(schedule="optimal", log_snr_min=-5.0, log_snr_max=6.0)
+    assert narrow["ratio"] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_bent_schedule_keeps_its_ends_and_falls():
+    for schedule in SCHEDULES:
+        bent = elbo.bent_schedule(schedule, (1.5, -1.5, 1.5, -1.5, 1.5), -8.0, 7.0)
+        t = np.linspace(0, 1, 501)
+        assert bent.log_snr(t[[0, -1]]) == pytest.approx([7, -8])
+        assert (np.diff(bent.log_snr(t)) < 0).all()
+
+
+def test_unbent_it_is_the_named_schedule():
+    t = np.linspace(0, 1, 21)
+    named = LinearBeta(log_snr_min=-10, log_snr_max=10).log_snr(t)
+    bent = elbo.bent_schedule("linear_beta", (0.0,) * 5, -10.0, 10.0)
+    np.testing.assert_allclose(bent.log_snr(t), named, atol=5e-3)
+
+
+def test_more_time_at_a_level_means_more_draws_there():
+    more = elbo.bent_schedule("straight", (0.0, 0.0, 0.0, 1.0, 0.0), -10.0, 10.0)
+    assert more.density(4.0) > 2 * more.density(-6.0)
+
+
+def test_any_density_has_at_least_the_least_variance():
+    of = elbo.moments()
+    levels = np.linspace(-10, 10, 2001)
+    floor = least_variance(np.ones_like, of)
+    for bend in (0.2, 1.0, 3.0):
+        p = DensitySchedule(levels, np.sqrt(of.at(levels)[1]) ** bend)
+        assert draw_variance(np.ones_like, of, p) >= floor * (1 - 1e-6)
+
+
+def test_the_same_random_numbers_at_every_movement():
+    first, _ = elbo.compute(**START)
+    again, _ = elbo.compute(**START)
+    assert first == again
+    assert np.unique(elbo._random_numbers()[0]).size == len(np.unique(galaxies()))
