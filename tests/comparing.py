@@ -1,0 +1,41 @@
+"""Comparisons that cannot be fooled: by opposite signs, by a NaN, by shapes that broadcast.
+
+Each is shown to fail on a wrong value in test_comparing.py.
+"""
+
+import numpy as np
+
+
+def largest_difference(actual, expected):
+    """Return max |actual − expected| over arrays of one shape; a NaN counts as infinite.
+
+    ``expected`` may be one number for all. Raises ``ValueError`` for other shapes, or for nothing.
+    """
+    actual, expected = np.asarray(actual, dtype=float), np.asarray(expected, dtype=float)
+    if expected.ndim and actual.shape != expected.shape:
+        raise ValueError(f"cannot compare shapes {actual.shape} and {expected.shape}")
+    if actual.size == 0:
+        raise ValueError("nothing to compare")
+    same = actual == expected  # so that equal infinities differ by 0
+    with np.errstate(invalid="ignore"):
+        size = np.where(same, 0.0, np.abs(actual - expected))
+    return float(np.where(np.isnan(size), np.inf, size).max())
+
+
+def relative_difference(actual, expected):
+    """Return the largest difference over the largest |expected|."""
+    return largest_difference(actual, expected) / float(np.max(np.abs(expected)))
+
+
+def assert_close(actual, expected, *, atol=0.0, rtol=0.0):
+    """Fail unless every |actual − expected| is at most atol + rtol · max |expected|."""
+    limit = atol + (rtol * float(np.max(np.abs(expected))) if rtol else 0.0)
+    found = largest_difference(actual, expected)
+    assert found <= limit, f"differs by up to {found:.3g}, allowed are {limit:.3g}"
+
+
+def standard_errors_off(estimate, standard_error, truth):
+    """Return |estimate − truth| in standard errors; infinite for a NaN or no spread at all."""
+    if not (np.isfinite(estimate) and np.isfinite(truth) and 0 < standard_error < np.inf):
+        return np.inf
+    return float(abs(estimate - truth) / standard_error)

@@ -1,0 +1,66 @@
+"""Settings of every test, and the record of residuals behind the README's table of claims.
+
+``python -m pytest tests/test_claims.py --residuals residuals.md`` writes the table.
+"""
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# The same examples at each run, on every machine.
+hypothesis.settings.register_profile("steady", derandomize=True, max_examples=40, deadline=None)
+hypothesis.settings.load_profile("steady")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--residuals", metavar="FILE", help="write the claims' residuals to FILE, as Markdown"
+    )
+
+
+@pytest.fixture
+def claim(record_property):
+    """Hold a claim to its tolerance, and record the residual for the table."""
+
+    def hold(number, statement, residual, tolerance, unit=""):
+        """Fail unless 0 ≤ residual < tolerance; ``unit`` follows both numbers in the table."""
+        record_property("claim", [number, statement, float(residual), tolerance, unit])
+        assert 0 <= residual < tolerance, f"{number}, {statement}: {residual:.3g} > {tolerance:g}"
+
+    return hold
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    target = config.getoption("--residuals")
+    if not target:
+        return
+    if exitstatus != 0:
+        terminalreporter.write_line(f"{target} not written: not every test passed")
+        return
+    rows = [
+        value
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+        if name == "claim"
+    ]
+    Path(target).write_text(residual_table(rows), encoding="utf-8")
+    terminalreporter.write_line(f"{len(rows)} residuals written to {target}")
+
+
+def residual_table(rows):
+    """Return rows (claim, statement, residual, tolerance, unit) as a Markdown table.
+
+    Rows that share all but the residual become one, with the largest.
+    """
+    worst = {}
+    for number, statement, residual, tolerance, unit in sorted(rows, key=lambda row: row[0]):
+        key = number, statement, tolerance, unit
+        worst[key] = max(residual, worst.get(key, 0.0))
+    lines = ["| claim | statement | residual measured | tolerance |", "|---|---|---|---|"]
+    for (number, statement, tolerance, unit), residual in worst.items():
+        measured = f"{residual:.1f} {unit}" if unit else f"{residual:.1e}"
+        lines.append(
+            f"| {number} | {statement} | {measured} | {tolerance:g} {unit}".rstrip() + " |"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,954 @@
+"""The claims of the course, S1–S7 and T1–T8, each against a truth computed in another way.
+
+The truths: autograd of a log density, `scipy.integrate.quad`, `scipy.stats`, rational arithmetic,
+and Gaussians whose joint law over a whole path is one matrix. Beside each tolerance stands the
+residual found. ``--residuals FILE`` writes all residuals as a table (see conftest.py).
+
+T9 and the experiments of S7 come with the notebook that introduces them.
+"""
+
+import itertools
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from comparing import largest_difference, relative_difference, standard_errors_off
+from scipy.integrate import quad, solve_ivp
+from scipy.special import expit, logsumexp
+from scipy.stats import norm
+from sklearn.neighbors import KernelDensity
+
+from course_utils.datasets import galaxies, velocity_scale
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import (
+    ErrorCurve,
+    elbo_parts,
+    estimate_loss,
+    negative_log_likelihood,
+    sum_of_elbos,
+    weighted_loss,
+)
+from course_utils.panels._galaxies import error_curve, galaxies_mixture
+from course_utils.processes import chain_steps, ddim_coefficients, moments, posterior, simulate
+from course_utils.processes import transition as exact_transition
+from course_utils.schedules import (
+    Cosine,
+    FlowMatching,
+    LinearBeta,
+    LinearLogSnr,
+    alpha_bar,
+    ddpm_betas,
+    discrete_betas,
+)
+from course_utils.weightings import (
+    PUBLISHED,
+    is_monotone,
+    level_masses,
+    published,
+    sample_levels,
+    sigmoid,
+)
+
+TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
+GALAXIES = galaxies()[:, 0]
+FEW = GaussianMixture.from_data(galaxies()[::4])
+OTHER = GaussianMixture([0.5, 0.3, 0.2], [[-1.0], [0.5], [2.0]], [0.3, 0.1, 0.5])  # wrong for TWO
+MONOTONE = {
+    "elbo",
+    "ve_eps",
+    "cosine_v",
+    "cosine_x",
+    "flow_matching",
+    "indi",
+    "edm_monotonic",
+    "truncated_snr",
+    "sigmoid",
+}
+
+
+# --- truths that share no code with the package ------------------------------------------------
+
+
+def amplitudes(log_snr):
+    return np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+
+
+def torch_law(mixture, log_snr):
+    """The diffused one-dimensional mixture, from torch.distributions in float64."""
+    a, s = amplitudes(log_snr)
+    scale = np.sqrt(a**2 * mixture.variances + s**2)
+    return torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(torch.tensor(mixture.weights)),
+        torch.distributions.Normal(torch.tensor(a * mixture.means[:, 0]), torch.tensor(scale)),
+    )
+
+
+def autograd_eps(mixture, z, log_snr):
+    """E[ε|z] = −σ ∂ log q(z)/∂z by automatic differentiation; z of any shape."""
+    z = torch.tensor(np.asarray(z, dtype=float), requires_grad=True)
+    torch_law(mixture, log_snr).log_prob(z).sum().backward()
+    return -amplitudes(log_snr)[1] * z.grad.numpy()
+
+
+def density(mixture, z, log_snr):
+    """The diffused density at the number z, term by term."""
+    a, s = amplitudes(log_snr)
+    scale = np.sqrt(a**2 * mixture.variances + s**2)
+    u = (z - a * mixture.means[:, 0]) / scale
+    return float(mixture.weights @ (np.exp(-(u**2) / 2) / scale)) / np.sqrt(2 * np.pi)
+
+
+def brute_error(truth, model, log_snr, x=None):
+    """E‖ε − ε̂(αx + σε)‖² as a plain double integral over x and ε, by trapezoids on ±8.5."""
+    a, s = amplitudes(log_snr)
+    nodes = np.linspace(-8.5, 8.5, 241)
+    mass = norm.pdf(nodes) * (nodes[1] - nodes[0])
+    if x is not None:
+        return float(mass @ (nodes - autograd_eps(model, a * x + s * nodes, log_snr)) ** 2)
+    total = 0.0
+    for weight, mean, variance in zip(
+        truth.weights, truth.means[:, 0], truth.variances, strict=True
+    ):
+        clean = mean + np.sqrt(variance) * nodes[:, None]
+        squared = (nodes - autograd_eps(model, a * clean + s * nodes, log_snr)) ** 2
+        total += weight * (mass @ squared @ mass)
+    return float(total)
+
+
+def quad_kl(truth, model, log_snr, x=None):
+    """E_x KL(q(z|x) ‖ p(z)), or for one x, by scipy.integrate.quad."""
+    a, s = amplitudes(log_snr)
+    if x is not None:
+        truth = GaussianMixture([1.0], [[x]], [0.0])
+    ends = (a * truth.means.min() - 9, a * truth.means.max() + 9)
+    cross = quad(
+        lambda z: -density(truth, z, log_snr) * np.log(density(model, z, log_snr)),
+        *ends,
+        points=np.sort(a * truth.means[:, 0]),
+        epsabs=1e-13,
+        epsrel=1e-13,
+        limit=400,
+    )[0]
+    return cross - 0.5 * np.log(2 * np.pi * np.e * s**2)
+
+
+def derivative(f, at, step):
+    """Central differences of sixth order."""
+    weights = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}
+    return sum(c * (f(at + k * step) - f(at - k * step)) for k, c in weights.items()) / step
+
+
+@cache
+def curve(truth, model, x=None, low=-10.0, high=10.0, n=161):
+    return ErrorCurve.from_mixtures(truth, model, x=x, log_snr=np.linspace(low, high, n))
+
+
+@cache
+def implied(name):
+    return published(name).implied_weighting().normalised()
+
+
+# --- a model whose whole path is one Gaussian --------------------------------------------------
+
+
+class GaussianPath:
+    """q(z_{N:0}|x) and the ancestral p(z_{N:0}) of a linear ε̂ = c z + b, as joint Gaussians.
+
+    Levels λ_0 < … < λ_N increase from noise to data; index i of mean and covariance is z_i. The
+    reverse kernel is q(z_s|z_t, x̂) with x̂ = (z_t − σ_t ε̂)/α_t, written out again here; the prior
+    p(z_0) is N(prior_mean, prior_variance).
+    """
+
+    def __init__(self, x, levels, slope, offset, prior_mean, prior_variance):
+        self.x, self.levels = x, np.asarray(levels)
+        a, s = amplitudes(self.levels)
+        slope, offset = np.asarray(slope), np.asarray(offset)
+        # E(ε − ε̂)² under q(z_t|x), in closed form
+        self.error = (slope * a * x + offset) ** 2 + (1 - slope * s) ** 2
+        # q: of two states the noisier is α_noisy/α_clean times the cleaner, plus fresh noise
+        self.q_mean = a * x
+        noisy = np.minimum.outer(np.arange(len(a)), np.arange(len(a)))
+        clean = np.maximum.outer(np.arange(len(a)), np.arange(len(a)))
+        self.q_cov = a[noisy] / a[clean] * s[clean] ** 2
+        # p: z_{i+1} = k_i z_i + m_i + √v_i ε, unrolled into a lower triangle
+        n = len(a)
+        self.p_mean, factor = np.empty(n), np.zeros((n, n))
+        self.p_mean[0], factor[0, 0] = prior_mean, np.sqrt(prior_variance)
+        for i in range(n - 1):
+            kept = np.exp(self.levels[i] - self.levels[i + 1])
+            to_x = a[i + 1] * (1 - kept)
+            k = a[i + 1] / a[i] * kept + to_x * (1 - s[i] * slope[i]) / a[i]
+            self.p_mean[i + 1] = k * self.p_mean[i] - to_x * s[i] * offset[i] / a[i]
+            factor[i + 1] = k * factor[i]
+            factor[i + 1, i + 1] = s[i + 1] * np.sqrt(1 - kept)
+        self.p_factor = factor
+
+    def kl(self, n=None):
+        """KL(q(z_0 … z_{n−1}|x) ‖ p) of the first n states: noise first."""
+        n = len(self.levels) if n is None else n
+        inverse = np.linalg.inv(self.p_factor[:n, :n])  # triangular
+        gap = inverse @ (self.p_mean[:n] - self.q_mean[:n])
+        product = inverse @ self.q_cov[:n, :n] @ inverse.T
+        log_det = 2 * np.log(np.diag(self.p_factor[:n, :n])).sum()
+        log_det -= np.linalg.slogdet(self.q_cov[:n, :n])[1]
+        return 0.5 * (np.trace(product) - n + gap @ gap + log_det)
+
+
+def ideal_linear(log_snr, mean, variance):
+    """Slope and offset of E[ε|z] for data from N(mean, variance)."""
+    a, s = amplitudes(log_snr)
+    total = a**2 * variance + s**2
+    return s / total, -s * a * mean / total
+
+
+def limit_of(values):
+    """The limit of values at N, 2N, 4N, … whose error is a power series in 1/N (Richardson)."""
+    values = list(values)
+    for order in range(1, len(values)):
+        pairs = itertools.pairwise(values)
+        values = [(2**order * fine - coarse) / (2**order - 1) for coarse, fine in pairs]
+    return values[0]
+
+
+def wilful(log_snr):
+    """A linear ε̂ that is no score of anything in particular: slope and offset, smooth in λ."""
+    return 0.6 + 0.3 * np.sin(log_snr), 0.2 * np.cos(2 * log_snr)
+
+
+# --- S1: the discrete recursion ----------------------------------------------------------------
+
+
+def test_s1_the_recursion_adds_up_to_the_closed_form(claim):
+    betas = ddpm_betas()
+    # what each ε_s still contributes to x_T: √β_s Π_{r>s} √(1 − β_r)
+    later = np.cumprod(np.append(1.0, np.sqrt(1 - betas[:0:-1])))[::-1]
+    variance = np.sum((np.sqrt(betas) * later) ** 2)
+    mean, by_moments = moments(1.5, chain_steps(betas))
+    found = max(
+        abs(variance + alpha_bar(betas)[-1] - 1),
+        abs(by_moments[-1] - variance),
+        largest_difference(mean[1:], 1.5 * np.sqrt(alpha_bar(betas))),
+    )
+    claim("S1", "closed form = recursion, 1000 steps", found, 1e-12)  # found 4e-15
+
+
+def test_s1_variance_one_stays_one(claim):
+    variance = moments(0.0, chain_steps(ddpm_betas()), variance=1.0)[1]
+    # found 2.2e-15
+    claim("S1", "variance 1 kept over 1000 steps", largest_difference(variance, 1.0), 1e-12)
+
+
+def test_s1_ddpm_reaches_noise_and_a_short_list_does_not(claim):
+    exact = Fraction(1)
+    for beta in ddpm_betas():
+        exact *= 1 - Fraction(float(beta))
+    found = abs(alpha_bar(ddpm_betas())[-1] / float(exact) - 1)
+    claim("S1", "ᾱ_1000 of DDPM against rational arithmetic", found, 1e-12)  # found 2.2e-15
+    assert float(exact) == pytest.approx(4.0358e-5, rel=1e-5)
+    assert float(exact) / np.exp(-10.05) == pytest.approx(0.9345, abs=5e-5)
+    assert alpha_bar(ddpm_betas(100))[-1] == pytest.approx(0.364, abs=5e-4)
+    assert alpha_bar(ddpm_betas()[:100])[-1] == pytest.approx(0.897, abs=5e-4)
+
+
+def test_s1_simulation_of_the_galaxies(claim):
+    rng, betas = np.random.default_rng(1), ddpm_betas(100)
+    x0 = np.repeat(galaxies()[:, 0], 300)
+    end, kept = simulate(x0, chain_steps(betas), rng), alpha_bar(betas)[-1]
+    noise = end - np.sqrt(kept) * x0
+    error = np.sqrt((1 - kept) / len(x0))
+    off = standard_errors_off(noise.mean(), error, 0.0)
+    squares = noise**2
+    off = max(off, standard_errors_off(squares.mean(), squares.std() / np.sqrt(len(x0)), 1 - kept))
+    # found 1.7
+    claim("S1", "simulated mean and variance, 24,600 particles", off, 6, "standard errors")
+
+
+# --- S2: the limit Δ → 0 -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "constant"), [("right", -76.95), ("mid", -67.00), ("left", -57.05)]
+)
+def test_s2_constant_of_the_chains_error(rule, constant, claim):
+    """−½[c(β(1) − β(0)) + ∫β²] with c = 1, 0, −1, against N·error extrapolated to N = ∞."""
+    schedule, integral = LinearBeta(), (0.1 + 20) / 2
+    squared = (20**3 - 0.1**3) / (3 * 19.9)
+    predicted = -0.5 * ({"right": 1, "mid": 0, "left": -1}[rule] * 19.9 + squared)
+    assert predicted == pytest.approx(constant, abs=6e-3)
+    errors = [
+        n * (np.log1p(-discrete_betas(schedule, n, rule)).sum() + integral)
+        for n in (1000, 2000, 4000, 8000)
+    ]
+    found = abs(limit_of(errors) / predicted - 1)
+    # found 3.9e-10
+    claim("S2", "constants −76.95, −67.00, −57.05 of the chain's error", found, 1e-8)
+    assert errors[-1] == pytest.approx(predicted, rel=3e-3)
+
+
+def test_s2_exact_steps_have_no_error(claim):
+    schedule = LinearBeta(log_snr_max=10)
+    start, end = expit(schedule.log_snr_max), expit(schedule.log_snr_min)
+    found = max(
+        abs(np.log1p(-discrete_betas(schedule, n)).sum() - np.log(end / start))
+        for n in (1, 2, 7, 100, 5000)
+    )
+    claim("S2", "'exact' rule: no error at N = 1, 2, 7, 100, 5000", found, 1e-11)  # found 1.1e-12
+
+
+def test_s2_the_sde_moments_solve_their_differential_equations(claim):
+    """dm/dt = −½βm and dv/dt = β(1 − v), integrated by scipy, against the exact transition."""
+    schedule = LinearBeta()
+
+    def rate(t, y):
+        beta = 0.1 + 19.9 * t
+        return [-beta * y[0] / 2, beta * (1 - y[1])]
+
+    solved = solve_ivp(
+        rate, (0, 0.3), [1.5, 0.0], rtol=1e-12, atol=1e-14, method="DOP853", dense_output=True
+    )
+    t = np.array([0.02, 0.1, 0.3])
+    decay, noise = exact_transition(np.inf, schedule.log_snr(t))
+    found = largest_difference([1.5 * decay, noise**2], solved.sol(t))
+    claim("S2", "moments of dx = −½βx dt + √β dW", found, 1e-11)  # found 9.4e-14
+
+
+def test_s2_taylor_expansion_of_one_step(claim):
+    """√(1 − βΔ) = 1 − βΔ/2 − (βΔ)²/8 − …: what S2 drops is of second order, with this constant."""
+    steps = np.array([1e-2, 5e-3, 2.5e-3, 1.25e-3])
+    dropped = (chain_steps(steps).decay - (1 - steps / 2)) / steps**2
+    # found 2.9e-11
+    claim("S2", "second-order constant −1/8 of √(1−βΔ)", abs(limit_of(dropped) + 1 / 8), 1e-9)
+
+
+# --- S3: the weighted loss ---------------------------------------------------------------------
+
+CLOSED_FORMS = {  # facts.md, section 6
+    "elbo": lambda s: 1 + 0 * s,
+    "ve_eps": lambda s: 1 + 0 * s,
+    "vp_linear_eps": lambda s: expit(-s) / np.sqrt(0.01 + 2 * 19.9 * np.log1p(np.exp(-s))),
+    "cosine_eps": lambda s: 1 / np.cosh(s / 2),
+    "cosine_v": lambda s: np.exp(-s / 2),
+    "cosine_x": lambda s: np.exp(-s) / np.cosh(s / 2),
+    "flow_matching": lambda s: np.exp(-s / 2),
+    "indi": lambda s: np.exp(-s) / np.cosh(s / 4) ** 2,
+    "sd3": lambda s: np.exp(-(s**2) / 8) * (1 + np.exp(-s / 2)) ** 2,
+    "edm": lambda s: np.exp(-((s - 2.4) ** 2) / (2 * 2.4**2)) * (np.exp(-s) + 0.25),
+    "edm_monotonic": lambda s: CLOSED_FORMS["edm"](np.maximum(s, -3.3077)),
+    "p2": lambda s: 1 / (np.cosh(s / 2) * (1 + np.exp(s))),
+    "min_snr": lambda s: np.minimum(1, 5 * np.exp(-s)) / np.cosh(s / 2),
+    "truncated_snr": lambda s: np.maximum(1, np.exp(-s)) / np.cosh(s / 2),
+    "sigmoid": lambda s: expit(2 - s),
+}
+
+
+def test_s3_fifteen_objectives_imply_their_weightings(claim):
+    assert set(CLOSED_FORMS) == set(PUBLISHED)
+    s = np.linspace(-10, 10, 401)
+    found = 0.0
+    for name, closed in CLOSED_FORMS.items():
+        w = PUBLISHED[name].implied_weighting()
+        found = max(found, relative_difference(w(s) / w(0.0), closed(s) / closed(0.0)))
+    # found 9e-10 for edm_monotonic, whose peak −3.3077 is rounded here; 1e-14 for the others
+    claim("S3", "15 implied weightings against closed forms", found, 1e-8)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "edm", "min_snr"])
+def test_s3_definition_as_an_average_over_time_and_noise(name, claim):
+    """⟨w(t) w_ML(t) ‖ε − ε̂‖²⟩ with w_ML = −½ λ'(t), over t by quad and ε by trapezoids."""
+    x, low, high = 0.4, -6.0, 6.0
+    t_ends = [2 / np.pi * np.arctan(np.exp(-end / 2)) for end in (high, low)]
+    w = CLOSED_FORMS[name]
+
+    def integrand(t):  # the cosine schedule, written out
+        log_snr = -2 * np.log(np.tan(np.pi * t / 2))
+        ml = np.pi / np.sin(np.pi * t)
+        return w(log_snr) * ml * brute_error(TWO, OTHER, log_snr, x)
+
+    kinks = [2 / np.pi * np.arctan(np.exp(-np.log(5) / 2))]
+    left = quad(integrand, *t_ends, points=kinks, epsabs=0, epsrel=1e-8, limit=100)[0]
+    right = weighted_loss(w, curve(TWO, OTHER, x), low, high)
+    # found 4.2e-9
+    claim("S3", "L_w by its definition, quadrature in t and ε", abs(left / right - 1), 1e-8)
+
+
+def test_s3_the_inverse_of_w_ml_gives_the_plain_loss(claim):
+    schedule = Cosine(log_snr_min=-8, log_snr_max=8)
+    errors = curve(TWO, OTHER)
+    plain = quad(lambda t: float(errors.at(schedule.log_snr(t))[0]), 0, 1, epsrel=1e-10)[0]
+    weighted = weighted_loss(lambda s: 2 * schedule.density(s), errors, -8, 8)
+    claim("S3", "w = 1/w_ML is the plain ε-loss", abs(weighted / plain - 1), 1e-8)  # found 2.8e-10
+
+
+# --- S4: the ELBO term as the KL of paths ------------------------------------------------------
+
+
+def test_s4_path_kl_of_a_whole_gaussian_path(claim):
+    """KL of the joint law of N states, N → ∞, against the curve's L at the last level."""
+    x, mean, variance, low, high = 0.7, 0.2, 0.3, -4.0, 3.0
+    a, s = amplitudes(low)
+    values = []
+    for n in (32, 64, 128, 256):
+        levels = np.linspace(low, high, n + 1)
+        prior = a * mean, a**2 * variance + s**2
+        path = GaussianPath(x, levels, *ideal_linear(levels, mean, variance), *prior)
+        values.append(path.kl())
+    model = GaussianMixture([1.0], [[mean]], [variance])
+    exact = float(curve(model, model, x).at(high)[1])
+    # found 1.4e-8
+    claim("S4", "L(t;x) = KL of joint paths, N → ∞", abs(limit_of(values) - exact), 1e-7)
+
+
+# --- S5 and T3: the sum of ELBOs ---------------------------------------------------------------
+
+RANGES = [(-10.0, 10.0), (-10.0, 4.0), (-6.0, 10.0), (-3.0, 3.0), (0.0, 1.0)]
+CASES = list(itertools.product(("right", "wrong"), (0, 1, 40, 82)))  # galaxy 0 is the average
+
+
+def residual(w, errors, span):
+    left = weighted_loss(w, errors, *span)
+    return abs(left - sum_of_elbos(w, errors, *span)) / abs(left)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_t3_both_sides_agree(name, claim):
+    w = implied(name)
+    found = max(
+        residual(w, error_curve(model, galaxy), span)
+        for (model, galaxy), span in itertools.product(CASES, RANGES)
+    )
+    claim(
+        "T3", "both sides of S5: objectives × models × points × ranges", found, 1e-6
+    )  # found 1.4e-7
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_t3_an_error_of_one_percent_in_e_is_seen(name):
+    for model, galaxy in CASES:
+        right = error_curve(model, galaxy)
+        spoilt = ErrorCurve(right.log_snr, 1.01 * right.noise_error, right.path_kl)
+        for span in RANGES:
+            assert residual(implied(name), spoilt, span) > 1e-3
+
+
+def test_t3_the_path_kl_is_not_made_of_the_error_curve(monkeypatch):
+    """Accumulating e gives an L with which even a random e passes: such a check is worth nothing.
+
+    So the two tables must come from different functions: spoiling the posterior variance moves e
+    and not one bit of L; spoiling the log density moves L and not one bit of e.
+    """
+    levels = np.linspace(-10, 10, 161)
+    random = np.random.default_rng(2).uniform(0.1, 1, len(levels))
+    fine = np.linspace(-10, 10, 20_001)
+    spline = ErrorCurve(levels, random, levels).at(fine)[0]
+    summed = np.append(0, np.cumsum((spline[1:] + spline[:-1]) / 2 * np.diff(fine))) / 2
+    fooled = ErrorCurve(fine, spline, summed)
+    assert residual(implied("sigmoid"), fooled, (-10.0, 10.0)) < 1e-6
+
+    honest = curve(TWO, OTHER)
+    random_curve = ErrorCurve(levels, random, honest.path_kl)
+    assert residual(implied("sigmoid"), random_curve, (-10.0, 10.0)) > 1e-2
+
+    def tabulate():
+        return ErrorCurve.from_mixtures(TWO, OTHER, log_snr=np.linspace(-5, 5, 11))
+
+    before, variance, log_prob = (
+        tabulate(),
+        GaussianMixture.posterior_variance,
+        GaussianMixture.log_prob,
+    )
+    monkeypatch.setattr(GaussianMixture, "posterior_variance", lambda *a: 1.01 * variance(*a))
+    spoilt = tabulate()
+    assert (spoilt.path_kl == before.path_kl).all()
+    assert (spoilt.noise_error > before.noise_error).all()
+    monkeypatch.setattr(GaussianMixture, "posterior_variance", variance)
+    monkeypatch.setattr(GaussianMixture, "log_prob", lambda *a: 1.01 * log_prob(*a))
+    spoilt = tabulate()
+    assert (spoilt.noise_error == before.noise_error).all()
+    assert (spoilt.path_kl != before.path_kl).all()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_s5_the_constant_behind_the_proportionality(name, claim):
+    """S5 without T3's last term misses exactly w(λ_min) L(1;x), which no parameter touches."""
+    w, span = implied(name), (-2.0, 10.0)
+    errors = error_curve("wrong")
+    middle, atom, constant = elbo_parts(w, errors, *span)
+    hidden = float(w(-2.0)) * float(errors.at(-2.0)[1])
+    left = weighted_loss(w, errors, *span)
+    found = abs(middle + atom - left - hidden) / abs(left)
+    claim("S5", "the constant that ∝ hides, w(λ_min)·L(1;x)", found, 1e-6)  # found 4.0e-8
+    assert constant == pytest.approx(-hidden, rel=1e-9)
+
+
+def test_t3_abel_summation_at_finite_t(claim):
+    """Σ w_j K_j = w_1 L_0 + Σ (w_{i+1} − w_i) L_i − w_T L_T: K by T7's formula, L as joint KLs."""
+    n = 12
+    levels = np.linspace(-4, 3, n + 1)  # index n is data (time 0), index 0 is noise (time T)
+    path = GaussianPath(0.7, levels, *wilful(levels), 0.1, 0.9)
+    step_cost = 0.5 * np.expm1(np.diff(levels)) * path.error[:-1]
+    kl = np.array([path.kl(i + 1) for i in range(n + 1)])[::-1]  # L_0 … L_T, time upwards
+    cost = step_cost[::-1]  # K_1 … K_T
+    w = np.random.default_rng(3).normal(size=n)  # any w, signs included
+    right = w[0] * kl[0] + np.sum(np.diff(w) * kl[1:-1]) - w[-1] * kl[-1]
+    claim("T3", "Abel summation, finite T, random w", abs(w @ cost - right), 1e-13)  # found 7.5e-16
+
+
+# --- S6: augmentation and smoothing ------------------------------------------------------------
+
+
+def test_s6_a_noised_data_set_is_a_kernel_density_estimate(claim):
+    x, log_snr = galaxies(), 3.0
+    a, s = amplitudes(log_snr)
+    points = np.linspace(-4, 4, 200)[:, None]
+    kernel = KernelDensity(bandwidth=s / a).fit(x).score_samples(points)
+    diffused = galaxies_mixture().diffuse(log_snr).log_prob(a * points) + np.log(a)
+    claim(
+        "S6",
+        "noised data = kernel estimate, bandwidth σ/α",
+        largest_difference(diffused, kernel),
+        1e-12,
+    )  # found 1.4e-14
+
+
+def test_s6_blurring_twice_is_blurring_once(claim):
+    """The density of data noised to λ = 4 and on to λ = 1 is the one noised to 1 directly."""
+    log_snr, target = 4.0, 1.0
+    middle = galaxies_mixture().diffuse(log_snr)
+    decay, noise = exact_transition(log_snr, target)
+    z = np.linspace(-3, 3, 7)
+
+    def further(point):
+        return quad(
+            lambda y: np.exp(middle.log_prob([[y]])[0]) * norm.pdf(point, decay * y, noise),
+            -6,
+            6,
+            points=np.linspace(-3, 3, 40),
+            epsabs=1e-11,
+            limit=400,
+        )[0]
+
+    direct = np.exp(galaxies_mixture().diffuse(target).log_prob(z[:, None]))
+    found = largest_difference([further(p) for p in z], direct)
+    claim("S6", "smoothing in two steps = in one", found, 1e-11)  # found 8.9e-16
+
+
+# --- S7: which levels matter (what exists so far) ----------------------------------------------
+
+
+def test_s7_a_fifth_of_the_elbo_is_below_the_measurement_error(claim):
+    """Share of log 82 earned at blurs below 50 km/s: from e, and from a kernel estimate's KL."""
+    level = 2 * np.log(velocity_scale() / 50)
+    wide = curve(galaxies_mixture(), galaxies_mixture(), None, -14.0, 22.0, 109)
+    earned = weighted_loss(np.ones_like, wide, level, 22.0) / np.log(82)
+    a, s = amplitudes(level)
+    # E_x KL = −½ log 2πeσ² − (1/82) Σ_i E log q(z), z ~ N(αx_i, σ²), by Gauss–Hermite
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    z = a * galaxies() + s * nodes
+    log_q = KernelDensity(bandwidth=s / a).fit(galaxies()).score_samples(z.reshape(-1, 1) / a)
+    mean = np.mean(log_q.reshape(z.shape) @ weights) / weights.sum() - np.log(a)
+    information = -0.5 * np.log(2 * np.pi * np.e * s**2) - mean
+    claim(
+        "S7",
+        "share of the ELBO at blurs below 50 km/s",
+        abs(earned - (1 - information / np.log(82))),
+        1e-6,
+    )  # found 5.6e-8
+    assert earned == pytest.approx(0.21, abs=5e-3)
+
+
+# --- T1: invariance to the schedule ------------------------------------------------------------
+
+SCHEDULES = {
+    "linear β": LinearBeta(log_snr_min=-8, log_snr_max=8),
+    "cosine": Cosine(log_snr_min=-8, log_snr_max=8),
+    "flow matching": FlowMatching(log_snr_min=-8, log_snr_max=8),
+    "linear λ": LinearLogSnr(log_snr_min=-8, log_snr_max=8),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_t1_the_integral_in_time(name, claim):
+    schedule, errors, w = SCHEDULES[name], curve(TWO, OTHER), implied("edm")
+
+    def integrand(t):
+        log_snr = schedule.log_snr(t)
+        return -0.5 * schedule.log_snr_rate(t) * w(log_snr) * errors.at(log_snr)[0]
+
+    # where the rate is steep near the ends, tell quad
+    ends = [float(schedule.time(level)) for level in (6.0, 3.0, 0.0, -3.0, -6.0)]
+    value = quad(integrand, 0, 1, points=ends, epsabs=0, epsrel=1e-10, limit=500)[0]
+    found = abs(value / weighted_loss(w, errors, -8, 8) - 1)
+    claim("T1", "same L_w for four schedules, quadrature in t", found, 1e-8)  # found 3.7e-10
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_t1_the_estimate(name, claim):
+    x, rng = galaxies()[::4], np.random.default_rng(5)
+    exact = weighted_loss(sigmoid(0), curve(FEW, OTHER), -8, 8)
+    estimate, error = estimate_loss(sigmoid(0), OTHER.eps, x, SCHEDULES[name], 100_000, rng)
+    off = standard_errors_off(estimate, error, exact)
+    claim("T1", "same L_w for four schedules, sampled t", off, 6, "standard errors")  # found 2.9
+
+
+def test_t1_held_in_time_the_weighting_is_another():
+    """The contrast: w fixed as a function of t gives another loss with another schedule."""
+    values = [
+        weighted_loss(lambda s, c=schedule: 1 - c.time(s), curve(TWO, OTHER), -8, 8)
+        for schedule in SCHEDULES.values()
+    ]
+    assert min(abs(a / b - 1) for a, b in itertools.combinations(values, 2)) > 1e-2
+
+
+# --- T2: the derivative of L -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [None, -1.5, 0.4])
+def test_t2_differences_of_an_independent_l(x, claim):
+    """dL/dt = ½ λ'(t) e(λ_t) ≤ 0 on the cosine schedule; L by quad, e by a double integral."""
+    found = 0.0
+    for t in (0.15, 0.5, 0.85):
+        slope = derivative(
+            lambda u: quad_kl(TWO, OTHER, -2 * np.log(np.tan(np.pi * u / 2)), x), t, 4e-3
+        )
+        log_snr, rate = -2 * np.log(np.tan(np.pi * t / 2)), -2 * np.pi / np.sin(np.pi * t)
+        error = brute_error(TWO, OTHER, log_snr, x)
+        assert slope < 0
+        found = max(found, abs(slope - rate * error / 2) / abs(slope))
+        # and the package's two curves are those
+        e, kl = curve(TWO, OTHER, x).at(log_snr)
+        assert e == pytest.approx(error, rel=1e-7)
+        assert kl == pytest.approx(quad_kl(TWO, OTHER, log_snr, x), rel=1e-7, abs=1e-9)
+    claim("T2", "dL/dt = ½λ'e, wrong model, averaged and for one x", found, 1e-8)  # found 2.1e-9
+
+
+def test_t2_holds_for_any_denoiser(claim):
+    """A wilful linear ε̂: the KL of joint paths, N → ∞, against L(1) + ½∫e by quad."""
+    x, low, high = 0.7, -3.0, 2.0
+    prior = 0.1, 0.9
+
+    def error(s):
+        a, sd = amplitudes(s)
+        slope, offset = wilful(s)
+        return (slope * a * x + offset) ** 2 + (1 - slope * sd) ** 2
+
+    values = []
+    for n in (32, 64, 128, 256):
+        levels = np.linspace(low, high, n + 1)
+        values.append(GaussianPath(x, levels, *wilful(levels), *prior).kl())
+    first = GaussianPath(x, np.array([low]), [0.0], [0.0], *prior).kl()
+    exact = first + quad(error, low, high, epsabs=1e-12)[0] / 2
+    # found 8.8e-8
+    claim("T2", "L = L(1) + ½∫e for an ε̂ that is no score", abs(limit_of(values) - exact), 1e-6)
+
+
+# --- T4: monotone weightings as augmentation ---------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(MONOTONE))
+def test_t4_levels_drawn_from_p_w_give_the_weighted_loss(name, claim):
+    """L_w/w(λ_min) = E_{p_w}[−log p(z) − ½ log 2πeσ²] − L(1), z noised to a level of p_w."""
+    w, rng = implied(name), np.random.default_rng(6)
+    off = augmented_loss_off(w, sample_levels(w, 40_000, rng, -3.0, 6.0), rng)
+    # found 0.6
+    claim("T4", "L_w is the ELBO of data noised to levels of p_w", off, 6, "standard errors")
+
+
+def test_t4_levels_drawn_from_p_do_not():
+    """The classic confusion: p_w is not the density that training samples."""
+    rng = np.random.default_rng(6)
+    cosine = Cosine(log_snr_min=-3, log_snr_max=6)
+    for w in (implied("sigmoid"), implied("truncated_snr")):
+        assert augmented_loss_off(w, cosine.log_snr(rng.random(40_000)), rng) > 20
+
+
+def augmented_loss_off(w, levels, rng, low=-3.0, high=6.0):
+    """How far E[L] over data noised to ``levels`` is from L_w, in standard errors."""
+    n, errors = len(levels), curve(TWO, OTHER)
+    a, s = amplitudes(levels)
+    z = a * TWO.sample(n, rng)[:, 0] + s * rng.standard_normal(n)
+    # the model's log density, each z at its own level; for a mixture the ELBO is tight
+    scale = np.sqrt(a[:, None] ** 2 * OTHER.variances + s[:, None] ** 2)
+    joint = norm.logpdf(z[:, None], a[:, None] * OTHER.means[:, 0], scale)
+    elbo = logsumexp(joint, b=OTHER.weights, axis=1)
+    draws = -elbo - 0.5 * np.log(2 * np.pi * np.e * s**2)
+    exact = weighted_loss(w, errors, low, high) / float(w(low)) + float(errors.at(low)[1])
+    return standard_errors_off(draws.mean(), draws.std(ddof=1) / np.sqrt(n), exact)
+
+
+def test_t4_the_denoising_loss_at_levels_from_p_w(claim):
+    """The same from noise errors: λ' ~ p_w, then ½‖ε − ε̂‖² over the levels between λ_min and λ'."""
+    low, high, n = -6.0, 6.0, 200_000
+    rng, w = np.random.default_rng(7), sigmoid(0.5)
+    total = sample_levels(w, n, rng, low, high)
+    levels = low + (total - low) * rng.random(n)
+    a, s = amplitudes(levels)
+    noise = rng.standard_normal(n)
+    z = a * TWO.sample(n, rng)[:, 0] + s * noise
+    predicted = OTHER.eps(z[:, None], levels[:, None])[:, 0]
+    draws = 0.5 * (total - low) * (noise - predicted) ** 2
+    exact = weighted_loss(w, curve(TWO, OTHER), low, high) / float(w(low))
+    off = standard_errors_off(draws.mean(), draws.std(ddof=1) / np.sqrt(n), exact)
+    claim("T4", "denoising loss under p_w, sigmoid", off, 6, "standard errors")  # found 0.9
+
+
+def test_t4_l_is_minus_the_elbo_of_noised_data(claim):
+    """L(t;x) = −E[ELBO_t] − ½ log 2πeσ², the ELBO built step by step: prior, then joint paths."""
+    x, mean, variance, low, high = -0.4, 0.2, 0.3, -4.0, 1.0
+    a, s = amplitudes(high)
+    total = a**2 * variance + s**2
+    expected_elbo = quad(
+        lambda z: norm.pdf(z, a * x, s) * norm.logpdf(z, a * mean, np.sqrt(total)),
+        -9,
+        9,
+        points=[a * x],
+        epsabs=1e-13,
+    )[0]
+    right = -expected_elbo - 0.5 * np.log(2 * np.pi * np.e * s**2)
+    a0, s0 = amplitudes(low)
+    values = []
+    for n in (32, 64, 128, 256):
+        levels = np.linspace(low, high, n + 1)
+        prior = a0 * mean, a0**2 * variance + s0**2
+        values.append(GaussianPath(x, levels, *ideal_linear(levels, mean, variance), *prior).kl())
+    claim("T4", "L = −E[ELBO_t] − ½log 2πeσ²", abs(limit_of(values) - right), 1e-7)  # found 4.8e-9
+
+
+def test_t4_p_w_of_the_sigmoid_is_a_truncated_logistic(claim):
+    grid, bias = np.linspace(-6, 6, 241), 0.5
+    cells, atom = level_masses(sigmoid(bias), grid)
+    exact = np.diff(1 / (1 + np.exp(-(grid - bias))))  # the logistic distribution function
+    found = max(
+        largest_difference(cells, exact),
+        abs(atom - 1 / (1 + np.exp(6 - bias))),
+        abs(cells.sum() + atom - 1 / (1 + np.exp(-6 - bias))),
+    )
+    claim("T4", "p_w of the sigmoid is logistic, with its atom", found, 1e-14)  # found 3.0e-16
+
+
+# --- T5: weightings that are not monotone ------------------------------------------------------
+
+
+def bump(log_snr, low, high, mass):
+    inside = (log_snr > low) & (log_snr < high)
+    return np.where(inside, mass / (high - low), 0.0)
+
+
+def excess_elbo(log_snr, low, high, mass):
+    """½∫ of the bump from λ_min up to λ."""
+    return 0.5 * mass * np.clip((log_snr - low) / (high - low), 0, 1)
+
+
+def test_t5_a_model_with_a_better_elbo_everywhere_loses(claim):
+    """A: mass 1 on [−3.8, −2.8]; B: 1.05 on [−8, −7]. L_A ≤ L_B at every t, yet five prefer B."""
+    levels = np.linspace(-10, 10, 20_001)
+    gap = excess_elbo(levels, -8, -7, 1.05) - excess_elbo(levels, -3.8, -2.8, 1.0)
+    assert (gap >= 0).all()
+    assert gap[levels > -7].min() == pytest.approx(0.025)
+    found = 0.0
+    prefer_b = set()
+    for name in PUBLISHED:
+        w = implied(name)
+        loss = [
+            mass * quad(w, low, low + 1, points=[-3.3077] if low > -7 else None)[0] / 2
+            for low, mass in ((-3.8, 1.0), (-8.0, 1.05))
+        ]
+        # the other side: the signed mixture of the excess in L
+        masses, atom = level_masses(w, levels)
+        middle = (levels[1:] + levels[:-1]) / 2
+        for value, (low, mass) in zip(loss, ((-3.8, 1.0), (-8.0, 1.05)), strict=True):
+            right = masses @ excess_elbo(middle, low, low + 1, mass) + atom * mass / 2
+            found = max(found, abs(value - right) / value)
+        if loss[1] < loss[0]:
+            prefer_b.add(name)
+    claim("T5", "excess loss = signed sum of excess ELBOs", found, 1e-6)  # found 4.5e-8
+    assert {"edm", "cosine_eps", "sd3", "p2", "min_snr"} <= prefer_b
+    assert not prefer_b & MONOTONE
+    assert all(is_monotone(implied(name)) == (name in MONOTONE) for name in PUBLISHED)
+
+
+def test_t5_realised_on_the_galaxies_36_of_82_prefer_b():
+    """ε̂ = ε* + δ(λ), with δ² the bump: for one x the cross term −2δ E[ε − ε*|x] decides."""
+    x = galaxies()[:, 0]
+    ideal = galaxies_mixture()
+
+    def path_excess(low, mass):
+        levels = np.linspace(low, low + 1, 81)
+        delta = np.sqrt(mass)
+        excess = np.zeros((len(levels), len(x)))
+        nodes, weights = np.polynomial.hermite_e.hermegauss(24)
+        weights = weights / weights.sum()
+        for i, level in enumerate(levels):
+            a, s = amplitudes(level)
+            z = a * x[:, None] + s * nodes
+            predicted = ideal.eps(z.reshape(-1, 1), level).reshape(z.shape)
+            excess[i] = (2 * -delta * (nodes - predicted) + delta**2) @ weights
+        return np.trapezoid(excess, levels, axis=0) / 2
+
+    a, b = path_excess(-3.8, 1.0), path_excess(-8.0, 1.05)
+    assert abs(a.mean() - 0.5) < 1e-12 and abs(b.mean() - 0.525) < 1e-12  # A better on average
+    assert np.sum(b < a) == 36
+
+
+def test_t5_the_identity_still_holds_and_the_loss_stays_positive():
+    for name in set(PUBLISHED) - MONOTONE:
+        masses, _ = level_masses(implied(name), np.linspace(-10, 10, 4001))
+        assert masses.min() < 0 < masses.max()
+        assert weighted_loss(implied(name), error_curve("wrong")) > 0
+        with pytest.raises(ValueError, match="negative masses"):
+            sample_levels(implied(name), 5, np.random.default_rng(0))
+
+
+# --- T6: KL of paths and KL of marginals -------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [None, -1.5, 0.4])
+@pytest.mark.parametrize("model", [TWO, OTHER], ids=["right", "wrong"])
+def test_t6_path_kl_is_marginal_kl_for_a_mixture(model, x, claim):
+    """L(1) + ½∫e, from denoising errors, against KL(q(z_t|x) ‖ p_t) by quad."""
+    errors, start = curve(TWO, model, x), quad_kl(TWO, model, -8.0, x)
+    found = 0.0
+    for level in (-4.0, 0.0, 2.5, 6.0):
+        path = start + weighted_loss(np.ones_like, errors, -8.0, level)
+        found = max(found, abs(path - quad_kl(TWO, model, level, x)))
+    claim("T6", "path KL = marginal KL, right and wrong mixture", found, 1e-8)  # found 3.8e-9
+
+
+def test_t6_for_any_denoiser_the_path_costs_more(claim):
+    """path = marginal + ½∫g²E‖s_θ − ∇log p‖², for a wilful linear ε̂, where p_t stays Gaussian.
+
+    In λ, where g² |dt| = σ² dλ: the reverse SDE dz = (½σ²z − σε̂) dλ + σ dW carries N(m, v) along.
+    """
+    x, low, high = 0.7, -3.0, 2.0
+    start = 0.1, 0.9  # mean and variance of p at λ_min
+
+    def rate(s, y):
+        m, v = y[:2]
+        a, sd = amplitudes(s)
+        slope, offset = wilful(s)
+        drift = 0.5 * sd**2 - sd * slope
+        error = (slope * a * x + offset) ** 2 + (1 - slope * sd) ** 2
+        # s_θ − ∇log p = −ε̂/σ + (z − m)/v, linear in z, with z ~ N(αx, σ²)
+        gain = -slope / sd + 1 / v
+        offsets = gain * a * x - offset / sd - m / v
+        mismatch = offsets**2 + (gain * sd) ** 2
+        return [drift * m - sd * offset, 2 * drift * v + sd**2, error / 2, sd**2 * mismatch / 2]
+
+    def gaussian_kl(mean, variance, other_mean, other_variance):
+        ratio = variance / other_variance
+        return 0.5 * (ratio - 1 - np.log(ratio) + (mean - other_mean) ** 2 / other_variance)
+
+    solved = solve_ivp(rate, (low, high), [*start, 0, 0], rtol=1e-12, atol=1e-13, method="DOP853")
+    m, v, path, score = solved.y[:, -1]
+    a, s = amplitudes(np.array([low, high]))
+    path += gaussian_kl(a[0] * x, s[0] ** 2, *start)
+    marginal = gaussian_kl(a[1] * x, s[1] ** 2, m, v)
+    # found 2.2e-14
+    claim("T6", "path = marginal + ½∫g²E‖Δs‖², any ε̂", abs(path - marginal - score), 1e-11)
+    assert path > marginal + 0.05
+
+
+# --- T7: the discrete ELBO ---------------------------------------------------------------------
+
+
+def test_t7_one_step_costs_exactly_this(claim):
+    """KL(q(z_s|z_t, x) ‖ p(z_s|z_t)) averaged over z_t, two Gaussians of one variance."""
+    x, found = 0.4, 0.0
+    nodes = np.linspace(-9, 9, 451)
+    mass = norm.pdf(nodes) * (nodes[1] - nodes[0])
+    for level, gap in [(-5.0, 0.1), (-1.0, 2.0), (2.0, 0.5), (4.0, 3.0)]:
+        a, s = amplitudes(level)
+        z = a * x + s * nodes
+        predicted = autograd_eps(OTHER, z, level)
+        mean, variance = posterior(z, np.full_like(z, x), level, level + gap)
+        keep, direction, noise = ddim_coefficients(level, level + gap, eta=1.0)
+        step = keep * z + direction * predicted
+        kl = mass @ ((mean - step) ** 2 / (2 * variance)) + 0.5 * (
+            noise**2 / variance - 1 - np.log(noise**2 / variance)
+        )
+        exact = 0.5 * np.expm1(gap) * (mass @ (nodes - predicted) ** 2)
+        found = max(found, abs(kl / exact - 1))
+    claim("T7", "one-step KL = ½(e^{Δλ} − 1)E‖ε − ε̂‖²", found, 1e-12)  # found 8.5e-15
+
+
+def test_t7_the_steps_add_up_to_the_kl_of_the_joint_law(claim):
+    """Brute force: one matrix for all states, no formula for a step."""
+    levels = np.linspace(-4, 3, 21)
+    path = GaussianPath(0.7, levels, *wilful(levels), 0.1, 0.9)
+    steps = 0.5 * np.expm1(np.diff(levels)) * path.error[:-1]
+    claim(
+        "T7",
+        "Σ of one-step KLs = KL of the joint law",
+        abs(path.kl(1) + steps.sum() - path.kl()),
+        1e-12,
+    )  # found 3.1e-15
+
+
+def test_t7_gap_to_continuous_time(claim):
+    """T·gap → (λ_max − λ_min)/2 · [ΔL − ½Δe] = 35.03 for the galaxies on [−10, 10]."""
+    errors = error_curve()
+    e, kl = errors.at([-10.0, 10.0])
+    predicted = 10 * ((kl[1] - kl[0]) - 0.5 * (e[1] - e[0]))
+    assert predicted == pytest.approx(35.03, abs=5e-3)
+
+    def gap(n):
+        levels = np.linspace(-10, 10, n + 1)
+        cost = 0.5 * np.expm1(20 / n) * errors.at(levels[:-1])[0]
+        return cost.sum() - (kl[1] - kl[0])
+
+    assert [gap(64), gap(128)] == pytest.approx([0.607, 0.288], abs=5e-4)
+    assert 256 * gap(256) == pytest.approx(35.92, abs=5e-3)
+    values = [n * gap(n) for n in (256, 512, 1024, 2048)]
+    # found 1.7e-7
+    claim("T7", "constant 35.03 of the gap", abs(limit_of(values) / predicted - 1), 1e-5)
+
+
+# --- T8: likelihood from denoising errors ------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [-2.2, 0.0, 1.3, 3.0])
+def test_t8_negative_log_likelihood(x, claim):
+    bandwidth = 0.3
+    model = GaussianMixture.from_data(galaxies(), bandwidth)
+    errors = curve(model, model, x, -18.0, 24.0, 337)
+    truth = -KernelDensity(bandwidth=bandwidth).fit(galaxies()).score_samples([[x]])[0]
+    found = abs(negative_log_likelihood(errors) - truth)
+    claim("T8", "−log p(x) from denoising errors", found, 1e-6)  # found 6.1e-8
+
+
+@pytest.mark.parametrize(
+    ("points", "count"),
+    [(GALAXIES, 82), (np.delete(GALAXIES, 40), 81), (np.array([-1.0, 1.0]), 2)],
+    ids=["galaxies", "one deleted", "two points"],
+)
+def test_t8_counting_by_denoising(points, count, claim):
+    data = galaxies_mixture() if points is GALAXIES else GaussianMixture.from_data(points)
+    errors = curve(data, data, None, -14.0, 22.0, 109)
+    below = errors.noise_error[0] / 2  # ½∫e below −14, where e is proportional to e^λ
+    counted = np.exp(weighted_loss(np.ones_like, errors) + below)
+    claim("T8", f"exp(½∫e dλ) counts {count}", abs(counted - count), 5e-5)  # found 1.8e-5
+
+
+def test_t8_the_memorisers_bound(claim):
+    """L(0;x) → log 82, from log densities alone, for every ninth galaxy."""
+    bound = np.log(82)
+    levels = np.linspace(21, 22, 6)
+    found = max(
+        abs(ErrorCurve.from_mixtures(galaxies_mixture(), x=x, log_snr=levels).path_kl[-1] - bound)
+        for x in galaxies()[::9, 0]
+    )
+    claim("T8", "L(0;x) → log 82 = 4.4067", found, 1e-9)  # found 3.2e-12
+    wide = ErrorCurve.from_mixtures(galaxies_mixture(), log_snr=np.linspace(13, 14, 6))
+    assert wide.path_kl[-1] == pytest.approx(4.234, abs=5e-4)
+    assert error_curve().path_kl[-1] == pytest.approx(3.70, abs=5e-3)
+
+
+def test_t8_information_and_minimal_error(claim):
+    """dI/dsnr = ½ mmse over x (Guo, Shamai & Verdú): I by quad, mmse as a double integral."""
+    found = 0.0
+    for level in (-3.0, 0.0, 2.0):
+        slope = derivative(lambda s: quad_kl(TWO, TWO, s), level, 0.05)  # dI/dλ = snr · dI/dsnr
+        mmse = brute_error(TWO, TWO, level) * np.exp(-level)
+        found = max(found, abs(slope * np.exp(-level) - mmse / 2) / mmse)
+    claim("T8", "dI/dsnr = ½ mmse", found, 1e-9)  # found 2.6e-10

@@ -1,0 +1,50 @@
+"""The comparing helpers fail where they must."""
+
+import numpy as np
+import pytest
+from comparing import assert_close, largest_difference, relative_difference, standard_errors_off
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        ([1.0, 2.0], [2.0, 1.0]),  # +1 and −1, whose sum is 0
+        ([1.0, np.nan], [1.0, 2.0]),
+        ([1.0, np.nan], [1.0, np.nan]),
+        ([1.0, np.inf], [1.0, 2.0]),
+        ([1.0, np.inf], [1.0, -np.inf]),
+        ([1.0, 1.0 + 2e-6], [1.0, 1.0]),
+        ([-5.0, 1.0], [1.0, 1.0]),
+    ],
+)
+def test_assert_close_fails_on_a_wrong_value(actual, expected):
+    with pytest.raises(AssertionError, match="differs by up to"):
+        assert_close(actual, expected, atol=1e-6)
+
+
+def test_shapes_that_would_broadcast_are_refused():
+    with pytest.raises(ValueError, match="shapes"):
+        assert_close(np.ones((3, 1)), np.ones(3), atol=1)
+    with pytest.raises(ValueError, match="nothing"):
+        largest_difference([], [])
+
+
+def test_right_values_pass():
+    assert_close([1.0, 2.0], [1.0, 2.0])
+    assert_close([1.0, 2.0 + 1e-7], [1.0, 2.0], atol=1e-6)
+    assert_close([100.0, 1e-9], [100.0, 0.0], rtol=1e-10)
+    assert_close([np.inf, 1.0], [np.inf, 1.0])
+    assert_close(np.ones(4), 1.0)
+    assert relative_difference([2.0, 1.0], [2.0, 2.0]) == 0.5
+
+
+def test_standard_errors_are_two_sided():
+    assert standard_errors_off(1.0, 0.1, 0.3) == pytest.approx(7)
+    assert standard_errors_off(-0.4, 0.1, 0.3) == pytest.approx(7)
+    assert standard_errors_off(0.3, 0.1, 0.3) == 0
+
+
+@pytest.mark.parametrize("error", [0.0, -1.0, np.nan, np.inf])
+def test_an_estimate_without_spread_is_never_near(error):
+    assert standard_errors_off(1.0, error, 1.0) == np.inf
+    assert standard_errors_off(np.nan, 1.0, 1.0) == np.inf
