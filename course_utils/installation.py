@@ -28,12 +28,11 @@ def check():
 
     Never raises: a question that cannot be answered is a line too.
     """
-    right = True
-    for name, question in QUESTIONS.items():
-        problem = _answer(question)
-        right = right and not problem
-        print(f"FIX  {name}: {problem}" if problem else f"OK   {name}")
-    print("The course is ready." if right else "Mend the lines marked FIX, then run this again.")
+    answers = {name: _answer(question) for name, question in QUESTIONS.items()}
+    rows = [f"FIX  {name}: {says}" if says else f"OK   {name}" for name, says in answers.items()]
+    wrong = any(answers.values())
+    rows += ["Mend the lines marked FIX, then run this again." if wrong else "The course is ready."]
+    print("\n".join(rows))
 
 
 def python_problem(version=None):

@@ -34,6 +34,9 @@ log_snr_of_alpha_bar = Exercise(
             lambda a: -_log_snr(a)
         ),
         "a base-10 logarithm: λ uses the natural one": lambda a: np.log10(a / (1 - a)),
+        "that is minus the log of the noise's power alone; the signal's power is ᾱ, not 1": (
+            lambda a: -np.log(1 - a)
+        ),
         "that is the log of the signal's power alone; divide by the noise's power first": np.log,
         "the noise's power is 1 − ᾱ, without a root": lambda a: np.log(a / np.sqrt(1 - a)),
     },
@@ -106,8 +109,8 @@ def _log_snr_at_blur(blur, spread):
 
 log_snr_at_blur = Exercise(
     statement="""attempt(blur, spread) -> λ
-    blur    [n], km/s: the noise, in the data's own units, that a noise level adds: s·e^{−λ/2}
-    spread  a number, km/s: s, the standard deviation of the data
+    blur    [n], km/s: the standard deviation of the noise on z/α = x + (σ/α) ε
+    spread  a number, km/s: s, the standard deviation of the data, which is one unit of x
     Return λ at each blur, [n]. (At 500 km/s for the galaxies, s = 4540 km/s?)""",
     reference=_log_snr_at_blur,
     inputs=[
@@ -124,6 +127,9 @@ log_snr_at_blur = Exercise(
         "the sign is flipped: a small blur is little noise, a large λ": (
             lambda blur, spread: 2 * np.log(blur / spread)
         ),
+        "blur/s was taken for σ; it is σ/α, since the noise is that on z/α": (
+            lambda blur, spread: np.log(np.where(blur < spread, (spread / blur) ** 2 - 1, np.nan))
+        ),
         "½ where 2 belongs: solve blur = s·e^{−λ/2} for λ once more": (
             lambda blur, spread: -0.5 * np.log(blur / spread)
         ),
@@ -137,7 +143,7 @@ log_snr_at_blur = Exercise(
             lambda blur, spread: (spread / blur) ** 2
         ),
     },
-    hint="Divide by s, take the logarithm of both sides, and keep the sign",
+    hint="Write σ/α as a power of e with λ in it, set it equal to blur/s, and solve",
 )
 
 EXERCISES = {
