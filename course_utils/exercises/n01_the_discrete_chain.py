@@ -89,51 +89,7 @@ marginal_deviation = Exercise(
     hint="v_t = (1 − β_t) v_{t−1} + β_t from v_0 = 0; what does 1 − v_t do?",
 )
 
-# --- 01.3  the posterior's variance -----------------------------------------------------------
-
-
-def _before(betas):
-    """ᾱ_{t−1} for t = 1 … T, with ᾱ_0 = 1."""
-    return np.append(1.0, _abar(betas)[:-1])
-
-
-def _posterior_variance(betas):
-    return betas * (1 - _before(betas)) / (1 - _abar(betas))
-
-
-posterior_variance = Exercise(
-    statement="""attempt(betas) -> variances
-    betas  [T]: β_1 … β_T
-    Return the variance of q(x_{t−1} | x_t, x_0), the state before step t when the state after it
-    and the clean datum are both known, for t = 1 … T, as [T]. (ᾱ_0 = 1.)""",
-    reference=_posterior_variance,
-    inputs=[(np.array([0.36, 0.2, 0.5]),), (_ddpm[::50] * 20,), (_ddpm[:40],)],
-    mistakes={
-        "β_t is the variance forwards, given x_{t−1}; knowing x_0 as well leaves less": (
-            lambda b: b * 1.0
-        ),
-        "that is the variance before x_t is seen, 1 − ᾱ_{t−1}": lambda b: 1 - _before(b),
-        "the ratio is upside down: seeing x_0 can only reduce the variance below β_t": (
-            lambda b: b * (1 - _abar(b)) / np.maximum(1 - _before(b), 1e-300)
-        ),
-        "that is a standard deviation; its square is asked for": (
-            lambda b: np.sqrt(_posterior_variance(b))
-        ),
-        "the ratio has 1 − ᾱ, the variances of the noise, not ᾱ": (
-            lambda b: b * _before(b) / _abar(b)
-        ),
-        "off by one: t = 1 must give 0, for x_0 is known": lambda b: np.append(
-            _posterior_variance(b)[1:], b[-1]
-        ),
-        "the first entry: before step 1 stands x_0, which is known, so its variance is 0": (
-            lambda b: np.append(b[0], _posterior_variance(b)[1:])
-        ),
-        "√β_t where the formula has β_t": lambda b: np.sqrt(b) * (1 - _before(b)) / (1 - _abar(b)),
-    },
-    hint="Precisions add: (1 − β_t)/β_t from x_t, and 1/(1 − ᾱ_{t−1}) from x_0",
-)
-
-# --- 01.4  the ratio, predicted ---------------------------------------------------------------
+# --- 01.3  the ratio, predicted ---------------------------------------------------------------
 
 
 def _exact_ratio(betas):
@@ -167,7 +123,7 @@ predicted_ratio = Exercise(
     hint="Write the log of the product as a sum and expand each log(1 − β) to second order",
 )
 
-# --- 01.5  a shorter chain --------------------------------------------------------------------
+# --- 01.4  a shorter chain --------------------------------------------------------------------
 
 
 def _shorter(betas, n_steps):
@@ -216,10 +172,54 @@ shorter_chain = Exercise(
     hint="One long stride replaces k short ones: its 1 − β is the product of theirs",
 )
 
+# --- 01.5  the posterior's variance -----------------------------------------------------------
+
+
+def _before(betas):
+    """ᾱ_{t−1} for t = 1 … T, with ᾱ_0 = 1."""
+    return np.append(1.0, _abar(betas)[:-1])
+
+
+def _posterior_variance(betas):
+    return betas * (1 - _before(betas)) / (1 - _abar(betas))
+
+
+posterior_variance = Exercise(
+    statement="""attempt(betas) -> variances
+    betas  [T]: β_1 … β_T
+    Return the variance of q(x_{t−1} | x_t, x_0), the state before step t when the state after it
+    and the clean datum are both known, for t = 1 … T, as [T]. (ᾱ_0 = 1.)""",
+    reference=_posterior_variance,
+    inputs=[(np.array([0.36, 0.2, 0.5]),), (_ddpm[::50] * 20,), (_ddpm[:40],)],
+    mistakes={
+        "β_t is the variance forwards, given x_{t−1}; knowing x_0 as well leaves less": (
+            lambda b: b * 1.0
+        ),
+        "that is the variance before x_t is seen, 1 − ᾱ_{t−1}": lambda b: 1 - _before(b),
+        "the ratio is upside down: seeing x_0 can only reduce the variance below β_t": (
+            lambda b: b * (1 - _abar(b)) / np.maximum(1 - _before(b), 1e-300)
+        ),
+        "that is a standard deviation; its square is asked for": (
+            lambda b: np.sqrt(_posterior_variance(b))
+        ),
+        "the ratio has 1 − ᾱ, the variances of the noise, not ᾱ": (
+            lambda b: b * _before(b) / _abar(b)
+        ),
+        "off by one: t = 1 must give 0, for x_0 is known": lambda b: np.append(
+            _posterior_variance(b)[1:], b[-1]
+        ),
+        "the first entry: before step 1 stands x_0, which is known, so its variance is 0": (
+            lambda b: np.append(b[0], _posterior_variance(b)[1:])
+        ),
+        "√β_t where the formula has β_t": lambda b: np.sqrt(b) * (1 - _before(b)) / (1 - _abar(b)),
+    },
+    hint="Precisions add: (1 − β_t)/β_t from x_t, and 1/(1 − ᾱ_{t−1}) from x_0",
+)
+
 EXERCISES = {
     "01.1": one_step,
     "01.2": marginal_deviation,
-    "01.3": posterior_variance,
-    "01.4": predicted_ratio,
-    "01.5": shorter_chain,
+    "01.3": predicted_ratio,
+    "01.4": shorter_chain,
+    "01.5": posterior_variance,
 }

@@ -35,18 +35,18 @@ RIGHT = {
         lambda betas: np.sqrt(-np.expm1(np.cumsum(np.log1p(-betas)))),
     ],
     "01.3": [
+        lambda betas: np.prod(np.exp(-(betas**2) / 2)),
+        lambda betas: np.exp(-(betas @ betas) / 2),
+    ],
+    "01.4": [
+        _by_loop,
+        lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1)),
+    ],
+    "01.5": [
         _posterior_by_precisions,
         lambda betas: (
             (1 - np.append(1, np.cumprod(1 - betas)[:-1])) / (1 - np.cumprod(1 - betas)) * betas
         ),
-    ],
-    "01.4": [
-        lambda betas: np.prod(np.exp(-(betas**2) / 2)),
-        lambda betas: np.exp(-(betas @ betas) / 2),
-    ],
-    "01.5": [
-        _by_loop,
-        lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1)),
     ],
 }
 
@@ -72,6 +72,25 @@ WRONG = {
         lambda betas: np.sqrt(np.cumprod(betas)),
     ],
     "01.3": [
+        lambda betas: np.exp(-0.5 * np.mean(betas**2)),
+        lambda betas: 0.9345,
+        lambda betas: np.exp(-np.sum(betas**2) / 6),
+        lambda betas: np.exp(-0.5 * betas**2),
+        lambda betas: np.sum(betas**2) / 2,
+        lambda betas: np.exp(-0.5 * np.sum(betas)),
+        lambda betas: np.sqrt(np.prod(1 - betas)),
+    ],
+    "01.4": [
+        lambda betas, n: np.linspace(1e-4, 0.02, n),
+        lambda betas, n: betas[-n:],
+        lambda betas, n: betas[:: len(betas) // n],
+        lambda betas, n: 1 - np.sqrt(1 - _by_loop(betas, n)[0]) * np.ones(n),
+        lambda betas, n: _by_loop(betas, n)[::-1],
+        lambda betas, n: np.cumprod(1 - betas)[:: len(betas) // n],
+        lambda betas, n: np.array(_by_loop(betas, n)) / n,
+        lambda betas, n: betas,
+    ],
+    "01.5": [
         lambda betas: betas**2,
         lambda betas: 1 - np.cumprod(1 - betas),
         lambda betas: betas * (1 - np.cumprod(1 - betas)),
@@ -82,24 +101,5 @@ WRONG = {
         lambda betas: (1 - betas) / betas,
         lambda betas: 1 / ((1 - betas) / betas + 1 / (1 - np.cumprod(1 - betas))),
         lambda betas: _posterior_by_precisions(betas)[::-1],
-    ],
-    "01.4": [
-        lambda betas: np.exp(-0.5 * np.mean(betas**2)),
-        lambda betas: 0.9345,
-        lambda betas: np.exp(-np.sum(betas**2) / 6),
-        lambda betas: np.exp(-0.5 * betas**2),
-        lambda betas: np.sum(betas**2) / 2,
-        lambda betas: np.exp(-0.5 * np.sum(betas)),
-        lambda betas: np.sqrt(np.prod(1 - betas)),
-    ],
-    "01.5": [
-        lambda betas, n: np.linspace(1e-4, 0.02, n),
-        lambda betas, n: betas[-n:],
-        lambda betas, n: betas[:: len(betas) // n],
-        lambda betas, n: 1 - np.sqrt(1 - _by_loop(betas, n)[0]) * np.ones(n),
-        lambda betas, n: _by_loop(betas, n)[::-1],
-        lambda betas, n: np.cumprod(1 - betas)[:: len(betas) // n],
-        lambda betas, n: np.array(_by_loop(betas, n)) / n,
-        lambda betas, n: betas,
     ],
 }
