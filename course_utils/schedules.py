@@ -60,8 +60,8 @@ class Schedule:
             )
         if self.log_snr_min < low or self.log_snr_max > high:
             raise ValueError(
-                f"{type(self).__name__} reaches λ from {low:g} to {high:g} only, got the range "
-                f"{self.log_snr_min:g} to {self.log_snr_max:g}: choose one inside"
+                f"{type(self).__name__} reaches λ from {low:.8g} to {high:.8g} only, got the range "
+                f"{self.log_snr_min:.8g} to {self.log_snr_max:.8g}: choose one inside"
             )
         ends = [float(self._time(np.float64(end))) for end in (self.log_snr_max, self.log_snr_min)]
         object.__setattr__(self, "_clock", tuple(ends))
@@ -79,7 +79,8 @@ class Schedule:
         """Return λ(t)."""
         xp, time = self._full_time(t)
         with np.errstate(divide="ignore"):
-            return self._log_snr(time, xp)
+            # at the ends of the range, rounding may not leave it
+            return xp.clip(self._log_snr(time, xp), self.log_snr_min, self.log_snr_max)
 
     def log_snr_rate(self, t):
         """Return dλ/dt ≤ 0."""
