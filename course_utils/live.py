@@ -281,11 +281,8 @@ class Panel:
         self._picture = picture
         if self._sharpener is not None:
             self._sharpener.cancel()
-        if moving and self._coarsening > 1:
+        if moving and self._coarsening > 1 and self._sharpen_later(picture):
             self._send(picture.reduce(self._coarsening))
-            self._sharpener = threading.Timer(REST, self._sharpen, [picture])
-            self._sharpener.daemon = True
-            self._sharpener.start()
         else:
             self._send(picture)
         spans = " · ".join(f"<span>{html.escape(phrase)}</span>" for phrase in phrases)
@@ -297,6 +294,16 @@ class Panel:
     def _send(self, picture: Image.Image) -> None:
         # The fastest PNG takes five times as long. Full chroma (4:4:4) keeps thin lines clean.
         self._image.value = _encode(picture, "JPEG", quality=85, subsampling=0)
+
+    def _sharpen_later(self, picture: Image.Image) -> bool:
+        """Send the sharp picture after a rest; False where there are no threads (Pyodide)."""
+        self._sharpener = threading.Timer(REST, self._sharpen, [picture])
+        self._sharpener.daemon = True
+        try:
+            self._sharpener.start()
+        except RuntimeError:
+            return False
+        return True
 
     def _sharpen(self, picture: Image.Image) -> None:
         with self._lock:

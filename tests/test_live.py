@@ -199,6 +199,17 @@ def test_a_late_sharp_picture_never_replaces_a_newer_one():
     assert not panel._sharpener.is_alive()
 
 
+def test_without_threads_every_picture_is_sharp(monkeypatch):
+    def refuse(timer):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Timer.start", refuse)
+    panel, _ = waves()
+    panel.controls["shift"].value = 0.5
+    assert Image.open(io.BytesIO(panel.image_bytes())).size == (1200, 600)
+    panel.close()
+
+
 def test_an_existing_agg_canvas_is_kept():
     figure = Figure((2, 2))
     canvas = FigureCanvasAgg(figure)
