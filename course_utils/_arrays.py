@@ -1,5 +1,7 @@
 """What lets a few functions take NumPy arrays and torch tensors alike, and the shape contract."""
 
+from difflib import get_close_matches
+
 import array_api_compat
 import numpy as np
 
@@ -22,6 +24,11 @@ def floating(value):
     return np, array
 
 
+def float64(value):
+    """Return the value as a float64 NumPy array; raises ``ValueError`` as ``floating`` does."""
+    return np.asarray(floating(value)[1], dtype=np.float64)
+
+
 def require_levels_fit(log_snr, z):
     """Raise ``ValueError`` unless the levels broadcast to z's shape without ambiguity.
 
@@ -29,6 +36,8 @@ def require_levels_fit(log_snr, z):
     A ``[batch]`` array beside a two-dimensional z would be read along the wrong axis whenever
     the batch happens to equal d, and is therefore refused.
     """
+    if bool((log_snr != log_snr).any()):
+        raise ValueError("a level is nan: pass numbers")
     if log_snr.ndim == 0:
         return
     fits = log_snr.ndim == z.ndim and all(
@@ -39,6 +48,40 @@ def require_levels_fit(log_snr, z):
             f"levels of shape {tuple(log_snr.shape)} do not fit z of shape {tuple(z.shape)}: "
             "pass one level, or one per row as an array of shape [batch, 1]"
         )
+
+
+def real_number(name, value):
+    """Return the value as a finite Python float, or raise ``ValueError``."""
+    _, array = floating(value)
+    if array.ndim != 0 or not np.isfinite(array):
+        raise ValueError(f"{name} must be one finite number, got {value!r}")
+    return float(array)
+
+
+def require_count(name, value, least=1):
+    """Raise ``ValueError`` unless the value is a whole number of at least ``least``."""
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not number or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def require_rng(rng):
+    """Raise ``ValueError`` unless ``rng`` is a ``numpy.random.Generator``."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(
+            f"rng must be a numpy.random.Generator, got {rng!r}: pass np.random.default_rng(seed)"
+        )
+
+
+def unknown(kind, name, known, aliases=None):
+    """Return the ``ValueError`` for an unknown name: it proposes the nearest, and lists all.
+
+    ``known`` are the names; ``aliases`` maps other words, in lower case, to some of them.
+    """
+    word = str(name).lower()
+    words = {**{k.lower(): k for k in known}, **(aliases or {})}
+    near = words[get_close_matches(word, words, n=1, cutoff=0.0)[0]]
+    return ValueError(f"unknown {kind} {name!r}: did you mean {near!r}? ({', '.join(known)})")
 
 
 def require_between(name, value, low, high, advice):

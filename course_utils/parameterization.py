@@ -4,12 +4,11 @@ Given the latent z = α x + σ ε at a known level, any one of these fixes all t
 x (the clean data), ε (the noise), v = α ε − σ x, score = −ε/σ, velocity u = ε − x.
 """
 
-from difflib import get_close_matches
-
-from course_utils._arrays import floating, require_levels_fit
+from course_utils._arrays import floating, require_levels_fit, unknown
 from course_utils.schedules import alpha, sigma
 
 NAMES = ("x", "eps", "v", "score", "velocity")
+ALIASES = {"noise": "eps", "ε": "eps", "data": "x", "u": "velocity"}  # for advice only
 
 
 def convert(value, z, log_snr, source="eps", target="v"):
@@ -21,9 +20,11 @@ def convert(value, z, log_snr, source="eps", target="v"):
     """
     _require_name(source)
     _require_name(target)
-    _, value = floating(value)
-    _, z = floating(z)
-    _, log_snr = floating(log_snr)
+    kind, value = floating(value)
+    xp, z = floating(z)
+    of_levels, log_snr = floating(log_snr)
+    if kind is not xp or (log_snr.ndim and of_levels is not xp):
+        raise ValueError("value, z and levels must be all NumPy arrays or all torch tensors")
     if value.shape != z.shape:
         raise ValueError(
             f"value and z must have one shape, got {tuple(value.shape)} and {tuple(z.shape)}"
@@ -71,7 +72,4 @@ def eps_loss_to(target, log_snr):
 
 def _require_name(name):
     if name not in NAMES:
-        near = get_close_matches(str(name), NAMES, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"unknown prediction {name!r}: did you mean {near!r}? ({', '.join(NAMES)})"
-        )
+        raise unknown("prediction", name, NAMES, ALIASES)

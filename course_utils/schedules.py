@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_utils._arrays import floating, require_between
+from course_utils._arrays import (
+    float64,
+    floating,
+    real_number,
+    require_between,
+    require_count,
+    unknown,
+)
 
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, unless it says another
 
@@ -46,13 +53,12 @@ class Schedule:
 
     def __post_init__(self):
         low, high = self._reach()
-        for name, given, natural in [
-            ("log_snr_min", self.log_snr_min, low),
-            ("log_snr_max", self.log_snr_max, high),
+        for name, given, natural, natural_sign in [
+            ("log_snr_min", self.log_snr_min, low, -1),
+            ("log_snr_max", self.log_snr_max, high, 1),
         ]:
-            if np.isnan(given):
-                raise ValueError(f"{name} is NaN: pass a number, or leave it out")
-            object.__setattr__(self, name, natural if np.isinf(given) else float(given))
+            left_out = isinstance(given, float) and given == np.copysign(np.inf, natural_sign)
+            object.__setattr__(self, name, natural if left_out else real_number(name, given))
         if not self.log_snr_min < self.log_snr_max:
             raise ValueError(
                 f"log_snr_min must be below log_snr_max, got {self.log_snr_min:g} and "
@@ -125,7 +131,9 @@ class LinearBeta(Schedule):
     beta_max: float = 20.0
 
     def __post_init__(self):
-        if not 0 < self.beta_min <= self.beta_max < np.inf:
+        for name in ("beta_min", "beta_max"):
+            object.__setattr__(self, name, real_number(name, getattr(self, name)))
+        if not 0 < self.beta_min <= self.beta_max:
             raise ValueError(
                 f"need 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}: "
                 "noise is only ever added"
@@ -210,10 +218,8 @@ class LinearLogSnr(Schedule):
     log_snr_max: float = LOG_SNR_MAX
 
     def __post_init__(self):
-        if np.isinf(self.log_snr_min) or np.isinf(self.log_snr_max):
-            raise ValueError(
-                f"LinearLogSnr needs a finite range, got {self.log_snr_min} to {self.log_snr_max}"
-            )
+        for name in ("log_snr_min", "log_snr_max"):
+            object.__setattr__(self, name, real_number(name, getattr(self, name)))
         super().__post_init__()
 
     def _log_snr(self, time, xp):
@@ -235,7 +241,7 @@ def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     Returns [n_steps]. Source: Ho et al. 2020, section 4 (n_steps = 1000). With another n_steps
     the end values stay, so a short list does not reach noise.
     """
-    _require_steps(n_steps)
+    require_count("n_steps", n_steps)
     return _require_betas(np.linspace(beta_first, beta_last, n_steps))
 
 
@@ -247,7 +253,7 @@ def discrete_betas(schedule, n_steps, rule="exact"):
     first order in 1/N. Returns [n_steps]. Raises ``ValueError`` for an unknown rule, fewer than
     one step, or a β_i outside (0, 1) (too few steps, or an infinite rate at an end).
     """
-    _require_steps(n_steps)
+    require_count("n_steps", n_steps)
     grid = np.arange(n_steps + 1) / n_steps
     if rule == "exact":
         log_alpha_squared = -_softplus(-schedule.log_snr(grid), np)
@@ -256,7 +262,7 @@ def discrete_betas(schedule, n_steps, rule="exact"):
         points = {"left": grid[:-1], "mid": (grid[:-1] + grid[1:]) / 2, "right": grid[1:]}[rule]
         betas = schedule.beta(points) / n_steps
     else:
-        raise ValueError(f"unknown rule {rule!r}: choose exact, left, mid or right")
+        raise unknown("rule", rule, ("exact", "left", "mid", "right"))
     return _require_betas(betas)
 
 
@@ -276,13 +282,8 @@ def log_snr_from_alpha_bar(alpha_bar):
     return np.log(value) - np.log1p(-value)
 
 
-def _require_steps(n_steps):
-    if isinstance(n_steps, bool) or int(n_steps) != n_steps or n_steps < 1:
-        raise ValueError(f"n_steps must be a whole number of at least 1, got {n_steps!r}")
-
-
 def _require_betas(betas):
-    betas = np.asarray(betas, dtype=float)
+    betas = float64(betas)
     if betas.ndim != 1 or betas.size == 0:
         raise ValueError(f"betas must be a list of at least one number, got shape {betas.shape}")
     bad = ~((betas > 0) & (betas < 1))
