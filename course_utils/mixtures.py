@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_utils._arrays import floating, require_levels_fit
+from course_utils._arrays import (
+    floating,
+    real_number,
+    require_count,
+    require_levels_fit,
+    require_rng,
+)
 from course_utils.schedules import alpha, sigma
 
 
@@ -53,8 +59,10 @@ class GaussianMixture:
         x = x[:, None] if x.ndim == 1 else x
         if x.ndim != 2 or x.size == 0:
             raise ValueError(f"a data set must be [n] or [n, d] with n, d >= 1, got {x.shape}")
-        n = len(x)
-        return cls(np.full(n, 1 / n), x, np.full(n, float(bandwidth) ** 2))
+        n, bandwidth = len(x), real_number("bandwidth", bandwidth)
+        if bandwidth < 0:
+            raise ValueError(f"bandwidth is a standard deviation, at least 0, got {bandwidth:g}")
+        return cls(np.full(n, 1 / n), x, np.full(n, bandwidth**2))
 
     @property
     def dim(self):
@@ -63,6 +71,8 @@ class GaussianMixture:
 
     def sample(self, n, rng):
         """Return n independent draws [n, d]; ``rng`` is a ``numpy.random.Generator``."""
+        require_count("n", n)
+        require_rng(rng)
         k = rng.choice(len(self.weights), size=n, p=self.weights)
         return self.means[k] + np.sqrt(self.variances[k])[:, None] * rng.standard_normal(
             (n, self.dim)
@@ -70,9 +80,12 @@ class GaussianMixture:
 
     def diffuse(self, log_snr):
         """Return the law of z = α x + σ ε at one level λ: means α μ_k, variances α² v_k + σ²."""
-        a, s = alpha(log_snr), sigma(log_snr)
-        if np.ndim(a) != 0:
-            raise ValueError(f"diffuse takes one level, got an array of shape {np.shape(a)}")
+        _, level = floating(log_snr)
+        if level.ndim != 0 or np.isnan(level):
+            raise ValueError(
+                f"diffuse takes one level, a number, got shape {level.shape}: {log_snr}"
+            )
+        a, s = alpha(level), sigma(level)
         return GaussianMixture(self.weights, a * self.means, a**2 * self.variances + s**2)
 
     def log_prob(self, x):
@@ -148,4 +161,6 @@ class GaussianMixture:
         _, z = floating(z)
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise ValueError(f"points must be [n, {self.dim}] for this mixture, got {z.shape}")
+        if not np.isfinite(z).all():
+            raise ValueError(f"points must be finite, got {z[~np.isfinite(z)][0]} among them")
         return z
