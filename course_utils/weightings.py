@@ -7,7 +7,6 @@ imply w ∝ p · weight · (conversion of that prediction's loss to the ε-loss)
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -15,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from scipy.stats import norm
 
+from course_utils._arrays import float64, real_number, require_count, require_rng, unknown
 from course_utils.parameterization import eps_loss_to
 from course_utils.schedules import (
     LOG_SNR_MAX,
@@ -35,7 +35,7 @@ class Weighting:
     reference: str = ""
 
     def __call__(self, log_snr):
-        return self.function(np.asarray(log_snr, dtype=float))
+        return self.function(float64(log_snr))
 
     def normalised(self, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
         """Return the same weighting divided by its largest value on the range.
@@ -50,6 +50,7 @@ class Weighting:
 
 def sigmoid(bias=2.0):
     """Return w(λ) = sigmoid(b − λ), monotone. Source: Kingma & Gao 2023."""
+    bias = real_number("bias", bias)
     return Weighting(
         lambda log_snr: expit(bias - log_snr), f"sigmoid, b = {bias:g}", "Kingma & Gao 2023"
     )
@@ -91,6 +92,7 @@ def made_monotone(w):
 
 def shifted(w, shift):
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
+    shift = real_number("shift", shift)
     return Weighting(lambda log_snr: w(log_snr - shift), w.name, w.reference)
 
 
@@ -100,9 +102,11 @@ def bent(w, knots, gains):
     g passes smoothly and without overshoot (PCHIP) through ``gains`` at the increasing levels
     ``knots``, both [n] with n >= 2, and stays constant outside them.
     """
-    knots, gains = np.asarray(knots, dtype=float), np.asarray(gains, dtype=float)
+    knots, gains = float64(knots), float64(gains)
     if knots.shape != gains.shape or knots.ndim != 1 or len(knots) < 2:
         raise ValueError(f"need one gain per knot, got shapes {gains.shape} and {knots.shape}")
+    if not ((np.diff(knots) > 0).all() and np.isfinite(gains).all()):
+        raise ValueError(f"need increasing knots and finite gains, got {knots} and {gains}")
     gain = PchipInterpolator(knots, gains)
     return Weighting(
         lambda log_snr: w(log_snr) * 10 ** gain(np.clip(log_snr, knots[0], knots[-1])),
@@ -133,8 +137,8 @@ def level_masses(w, log_snr):
 
     Takes increasing levels [n]; returns ([n − 1], float).
     """
-    levels = np.asarray(log_snr, dtype=float)
-    if levels.ndim != 1 or len(levels) < 2 or (np.diff(levels) <= 0).any():
+    levels = float64(log_snr)
+    if levels.ndim != 1 or len(levels) < 2 or not (np.diff(levels) > 0).all():
         raise ValueError("log_snr must be a list of at least two increasing levels")
     values = evaluate(w, levels)
     return -np.diff(values), float(values[-1])
@@ -146,6 +150,8 @@ def sample_levels(w, n, rng, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     The atom returns λ_max exactly. Interpolates w on 4001 levels. Raises ``ValueError`` if w is
     not monotone on the range, for then p_w is not a probability (T5).
     """
+    require_count("n", n)
+    require_rng(rng)
     if not is_monotone(w, log_snr_min, log_snr_max):
         raise ValueError(
             f"{getattr(w, 'name', w)!r} is not monotone on [{log_snr_min:g}, {log_snr_max:g}], so "
@@ -263,12 +269,16 @@ def published(name, **parameters):
     ``ValueError`` for an unknown key, naming the nearest.
     """
     if name not in PUBLISHED:
-        near = get_close_matches(str(name), PUBLISHED, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown objective {name!r}: did you mean {near!r}?")
+        titled = {k: k for k, o in PUBLISHED.items() if str(name).lower() in o.name.lower()}
+        raise unknown("objective", name, tuple(PUBLISHED), {str(name).lower(): k for k in titled})
+    parameters = {key: real_number(key, value) for key, value in parameters.items()}
+    if not parameters.get("edm_data_sd", 1) > 0 or not parameters.get("min_snr_gamma", 1) > 0:
+        raise ValueError(f"edm_data_sd and min_snr_gamma must be positive, got {parameters}")
     return _objectives(**parameters)[name]
 
 
 def _grid(log_snr_min, log_snr_max):
+    log_snr_min, log_snr_max = (float64(end) for end in (log_snr_min, log_snr_max))
     if not -np.inf < log_snr_min < log_snr_max < np.inf:
         raise ValueError(
             f"need a finite range with log_snr_min < log_snr_max, got {log_snr_min} and "
