@@ -4,6 +4,8 @@ from importlib.resources import files
 
 import numpy as np
 
+from course_utils._arrays import float64
+
 
 def galaxy_velocities():
     """Return the velocities of 82 galaxies of the Corona Borealis region in km/s, sorted, [82].
@@ -35,4 +37,4 @@ def blur(log_snr):
 
     Equation: blur = ``velocity_scale()`` · e^{−λ/2}, for levels of any shape.
     """
-    return velocity_scale() * np.exp(-np.asarray(log_snr, dtype=float) / 2)
+    return velocity_scale() * np.exp(-float64(log_snr) / 2)

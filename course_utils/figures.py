@@ -168,6 +168,11 @@ def level_axis(ax, low, high):
 
 
 def snapped_limit(value, steps=(1, 1.5, 2, 3, 5, 7, 10)):
-    """Return the smallest 'round' number above ``value`` > 0, for limits that seldom change."""
+    """Return the smallest 'round' number above ``value`` > 0, for limits that seldom change.
+
+    Raises ``ValueError`` unless 0 < value < ∞.
+    """
+    if not 0 < value < np.inf:
+        raise ValueError(f"a limit must be positive and finite, got {value}")
     power = 10.0 ** np.floor(np.log10(value))
     return float(next(step for step in steps if step * power >= value * 0.999) * power)

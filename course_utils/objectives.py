@@ -14,7 +14,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_banded
 
-from course_utils._arrays import floating
+from course_utils._arrays import float64, floating, real_number, require_count, require_rng
 from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
@@ -37,12 +37,23 @@ class ErrorCurve:
     quadrature_error: float = np.nan
 
     def __post_init__(self):
-        shapes = {np.shape(self.log_snr), np.shape(self.noise_error), np.shape(self.path_kl)}
-        if len(shapes) != 1 or len(self.log_snr) < 6 or (np.diff(self.log_snr) <= 0).any():
+        arrays = {
+            name: float64(getattr(self, name)) for name in ("log_snr", "noise_error", "path_kl")
+        }
+        shapes = {name: array.shape for name, array in arrays.items()}
+        levels, error, _ = arrays.values()
+        if levels.ndim != 1 or len(levels) < 6 or len(set(shapes.values())) != 1:
             raise ValueError(
-                f"an error curve needs at least 6 increasing levels and as many values, got shapes "
-                f"{shapes}"
+                f"an error curve needs at least 6 levels and as many values, got shapes {shapes}"
             )
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite, got {array}")
+            object.__setattr__(self, name, array)
+        if (np.diff(levels) <= 0).any():
+            raise ValueError(f"the levels of an error curve must increase, got {levels}")
+        if (error < 0).any():
+            raise ValueError(f"noise_error is a mean square and not negative, got {error.min():g}")
         splines = [
             make_interp_spline(self.log_snr, y, k=5) for y in (self.noise_error, self.path_kl)
         ]
@@ -63,7 +74,7 @@ class ErrorCurve:
         truth, model = _on_the_line(truth, model, x)
         if log_snr is None:
             log_snr = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161)
-        levels = floating(log_snr)[1]
+        levels = np.atleast_1d(floating(log_snr)[1])
         rows = [_exact_level(truth, model, level, ideal=truth is model) for level in levels]
         error, kl, error_change, kl_change = np.array(rows).T
         change = max(np.abs(error_change).max(), np.abs(kl_change).max())
@@ -71,9 +82,10 @@ class ErrorCurve:
 
     def at(self, log_snr):
         """Return (e, L) at levels inside the table, by two separate splines of degree 5."""
-        levels = np.asarray(log_snr, dtype=float)
+        levels = float64(log_snr)
         rounding = 1e-9  # a schedule's λ(0) and λ(1) may miss its range by that much
-        if levels.min() < self.log_snr[0] - rounding or levels.max() > self.log_snr[-1] + rounding:
+        low, high = self.log_snr[0] - rounding, self.log_snr[-1] + rounding
+        if not (levels.min() >= low and levels.max() <= high):
             raise ValueError(
                 f"levels from {levels.min():g} to {levels.max():g} leave the tabulated range "
                 f"[{self.log_snr[0]:g}, {self.log_snr[-1]:g}]"
@@ -84,9 +96,10 @@ class ErrorCurve:
         """Return (levels, e, L) on a fine grid over the range (the table's, if left out)."""
         low = self.log_snr[0] if log_snr_min is None else log_snr_min
         high = self.log_snr[-1] if log_snr_max is None else log_snr_max
+        low, high = real_number("log_snr_min", low), real_number("log_snr_max", high)
         if not low < high:
             raise ValueError(f"need log_snr_min < log_snr_max, got {low:g} and {high:g}")
-        return _fine_grid(self, float(low), float(high))
+        return _fine_grid(self, low, high)
 
 
 @lru_cache(maxsize=16)
@@ -285,8 +298,10 @@ def estimate_loss(w, eps, x, schedule, n, rng):
     ``numpy.random.Generator``.
     """
     x = floating(x)[1]
-    if x.ndim != 2 or len(x) == 0 or n < 2:
-        raise ValueError(f"need data of shape [m, d] and n >= 2, got {x.shape} and n = {n}")
+    if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
+        raise ValueError(f"need finite data of shape [m, d], got shape {x.shape}")
+    require_count("n", n, least=2)
+    require_rng(rng)
     clean = x[rng.integers(len(x), size=n)]
     times, noise = rng.random(n), rng.standard_normal(clean.shape)
     draws = loss_draws(w, eps, clean, noise, times, schedule)
@@ -301,7 +316,12 @@ def loss_draws(w, eps, x, noise, t, schedule):
     levels = schedule.log_snr(t)
     column = levels[:, None]
     z = alpha(column) * x + sigma(column) * noise
-    squared = np.sum((noise - eps(z, column)) ** 2, axis=1)
+    predicted = eps(z, column)
+    if np.shape(predicted) != z.shape:
+        raise ValueError(
+            f"eps(z, log_snr) must have the shape of z, {z.shape}, got {np.shape(predicted)}"
+        )
+    squared = np.sum((noise - predicted) ** 2, axis=1)
     return evaluate(w, levels) / schedule.density(levels) * squared / 2
 
 
@@ -312,7 +332,9 @@ def _on_the_line(truth, model, x):
         if mixture.dim != 1:
             raise ValueError(f"exact curves need one dimension, got d = {mixture.dim}")
     if x is not None:
-        truth = GaussianMixture([1.0], np.reshape(floating(x)[1], (1, 1)), [0.0])
+        point = float64(x)
+        point = point.reshape(()) if point.size == 1 else point  # [1] will do, [2] will not
+        truth = GaussianMixture([1.0], [[real_number("x", point)]], [0.0])
     return truth, model
 
 
