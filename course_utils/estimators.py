@@ -48,7 +48,7 @@ class ErrorMoments:
     def at(self, log_snr):
         """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at levels inside the table, by splines of degree 5."""
         levels = np.asarray(log_snr, dtype=float)
-        low, high = self.log_snr[[0, -1]]
+        low, high = self.log_snr[[0, -1]] + [-1e-9, 1e-9]  # a schedule's ends may miss by rounding
         require_between("log_snr", levels, low, high, "the range of the table of moments")
         return tuple(spline(levels) for spline in self._splines)
 
