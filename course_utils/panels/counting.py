@@ -24,9 +24,9 @@ def panel(**start):
     """Return the live panel; ``start`` sets controls, such as leave_out=9."""
     n = len(galaxy_velocities())
     controls = {
-        "keep": live.slider("galaxies kept, from the slowest", 2, n, 1, n),
-        "leave_out": live.slider("but leave out number (0: none)", 0, n, 1, 0),
-        "squeeze": live.slider("squeeze: divide all distances by", 1, 10, 1, 1),
+        "keep": live.slider("galaxies kept", 2, n, 1, n),
+        "leave_out": live.slider("leave out no.", 0, n, 1, 0),
+        "squeeze": live.slider("squeeze", 1, 10, 1, 1),
     }
     for name, value in start.items():
         controls[name].value = value
