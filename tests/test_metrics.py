@@ -178,6 +178,15 @@ def test_a_sample_against_a_density():
     assert wasserstein_to_density(points + 0.25, p, GRID) == pytest.approx(0.25, rel=1e-3)
 
 
+def test_one_point_against_a_flat_density_is_exact_on_the_coarsest_grid():
+    """W_1 of a point c to U(0, 1) is (c² + (1 − c)²)/2, and W_2² is (c³ + (1 − c)³)/3."""
+    x = np.linspace(0, 1, 4)
+    for c in (0.0, 0.3, 0.5):
+        got = [wasserstein_to_density([c], np.ones(4), x, order) for order in (1, 2)]
+        assert got[0] == pytest.approx((c**2 + (1 - c) ** 2) / 2, rel=1e-12)
+        assert got[1] == pytest.approx(np.sqrt((c**3 + (1 - c) ** 3) / 3), rel=1e-12)
+
+
 # --- The noise floor ----------------------------------------------------------------------------
 
 
