@@ -21,7 +21,7 @@ COLOURS = {
     "weight": "#009E73",  # green
     "mixture": "#CC79A7",  # p_w: reddish purple
     "negative": "#D55E00",  # vermilion, always hatched too
-    "level": "#56B4E9",  # p(λ): sky blue
+    "level": "#56B4E9",  # sky blue
 }
 
 STYLE = {

@@ -356,11 +356,12 @@ class Panel:
         buttons = ipywidgets.HBox(
             [self._chooser, reset], layout=ipywidgets.Layout(grid_area=WHOLE_ROW)
         )
+        column = 275 if bars else 340  # pixels: two columns beside bars; a label and a slider fit
         grid = ipywidgets.GridBox(
             [*others, buttons],
             layout=ipywidgets.Layout(
                 flex="1 1 320px",
-                grid_template_columns="repeat(auto-fit, minmax(min(275px, 100%), 1fr))",
+                grid_template_columns=f"repeat(auto-fit, minmax(min({column}px, 100%), 1fr))",
                 grid_gap="4px 12px",
                 align_content="flex-start",
             ),

@@ -74,8 +74,9 @@ def _drawing():
     figures.level_axis(of_w, *SPAN)
     figures.title(of_w, "what is weighed, what is sampled")
     of_w.set_ylim(-0.04, 1.3)
-    density = figures.line(of_w, [], [], "level", label="p(λ)", moving=True, linestyle="--")
-    w_line = figures.line(of_w, [], [], "weight", label="w(λ)", moving=True)
+    w_line = figures.line(of_w, [], [], "weight", label="w(λ)", moving=True, linewidth=3)
+    # thin and on top: for an ε-loss the two coincide
+    density = figures.line(of_w, [], [], "exact", label="p(λ)", moving=True, linestyle="--")
     of_w.legend(handles=[w_line, density], loc="upper right", ncols=2, frameon=False)
 
     figures.level_axis(of_loss, *SPAN)
