@@ -93,10 +93,15 @@ class GaussianMixture:
 
         Raises ``ValueError`` where a component has no width: points have no density, diffuse first.
         """
-        if (self.variances[self.weights > 0] == 0).any():
+        kept = self.weights > 0
+        if (self.variances[kept] == 0).any():
             raise ValueError(
                 "this mixture holds point masses and has no density: call diffuse(log_snr) first"
             )
+        if not kept.all():
+            return GaussianMixture(
+                self.weights[kept], self.means[kept], self.variances[kept]
+            ).log_prob(x)
         joint = self._log_joint(self._require_points(x), 1.0, 0.0)
         highest = joint.max(axis=1, keepdims=True)
         return np.log(np.exp(joint - highest).sum(axis=1)) + highest[:, 0]
