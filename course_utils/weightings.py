@@ -190,7 +190,8 @@ class Objective:
             factor = eps_loss_to(self.prediction, log_snr)
             return self.density(log_snr) * self.weight(log_snr) * factor
 
-        return self.transform(Weighting(implied, self.name, self.reference))
+        w = self.transform(Weighting(implied, self.name, self.reference))
+        return Weighting(w.function, self.name, self.reference)
 
 
 def _objectives(edm_data_sd=0.5, p2_gamma=1.0, min_snr_gamma=5.0, sigmoid_bias=2.0):
@@ -204,9 +205,9 @@ def _objectives(edm_data_sd=0.5, p2_gamma=1.0, min_snr_gamma=5.0, sigmoid_bias=2
         "elbo": Objective(
             "ELBO (score matching weighted by g²)",
             "Song, Durkan et al. 2021; Kingma et al. 2021 (VDM)",
-            LinearBeta(),
+            cosine,  # any schedule does, and this one reaches every level
             "score",
-            lambda log_snr: LinearBeta().beta(LinearBeta().time(log_snr)),
+            lambda log_snr: cosine.beta(cosine.time(log_snr)),
         ),
         "ve_eps": Objective(
             "VE, ε-loss (NCSN++)", "Song et al. 2021", LinearLogSnr(-30, 30), "eps"
@@ -269,8 +270,8 @@ def published(name, **parameters):
     ``ValueError`` for an unknown key, naming the nearest.
     """
     if name not in PUBLISHED:
-        titled = {k: k for k, o in PUBLISHED.items() if str(name).lower() in o.name.lower()}
-        raise unknown("objective", name, tuple(PUBLISHED), {str(name).lower(): k for k in titled})
+        titled = [key for key, o in PUBLISHED.items() if str(name).lower() in o.name.lower()]
+        raise unknown("objective", name, PUBLISHED, {str(name).lower(): k for k in titled[:1]})
     parameters = {key: real_number(key, value) for key, value in parameters.items()}
     if not parameters.get("edm_data_sd", 1) > 0 or not parameters.get("min_snr_gamma", 1) > 0:
         raise ValueError(f"edm_data_sd and min_snr_gamma must be positive, got {parameters}")
