@@ -1,6 +1,7 @@
 """The weighting panel: what an objective weighs, what it samples, and where its loss comes from."""
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 
 from course_utils import figures, live
 from course_utils.datasets import blur, velocity_scale
@@ -53,7 +54,7 @@ def compute(objective, shift, monotone_lock, gains):
     """Return the numbers in the panel's text, and the weighting, for the values of its controls."""
     w = weighting(objective, shift, monotone_lock, gains, *SPAN)
     levels, error, _ = error_curve().between()
-    cumulative = np.cumsum(w(levels) * error)
+    cumulative = cumulative_trapezoid(w(levels) * error, levels, initial=0)
     cumulative /= cumulative[-1]
     cells, atom = level_masses(w, levels)
     monotone = is_monotone(w, *SPAN)
