@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 COLOURS = {
     "data": "#0072B2",  # blue
-    "noise": "#7A7A7A",  # grey
+    "noise": "#606060",  # grey, dark enough to differ from green for eyes without M cones
     "model": "#E69F00",  # orange
     "exact": "#000000",  # black
     "weight": "#009E73",  # green
