@@ -74,7 +74,9 @@ class ErrorCurve:
         truth, model = _on_the_line(truth, model, x)
         if log_snr is None:
             log_snr = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161)
-        levels = np.atleast_1d(floating(log_snr)[1])
+        levels = np.atleast_1d(float64(log_snr))
+        if not np.isfinite(levels).all():
+            raise ValueError(f"log_snr must be finite, got {levels}")
         rows = [_exact_level(truth, model, level, ideal=truth is model) for level in levels]
         error, kl, error_change, kl_change = np.array(rows).T
         change = max(np.abs(error_change).max(), np.abs(kl_change).max())
