@@ -45,6 +45,12 @@ expansion = Exercise(
             1 - beta * dt / 2,
             -beta * dt**2 / 8,
         ),
+        "the two results are swapped: first the terms up to first order, then the lost one": (
+            lambda beta, dt: (-((beta * dt) ** 2) / 8, 1 - beta * dt / 2)
+        ),
+        "the 1 is missing: the terms up to first order are the constant and the linear one": (
+            lambda beta, dt: (-beta * dt / 2, -((beta * dt) ** 2) / 8)
+        ),
         "this is all that the linear terms leave over; asked for is its first term alone": (
             lambda beta, dt: (
                 1 - beta * dt / 2,
@@ -126,6 +132,16 @@ def _square_of_integral(beta, t):
     return -(end - start + np.trapezoid(beta(t * _POINTS), t * _POINTS) ** 2) / 2
 
 
+def _whole_end_point(beta, t):
+    _, end, squares = _pieces(beta, t)
+    return -(end + squares) / 2
+
+
+def _end_point_at_one(beta, t):
+    start, _, squares = _pieces(beta, t)
+    return -(beta(1.0) - start + squares) / 2
+
+
 def _rising(t):
     return 0.1 + 19.9 * np.asarray(t)
 
@@ -160,6 +176,11 @@ error_constant = Exercise(
         "only the end-point term: log(1 − b) = −b − b²/2, and the b² add up too": _variant(
             weight=0.0
         ),
+        "the two errors add: with right points and rising β both make ᾱ too small": _variant(
+            weight=-1.0
+        ),
+        "β(0) is missing: the triangles add up to β(t) − β(0)": _whole_end_point,
+        "the end-point term is taken at 1; it ends at t, as the integral does": _end_point_at_one,
         "∫β² is wanted, not the square of ∫β": _square_of_integral,
         "this is the constant at the end; up to time t only the steps before t count": (
             lambda beta, t: _constant(beta, 1.0)
@@ -186,6 +207,9 @@ stationary_variance = Exercise(
     mistakes={
         "1 is the chain's: there the factor squared and the noise add up to 1, here they do not": (
             np.ones_like
+        ),
+        "this is one step after variance 1; the question is the variance that stays": (
+            lambda b: 1 + b**2 / 4
         ),
         "right to first order in b only: solve v = (1 − b/2)² v + b exactly": lambda b: 1 + b / 4,
         "the square of 1 − b/2 is 1 − b + b²/4: its last term is not b²/2": (
