@@ -276,6 +276,18 @@ def test_verdict_on(case, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_factor_is_named_only_if_it_explains_the_zeros_too():
+    from_zero = Exercise(
+        reference=lambda x: x,
+        inputs=[(np.array([0.0, 1.0, 2.0, 4.0]),)],
+        mistakes={},
+        hint="Where does it start?",
+    )
+    assert "constant factor" in from_zero.verdict(lambda x: 3 * x)
+    first_entry_wrong = from_zero.verdict(lambda x: np.append(5.0, x[1:]))
+    assert "factor" not in first_entry_wrong and first_entry_wrong.endswith("start?")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_check_survives_every_hostile_attempt(name, capsys):
     for attempt, _ in VERDICTS.values():

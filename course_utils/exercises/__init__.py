@@ -199,7 +199,8 @@ class Exercise:
             text += f", in {' and '.join(self.returns[part] for part in sorted(wrong))}"
         part = min(wrong)
         text += _pattern([a[part] for a in got], [b[part] for b in self._expected], self.tolerance)
-        return f"{text}. {self.hint}".rstrip(". ") + "."
+        text = f"{text}. {self.hint}".rstrip(". ")
+        return text if text.endswith("?") else f"{text}."
 
 
 class _NotYet(Exception):
@@ -269,7 +270,7 @@ def _pattern(got, expected, tolerance):
         return "; the right numbers stand in reversed order"
     usable = right != 0
     ratios = flat[usable] / right[usable]
-    if ratios.size > 2 and ratios[0] and _same(ratios, np.full_like(ratios, ratios[0]), tolerance):
+    if ratios.size > 2 and ratios[0] and _same(flat, ratios[0] * right, tolerance):
         return "; it is off by one constant factor everywhere"
     if _same(flat - right, np.full_like(right, flat[0] - right[0]), tolerance):
         return "; it is off by one additive constant everywhere"

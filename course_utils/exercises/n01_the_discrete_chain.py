@@ -82,6 +82,9 @@ marginal_deviation = Exercise(
         "the product of the β instead of the product of the 1 − β": lambda b: np.sqrt(
             1 - np.cumprod(b)
         ),
+        "e^{−Σβ} only approximates the product of the 1 − β": lambda b: np.sqrt(
+            1 - np.exp(-np.cumsum(b))
+        ),
         "1 − β is a squared amplitude already: do not take its root inside the product": (
             lambda b: np.sqrt(1 - np.cumprod(np.sqrt(1 - b)))
         ),
@@ -110,6 +113,9 @@ predicted_ratio = Exercise(
         "that is the ratio itself, computed; predict it from the β² term alone": _exact_ratio,
         "the term is −β²/2: the ½ is missing": lambda b: np.exp(-np.sum(b**2)),
         "the sign is flipped: log(1 − β) lies below −β": lambda b: np.exp(0.5 * np.sum(b**2)),
+        "a term too many: only the first one left out, in β², is asked for": lambda b: np.exp(
+            -np.sum(b**2) / 2 - np.sum(b**3) / 3
+        ),
         "the sum of the squares is wanted, not the square of the sum": (
             lambda b: np.exp(-0.5 * np.sum(b) ** 2)
         ),
@@ -153,6 +159,13 @@ shorter_chain = Exercise(
         "every k-th entry leaves the noise of the others out": lambda b, n: b[
             len(b) // n - 1 :: len(b) // n
         ],
+        "every k-th entry leaves the noise of those between out": lambda b, n: b[:: len(b) // n],
+        "the rows are not strides of neighbours: reshape(n_steps, -1), then along each row": (
+            lambda b, n: 1 - np.prod(1 - b.reshape(-1, n), axis=0)
+        ),
+        "these are ᾱ at the new steps; a step's own β is 1 minus the ratio of two neighbours": (
+            lambda b, n: _abar(b)[len(b) // n - 1 :: len(b) // n]
+        ),
         "the sum of each block is right to first order only: 1 − β multiplies, β does not add": (
             lambda b, n: _blocks(b, n).sum(axis=1)
         ),
@@ -210,6 +223,9 @@ posterior_variance = Exercise(
         ),
         "the first entry: before step 1 stands x_0, which is known, so its variance is 0": (
             lambda b: np.append(b[0], _posterior_variance(b)[1:])
+        ),
+        "np.roll brings ᾱ_T to the front; before step 1 stands ᾱ_0 = 1": lambda b: (
+            b * (1 - np.roll(_abar(b), 1)) / (1 - _abar(b))
         ),
         "√β_t where the formula has β_t": lambda b: np.sqrt(b) * (1 - _before(b)) / (1 - _abar(b)),
     },

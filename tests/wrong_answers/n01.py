@@ -69,6 +69,7 @@ WRONG = {
         lambda betas: np.sqrt(1 - np.cumprod(1 - betas))[::-1],
         lambda betas: (1 - np.cumprod(1 - betas)) ** 2,
         lambda betas: np.sqrt(1 - np.append(1, np.cumprod(1 - betas))),
+        lambda betas: np.sqrt(1 - np.exp(-np.cumsum(betas))),
         lambda betas: np.sqrt(np.cumprod(betas)),
     ],
     "01.3": [
@@ -78,6 +79,7 @@ WRONG = {
         lambda betas: np.exp(-0.5 * betas**2),
         lambda betas: np.sum(betas**2) / 2,
         lambda betas: np.exp(-0.5 * np.sum(betas)),
+        lambda betas: np.exp(-np.sum(betas**2) / 2 - np.sum(betas**3) / 3),
         lambda betas: np.sqrt(np.prod(1 - betas)),
     ],
     "01.4": [
@@ -88,6 +90,8 @@ WRONG = {
         lambda betas, n: _by_loop(betas, n)[::-1],
         lambda betas, n: np.cumprod(1 - betas)[:: len(betas) // n],
         lambda betas, n: np.array(_by_loop(betas, n)) / n,
+        lambda betas, n: 1 - np.prod(1 - betas.reshape(-1, n), axis=0),
+        lambda betas, n: betas.reshape(n, -1).prod(axis=1),
         lambda betas, n: betas,
     ],
     "01.5": [
@@ -100,6 +104,7 @@ WRONG = {
         lambda betas: (1 - np.cumprod(1 - betas)) / betas,
         lambda betas: (1 - betas) / betas,
         lambda betas: 1 / ((1 - betas) / betas + 1 / (1 - np.cumprod(1 - betas))),
+        lambda betas: betas * (1 - np.roll(np.cumprod(1 - betas), 1)) / (1 - np.cumprod(1 - betas)),
         lambda betas: _posterior_by_precisions(betas)[::-1],
     ],
 }
