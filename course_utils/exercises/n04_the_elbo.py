@@ -87,6 +87,9 @@ predicted_gap = Exercise(
             lambda n, span, L, e: 2 * _gap(n, span, L, e)
         ),
         "the ½ before Δe is missing": lambda n, span, L, e: _gap(n, span, L, 2 * e),
+        "that is the sum Σ K_j itself; asked is what it exceeds ½ ∫ e dλ by": (
+            lambda n, span, L, e: L + _gap(n, span, L, e)
+        ),
         "the range is missing: Δ is λ_max − λ_min over T, not 1/T": (
             lambda n, span, L, e: _gap(n, 1.0, L, e)
         ),
@@ -130,11 +133,15 @@ w_ml = Exercise(
         "that is λ itself: the weight is half of how fast it falls": (
             lambda t: -2 * np.log(np.tan(np.pi * t / 2))
         ),
+        "the π/2 is missing: the chain rule, for the argument πt/2 of the tangent": (
+            lambda t: _w_ml(t) / (np.pi / 2)
+        ),
+        "half as large as it should be: sin u cos u is ½ sin 2u": lambda t: _w_ml(t) / 2,
         "constant: that holds for a schedule in which λ falls in a straight line": (
             lambda t: np.ones_like(t)
         ),
     },
-    hint="Differentiate λ_t; with tan u · cos² u = ½ sin 2u the result is short",
+    hint="Differentiate λ_t; sin u cos u = ½ sin 2u makes the result short",
     tolerance=1e-4,  # a difference quotient is a fair answer
 )
 
@@ -176,6 +183,9 @@ rebuild_L = Exercise(
         "the sign is wrong: L grows with λ, and falls in t": lambda x, e, p: p - _below(e, x) / 2,
         "a sum without dλ: the area under e needs the width of each cell": (
             lambda x, e, p: p + np.cumsum(e) / 2
+        ),
+        "a whole cell is counted at λ_min, where only the prior has been paid: start from 0": (
+            lambda x, e, p: p + np.cumsum(e * np.gradient(x)) / 2
         ),
         "the prior was halved too: only the integral of e carries the ½": (
             lambda x, e, p: (p + _below(e, x)) / 2
@@ -236,6 +246,13 @@ move_schedule = Exercise(
         "both speeds at the same time t: the old schedule passes this level at another time": (
             lambda t, c, old, new: (
                 c(old.time(new.log_snr(t))) * new.log_snr_rate(t) / old.log_snr_rate(t)
+            )
+        ),
+        "the old schedule's inverse is needed: the old time at which λ was that of new at t": (
+            lambda t, c, old, new: (
+                c(new.time(old.log_snr(t)))
+                * new.log_snr_rate(t)
+                / old.log_snr_rate(new.time(old.log_snr(t)))
             )
         ),
         "the schedules are swapped: t is a time of the new one": lambda t, c, old, new: _moved(
