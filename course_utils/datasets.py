@@ -1,10 +1,17 @@
-"""The course's data, small and real: the galaxies' velocities; nothing is downloaded."""
+"""The course's data: the galaxies' velocities, small and real, and shapes in the plane.
 
+Nothing is downloaded.
+"""
+
+from functools import cache
 from importlib.resources import files
 
 import numpy as np
 
-from course_utils._arrays import float64
+from course_utils._arrays import float64, unknown
+from course_utils.mixtures import GaussianMixture
+
+THICKNESS = 0.08  # standard deviation of the planar shapes about their centres
 
 
 def galaxy_velocities():
@@ -38,3 +45,76 @@ def blur(log_snr):
     Equation: blur = ``velocity_scale()`` · e^{−λ/2}, for levels of any shape.
     """
     return velocity_scale() * np.exp(-float64(log_snr) / 2)
+
+
+def planar(name, n, rng):
+    """Return n points of a shape in the plane, [n, 2]: independent draws of ``planar_law(name)``.
+
+    ``name`` is one of ``PLANAR``: two_moons, spiral, checkerboard, rings, blobs; ``rng`` is a
+    ``numpy.random.Generator``. Raises ``ValueError`` for an unknown name, naming the nearest.
+    """
+    return planar_law(name).sample(n, rng)
+
+
+def planar_law(name):
+    """Return the law of a planar shape: a ``GaussianMixture`` whose centres fill the shape.
+
+    The centres have mean 0 and a variance of 1 averaged over the two coordinates, and stand closer
+    than ``THICKNESS``, their standard deviation: the law is smooth along the shape, and its ideal
+    denoiser is known at every level. (``blobs`` are six Gaussians of standard deviation 0.3.)
+    """
+    if name not in PLANAR:
+        raise unknown("shape", name, tuple(PLANAR))
+    return _planar_law(name)
+
+
+@cache
+def _planar_law(name):
+    centres, thickness = PLANAR[name]()
+    centres = centres - centres.mean(axis=0)
+    centres /= np.sqrt(centres.var(axis=0).mean())
+    n = len(centres)
+    law = GaussianMixture(np.full(n, 1 / n), centres, np.full(n, thickness**2))
+    for array in (law.weights, law.means, law.variances):
+        array.flags.writeable = False  # one law for all who ask
+    return law
+
+
+def _two_moons():
+    angle = np.linspace(0, np.pi, 130)
+    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.concatenate([upper, [1.0, 0.5] - upper]), THICKNESS
+
+
+def _spiral():
+    angle = 3 * np.pi * np.sqrt(np.linspace(0.02, 1, 300))  # nearly even along the curve
+    return angle[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), THICKNESS
+
+
+def _checkerboard():
+    across = (np.arange(16) + 0.5) / 16
+    cell = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)
+    corners = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2 == 0]
+    return np.concatenate([cell + corner for corner in corners]), THICKNESS
+
+
+def _rings():
+    circles = []
+    for radius, n in ((1.0, 70), (2.2, 154)):  # as many centres as the radius is long
+        angle = 2 * np.pi * np.arange(n) / n
+        circles.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    return np.concatenate(circles), THICKNESS
+
+
+def _blobs():
+    angle = 2 * np.pi * np.arange(6) / 6
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1), 0.3
+
+
+PLANAR = {
+    "two_moons": _two_moons,
+    "spiral": _spiral,
+    "checkerboard": _checkerboard,
+    "rings": _rings,
+    "blobs": _blobs,
+}

@@ -1,10 +1,18 @@
-"""The galaxies are the published ones, in the units that the course says."""
+"""The galaxies are the published ones, in the units that the course says; the shapes are shapes."""
 
 import numpy as np
 import pytest
 from comparing import assert_close
 
-from course_utils.datasets import blur, galaxies, galaxy_velocities, velocity_scale
+from course_utils.datasets import (
+    PLANAR,
+    blur,
+    galaxies,
+    galaxy_velocities,
+    planar,
+    planar_law,
+    velocity_scale,
+)
 
 
 def test_velocities():
@@ -40,3 +48,42 @@ def test_blur():
 def test_each_call_hands_out_its_own_array():
     galaxies()[:] = 0
     assert galaxies().any()
+
+
+@pytest.mark.parametrize("name", PLANAR)
+def test_a_shape_is_standardised_and_smooth(name):
+    law, x = planar_law(name), planar(name, 4000, np.random.default_rng(0))
+    assert x.shape == (4000, 2) and x.dtype == np.float64
+    assert_close(law.means.mean(axis=0), [0, 0], atol=1e-12)
+    assert_close(law.means.var(axis=0).mean(), 1.0, atol=1e-12)
+    # sampled moments, within 6 standard errors
+    assert np.abs(x.mean(axis=0)).max() < 6 * 1.5 / np.sqrt(4000)
+    assert abs(x.var(axis=0).mean() - 1 - law.variances[0]) < 6 * 2 / np.sqrt(4000)
+    if name != "blobs":
+        gaps = np.linalg.norm(law.means[:, None] - law.means, axis=2)
+        np.fill_diagonal(gaps, np.inf)
+        assert gaps.min(axis=1).max() < 1.1 * np.sqrt(law.variances[0])
+
+
+def test_shapes_are_what_they_are_called():
+    rings = np.linalg.norm(planar_law("rings").means, axis=1)
+    assert_close(np.sort(rings)[[0, -1]] / rings.min(), [1, 2.2], atol=1e-12)
+    board = planar_law("checkerboard").means
+    colour = np.floor((board - board.min() - 1e-3) / (np.ptp(board) / 4)).clip(0, 3)
+    assert set(colour.sum(axis=1) % 2) == {0.0}  # fields of one colour alone
+    moons = planar_law("two_moons").means
+    assert_close(moons, -moons[np.r_[130:260, 0:130]], atol=1e-12)  # each is the other, turned
+    spiral = planar_law("spiral").means
+    steps = np.linalg.norm(np.diff(spiral, axis=0), axis=1)
+    assert steps.max() < 2 * steps.min()
+
+
+def test_one_seed_one_sample_and_an_unknown_shape():
+    first, second = (planar("spiral", 5, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    with pytest.raises(ValueError, match="unknown shape 'two moons': did you mean 'two_moons'"):
+        planar("two moons", 5, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="Generator"):
+        planar("spiral", 5, 0)
+    with pytest.raises(ValueError, match="read-only"):
+        planar_law("spiral").means[0] = 0
