@@ -246,7 +246,7 @@ sign_of_dw_dt = Exercise(
     t  [n], in (0, 1): times
     b  a number: the weighting is w(λ) = sech((λ − b)/2), with its one peak at λ = b
     Return d/dt of w(λ_t) along the cosine schedule λ_t = −2 log tan(πt/2), [n]. Where it is
-    negative the sum of ELBOs takes that level with a negative sign: drawn red in the panel.""",
+    negative the sum of ELBOs takes that level with a negative sign: hatched in the panel.""",
     reference=lambda t, b: _slope(t, b) * _cosine_rate(t),
     inputs=[(np.array([0.1, 0.3, 0.45, 0.7, 0.9]), 0.0), (np.array([0.2, 0.5, 0.8]), 1.5)],
     mistakes={
@@ -265,6 +265,9 @@ sign_of_dw_dt = Exercise(
         ),
         "that is w times dλ/dt: w itself was not differentiated": lambda t, b: (
             _cosine_rate(t) / np.cosh((_cosine_log_snr(t) - b) / 2)
+        ),
+        "half: log tan(πt/2) has the derivative π/sin(πt), and the schedule the factor −2": (
+            lambda t, b: 0.5 * _slope(t, b) * _cosine_rate(t)
         ),
         "the peak's place b was left out: w turns at λ = b, not at λ = 0": (
             lambda t, b: _slope(t, 0.0) * _cosine_rate(t)
