@@ -1,0 +1,248 @@
+"""Exercises of notebook 05: what published losses weigh, in one currency."""
+
+import numpy as np
+
+from course_utils.exercises import Exercise
+
+_levels = np.array([-5.0, -2.0, -0.5, 0.7, 3.0, 6.0])
+
+
+def _sech(u):
+    return 1 / np.cosh(u)
+
+
+# --- 05.1  the v-loss on the cosine schedule --------------------------------------------------
+
+
+def _by_value_at_zero(w):
+    """The same weighting divided by its value at λ = 0."""
+    return lambda log_snr: w(log_snr) / w(0.0)
+
+
+v_on_cosine = Exercise(
+    statement="""attempt(log_snr) -> w
+    log_snr  [n]: levels λ
+    Uniform t on the cosine schedule, p(λ) = sech(λ/2)/2π, and nothing in front of ‖v − v̂‖².
+    Return the implied w(λ) before the ε-loss, divided by its value at λ = 0, [n].""",
+    reference=lambda log_snr: np.exp(-log_snr / 2),
+    inputs=[(_levels,), (np.array([-9.0, 0.0, 1.0]),)],
+    mistakes={
+        "the sign of λ is flipped: ‖v − v̂‖² = (1 + e^{−λ}) ‖ε − ε̂‖², large where noise is large": (
+            lambda s: np.exp(s / 2)
+        ),
+        "that is p(λ) alone, the ε-loss's weighting: v's factor (1 + e^{−λ}) is missing": (
+            lambda s: _sech(s / 2)
+        ),
+        "that is v's factor alone: how often the level is sampled, p(λ), is missing": (
+            _by_value_at_zero(lambda s: 1 + np.exp(-s))
+        ),
+        "divided by p(λ) where it multiplies: a level that is visited often counts often": (
+            _by_value_at_zero(lambda s: (1 + np.exp(-s)) * np.cosh(s / 2))
+        ),
+        "that is the x-loss on the cosine schedule: v's factor is 1 + e^{−λ}, x's is e^{−λ}": (
+            lambda s: np.exp(-s) * _sech(s / 2)
+        ),
+        "that is the velocity's factor: u = ε − x has (1 + e^{−λ/2})², v has 1 + e^{−λ}": (
+            _by_value_at_zero(lambda s: _sech(s / 2) * (1 + np.exp(-s / 2)) ** 2)
+        ),
+        "the shape is right; divide by its value at λ = 0, which is not 1": (
+            lambda s: _sech(s / 2) * (1 + np.exp(-s)) / (2 * np.pi)
+        ),
+        "p(λ) was counted twice: it enters once": _by_value_at_zero(
+            lambda s: _sech(s / 2) ** 2 * (1 + np.exp(-s))
+        ),
+        "the loss was converted twice: v's factor enters once": (
+            _by_value_at_zero(lambda s: _sech(s / 2) * (1 + np.exp(-s)) ** 2)
+        ),
+    },
+    hint="w is p(λ) times the factor that turns ‖ε − ε̂‖² into ‖v − v̂‖²; sech u = 2/(e^u + e^{−u})",
+)
+
+# --- 05.2  Min-SNR for a network that predicts v ----------------------------------------------
+
+
+def _min_snr_v(log_snr, gamma):
+    snr = np.exp(log_snr)
+    return np.minimum(snr, gamma) / (snr + 1)
+
+
+def _of_snr(function):
+    return lambda log_snr, gamma: function(np.exp(log_snr), gamma)
+
+
+min_snr_for_v = Exercise(
+    statement="""attempt(log_snr, gamma) -> weight
+    log_snr  [n]: levels λ, SNR = e^λ
+    gamma    a number > 0
+    Min-SNR-γ puts min(SNR, γ) before ‖x − x̂‖². Return the factor [n] that a network which
+    predicts v must put before ‖v − v̂‖², so that the loss is the same.""",
+    reference=_min_snr_v,
+    inputs=[(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 20.0)],
+    mistakes={
+        "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)": (
+            _of_snr(lambda snr, g: np.minimum(snr + 1, g) / (snr + 1))
+        ),
+        "that is the weight before the x-loss: convert, ‖x − x̂‖² = ‖v − v̂‖²/(SNR + 1)": (
+            _of_snr(lambda snr, g: np.minimum(snr, g))
+        ),
+        "that is the factor for ε, min(SNR, γ)/SNR: for v divide by SNR + 1": (
+            _of_snr(lambda snr, g: np.minimum(snr, g) / snr)
+        ),
+        "converted the wrong way: ‖v − v̂‖² is the larger one, so its weight is the smaller": (
+            _of_snr(lambda snr, g: np.minimum(snr, g) * (snr + 1))
+        ),
+        "1 + 1/SNR leads from ε to v; from x to v the factor is SNR + 1": (
+            _of_snr(lambda snr, g: np.minimum(snr, g) / (1 + 1 / snr))
+        ),
+        "the larger of the two, where Min-SNR takes the smaller": (
+            _of_snr(lambda snr, g: np.maximum(snr, g) / (snr + 1))
+        ),
+        "λ is the logarithm: SNR = e^λ": lambda s, g: np.minimum(s, g) / (s + 1),
+        "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ": (
+            lambda s, g: np.minimum(np.exp(s / 2), g) / (np.exp(s / 2) + 1)
+        ),
+        "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it": (
+            _of_snr(lambda snr, g: np.minimum(snr / (snr + 1), g))
+        ),
+    },
+    hint="v − v̂ is a multiple of x − x̂ at each level: which, in terms of σ, and so of the SNR?",
+)
+
+# --- 05.3  P2 ---------------------------------------------------------------------------------
+
+
+def _level_for_snr(log_snr, gamma, k):
+    with np.errstate(invalid="ignore"):  # a negative base: NaN, as in the reader's own answer
+        return (k + log_snr) ** -gamma
+
+
+p2_weight = Exercise(
+    statement="""attempt(log_snr, gamma, k) -> weight
+    log_snr   [n]: levels λ, SNR = e^λ
+    gamma, k  numbers > 0
+    P2 divides the ε-loss by the power γ of k + SNR. Return that factor before ‖ε − ε̂‖², [n].""",
+    reference=lambda log_snr, gamma, k: (k + np.exp(log_snr)) ** -gamma,
+    inputs=[(_levels, 0.5, 1.0), (_levels, 2.0, 1.0), (_levels[::2], 1.5, 0.3)],
+    mistakes={
+        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": (
+            lambda s, g, k: 1 / (np.exp(s) ** g + k)
+        ),
+        "multiplied where P2 divides: fine detail, at large SNR, is to count less": (
+            lambda s, g, k: (k + np.exp(s)) ** g
+        ),
+        "γ is missing, the power of the whole bracket": lambda s, g, k: 1 / (k + np.exp(s)),
+        "k is missing: without it the weight grows for ever towards noise": (
+            lambda s, g, k: np.exp(s) ** -g
+        ),
+        "λ is the logarithm: SNR = e^λ": _level_for_snr,
+        "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ": (
+            lambda s, g, k: (k + np.exp(s / 2)) ** -g
+        ),
+        "the SNR is e^λ, not e^{−λ}: λ is large where the signal is": (
+            lambda s, g, k: (k + np.exp(-s)) ** -g
+        ),
+        "that is the implied w on the cosine schedule; asked is the factor alone, without p(λ)": (
+            lambda s, g, k: (k + np.exp(s)) ** -g * _sech(s / 2)
+        ),
+        "γ multiplies where it is an exponent": lambda s, g, k: 1 / (g * (k + np.exp(s))),
+    },
+    hint="In words: one over (k plus SNR), all of it to the power γ",
+)
+
+# --- 05.4  SD3's logit-normal times -----------------------------------------------------------
+
+
+def _normal(log_snr, mean, variance):
+    return np.exp(-((log_snr - mean) ** 2) / (2 * variance))
+
+
+def _sd3_with(mean_factor, variance_factor, conversion):
+    def w(log_snr, mean, sd):
+        def shape(s):
+            return _normal(s, mean_factor * mean, variance_factor * sd**2) * conversion(s)
+
+        return shape(log_snr) / shape(0.0)
+
+    return w
+
+
+def _velocity(s):
+    return (1 + np.exp(-s / 2)) ** 2
+
+
+sd3_weighting = Exercise(
+    statement="""attempt(log_snr, mean, sd) -> w
+    log_snr   [n]: levels λ
+    mean, sd  numbers: logit(t) = log(t/(1 − t)) is drawn from a normal with this mean and sd
+    The path is z = (1 − t) x + t ε, so λ = −2 logit(t); the loss is ‖u − û‖² for u = ε − x, with
+    nothing in front. Return the implied w(λ), divided by its value at λ = 0, [n].""",
+    reference=_sd3_with(-2, 4, _velocity),
+    inputs=[(_levels, 0.0, 1.0), (_levels, 0.5, 1.0), (_levels + 0.2, -0.3, 0.6)],
+    mistakes={
+        "λ = −2 logit(t) doubles the deviation, so the variance is 4 sd²; you took 2 sd²": (
+            _sd3_with(-2, 2, _velocity)
+        ),
+        "λ = −2 logit(t): the 2 is missing from both mean and variance": (
+            _sd3_with(-1, 1, _velocity)
+        ),
+        "the variance is that of logit(t); λ = −2 logit(t) has four times as much": (
+            _sd3_with(-2, 1, _velocity)
+        ),
+        "λ falls as t grows: a positive mean of logit(t) means a negative mean of λ": (
+            _sd3_with(2, 4, _velocity)
+        ),
+        "the mean of λ is −2 times that of logit(t)": _sd3_with(-1, 4, _velocity),
+        "that is p(λ): the factor from ‖ε − ε̂‖² to ‖u − û‖² is missing": (
+            _sd3_with(-2, 4, np.ones_like)
+        ),
+        "that is v's factor, 1 + e^{−λ}; the velocity u = ε − x has (1 + e^{−λ/2})²": (
+            _sd3_with(-2, 4, lambda s: 1 + np.exp(-s))
+        ),
+        "the factor is not squared: the losses are squares": (
+            _sd3_with(-2, 4, lambda s: 1 + np.exp(-s / 2))
+        ),
+        "the factor's λ has the wrong sign: u weighs noise, (1 + e^{−λ/2})²": (
+            _sd3_with(-2, 4, lambda s: (1 + np.exp(s / 2)) ** 2)
+        ),
+        "uniform t is no longer drawn: its density sech²(λ/4)/8 does not enter as well": (
+            _sd3_with(-2, 4, lambda s: _velocity(s) * _sech(s / 4) ** 2)
+        ),
+    },
+    hint="First the law of λ = −2 logit(t): its mean and its variance; then the factor for u",
+)
+
+# --- 05.5  EDM's λ and ours -------------------------------------------------------------------
+
+edm_level = Exercise(
+    statement="""attempt(log_snr, data_sd) -> λ of unit variance
+    log_snr  [n]: levels as EDM has them, λ = −2 ln σ, where σ is the noise added to the data
+    data_sd  a number > 0: the standard deviation of these data (EDM: 0.5)
+    Divide data and noise by data_sd, so that the data have variance 1. Return the λ [n] at which
+    the same noised data now stand.""",
+    reference=lambda log_snr, data_sd: log_snr + 2 * np.log(data_sd),
+    inputs=[(np.array([-3.3077, 0.0, 2.4]), 0.5), (np.array([1.0, -6.0]), 3.0)],
+    mistakes={
+        "shifted the wrong way: small data drown in less noise, so their λ is lower, not higher": (
+            lambda s, sd: s - 2 * np.log(sd)
+        ),
+        "λ is about squares: ln of a standard deviation enters twice": lambda s, sd: s + np.log(sd),
+        "shifted the wrong way, and once where λ needs twice": lambda s, sd: s - np.log(sd),
+        "λ is a logarithm: dividing the data moves it, it does not rescale it": (
+            lambda s, sd: s / sd
+        ),
+        "λ is a logarithm: the data's variance enters by its logarithm": lambda s, sd: s + sd**2,
+        "unchanged: the noise was divided by data_sd too, so −2 ln σ moved": lambda s, sd: 1.0 * s,
+        "a logarithm to base 10: λ uses the natural one": lambda s, sd: s + 2 * np.log10(sd),
+        "you multiplied λ by a power of the standard deviation": lambda s, sd: s * sd**2,
+        "that is the noise σ, not its level λ": lambda s, sd: np.exp(-s / 2) / sd,
+    },
+    hint="After the division the noise is σ/data_sd on data of variance 1: what is −2 ln of that?",
+)
+
+EXERCISES = {
+    "05.1": v_on_cosine,
+    "05.2": min_snr_for_v,
+    "05.3": p2_weight,
+    "05.4": sd3_weighting,
+    "05.5": edm_level,
+}
