@@ -49,6 +49,9 @@ two_point_denoiser = Exercise(
         "αz is the best guess for Gaussian data; these data are two points": (
             lambda z, alpha, sigma: alpha * z
         ),
+        "that is E[ε|z], the mean of the noise: you are asked for x": (
+            lambda z, alpha, sigma: (z - alpha * _two_points(z, alpha, sigma)) / sigma
+        ),
         "that is the mean of αx: you are asked for x": (
             lambda z, alpha, sigma: alpha * _two_points(z, alpha, sigma)
         ),
@@ -197,6 +200,12 @@ def _one_too_far(z, eps_hat, noise, log_snr, log_snr_to):
     return decay * _ddim(z, eps_hat, log_snr, beyond) + spread * noise
 
 
+def _unscaled(z, eps_hat, noise, log_snr, log_snr_to):
+    beyond = _beyond(log_snr, log_snr_to)
+    spread = np.sqrt(sigma(log_snr_to) ** 2 - sigma(beyond) ** 2)
+    return _ddim(z, eps_hat, log_snr, beyond) + spread * noise
+
+
 def _back_to_the_start(z, eps_hat, noise, log_snr, log_snr_to):
     beyond = _beyond(log_snr, log_snr_to)
     decay, spread = _back(beyond, log_snr)
@@ -229,6 +238,14 @@ ancestral_in_two = Exercise(
         ),
         "on the way back the latent must shrink: multiply by α_s over the α it came from": (
             _without_decay
+        ),
+        "the latent must shrink by α_s/α_u on the way back, and with it the noise it carries": (
+            _unscaled
+        ),
+        "all of ε̂ is replaced: the ancestral step keeps part of it": (
+            lambda z, eps_hat, noise, log_snr, log_snr_to: (
+                _ddim(z, eps_hat, log_snr, log_snr_to) + sigma(log_snr_to) * (noise - eps_hat)
+            )
         ),
         "too much noise: z carries some already; add only σ_s² minus what is left of that": (
             _too_much_noise
