@@ -13,6 +13,7 @@ strictly increasing grid x [m]; for Gaussians give means and variances, which br
     wasserstein(a, b)                                 two samples, of any sizes
     wasserstein_to_density(a, p, x)                   a sample and a density on a grid
     wasserstein_densities(p, q, x)                    two densities on one grid
+    sliced_wasserstein(a, b)                          two samples in the plane, over its directions
     total_variation(p, q, x), kl_divergence(p, q, x)
     gaussian_kl(m_p, v_p, m_q, v_q), gaussian_wasserstein(…), gaussian_total_variation(…)
     noise_floor(mixture.sample, n, rng)               what two real samples of size n are apart
@@ -24,7 +25,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import kl_div, ndtr
 
-from course_utils._arrays import floating
+from course_utils._arrays import floating, require_count
 
 MASS_TOLERANCE = 1e-3  # by how much a density's mass on its grid may miss 1
 
@@ -88,6 +89,42 @@ def wasserstein_to_density(sample, p, x, order=1):
     """
     p, _, x = _densities(p, p, x)
     return _wasserstein(_law_of_sample("sample", sample), _law_of_density(p, x), order)
+
+
+def sliced_wasserstein(a, b, n_directions=24):
+    """Return the mean over directions of W_1 between the projections of two samples in the plane.
+
+    a is [n, 2], b is [m, 2]; n and m may differ. Directions are spread evenly over the half circle.
+    For samples on the line, [n, 1] and [m, 1], it is W_1 itself. Raises ``ValueError`` for other
+    shapes or numbers that are not finite. Source: Rabin et al. 2012; Bonneel et al. 2015.
+    """
+    a, b = projections(a, n_directions), projections(b, n_directions)
+    if len(a) != len(b):
+        raise ValueError(f"both samples must be in the plane or both on the line: {len(a), len(b)}")
+    levels = [np.arange(1, x.shape[1] + 1) / x.shape[1] for x in (a, b)]
+    cells = np.unique(np.concatenate(levels))
+    widths = np.diff(cells, prepend=0.0)
+    at_a, at_b = (
+        np.minimum(np.searchsorted(own, cells - widths / 2), len(own) - 1) for own in levels
+    )
+    return float(np.mean(np.abs(a[:, at_a] - b[:, at_b]) @ widths))
+
+
+def projections(x, n_directions=24):
+    """Return the sorted projections of x [n, 2] on directions of the half circle, [directions, n].
+
+    For x [n, 1] there is one direction, and one row.
+    """
+    points = np.asarray(floating(x)[1], dtype=float)
+    if points.ndim != 2 or points.shape[1] not in (1, 2) or not len(points):
+        raise ValueError(f"points must be [n, 2] or [n, 1] with n >= 1, got shape {points.shape}")
+    if not np.isfinite(points).all():
+        raise ValueError("points must be finite numbers")
+    if points.shape[1] == 1:
+        return np.sort(points.T)
+    require_count("n_directions", n_directions)
+    angle = np.pi * (np.arange(n_directions) + 0.5) / n_directions
+    return np.sort(np.stack([np.cos(angle), np.sin(angle)], axis=1) @ points.T)
 
 
 class Floor(NamedTuple):

@@ -11,6 +11,8 @@ from course_utils.metrics import (
     gaussian_wasserstein,
     kl_divergence,
     noise_floor,
+    projections,
+    sliced_wasserstein,
     total_variation,
     wasserstein,
     wasserstein_densities,
@@ -250,3 +252,42 @@ def test_the_floor_takes_any_distance():
 def test_bad_input_says_what_came_in(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+# --- Samples in the plane ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "m"), [(40, 40), (40, 57), (7, 300)])
+def test_sliced_wasserstein_is_scipys_over_directions(n, m):
+    rng = np.random.default_rng(n + m)
+    a, b = rng.normal(size=(n, 2)), 1.5 * rng.normal(size=(m, 2)) + [1, 0]
+    expected = []
+    for angle in np.deg2rad(np.arange(3, 180, 6)):
+        direction = [np.cos(angle), np.sin(angle)]
+        expected.append(wasserstein_distance(a @ direction, b @ direction))
+    assert abs(sliced_wasserstein(a, b, 30) - np.mean(expected)) < 1e-12
+    assert abs(sliced_wasserstein(a, b) - np.mean(expected)) < 5e-3  # of 24 directions
+
+
+def test_sliced_wasserstein_of_a_shift_and_on_the_line():
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    # the mean of |cos| over the circle is 2/π
+    assert abs(sliced_wasserstein(x, x + np.array([3.0, 4.0]), 2000) - 10 / np.pi) < 1e-5
+    assert sliced_wasserstein(x, x[::-1]) == 0
+    a, b = x[:, :1], x[:30, 1:]
+    assert abs(sliced_wasserstein(a, b) - wasserstein(a, b)) < 1e-13
+    assert projections(x).shape == (24, 50) and projections(a).shape == (1, 50)
+
+
+def test_sliced_wasserstein_sees_structure_and_refuses_nonsense():
+    rng = np.random.default_rng(1)
+    real, more = rng.normal(size=(2, 400, 2))
+    squeezed = more * [1.0, 0.5]
+    assert sliced_wasserstein(real, squeezed) > 1.5 * sliced_wasserstein(real, more)
+    for bad in (real[:, 0], rng.normal(size=(5, 3)), real[:0], np.full((4, 2), np.nan)):
+        with pytest.raises(ValueError, match="points must be"):
+            sliced_wasserstein(real, bad)
+    with pytest.raises(ValueError, match="on the line"):
+        sliced_wasserstein(real, real[:, :1])
+    with pytest.raises(ValueError, match="n_directions"):
+        sliced_wasserstein(real, more, 0)

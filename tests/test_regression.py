@@ -1,0 +1,275 @@
+"""The linear denoiser: what is a theorem (T9), what is not, and that it really retrains."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from comparing import assert_close, largest_difference
+from scipy.optimize import minimize
+
+from course_utils.datasets import galaxies, planar, planar_law
+from course_utils.processes import sample
+from course_utils.regression import FourierFeatures, LinearDenoiser
+from course_utils.schedules import alpha, sigma
+from course_utils.weightings import PUBLISHED, bent, sigmoid
+
+LEVELS = np.linspace(-8, 8, 17)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return planar("two_moons", 2000, rng(1))
+
+
+@pytest.fixture(scope="module")
+def small(data):
+    return LinearDenoiser.precompute(data, 24, rng=rng(), log_snr=LEVELS, n_draws=300)
+
+
+@pytest.fixture(scope="module")
+def full(data):
+    return LinearDenoiser.precompute(data, 128, rng=rng())
+
+
+def flat(log_snr):
+    return np.ones_like(log_snr)
+
+
+def many_weightings(n):
+    """All published ones, then random ones over eight powers of ten."""
+    yield from (objective.implied_weighting() for objective in PUBLISHED.values())
+    generator, knots = rng(7), np.linspace(-10, 10, 9)
+    for _ in range(n):
+        yield bent(sigmoid(generator.uniform(-4, 4)), knots, generator.uniform(-4, 4, 9))
+
+
+# --- features and draws --------------------------------------------------------------------------
+
+
+def test_features_are_cosines_and_nested():
+    few = FourierFeatures.draw(5, 2, rng())
+    many = FourierFeatures.draw(50, 2, rng())
+    z = rng(2).normal(size=(7, 2))
+    expected = np.cos(z @ few.of_z.astype(float) - 1.5 * few.of_level + few.phase)
+    assert few(z, -1.5).dtype == np.float32
+    assert_close(few(z, -1.5), expected, atol=2e-5)
+    assert_close(few(z, np.full((7, 1), -1.5)), few(z, -1.5), atol=0)
+    for part in ("of_z", "of_level", "phase"):
+        np.testing.assert_array_equal(getattr(few, part), getattr(many, part)[..., :5])
+
+
+def test_features_spread_as_asked():
+    features = FourierFeatures.draw(4000, 2, rng(), frequencies=(0.5, 5.0), level_frequency=0.2)
+    size = np.log10(np.linalg.norm(features.of_z, axis=0) / 0.5)
+    assert size.min() > -1e-6 and size.max() < 1 + 1e-6
+    assert abs(size.mean() - 0.5) < 6 / np.sqrt(12 * 4000)
+    assert abs(features.of_level.std() - 0.2) < 6 * 0.2 / np.sqrt(8000)
+    assert features.phase.min() >= 0 and features.phase.max() <= 2 * np.pi + 1e-6
+
+
+def test_draws_are_the_process(small, data):
+    draws = small.draws(data, 50, rng(4))
+    assert draws.x.shape == draws.noise.shape == draws.z.shape == (17, 50, 2)
+    i = 11
+    assert_close(
+        draws.z[i], alpha(LEVELS[i]) * draws.x[i] + sigma(LEVELS[i]) * draws.noise[i], atol=1e-15
+    )
+    assert {tuple(x) for x in draws.x.reshape(-1, 2)} <= {tuple(x) for x in data}
+
+
+# --- the loss, by its definition -----------------------------------------------------------------
+
+
+def training_draws(model, data, n_draws=300, n_features=24):
+    """The very draws of ``precompute``: the same generator, after the features were drawn."""
+    generator = rng()
+    FourierFeatures.draw(n_features, 2, generator)
+    return model.draws(data, n_draws, generator)
+
+
+@pytest.mark.parametrize("w", [flat, sigmoid(-2), PUBLISHED["edm"].implied_weighting()])
+def test_errors_are_those_of_the_denoiser_on_the_draws(small, data, w):
+    """From A, b, c; from eps itself; and from the tabulated features: three ways."""
+    denoiser, draws = small.retrain(w), training_draws(small, data)
+    by_hand = [
+        np.mean(np.sum((noise - denoiser.eps(z, level)) ** 2, axis=1))
+        for z, level, noise in zip(draws.z, LEVELS, draws.noise, strict=True)
+    ]
+    assert_close(denoiser.noise_error, by_hand, rtol=1e-5)
+    assert_close(denoiser.noise_error_on(draws), by_hand, rtol=1e-5)
+    assert_close(draws.error_of(denoiser.eps), by_hand, rtol=1e-12)
+    assert abs(denoiser.elbo_loss - np.trapezoid(by_hand, LEVELS) / 2) < 1e-4
+    assert abs(denoiser.elbo_loss_on(draws) - np.trapezoid(by_hand, LEVELS) / 2) < 1e-4
+    normalised = w(LEVELS) / np.trapezoid(w(LEVELS), LEVELS) * 16
+    weighted = np.trapezoid(normalised * by_hand, LEVELS) / 2
+    weighted += denoiser.ridge * np.sum(denoiser.theta**2)
+    assert abs(denoiser.weighted_loss - weighted) < 1e-4
+
+
+def test_the_solve_is_the_minimum_that_a_general_optimiser_finds(small):
+    """scipy's BFGS on the weighted loss, which knows no normal equations."""
+    denoiser = small.retrain(sigmoid(0), ridge=0.1)
+    shape = denoiser.theta.shape
+
+    def loss(flat_theta):
+        return replace(denoiser, theta=flat_theta.reshape(shape)).weighted_loss
+
+    found = minimize(loss, np.zeros(shape).ravel(), method="L-BFGS-B", options={"maxfun": 10**5})
+    assert loss(denoiser.theta.ravel()) <= found.fun
+    assert found.fun < denoiser.weighted_loss + 1e-4
+
+
+def test_weighted_loss_is_stationary(small):
+    denoiser, step = small.retrain(sigmoid(1)), 1e-3
+    for _ in range(5):
+        direction = rng(9).normal(size=denoiser.theta.shape)
+        up, down = (
+            replace(denoiser, theta=denoiser.theta + sign * step * direction).weighted_loss
+            for sign in (1, -1)
+        )
+        assert abs(up - down) / (2 * step) < 1e-7 < (up + down) / 2 - denoiser.weighted_loss
+
+
+# --- T9 ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ridge", [1e-6, 1e-4, 1e-2, 1.0])
+def test_w_one_is_best_on_the_draws_it_was_trained_on(full, claim, ridge):
+    best = full.retrain(flat, ridge)
+    found = [full.retrain(w, ridge).objective - best.objective for w in many_weightings(40)]
+    assert len(found) == 55 and max(found) > 1e-2
+    # ELBO and NCSN++ are w ≡ 1 themselves, up to rounding; none is below
+    claim("T9", "w ≡ 1 least on its draws, ridge included, 55 w", max(0, -min(found)), 1e-9)
+
+
+def test_the_theorem_needs_the_ridge_and_the_draws(full, data):
+    """What is no theorem: without the ridge, or on fresh draws, other weightings win."""
+    best, generator, knots = full.retrain(flat, 0.3), rng(7), np.linspace(-10, 10, 9)
+    nearly_flat = [
+        bent(PUBLISHED["ve_eps"].implied_weighting(), knots, generator.uniform(-0.3, 0.3, 9))
+        for _ in range(40)
+    ]
+    others = [full.retrain(w, 0.3) for w in nearly_flat]
+    assert min(other.objective for other in others) > best.objective
+    assert min(other.elbo_loss for other in others) < best.elbo_loss - 1e-3
+    few = LinearDenoiser.precompute(data, 128, rng=rng(), n_draws=40)  # too few: it overfits
+    fresh = few.draws(data, 400, rng(5))
+    best = few.retrain(flat, 1e-4).elbo_loss_on(fresh)
+    assert min(few.retrain(w, 1e-4).elbo_loss_on(fresh) for w in many_weightings(40)) < best - 1e-2
+
+
+def test_scale_of_w_does_not_count_but_the_ridge_does(small):
+    one, thousand = (small.retrain(lambda s, c=c: c * sigmoid(0)(s)) for c in (1.0, 1000.0))
+    assert_close(one.theta, thousand.theta, rtol=1e-9)
+    assert_close(one.weights @ small._cells, 16.0, atol=1e-12)
+    assert small.retrain(flat, 1.0).penalty > 0
+    assert np.linalg.norm(small.retrain(flat, 10.0).theta) < np.linalg.norm(one.theta)
+
+
+def test_matrices_are_linear_in_w(small):
+    u, v = sigmoid(0), PUBLISHED["edm"].implied_weighting()
+    at = small.log_snr
+    for joint, a, b in zip(
+        small._sum(2 * u(at) + 3 * v(at)), small._sum(u(at)), small._sum(v(at)), strict=True
+    ):
+        assert_close(joint, 2 * a + 3 * b, rtol=1e-13)
+
+
+def test_with_many_features_w_matters_less_and_less():
+    """What another w costs in ELBO falls with the features; the data are smooth enough for 256."""
+    x = galaxies()[rng(1).integers(82, size=4000)] + 0.15 * rng(2).normal(size=(4000, 1))
+    cost = []
+    for n_features in (16, 64, 256):
+        model = LinearDenoiser.precompute(x, n_features, rng=rng(), n_draws=800)
+        best = model.retrain(flat, 1e-6).elbo_loss
+        names = ("cosine_eps", "cosine_v", "edm")
+        cost.append(
+            [model.retrain(PUBLISHED[n].implied_weighting(), 1e-6).elbo_loss - best for n in names]
+        )
+    few, some, many = np.array(cost)
+    assert many.sum() < few.sum() / 2 and (many < some / 3).all() and (many > 0).all(), cost
+
+
+# --- it really retrains ------------------------------------------------------------------------
+
+
+def test_without_one_levels_matrix_loss_and_samples_move(full):
+    start = rng(3).normal(size=(200, 2))
+    path = np.linspace(-10, 10, 41)
+    before = full.retrain(flat)
+    for i in (20, 25, 30):
+        gram, cross = full.gram.copy(), full.cross.copy()
+        gram[i], cross[i] = 0, 0
+        after = replace(full, gram=gram, cross=cross).retrain(flat)
+        assert largest_difference(after.theta, before.theta) > 1e-2
+        # judged by the full model
+        judged = replace(before, theta=after.theta)
+        assert judged.objective > before.objective + 1e-5
+        assert judged.noise_error[i] > before.noise_error[i]
+        moved = sample(after.eps, path, start) - sample(before.eps, path, start)
+        assert np.abs(moved).mean() > 1e-3
+
+
+def test_the_weight_of_one_level_moves_its_error(full):
+    before = full.retrain(flat)
+    for i in (15, 25, 35):
+        after = full.retrain(lambda s, i=i: 1 + 50 * (abs(s - full.log_snr[i]) < 1e-9))
+        assert after.noise_error[i] < before.noise_error[i]
+        assert after.objective > before.objective
+
+
+def test_retraining_is_repeatable_and_samples_come_near_the_shape(full):
+    one, two = full.retrain(sigmoid(2)), full.retrain(sigmoid(2))
+    np.testing.assert_array_equal(one.theta, two.theta)
+    z = sample(full.retrain(flat).eps, np.linspace(-10, 10, 41), rng(3).normal(size=(400, 2)))
+    centres = planar_law("two_moons").means
+    near = np.linalg.norm(z[:, None] - centres, axis=2).min(axis=1)
+    assert np.median(near) < 0.15  # a normal cloud: 0.5
+    assert np.mean(near > 0.5) < 0.1
+
+
+def test_without_features_at_work_the_model_is_a_standard_normal(small):
+    z = rng(0).normal(size=(9, 2))
+    idle = replace(small.retrain(flat), theta=np.zeros((24, 2)))
+    assert_close(idle.eps(z, 1.3), sigma(1.3) * z, rtol=1e-6)
+
+
+def test_condition_number(small):
+    denoiser = small.retrain(flat, 1e-3)
+    matrix = small._sum(denoiser.weights)[0] + 1e-3 * np.eye(24)
+    exact = np.linalg.cond(matrix, 1)
+    assert exact / 3 < denoiser.condition < exact * 1.0001  # LAPACK estimates from below
+    assert small.retrain(flat, 1.0).condition < denoiser.condition
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+def test_bad_input(small, data):
+    with pytest.raises(ValueError, match="ridge must be positive"):
+        small.retrain(flat, 0)
+    with pytest.raises(ValueError, match="zero at all"):
+        small.retrain(lambda s: 0 * s)
+    with pytest.raises(ValueError, match="not negative"):
+        small.retrain(lambda s: -1 + 0 * s)
+    with pytest.raises(ValueError, match=r"shape \[n, d\]"):
+        LinearDenoiser.precompute(data[:, 0], 8, rng=rng())
+    with pytest.raises(ValueError, match="increasing levels"):
+        LinearDenoiser.precompute(data, 8, rng=rng(), log_snr=LEVELS[::-1])
+    with pytest.raises(ValueError, match="Generator"):
+        LinearDenoiser.precompute(data, 8, rng=0)
+    with pytest.raises(ValueError, match="n_features"):
+        LinearDenoiser.precompute(data, 0, rng=rng())
+    with pytest.raises(ValueError, match="0 < low < high"):
+        FourierFeatures.draw(4, 2, rng(), frequencies=(3, 1))
+    with pytest.raises(ValueError, match=r"z must be \[n, 2\]"):
+        small.retrain(flat).eps(np.zeros((4, 1)), 0.0)
+    with pytest.raises(ValueError, match=r"x must be \[m, 2\]"):
+        small.draws(galaxies(), 5, rng())
+    other = LinearDenoiser.precompute(data, 24, rng=rng(), log_snr=LEVELS, n_draws=5)
+    with pytest.raises(ValueError, match="other features"):
+        small.retrain(flat).noise_error_on(other.draws(data, 5, rng()))
