@@ -43,7 +43,7 @@ def controls(**start):
         "weight": live.choice(
             "weight at time t",
             [
-                ("−½ dλ/dt of this schedule (w(λ) = 1)", "level"),
+                ("its own −½ dλ/dt: w(λ) = 1", "level"),
                 ("held at that of the straight line", "time"),
             ],
         ),
