@@ -66,11 +66,12 @@ def require_count(name, value, least=1):
 
 
 def require_rng(rng):
-    """Raise ``ValueError`` unless ``rng`` is a ``numpy.random.Generator``."""
+    """Return ``rng``, or raise ``ValueError`` unless it is a ``numpy.random.Generator``."""
     if not isinstance(rng, np.random.Generator):
         raise ValueError(
             f"rng must be a numpy.random.Generator, got {rng!r}: pass np.random.default_rng(seed)"
         )
+    return rng
 
 
 def unknown(kind, name, known, aliases=None):

@@ -54,6 +54,7 @@ class Panel:
         formats: result name -> template such as ``"loss {:.3g} nats"``, or None to hide it. Round
             here: strict nbval compares the text.
         presets: name -> dict of control values, offered in a drop-down list.
+        start: name -> value of controls that shall start, and be reset to, elsewhere.
         layout: controls "above" the picture or "beside" it, where the window has room for both
             (320 CSS pixels more than the picture).
         pixel_ratio: picture pixels a CSS pixel; 2 is sharp on high-density screens. While a
@@ -73,6 +74,7 @@ class Panel:
         alt: str,
         formats: Mapping[str, str | None] | None = None,
         presets: Mapping[str, Mapping[str, Any]] | None = None,
+        start: Mapping[str, Any] | None = None,
         layout: str = "above",
         pixel_ratio: float = 2,
     ):
@@ -101,6 +103,7 @@ class Panel:
         self._background = None
         self._coarsening = max(1, int(pixel_ratio))
         self._sharpener: threading.Timer | None = None
+        self._assign(start or {})
         self._initial = self.values
         for values in self.presets.values():
             self._check(values)
@@ -160,20 +163,8 @@ class Panel:
             ValueError: no such control, or a value it cannot take (then none is changed);
                 anything that ``update`` raises is raised.
         """
-        self._check(values)
         with self._lock:
-            before = self.values
-            with self._holding():
-                for name, value in values.items():
-                    widget = self.controls[name]
-                    try:
-                        widget.value = value
-                        if widget.value != value:  # sliders clip and round silently
-                            raise ValueError(f"the nearest it can be is {widget.value!r}")
-                    except (traitlets.TraitError, ValueError) as error:
-                        for changed, old in before.items():
-                            self.controls[changed].value = old
-                        raise ValueError(f"{name} cannot be {value!r}: {error}") from error
+            self._assign(values)
             if not self._held and self.values != self._drawn:
                 self.redraw()
 
@@ -222,6 +213,22 @@ class Panel:
             if self._sharpener is not None:
                 self._sharpener.cancel()
             _close(self.widget)
+
+    def _assign(self, values: Mapping[str, Any]) -> None:
+        """Set several controls without drawing; if one value does not fit, none is set."""
+        self._check(values)
+        before = self.values
+        with self._holding():
+            for name, value in values.items():
+                widget = self.controls[name]
+                try:
+                    widget.value = value
+                    if widget.value != value:  # sliders clip and round silently
+                        raise ValueError(f"the nearest it can be is {widget.value!r}")
+                except (traitlets.TraitError, ValueError) as error:
+                    for changed, old in before.items():
+                        self.controls[changed].value = old
+                    raise ValueError(f"{name} cannot be {value!r}: {error}") from error
 
     def _check(self, names: Iterable[str]) -> None:
         for name in names:
@@ -438,6 +445,15 @@ class Equaliser(ipywidgets.VBox):
                 bar.value = number
         finally:
             self._held = False
+
+
+def snapshot(panel: Panel, **values: Any) -> Image.Image:
+    """Return a panel's picture at these values of its controls, and close the panel."""
+    try:
+        panel.set(**values)
+        return panel.picture
+    finally:
+        panel.close()
 
 
 def slider(label, low, high, step, value, *, unit="", orientation="horizontal"):

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_utils._arrays import floating, require_between, require_levels_fit
-from course_utils.schedules import _require_betas as require_betas
-from course_utils.schedules import alpha, sigma
+from course_utils._arrays import floating, require_between, require_levels_fit, require_rng
+from course_utils.schedules import alpha, require_betas, sigma
 
 # --- Forward ---------------------------------------------------------------------------------
 
@@ -92,13 +91,13 @@ def forward_states(x0, steps, rng):
     is read-only, since the next state is made from it: ``.copy()`` it to change it. Raises
     ``ValueError`` at the call for x0 that is not an array of finite numbers.
     """
-    return _read_only(_linear_states(_particles("x0", x0).copy(), steps, _require_rng(rng)))
+    return _read_only(_linear_states(_particles("x0", x0).copy(), steps, require_rng(rng)))
 
 
 def simulate(x0, steps, rng):
     """Return the last state of ``forward_states`` alone, without keeping the path."""
     z = _particles("x0", x0)
-    for state in _linear_states(z, steps, _require_rng(rng)):
+    for state in _linear_states(z, steps, require_rng(rng)):
         z = state
     return z
 
@@ -165,7 +164,7 @@ def renoise(z, log_snr_from, log_snr_to, rng):
     """
     z = _particles("z", z)
     decay, noise = transition(_level(log_snr_from, z), _level(log_snr_to, z))
-    return decay * z + noise * _require_rng(rng).standard_normal(z.shape)
+    return decay * z + noise * require_rng(rng).standard_normal(z.shape)
 
 
 def posterior(z, x, log_snr, log_snr_to):
@@ -355,7 +354,7 @@ def sample_states(eps, log_snr_grid, z_start, eta=0.0, rng=None):
     """
     require_between("eta", np.asarray(eta, dtype=float), 0, 1, "0 is DDIM, 1 ancestral")
     if eta:
-        _require_rng(rng)
+        require_rng(rng)
     return reverse_states(eps, log_snr_grid, z_start, partial(ddim_step, eta=eta), rng)
 
 
@@ -420,7 +419,7 @@ def _reverse_step(coefficients, eps, z, log_snr, log_snr_to, rng):
     z_next = keep * z
     z_next += eps_hat * _predicted(eps, z, noisy)
     if np.any(noise):
-        fresh = _require_rng(rng).standard_normal(z.shape)
+        fresh = require_rng(rng).standard_normal(z.shape)
         fresh *= noise
         z_next += fresh
     return z_next
@@ -501,11 +500,3 @@ def _require_towards_data(noisy, clean, finite=False):
             "a sampler ends at a finite λ: stop at log_snr_max and convert the last z to x"
         )
     return clean - noisy
-
-
-def _require_rng(rng):
-    if not isinstance(rng, np.random.Generator):
-        raise ValueError(
-            f"rng must be a numpy.random.Generator, got {rng!r}: pass np.random.default_rng(seed)"
-        )
-    return rng

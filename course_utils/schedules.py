@@ -242,7 +242,7 @@ def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     the end values stay, so a short list does not reach noise.
     """
     require_count("n_steps", n_steps)
-    return _require_betas(np.linspace(beta_first, beta_last, n_steps))
+    return require_betas(np.linspace(beta_first, beta_last, n_steps))
 
 
 def discrete_betas(schedule, n_steps, rule="exact"):
@@ -263,7 +263,7 @@ def discrete_betas(schedule, n_steps, rule="exact"):
         betas = schedule.beta(points) / n_steps
     else:
         raise unknown("rule", rule, ("exact", "left", "mid", "right"))
-    return _require_betas(betas)
+    return require_betas(betas)
 
 
 def alpha_bar(betas):
@@ -271,7 +271,7 @@ def alpha_bar(betas):
 
     Takes and returns [T]. Raises ``ValueError`` unless every β lies strictly between 0 and 1.
     """
-    return np.cumprod(1 - _require_betas(betas))
+    return np.cumprod(1 - require_betas(betas))
 
 
 def log_snr_from_alpha_bar(alpha_bar):
@@ -282,7 +282,8 @@ def log_snr_from_alpha_bar(alpha_bar):
     return np.log(value) - np.log1p(-value)
 
 
-def _require_betas(betas):
+def require_betas(betas):
+    """Return betas as a float array [T], or raise ``ValueError`` unless all lie in (0, 1)."""
     betas = float64(betas)
     if betas.ndim != 1 or betas.size == 0:
         raise ValueError(f"betas must be a list of at least one number, got shape {betas.shape}")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from panel_driving import Drive, drive
 from PIL import Image
 
-from course_utils.live import Equaliser, Panel, choice, equaliser, slider, switch
+from course_utils.live import Equaliser, Panel, choice, equaliser, slider, snapshot, switch
 
 X = np.linspace(0, 10, 200)
 
@@ -197,6 +197,37 @@ def test_a_late_sharp_picture_never_replaces_a_newer_one():
     panel.close()
     panel._sharpener.join(1)
     assert not panel._sharpener.is_alive()
+
+
+def test_start_moves_the_controls_before_the_first_picture():
+    figure = Figure((2, 2))
+    axes = figure.subplots()
+    (line,) = axes.plot([0, 1], [0, 0], animated=True)
+
+    def update(height):
+        line.set_ydata([0, height])
+        return {"height": height}
+
+    def panel(**start):
+        controls = {"height": slider("height", 0.0, 1.0, 0.1, 0.2)}
+        return Panel(figure, update, controls, alt="A line.", start=start)
+
+    moved = panel(height=0.5)
+    assert moved.results == {"height": 0.5}
+    moved.set(height=0.9)
+    moved.reset()
+    assert moved.values == {"height": 0.5}
+    with pytest.raises(ValueError, match="no control 'hight': did you mean 'height'"):
+        panel(hight=0.5)
+    with pytest.raises(ValueError, match="height cannot be 7"):
+        panel(height=7.0)
+
+
+def test_snapshot_is_the_picture_there_and_leaves_nothing_open():
+    panel, _ = waves()
+    expected = from_scratch(panel.values | {"shift": 0.5})
+    np.testing.assert_array_equal(np.asarray(snapshot(panel, shift=0.5)), expected)
+    assert panel.widget.comm is None
 
 
 def test_without_threads_every_picture_is_sharp(monkeypatch):

@@ -131,5 +131,5 @@ def test_the_text_follows():
 def test_start_values_and_the_picture():
     picture = sum_of_elbos.figure(objective="edm", shift=1.0)
     assert picture.size[0] == 1880
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="did you mean 'objective'"):
         sum_of_elbos.panel(objectve="edm")

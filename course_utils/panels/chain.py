@@ -40,17 +40,14 @@ COARSE = np.linspace(-6, 6, 601)  # where total variation is measured, see total
 NEAR = np.linspace(-7, 7, 43)
 
 
-def controls(**start):
-    """Return the panel's controls, set to ``start`` where given."""
-    built = {
+def controls():
+    """Return the panel's controls."""
+    return {
         "schedule": live.choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
         "noise": live.choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
         "n_steps": live.choice("steps T", list(LENGTHS), 1000, slide=True),
         "time": live.slider("time t/T", 0.0, 1.0, 0.005, 0.25),
     }
-    for name, value in start.items():
-        built[name].value = value
-    return built
 
 
 def panel(**start):
@@ -59,8 +56,9 @@ def panel(**start):
     return live.Panel(
         figure,
         update,
-        controls(**start),
+        controls(),
         alt=ALT,
+        start=start,
         formats={
             "step": "{}",
             "alpha_bar": "ᾱ = {:.4g}",
@@ -92,11 +90,7 @@ def panel(**start):
 
 def figure(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    shown = panel()
-    shown.set(**values)
-    picture = shown.picture
-    shown.close()
-    return picture
+    return live.snapshot(panel(), **values)
 
 
 def betas(schedule, n_steps):

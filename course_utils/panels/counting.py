@@ -28,14 +28,13 @@ def panel(**start):
         "leave_out": live.slider("leave out no.", 0, n, 1, 0),
         "squeeze": live.slider("squeeze", 1, 10, 1, 1),
     }
-    for name, value in start.items():
-        controls[name].value = value
     figure, update = _drawing()
     return live.Panel(
         figure,
         update,
         controls,
         alt=ALT,
+        start=start,
         formats={
             "kept": "{} galaxies",
             "half_area": "half the area {:.4f}",
@@ -47,11 +46,7 @@ def panel(**start):
 
 def figure(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    shown = panel()
-    shown.set(**values)
-    picture = shown.picture
-    shown.close()
-    return picture
+    return live.snapshot(panel(), **values)
 
 
 def compute(keep, leave_out, squeeze):

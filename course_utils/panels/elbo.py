@@ -26,9 +26,9 @@ REACH = 12.0  # nats: where the histogram ends; estimates above it are counted i
 SPAN = {"log_snr_min": LOG_SNR_MIN, "log_snr_max": LOG_SNR_MAX}
 
 
-def controls(**start):
-    """Return the panel's controls, set to ``start`` where given."""
-    built = {
+def controls():
+    """Return the panel's controls."""
+    return {
         "schedule": live.choice(
             "schedule",
             [
@@ -59,9 +59,6 @@ def controls(**start):
             unit="powers of ten",
         ),
     }
-    for name, value in start.items():
-        built[name].value = value
-    return built
 
 
 def panel(**start):
@@ -70,8 +67,9 @@ def panel(**start):
     return live.Panel(
         figure,
         update,
-        controls(**start),
+        controls(),
         alt=ALT,
+        start=start,
         formats={
             "loss": "loss {:.4f} nats",
             "elbo": "ELBO's diffusion term {:.4f} nats",
@@ -86,11 +84,7 @@ def panel(**start):
 
 def figure(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    shown = panel()
-    shown.set(**values)
-    picture = shown.picture
-    shown.close()
-    return picture
+    return live.snapshot(panel(), **values)
 
 
 def bent_schedule(schedule, gains, log_snr_min, log_snr_max):

@@ -40,13 +40,12 @@ def panel(**start):
         "width": live.slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
         "seed": live.slider("new draws", 0, 30, 1, 0),
     }
-    for name, value in start.items():
-        controls[name].value = value
     return live.Panel(
         figure,
         update,
         controls,
         alt=ALT,
+        start=start,
         formats={
             "distance": "W1 to the exact law: {:.3g} km/s",
             "floor": "noise floor, 400 exact draws on average: {:.3g} km/s",
@@ -64,11 +63,7 @@ def panel(**start):
 
 def figure(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    shown = panel()
-    shown.set(**values)
-    picture = shown.picture
-    shown.close()
-    return picture
+    return live.snapshot(panel(), **values)
 
 
 def compute(eta, steps, log_snr_max, width, seed):

@@ -49,13 +49,12 @@ def panel(**start):
         "x0": live.slider("start x₀", -3.0, 3.0, 0.1, 1.5),
         "t": live.slider("time t", 0.05, 1.0, 0.05, 0.3),
     }
-    for name, value in start.items():
-        controls[name].value = value
     return live.Panel(
         figure,
         update,
         controls,
         alt=ALT,
+        start=start,
         formats={
             "time": "compared at t = {:.4g}",
             "wasserstein": "W2 {}",
@@ -67,11 +66,7 @@ def panel(**start):
 
 def figure(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    shown = panel()
-    shown.set(**values)
-    picture = shown.picture
-    shown.close()
-    return picture
+    return live.snapshot(panel(), **values)
 
 
 class Constants(NamedTuple):

@@ -17,16 +17,16 @@ ALT = (
     "weighted loss. Bottom right: the other side, p_w times the ELBO term L, with the atom at the "
     "data end and the hidden constant at the noise end as bars of the same scale; its total area "
     "is the same number. Bottom left: the galaxies' density smoothed at six levels drawn from p_w, "
-    "one layer a level."
+    "one layer a level, with a minus where p_w is negative."
 )
 LAYERS = 6
 BAR = 1.2  # width of the bars for the atom and the constant, in units of λ: area = mass
 CELLS = 400  # cells in which p_w is drawn
 
 
-def controls(**start):
-    """Return the panel's controls, set to ``start`` where given."""
-    built = {
+def controls():
+    """Return the panel's controls."""
+    return {
         **weighting_controls("sigmoid"),
         "model": live.choice(
             "model",
@@ -36,9 +36,6 @@ def controls(**start):
         "log_snr_min": live.slider("λ_min", LOG_SNR_MIN, 0.0, 0.5, LOG_SNR_MIN),
         "log_snr_max": live.slider("λ_max", 1.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
     }
-    for name, value in start.items():
-        built[name].value = value
-    return built
 
 
 def panel(**start):
@@ -47,8 +44,9 @@ def panel(**start):
     return live.Panel(
         figure,
         update,
-        controls(**start),
+        controls(),
         alt=ALT,
+        start=start,
         formats={
             "weighted_loss": "½∫ w e dλ = {:.6f} nats",
             "sum_of_elbos": "∫ L dw + atom − constant = {:.6f} nats",
@@ -65,11 +63,7 @@ def panel(**start):
 
 def figure(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    shown = panel()
-    shown.set(**values)
-    picture = shown.picture
-    shown.close()
-    return picture
+    return live.snapshot(panel(), **values)
 
 
 def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, log_snr_max):
@@ -92,7 +86,7 @@ def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, 
         "atom": atom,
         "positive": float(np.maximum(cells, 0).sum()) + atom,
         "negative": 0.0 if monotone else negative,
-        "verdict": "w is monotone: the weighted loss is the ELBO of noised data"
+        "verdict": "w is monotone: an average of ELBOs of noised data, less a constant"
         if monotone
         else "w is not monotone: a signed sum, no bound",
     }
@@ -130,13 +124,11 @@ def _drawing():
     atom_bar = figures.SignedArea(of_sum, "mixture", moving=True)
     constant_bar = figures.SignedArea(of_sum, "mixture", moving=True)
     words = [
-        of_loss.text(0.02, 0.88, "", transform=of_loss.transAxes, animated=True),
-        of_sum.text(0.02, 0.88, "", transform=of_sum.transAxes, animated=True),
+        of_loss.text(0.12, 0.9, "", transform=of_loss.transAxes, animated=True),
+        of_sum.text(0.12, 0.9, "", transform=of_sum.transAxes, animated=True),
     ]
     for x, word in [(high - edge / 2, "atom"), (low + edge / 2, "const.")]:
-        of_sum.text(
-            x, 0.02, word, ha="center", transform=of_sum.get_xaxis_transform(), fontsize=8.5
-        )
+        of_sum.text(x, 0.9, word, ha="center", transform=of_sum.get_xaxis_transform(), fontsize=8.5)
 
     velocities = galaxy_velocities()
     x = np.linspace(5, 37, 800)  # 1000 km/s
@@ -184,7 +176,10 @@ def _drawing():
         levels, signs = _layers(masses, atom, centres, grid[-1])
         ridges.set(
             [_smoothed(units, level) for level in levels],
-            [f"λ = {level:.1f}: {_km_s(level)}" for level in levels],
+            [
+                _layer_words(level, sign, grid[-1])
+                for level, sign in zip(levels, signs, strict=True)
+            ],
             ["data" if sign > 0 else "negative" for sign in signs],
         )
         return results
@@ -209,5 +204,8 @@ def _smoothed(units, level):
     return np.exp(-squared / 2).sum(axis=1) / bandwidth
 
 
-def _km_s(level):
-    return f"{float(f'{blur(level):.2g}'):,.0f} km/s"
+def _layer_words(level, sign, top):
+    km_s = f"{float(f'{blur(level):.2g}'):,.0f} km/s"
+    if level == top:
+        return f"atom: {km_s}"
+    return f"{'' if sign > 0 else '− '}λ {level:.1f}: {km_s}"
