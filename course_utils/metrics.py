@@ -14,6 +14,7 @@ strictly increasing grid x [m]; for Gaussians give means and variances, which br
     wasserstein_to_density(a, p, x)                   a sample and a density on a grid
     wasserstein_densities(p, q, x)                    two densities on one grid
     sliced_wasserstein(a, b)                          two samples in the plane, over its directions
+    off_and_missed(a, b)                              from each point to the nearest of the others
     total_variation(p, q, x), kl_divergence(p, q, x)
     gaussian_kl(m_p, v_p, m_q, v_q), gaussian_wasserstein(…), gaussian_total_variation(…)
     noise_floor(mixture.sample, n, rng)               what two real samples of size n are apart
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.spatial import KDTree
 from scipy.special import kl_div, ndtr
 
 from course_utils._arrays import floating, require_count
@@ -125,6 +127,33 @@ def projections(x, n_directions=24):
     require_count("n_directions", n_directions)
     angle = np.pi * (np.arange(n_directions) + 0.5) / n_directions
     return np.sort(np.stack([np.cos(angle), np.sin(angle)], axis=1) @ points.T)
+
+
+class OffAndMissed(NamedTuple):
+    """Mean distances to the nearest point of the other sample, and their mean."""
+
+    off: float
+    missed: float
+
+    @property
+    def mean(self):
+        """Half of off + missed: the Chamfer distance."""
+        return (self.off + self.missed) / 2
+
+
+def off_and_missed(sample, real):
+    """Return how far the samples are off the real points, and how far they miss these.
+
+    ``off`` is the mean distance from each of ``sample`` [n, d] to the nearest of ``real`` [m, d]:
+    large for blurred samples. ``missed`` is that from each real point to the nearest sample: large
+    where a part of the data is left out. Both depend on n and m, and real samples have a floor.
+    """
+    if np.ndim(sample) != 2 or np.shape(sample)[1:] != np.shape(real)[1:]:
+        raise ValueError(
+            f"need samples [n, d] and [m, d], got shapes {np.shape(sample)} and {np.shape(real)}"
+        )
+    off, missed = (KDTree(b).query(a)[0].mean() for a, b in ((sample, real), (real, sample)))
+    return OffAndMissed(float(off), float(missed))
 
 
 class Floor(NamedTuple):

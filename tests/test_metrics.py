@@ -11,6 +11,7 @@ from course_utils.metrics import (
     gaussian_wasserstein,
     kl_divergence,
     noise_floor,
+    off_and_missed,
     projections,
     sliced_wasserstein,
     total_variation,
@@ -291,3 +292,20 @@ def test_sliced_wasserstein_sees_structure_and_refuses_nonsense():
         sliced_wasserstein(real, real[:, :1])
     with pytest.raises(ValueError, match="n_directions"):
         sliced_wasserstein(real, more, 0)
+
+
+def test_off_and_missed_against_all_distances():
+    rng = np.random.default_rng(2)
+    for d in (1, 2, 5):
+        a, b = rng.normal(size=(30, d)), rng.normal(size=(45, d))
+        every = np.linalg.norm(a[:, None] - b, axis=2)
+        found = off_and_missed(a, b)
+        assert np.allclose(found, [every.min(axis=1).mean(), every.min(axis=0).mean()], atol=1e-14)
+        assert abs(found.mean - off_and_missed(b, a).mean) < 1e-14
+    blurred, broken = b + rng.normal(size=b.shape), b[:5]
+    assert off_and_missed(blurred, b).off > 0 == off_and_missed(broken, b).off
+    assert off_and_missed(broken, b).missed > 0
+    with pytest.raises(ValueError, match="need samples"):
+        off_and_missed(a, b[:, :2])
+    with pytest.raises(ValueError, match="need samples"):
+        off_and_missed(a[:, 0], b[:, 0])
