@@ -1,19 +1,51 @@
 """The controls by which a panel's w(λ) is chosen and bent, and the weighting they spell."""
 
-from functools import cache
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from course_utils import live
-from course_utils.weightings import PUBLISHED, bent, shifted, upper_envelope
+from course_utils.weightings import PUBLISHED, bent, published, shifted, upper_envelope
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)
+FLAT = (0.0,) * len(KNOTS)
 
 
-@cache
-def implied(objective):
-    """Return the implied weighting of a key of ``PUBLISHED``, divided by its largest value."""
-    return PUBLISHED[objective].implied_weighting().normalised()
+class Parameter(NamedTuple):
+    """A parameter of ``weightings.published``: whose it is, and its slider."""
+
+    objectives: tuple[str, ...]
+    label: str
+    low: float
+    high: float
+    step: float
+    published: float
+
+
+PARAMETERS = {
+    "p2_gamma": Parameter(("p2",), "γ of P2", 0.0, 3.0, 0.1, 1.0),
+    "min_snr_gamma": Parameter(("min_snr",), "γ of Min-SNR", 0.1, 20.0, 0.1, 5.0),
+    "sigmoid_bias": Parameter(("sigmoid",), "b of the sigmoid", -6.0, 6.0, 0.1, 2.0),
+    "edm_data_sd": Parameter(("edm", "edm_monotonic"), "EDM's σ_data", 0.1, 2.0, 0.05, 0.5),
+}
+
+
+def own(objective, parameters):
+    """Return those of ``parameters`` that belong to the objective."""
+    return {k: v for k, v in parameters.items() if objective in PARAMETERS[k].objectives}
+
+
+@lru_cache(maxsize=128)
+def named(objective, **parameters):
+    """Return the ``Objective`` of a key of ``PUBLISHED``; its own ``parameters`` alone count."""
+    return published(objective, **own(objective, parameters))
+
+
+@lru_cache(maxsize=128)
+def implied(objective, **parameters):
+    """Return the implied weighting of that objective, divided by its largest value."""
+    return named(objective, **parameters).implied_weighting().normalised()
 
 
 def weighting_controls(objective):
@@ -36,11 +68,57 @@ def weighting_controls(objective):
     }
 
 
-def weighting(objective, shift, monotone_lock, gains, log_snr_min, log_snr_max):
+def parameter_controls(objective):
+    """Return a slider for each parameter, and EDM's convention of λ.
+
+    Only those of the objective chosen in the control ``objective`` are on show; the others keep
+    their values and act on nothing.
+    """
+    controls = {
+        name: live.slider(p.label, p.low, p.high, p.step, p.published)
+        for name, p in PARAMETERS.items()
+    }
+    controls["unit_variance"] = live.switch("EDM's λ for data of variance 1")
+    owners = {name: p.objectives for name, p in PARAMETERS.items()}
+    owners["unit_variance"] = PARAMETERS["edm_data_sd"].objectives
+
+    def show_own(change=None):
+        for name, widget in controls.items():
+            widget.layout.display = None if objective.value in owners[name] else "none"
+
+    objective.observe(show_own, "value")
+    show_own()
+    return controls
+
+
+def to_unit_variance(objective, unit_variance, **parameters):
+    """Return by how much λ moves when EDM's data are divided by their standard deviation.
+
+    EDM's λ = −2 ln σ belongs to data of standard deviation σ_data. Divided by it, the same noise
+    stands at λ + 2 ln σ_data. Zero for the other objectives and where the switch is off.
+    """
+    edm = PARAMETERS["edm_data_sd"]
+    if not unit_variance or objective not in edm.objectives:
+        return 0.0
+    return 2 * np.log(parameters.get("edm_data_sd", edm.published))
+
+
+def weighting(
+    objective,
+    shift,
+    monotone_lock,
+    gains,
+    log_snr_min,
+    log_snr_max,
+    *,
+    unit_variance=False,
+    **parameters,
+):
     """Return the weighting that the controls spell, divided by its largest value on the range."""
-    w = implied(objective)
-    if shift:
-        w = shifted(w, shift)
+    w = implied(objective, **own(objective, parameters))
+    moved = shift + to_unit_variance(objective, unit_variance, **parameters)
+    if moved:
+        w = shifted(w, moved)
     if np.any(gains):
         w = bent(w, KNOTS, gains)
     if monotone_lock:

@@ -6,34 +6,77 @@ from scipy.integrate import cumulative_trapezoid
 from course_utils import figures, live
 from course_utils.datasets import blur, velocity_scale
 from course_utils.panels._galaxies import error_curve
-from course_utils.panels._weighting_controls import weighting, weighting_controls
+from course_utils.panels._weighting_controls import (
+    FLAT,
+    PARAMETERS,
+    implied,
+    named,
+    own,
+    parameter_controls,
+    to_unit_variance,
+    weighting,
+    weighting_controls,
+)
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine
-from course_utils.weightings import PUBLISHED, is_monotone, level_masses, peak
+from course_utils.weightings import evaluate, is_monotone, level_masses, peak
 
 ALT = (
-    "Three plots. Left: the weighting w over log-SNR, and the density p with which the objective "
-    "samples levels in training, both divided by their largest value. Middle: the share of the "
-    "galaxies' weighted loss that each level earns; the dotted line marks a blur of 50 km/s. "
-    "Right: dw/dt over the time of the cosine schedule, hatched where it is negative."
+    "Four plots. Top left: the weighting w over log-SNR, the density p with which the objective "
+    "samples levels in training (dashed), and w before it was moved or bent (dotted), each divided "
+    "by its largest value. Below it: the share of the galaxies' weighted loss that each level "
+    "earns; the dotted line marks a blur of 50 km/s. Top right: the same w over the time of the "
+    "cosine schedule. Below it: dw/dt, hatched where it is negative."
 )
 FINE = 50.0  # km/s: the size of the measurement errors, below which structure is not astronomy
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
+
+_PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": FLAT, "unit_variance": False}
+PRESETS = {
+    "nothing in front of the ε-loss": {"objective": "cosine_eps"},
+    "P2 with γ = 0: the ε-loss again": {"objective": "p2", "p2_gamma": 0.0},
+    "Min-SNR-1": {"objective": "min_snr", "min_snr_gamma": 1.0},
+    "EDM, its own λ": {"objective": "edm", "edm_data_sd": 0.5},
+    "EDM, λ for data of variance 1": {
+        "objective": "edm",
+        "edm_data_sd": 0.5,
+        "unit_variance": True,
+    },
+    "EDM, made monotone": {"objective": "edm", "edm_data_sd": 0.5, "monotone_lock": True},
+    "ELBO of what is coarser than 50 km/s": {
+        "objective": "sigmoid",
+        "sigmoid_bias": 6.0,
+        "shift": 3.0,
+    },
+    "all for the finest detail": {
+        "objective": "elbo",
+        "gains": (-2.0, -2.0, -2.0, -2.0, -1.5, 0.0, 2.0),
+    },
+}
+
+
+def controls(**start):
+    """Return the panel's controls, set to ``start`` where given."""
+    chosen = weighting_controls("cosine_eps")
+    objective, gains = chosen.pop("objective"), chosen.pop("gains")
+    built = {"objective": objective, **parameter_controls(objective), **chosen, "gains": gains}
+    for name, value in start.items():
+        built[name].value = value
+    return built
 
 
 def panel(**start):
     """Return the live panel; ``start`` sets controls, such as objective="edm"."""
     figure, update = _drawing()
-    controls = weighting_controls("cosine_eps")
-    for name, value in start.items():
-        controls[name].value = value
     return live.Panel(
         figure,
         update,
-        controls,
+        controls(**start),
         alt=ALT,
+        presets={name: _PLAIN | values for name, values in PRESETS.items()},
         formats={
             "verdict": "{}",
             "peak": "peak of w at λ = {:z.2f}",
+            "convention": "{}",
             "median": "half of the loss lies below a blur of {:,.0f} km/s",
             "coarse": "{:.2%} of it at blurs above 50 km/s",
             "negative": "negative part of p_w: {:.4f} of its total variation",
@@ -50,19 +93,35 @@ def figure(**values):
     return picture
 
 
-def compute(objective, shift, monotone_lock, gains):
-    """Return the numbers in the panel's text, and the weighting, for the values of its controls."""
-    w = weighting(objective, shift, monotone_lock, gains, *SPAN)
+def compute(objective, shift, monotone_lock, gains, unit_variance=False, **parameters):
+    """Return the numbers in the panel's text, and the weighting, for the values of its controls.
+
+    ``parameters`` are those of ``weightings.published``; the others than the objective's own are
+    ignored, and what is left out has its published value.
+    """
+    w = weighting(
+        objective,
+        shift,
+        monotone_lock,
+        gains,
+        *SPAN,
+        unit_variance=unit_variance,
+        **parameters,
+    )
     levels, error, _ = error_curve().between()
-    cumulative = cumulative_trapezoid(w(levels) * error, levels, initial=0)
+    heights = evaluate(w, levels)
+    cumulative = cumulative_trapezoid(heights * error, levels, initial=0)
     cumulative /= cumulative[-1]
-    cells, atom = level_masses(w, levels)
+    cells, atom = level_masses(lambda _: heights, levels)
     monotone = is_monotone(w, *SPAN)
-    verdict = "w is monotone" if monotone else "w is not monotone: it rises with λ somewhere"
     variation = np.abs(cells).sum() + atom
-    results = {
-        "verdict": verdict,
-        "peak": peak(w, *SPAN),
+    results = {"verdict": _verdict(levels, heights, monotone), "peak": peak(w, *SPAN)}
+    if objective in PARAMETERS["edm_data_sd"].objectives:
+        results["convention"] = _convention(
+            to_unit_variance(objective, unit_variance, **parameters),
+            parameters.get("edm_data_sd", PARAMETERS["edm_data_sd"].published),
+        )
+    results |= {
         "median": float(blur(np.interp(0.5, cumulative, levels))),
         "coarse": float(np.interp(2 * np.log(velocity_scale() / FINE), levels, cumulative)),
         "negative": 0.0 if monotone else float(-np.minimum(cells, 0).sum() / variation),
@@ -70,54 +129,95 @@ def compute(objective, shift, monotone_lock, gains):
     return results, w
 
 
+def _verdict(levels, heights, monotone):
+    """Say whether w is monotone and, if not, where it rises with λ."""
+    if monotone:
+        return "w is monotone"
+    rises = np.diff(heights) > 1e-9 * heights.max()
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], rises, [False]])))
+    starts, stops = levels[edges[::2]], levels[edges[1::2]]
+    if len(starts) > 1:
+        return f"w is not monotone: it rises with λ in {len(starts)} places"
+    return f"w is not monotone: it rises with λ from {starts[0]:z.1f} to {stops[0]:z.1f}"
+
+
+def _convention(moved, data_sd):
+    if moved:
+        return f"λ for data of variance 1: EDM's −2 ln σ moved by 2 ln {data_sd:g} = {moved:.2f}"
+    return f"λ = −2 ln σ as EDM has it, for data of standard deviation {data_sd:g}"
+
+
 def _drawing():
-    figure, (of_w, of_loss, of_rate) = figures.new_figure(1, 3, size=(9.4, 3.3))
-    figures.level_axis(of_w, *SPAN)
+    figure, axes = figures.new_figure(
+        2, 2, size=(9.4, 4.2), sharex="col", width_ratios=[1.25, 1], height_ratios=[1.15, 1]
+    )
+    (of_w, of_time), (of_loss, of_rate) = axes
+    for ax in (of_w, of_loss):
+        figures.level_axis(ax, *SPAN)
+    of_w.set_xlabel("")
     figures.title(of_w, "what is weighed, what is sampled")
     of_w.set_ylim(-0.04, 1.3)
-    w_line = figures.line(of_w, [], [], "weight", label="w(λ)", moving=True, linewidth=3)
+    before = figures.line(of_w, [], [], "noise", moving=True, linestyle=":", linewidth=1.4)
+    w_line = figures.line(of_w, [], [], "weight", moving=True, linewidth=3)
     # thin and on top: for an ε-loss the two coincide
-    density = figures.line(of_w, [], [], "exact", label="p(λ)", moving=True, linestyle="--")
-    of_w.legend(handles=[w_line, density], loc="upper right", ncols=2, frameon=False)
+    density = figures.line(of_w, [], [], "exact", moving=True, linestyle="--", linewidth=1.5)
+    of_w.legend(
+        [w_line, density, before],
+        ["w(λ)", "p(λ)", "w before moving"],
+        loc="upper right",
+        ncols=3,
+        frameon=False,
+    )
 
-    figures.level_axis(of_loss, *SPAN)
     figures.title(of_loss, "where the loss comes from")
     of_loss.set_ylabel("share per unit of λ")
-    of_loss.axvline(2 * np.log(velocity_scale() / FINE), color="black", ls=":", lw=1.2)
+    fine = 2 * np.log(velocity_scale() / FINE)
+    of_loss.axvline(fine, color="black", ls=":", lw=1.2)
+    of_loss.text(
+        fine - 0.2, 0.93, "50 km/s", ha="right", va="top", transform=of_loss.get_xaxis_transform()
+    )
     share = figures.SignedArea(of_loss, "data", moving=True)
 
-    figures.title(of_rate, "dw/dt on the cosine schedule")
+    figures.title(of_time, "w(t) on the cosine schedule")
+    of_time.set(ylim=(-0.04, 1.3), yticks=[0, 0.5, 1])
+    w_of_time = figures.line(of_time, [], [], "weight", moving=True, linewidth=3)
+    figures.title(of_rate, "its slope dw/dt")
     of_rate.set_xlim(0, 1)
     of_rate.set_xlabel("time t     ← data        noise →")
     of_rate.axhline(0, color="black", lw=0.6)
     rate = figures.SignedArea(
-        of_rate, "mixture", label="rises", negative_label="falls", moving=True
+        of_rate, "mixture", label="w rises in t", negative_label="w falls in t", moving=True
     )
-    of_rate.legend(
-        handles=[rate.above, rate.below], loc="upper center", ncols=2, frameon=False, title="w in t"
-    )
+    of_rate.legend(handles=[rate.above, rate.below], loc="upper left", ncols=2, frameon=False)
     levels = np.linspace(*SPAN, 401)
-    errors = error_curve().at(levels)[0]
     schedule = Cosine(log_snr_min=SPAN[0], log_snr_max=SPAN[1])
     t = np.linspace(0, 1, 401)
     levels_of_t = schedule.log_snr(t)
-    of_rate.set_ylim(-15, 15)
+    of_rate.set_ylim(-150, 150)  # the widest tick labels that occur, to leave room for them
     figures.freeze_layout(figure)
 
     def update(**values):
         results, w = compute(**values)
-        heights, sampled = w(levels), PUBLISHED[values["objective"]].density(levels)
+        mine = own(values["objective"], {name: values[name] for name in PARAMETERS})
+        moved = to_unit_variance(values["objective"], values["unit_variance"], **mine)
+        heights = w(levels)
+        sampled = named(values["objective"], **mine).density(levels - moved)
         w_line.set_data(levels, heights)
         density.set_data(levels, sampled / sampled.max())
-        earned = heights * errors
+        start = implied(values["objective"], **mine)(levels)
+        before.set_data(levels, start)
+        before.set_visible(bool(np.abs(start - heights).max() > 1e-6))
+        earned = heights * error_curve().at(levels)[0]
         earned = earned / np.trapezoid(earned, levels)
         share.set(levels, earned)
-        slope = np.gradient(w(levels_of_t), t)
+        over_time = w(levels_of_t)
+        w_of_time.set_data(t, over_time)
+        slope = np.gradient(over_time, t)
         rate.set(t, slope)
-        limits = (0, figures.snapped_limit(earned.max() * 1.1))
+        limits = (0, figures.snapped_limit(earned.max() * 1.1, steps=(1, 2, 4, 10)))
         if of_loss.get_ylim() != limits:
             of_loss.set_ylim(limits)
-        swing = figures.snapped_limit(max(1.4 * np.abs(slope).max(), 1))
+        swing = figures.snapped_limit(max(1.4 * np.abs(slope).max(), 1.5), steps=(1.5, 5, 10))
         if of_rate.get_ylim() != (-swing, swing):
             of_rate.set_ylim(-swing, swing)
         return results
