@@ -54,14 +54,11 @@ PRESETS = {
 }
 
 
-def controls(**start):
-    """Return the panel's controls, set to ``start`` where given."""
+def controls():
+    """Return the panel's controls."""
     chosen = weighting_controls("cosine_eps")
-    objective, gains = chosen.pop("objective"), chosen.pop("gains")
-    built = {"objective": objective, **parameter_controls(objective), **chosen, "gains": gains}
-    for name, value in start.items():
-        built[name].value = value
-    return built
+    objective = chosen.pop("objective")
+    return {"objective": objective, **parameter_controls(objective), **chosen}
 
 
 def panel(**start):
@@ -70,8 +67,9 @@ def panel(**start):
     return live.Panel(
         figure,
         update,
-        controls(**start),
+        controls(),
         alt=ALT,
+        start=start,
         presets={name: _PLAIN | values for name, values in PRESETS.items()},
         formats={
             "verdict": "{}",
@@ -86,11 +84,7 @@ def panel(**start):
 
 def figure(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    shown = panel()
-    shown.set(**values)
-    picture = shown.picture
-    shown.close()
-    return picture
+    return live.snapshot(panel(), **values)
 
 
 def compute(objective, shift, monotone_lock, gains, unit_variance=False, **parameters):
