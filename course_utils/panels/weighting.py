@@ -33,7 +33,7 @@ SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 _PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": FLAT, "unit_variance": False}
 PRESETS = {
     "nothing in front of the ε-loss": {"objective": "cosine_eps"},
-    "P2 with γ = 0: the ε-loss again": {"objective": "p2", "p2_gamma": 0.0},
+    "P2 with γ = 0": {"objective": "p2", "p2_gamma": 0.0},
     "Min-SNR-1": {"objective": "min_snr", "min_snr_gamma": 1.0},
     "EDM, its own λ": {"objective": "edm", "edm_data_sd": 0.5},
     "EDM, λ for data of variance 1": {

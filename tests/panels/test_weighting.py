@@ -102,4 +102,4 @@ def test_presets_are_named_and_do_what_they_say():
     assert results["all for the finest detail"]["coarse"] < 0.5
     coarse = results["ELBO of what is coarser than 50 km/s"]
     assert coarse["verdict"] == "w is monotone" and coarse["coarse"] > 0.95
-    assert results["P2 with γ = 0: the ε-loss again"]["peak"] == pytest.approx(0, abs=1e-6)
+    assert results["P2 with γ = 0"]["peak"] == pytest.approx(0, abs=1e-6)
