@@ -1,4 +1,4 @@
-"""The course's data: the galaxies' velocities, small and real, and shapes in the plane.
+"""The course's data: the galaxies' velocities, shapes in the plane, handwritten digits.
 
 Nothing is downloaded.
 """
@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from course_utils._arrays import float64, unknown
+from course_utils._arrays import float64, require_count, unknown
 from course_utils.mixtures import GaussianMixture
 
 THICKNESS = 0.08  # standard deviation of the planar shapes about their centres
@@ -59,13 +59,48 @@ def planar(name, n, rng):
 def planar_law(name):
     """Return the law of a planar shape: a ``GaussianMixture`` whose centres fill the shape.
 
-    The centres have mean 0 and a variance of 1 averaged over the two coordinates, and stand closer
-    than ``THICKNESS``, their standard deviation: the law is smooth along the shape, and its ideal
-    denoiser is known at every level. (``blobs`` are six Gaussians of standard deviation 0.3.)
+    The centres have mean 0 and a variance of 1 averaged over the two coordinates. Their neighbours
+    stand closer than 1.5 standard deviations (``THICKNESS``), so that the density ripples by less
+    than 1e-3 along the shape, and its ideal denoiser is known at every level. ``blobs`` are six
+    separate Gaussians of standard deviation 0.3.
     """
     if name not in PLANAR:
         raise unknown("shape", name, tuple(PLANAR))
     return _planar_law(name)
+
+
+def digits(held_out=500, seed=0):
+    """Return handwritten digits as (train [1797 − held_out, 64], held-out [held_out, 64]).
+
+    8×8 images from scikit-learn, 17 grey levels 0 … 16 scaled by pixel/8 − 1 to [−1, 1]: mean
+    −0.39, standard deviation 0.75 over all pixels, background −1. ``seed`` fixes which images are
+    held out. Raises ``ValueError`` unless some images are left on both sides. Source: Alpaydin &
+    Kaynak 1998 (optical recognition of handwritten digits, UCI).
+    """
+    (train, _), (rest, _) = labelled_digits(held_out, seed)
+    return train, rest
+
+
+def labelled_digits(held_out=500, seed=0):
+    """Return ((x, labels), (x, labels)): ``digits`` with the digit each image shows, 0 … 9."""
+    from sklearn.datasets import load_digits  # slow to import, and needed by few
+
+    pixels, labels = load_digits(return_X_y=True)
+    require_count("held_out", held_out)
+    if held_out >= len(pixels):
+        raise ValueError(f"held_out must leave some of {len(pixels)} images, got {held_out}")
+    order = np.random.default_rng(seed).permutation(len(pixels))
+    x, labels = pixels[order] / 8 - 1, labels[order]
+    n = len(x) - held_out
+    return (x[:n], labels[:n]), (x[n:], labels[n:])
+
+
+def to_pixels(x):
+    """Return the nearest grey level 0 … 16 of each coordinate of x, uint8: digits(x)⁻¹."""
+    return np.clip(np.rint((float64(x) + 1) * 8), 0, 16).astype(np.uint8)
+
+
+GREY_LEVELS = np.arange(17) / 8 - 1  # the values that a pixel of ``digits`` can take
 
 
 @cache
@@ -81,18 +116,18 @@ def _planar_law(name):
 
 
 def _two_moons():
-    angle = np.linspace(0, np.pi, 130)
+    angle = np.linspace(0, np.pi, 70)
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return np.concatenate([upper, [1.0, 0.5] - upper]), THICKNESS
 
 
 def _spiral():
-    angle = 3 * np.pi * np.sqrt(np.linspace(0.02, 1, 300))  # nearly even along the curve
+    angle = 3 * np.pi * np.sqrt(np.linspace(0.02, 1, 180))  # nearly even along the curve
     return angle[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), THICKNESS
 
 
 def _checkerboard():
-    across = (np.arange(16) + 0.5) / 16
+    across = (np.arange(8) + 0.5) / 8
     cell = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)
     corners = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2 == 0]
     return np.concatenate([cell + corner for corner in corners]), THICKNESS
@@ -100,7 +135,7 @@ def _checkerboard():
 
 def _rings():
     circles = []
-    for radius, n in ((1.0, 70), (2.2, 154)):  # as many centres as the radius is long
+    for radius, n in ((1.0, 50), (2.2, 110)):  # as many centres as the radius is long
         angle = 2 * np.pi * np.arange(n) / n
         circles.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
     return np.concatenate(circles), THICKNESS

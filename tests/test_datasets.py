@@ -62,7 +62,7 @@ def test_a_shape_is_standardised_and_smooth(name):
     if name != "blobs":
         gaps = np.linalg.norm(law.means[:, None] - law.means, axis=2)
         np.fill_diagonal(gaps, np.inf)
-        assert gaps.min(axis=1).max() < 1.1 * np.sqrt(law.variances[0])
+        assert gaps.min(axis=1).max() < 1.5 * np.sqrt(law.variances[0])
 
 
 def test_shapes_are_what_they_are_called():
@@ -72,7 +72,7 @@ def test_shapes_are_what_they_are_called():
     colour = np.floor((board - board.min() - 1e-3) / (np.ptp(board) / 4)).clip(0, 3)
     assert set(colour.sum(axis=1) % 2) == {0.0}  # fields of one colour alone
     moons = planar_law("two_moons").means
-    assert_close(moons, -moons[np.r_[130:260, 0:130]], atol=1e-12)  # each is the other, turned
+    assert_close(moons, -moons[np.r_[70:140, 0:70]], atol=1e-12)  # each is the other, turned
     spiral = planar_law("spiral").means
     steps = np.linalg.norm(np.diff(spiral, axis=0), axis=1)
     assert steps.max() < 2 * steps.min()

@@ -1,0 +1,166 @@
+"""The retraining panel: that it really retrains, its theorem, and its numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from panel_driving import drive
+
+from course_utils.panels import retraining
+from course_utils.processes import sample
+from course_utils.schedules import alpha
+from course_utils.weightings import PUBLISHED
+
+BASE = {
+    "data": "two_moons",
+    "features": 64,
+    "ridge": 1e-4,
+    "draws": "training",
+    "measure": "nearest",
+    "eta": 0.0,
+    "steps": 40,
+    "objective": "sigmoid",
+    "shift": 0.0,
+    "monotone_lock": False,
+    "gains": (0.0,) * 7,
+}
+TO_DETAIL = (-2.0, -2.0, -2.0, -1.0, 2.0, 2.0, 2.0)
+
+
+def compute(**changes):
+    return retraining.compute(**BASE | changes)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    panel = retraining.panel(features=64)
+    yield panel
+    panel.close()
+
+
+def test_every_control_to_its_ends(shown):
+    assert drive(shown).moves > 60
+
+
+@pytest.mark.parametrize("data", ["two_moons", "blurred_galaxies"])
+@pytest.mark.parametrize("ridge", [1e-6, 1e-2])
+def test_no_weighting_beats_one_on_the_training_draws(data, ridge):
+    above = {}
+    for objective in PUBLISHED:
+        for gains in (BASE["gains"], TO_DETAIL):
+            results, _ = compute(data=data, ridge=ridge, objective=objective, gains=gains)
+            above[objective, gains] = results["above"]
+    assert min(above.values()) == 0 == above["elbo", BASE["gains"]]
+    assert max(above.values()) > 0.1
+
+
+def test_without_one_levels_matrix_loss_and_samples_move(monkeypatch):
+    model, draws = retraining._model("two_moons", 64)
+    before, (levels, _, _, samples) = compute()
+    i = 27
+    assert 0 < levels[i] < 1
+    gram, cross = model.gram.copy(), model.cross.copy()
+    gram[i], cross[i] = 0, 0
+    spoilt = replace(model, gram=gram, cross=cross)
+    monkeypatch.setattr(retraining, "_model", lambda data, features: (spoilt, draws))
+    after, (_, _, _, moved) = compute(draws="fresh")
+    assert abs(after["fresh"] - before["fresh"]) > 1e-4
+    assert np.abs(moved - samples).max() > 1e-2
+    assert after["wasserstein"] != before["wasserstein"]
+
+
+def test_samples_and_errors_are_the_models():
+    results, (levels, weights, error, samples) = compute(eta=0.3, steps=20)
+    model, fresh = retraining._model("two_moons", 64)
+    denoiser = model.retrain(PUBLISHED["sigmoid"].implied_weighting(), 1e-4)
+    np.testing.assert_allclose(weights, denoiser.weights, rtol=1e-9)
+    world, path = retraining._world("two_moons"), np.linspace(-10, 10, 21)
+    z = sample(denoiser.eps, path, world.start, 0.3, np.random.default_rng(4)) / alpha(10)
+    np.testing.assert_allclose(samples, z, atol=1e-5)
+    assert results["objective"] == pytest.approx(denoiser.objective, abs=1e-9)
+    law = retraining.law_of("two_moons")
+    ideal = np.array(
+        [
+            np.mean(np.sum((e - law.eps(z, s)) ** 2, axis=1))
+            for z, s, e in zip(fresh.z, levels, fresh.noise, strict=True)
+        ]
+    )
+    excess = fresh.error_of(denoiser.eps) - ideal
+    shown = compute(draws="fresh", eta=0.3, steps=20)[1][2] - world.training_error
+    np.testing.assert_allclose(shown, excess, atol=1e-4)
+    # the training draws of the panel are those of the model: its own error, level by level
+    ideal = denoiser.noise_error - (error - world.training_error)
+    np.testing.assert_allclose(ideal, world.ideal_on_training, atol=1e-9)
+    assert abs(world.ideal_on_training - world.training_error).max() < 0.25  # chance alone
+    assert (world.training_error < denoiser.noise_error + 0.25).all()
+
+
+def test_least_error_in_the_plane_and_on_the_line():
+    moons, line = retraining._world("two_moons"), retraining._world("galaxies")
+    # at the data end a smooth law in the plane has e → 2, points have e → 0
+    assert moons.training_error[-1] == pytest.approx(2, abs=0.02)
+    assert line.training_error[-1] < 0.5
+    assert line.least == pytest.approx(3.7, abs=0.05)  # facts: 3.70 of log 82 at λ = 10
+    for world in (moons, line):
+        assert world.training_error[0] == pytest.approx(0, abs=1e-3)
+        # the average over the draws, an estimate in another way
+        off = np.trapezoid(world.ideal_on_training, world.levels) / 2 - world.least
+        assert abs(off) < 0.3
+
+
+def test_weight_moved_from_noise_to_detail_blurs_less_and_misses_more():
+    """The picture of T9: blurred where noise is weighed, broken where detail is."""
+    to_noise = compute(features=256, objective="cosine_x")[0]
+    balanced = compute(features=256, objective="cosine_eps")[0]
+    detail = compute(features=256, objective="elbo", gains=TO_DETAIL)[0]
+    assert to_noise["off"] > 1.5 * balanced["off"] > 1.5 * balanced["nearest_floor"]
+    assert detail["missed"] > 2 * balanced["missed"]
+    assert detail["wasserstein"] > 2 * balanced["wasserstein"] > balanced["wasserstein_floor"]
+
+
+def test_with_many_features_w_matters_less():
+    names = ("cosine_eps", "cosine_v", "edm")
+    cost = {
+        n: sum(
+            compute(data="blurred_galaxies", features=n, ridge=1e-6, objective=name)[0]["above"]
+            for name in names
+        )
+        for n in (32, 512)
+    }
+    assert cost[512] < cost[32] / 3
+
+
+def test_the_trail_belongs_to_one_setting(shown):
+    shown.reset()
+    trail = next(line for line in shown.figure.axes[2].lines if line.get_marker() == "o")
+    shown.set(ridge=1e-3)
+    assert len(trail.get_xdata()) == 1
+    for shift in (1.0, 2.0, 3.0):
+        shown.set(shift=shift)
+    assert len(trail.get_xdata()) == 4
+    first = trail.get_xdata()[0]
+    shown.set(draws="fresh")
+    assert len(trail.get_xdata()) == 4 and trail.get_xdata()[0] != first
+    shown.set(features=32)
+    assert len(trail.get_xdata()) == 1
+    shown.reset()
+
+
+def test_moving_w_alone_rarely_redraws_in_full(shown):
+    shown.reset()
+    count, draw = [], shown.figure.canvas.draw
+    shown.figure.canvas.draw = lambda: (count.append(1), draw())
+    try:
+        for shift in np.linspace(-2, 2, 21).round(1).tolist():
+            shown.set(shift=shift)
+    finally:
+        del shown.figure.canvas.draw
+    assert len(count) < 8
+
+
+def test_picture_and_words(shown):
+    shown.reset()
+    picture = retraining.figure(features=64, objective="cosine_x")
+    assert picture.size == (1880, 740)
+    assert "theorem: never below" in shown.text() and "no theorem" in shown.text()
+    assert not np.array_equal(np.asarray(picture), np.asarray(shown.picture))
