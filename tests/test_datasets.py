@@ -5,12 +5,16 @@ import pytest
 from comparing import assert_close
 
 from course_utils.datasets import (
+    GREY_LEVELS,
     PLANAR,
     blur,
+    digits,
     galaxies,
     galaxy_velocities,
+    labelled_digits,
     planar,
     planar_law,
+    to_pixels,
     velocity_scale,
 )
 
@@ -87,3 +91,29 @@ def test_one_seed_one_sample_and_an_unknown_shape():
         planar("spiral", 5, 0)
     with pytest.raises(ValueError, match="read-only"):
         planar_law("spiral").means[0] = 0
+
+
+def test_digits_are_split_scaled_and_complete():
+    from sklearn.datasets import load_digits
+
+    train, held_out = digits(500, seed=3)
+    assert train.shape == (1297, 64) and held_out.shape == (500, 64)
+    every = np.concatenate([train, held_out])
+    assert set(np.unique(every)) == set(GREY_LEVELS)
+    assert_close([every.mean(), every.std()], [-0.3895, 0.7520], atol=1e-4)
+    pixels = load_digits().data
+    assert sorted(map(tuple, to_pixels(every))) == sorted(map(tuple, pixels.astype(np.uint8)))
+    assert to_pixels([-1.3, -0.93, 0.02, 1.4]).tolist() == [0, 1, 8, 16]
+
+
+def test_the_split_is_the_seed_s_and_labels_belong():
+    again, other = digits(500, seed=3)[1], digits(500, seed=4)[1]
+    assert_close(digits(500, seed=3)[1], again, atol=0)
+    assert not np.array_equal(again, other)
+    (x, labels), (y, others) = labelled_digits()
+    centres = np.stack([x[labels == k].mean(axis=0) for k in range(10)])
+    nearest = np.linalg.norm(y[:, None] - centres, axis=2).argmin(axis=1)
+    assert np.mean(nearest == others) > 0.85
+    for n in (0, 1797, 2.5):
+        with pytest.raises(ValueError, match="held_out"):
+            digits(n)

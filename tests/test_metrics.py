@@ -6,10 +6,14 @@ from scipy import integrate
 from scipy.stats import norm, wasserstein_distance
 
 from course_utils.metrics import (
+    bits_per_dimension,
+    bootstrap,
+    frechet,
     gaussian_kl,
     gaussian_total_variation,
     gaussian_wasserstein,
     kl_divergence,
+    nearer_to_first,
     noise_floor,
     off_and_missed,
     projections,
@@ -18,6 +22,7 @@ from course_utils.metrics import (
     wasserstein,
     wasserstein_densities,
     wasserstein_to_density,
+    within_manifold,
 )
 from course_utils.mixtures import GaussianMixture
 
@@ -309,3 +314,121 @@ def test_off_and_missed_against_all_distances():
         off_and_missed(a, b[:, :2])
     with pytest.raises(ValueError, match="need samples"):
         off_and_missed(a[:, 0], b[:, 0])
+
+
+# --- Images -------------------------------------------------------------------------------------
+
+VALUES = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+
+
+def law_of_values(masses):
+    return GaussianMixture(masses, VALUES[:, None], np.zeros(len(VALUES)))
+
+
+@pytest.mark.parametrize("top", [4.0, 6.0, 9.0])
+def test_bits_of_a_perfect_model_are_the_entropy(top):
+    """Every value alike: prior, decoder and denoiser are exact, so −ELBO is log₂ 5 bits."""
+    law = law_of_values(np.full(5, 0.2))
+    x = np.repeat(VALUES, 4000)[:, None]
+    bits = bits_per_dimension(law.eps, x, VALUES, -10, top, np.random.default_rng(0))
+    error = bits.total.std() / np.sqrt(len(x))
+    assert abs(bits.total.mean() - np.log2(5)) < 4.5 * error < 0.05
+    # In two dimensions, a number per dimension stays what it is.
+    pairs = x[np.random.default_rng(1).permutation(len(x))].reshape(-1, 2)
+
+    def eps(z, log_snr):
+        return np.concatenate([law.eps(z[:, i : i + 1], log_snr) for i in (0, 1)], axis=1)
+
+    both = bits_per_dimension(eps, pairs, VALUES, -10, top, np.random.default_rng(2))
+    assert abs(both.total.mean() - np.log2(5)) < 4.5 * both.total.std() / np.sqrt(len(pairs))
+
+
+def test_bits_term_by_term():
+    """At a low upper end the decoder pays, at a high one the diffusion; a wrong model pays more."""
+    x = np.repeat(VALUES, 1500)[:, None]
+    right, wrong = law_of_values(np.full(5, 0.2)), law_of_values([0.6, 0.1, 0.1, 0.1, 0.1])
+    low, high = (
+        bits_per_dimension(right.eps, x, VALUES, -10, top, np.random.default_rng(0))
+        for top in (2, 9)
+    )
+    assert low.reconstruction.mean() > 0.5 and high.reconstruction.mean() < 1e-6
+    assert low.diffusion.mean() < high.diffusion.mean()
+    # D_KL(N(αx, σ²) ‖ N(0, 1)) by the closed form in one dimension
+    near = bits_per_dimension(right.eps, x, VALUES, -1, 9, np.random.default_rng(0))
+    expected = gaussian_kl(np.sqrt(0.268941) * x[:, 0], 1 - 0.268941, 0, 1) / np.log(2)
+    assert np.allclose(near.prior, expected, atol=1e-5)
+    more = bits_per_dimension(wrong.eps, x, VALUES, -10, 9, np.random.default_rng(0))
+    cost = more.total.mean() - high.total.mean()
+    exact = np.mean(-np.log2([0.6, 0.1, 0.1, 0.1, 0.1])) - np.log2(5)
+    assert cost == pytest.approx(exact, abs=0.05)  # T6: the right score of a wrong law
+
+
+def test_bits_refuse_what_is_not_of_the_values():
+    def eps(z, log_snr):
+        return z
+
+    for x in (np.full((3, 2), 0.3), np.zeros(3)):
+        with pytest.raises(ValueError, match="among the values"):
+            bits_per_dimension(eps, x, VALUES, -1, 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="range"):
+        bits_per_dimension(eps, np.zeros((3, 2)), VALUES, 1, 1, np.random.default_rng(0))
+
+
+def test_frechet_against_scipy_and_the_closed_form():
+    from scipy.linalg import sqrtm
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(80, 5)) @ rng.normal(size=(5, 5)), rng.normal(1, 2, size=(90, 5))
+    c_a, c_b = np.cov(a.T), np.cov(b.T)
+    direct = np.trace(c_a + c_b - 2 * np.real(sqrtm(c_a @ c_b)))
+    direct += np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    assert frechet(a, b) == pytest.approx(direct, rel=1e-9)
+    assert frechet(a, a) == pytest.approx(0, abs=1e-9)
+    a, b = a[:, :1], b[:, :1]
+    line = gaussian_wasserstein(a.mean(), a.var(ddof=1), b.mean(), b.var(ddof=1))
+    assert frechet(a, b) == pytest.approx(line**2, rel=1e-9)
+    with pytest.raises(ValueError, match="need finite sets"):
+        frechet(a, np.zeros((5, 2)))
+
+
+def test_precision_and_recall_see_what_they_should():
+    rng = np.random.default_rng(0)
+    real, same = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
+    narrow, wide = 0.3 * same, 3 * same
+    assert within_manifold(same, real).mean() > 0.85
+    assert within_manifold(narrow, real).mean() > 0.95 > 0.6 > within_manifold(wide, real).mean()
+    assert within_manifold(real, narrow).mean() < 0.6
+    reference = np.array([[0.0], [1.0], [2.0], [10.0]])  # with k = 1 they reach 1, 1, 1 and 8
+    points = np.array([[-0.9], [-1.1], [2.9], [3.5], [17.9], [18.1]])
+    seen = within_manifold(points, reference, k=1)
+    assert seen.tolist() == [True, False, True, True, True, False]
+    with pytest.raises(ValueError, match="more than k"):
+        within_manifold(points, reference, k=4)
+
+
+def test_memorisation_is_seen_and_absent_in_new_points():
+    rng = np.random.default_rng(0)
+    train, held_out, new = rng.normal(size=(3, 400, 4))
+    copies = train + 0.01 * rng.normal(size=train.shape)
+    assert nearer_to_first(copies, train, held_out).mean() > 0.99
+    assert abs(nearer_to_first(new, train, held_out).mean() - 0.5) < 4.5 * 0.5 / 20
+    assert nearer_to_first([[0.0], [2.0]], [[1.0], [3.0]], [[1.0], [9.0]]).tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="one size"):
+        nearer_to_first(new, train, held_out[:10])
+
+
+def test_bootstrap_error_of_a_mean_and_its_coverage():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400)
+    found = bootstrap(np.mean, x, rng=rng, repeats=2000)
+    assert found.value == x.mean()
+    assert found.error == pytest.approx(x.std() / 20, rel=0.08)
+    assert found.high - found.value == pytest.approx(1.96 * found.error)
+    inside = 0
+    for _ in range(200):
+        a, b = rng.normal(size=60), rng.normal(1, 1, size=50)
+        interval = bootstrap(lambda a, b: a.mean() - b.mean(), a, b, rng=rng, repeats=100)
+        inside += interval.low < -1 < interval.high
+    assert 0.87 < inside / 200 < 0.99
+    with pytest.raises(ValueError, match="repeats"):
+        bootstrap(np.mean, x, rng=rng, repeats=1)

@@ -1,0 +1,48 @@
+"""A progress bar that leaves nothing behind: a widget in a notebook, a line on a terminal.
+
+A notebook keeps only how the widget looked at the start, and what is no terminal gets nothing, so
+that an executed notebook or a log is the same at every run.
+"""
+
+import sys
+import time
+
+INTERVAL = 0.1  # seconds between two redraws
+
+
+def progress(iterable, total, label):
+    """Yield from the iterable and show how many of ``total`` are done; a label of None is quiet."""
+    show = _display(total, label) if label is not None else None
+    if show is None:
+        yield from iterable
+        return
+    drawn = 0.0
+    done = 0
+    for done, item in enumerate(iterable, 1):
+        if (now := time.monotonic()) - drawn > INTERVAL:
+            show(done)
+            drawn = now
+        yield item
+    show(done)
+
+
+def _display(total, label):
+    """A function of the number done that draws it; None where nobody would see it."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if getattr(shell, "kernel", None) is not None:
+        from ipywidgets import IntProgress
+
+        bar = IntProgress(0, 0, total, description=label, style={"description_width": "initial"})
+        ipython.display.display(bar)
+        return lambda done: setattr(bar, "value", done)
+    if not sys.stderr.isatty():
+        return None
+
+    def line(done):
+        filled = round(30 * done / max(total, 1))
+        end = "\n" if done >= total else ""
+        text = f"\r{label} {'█' * filled}{'·' * (30 - filled)} {done}/{total}{end}"
+        print(text, end="", file=sys.stderr, flush=True)
+
+    return line

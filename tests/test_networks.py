@@ -1,0 +1,312 @@
+"""The network learns the ideal denoiser; its loss is L_w, however levels are drawn."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from comparing import assert_close, relative_difference, standard_errors_off
+
+from course_utils._progress import progress
+from course_utils.mixtures import GaussianMixture
+from course_utils.parameterization import convert
+from course_utils.processes import sample
+from course_utils.schedules import alpha
+from course_utils.weightings import PUBLISHED, sigmoid
+
+torch = pytest.importorskip("torch")
+from course_utils.networks import (  # noqa: E402
+    LEVELS,
+    Levels,
+    Network,
+    Recipe,
+    batch_loss,
+    draw_batches,
+    gradient_variance,
+    load,
+    times,
+    train,
+    training,
+)
+
+LAW = GaussianMixture([0.35, 0.65], [[-1.2, 0.6], [0.8, -0.4]], [0.06, 0.16])
+SMALL = Recipe(n_steps=400, width=48, n_blocks=2, learning_rate=1e-2, ema=0.98)
+GRID = np.linspace(-8, 6, 8)
+
+
+def flat(log_snr):
+    return np.ones_like(log_snr)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train(LAW.sample(4000, rng()), sigmoid(2), seed=0, recipe=SMALL)
+
+
+def zero_network(dim=2):
+    return Network(dim, 16, 1, generator=generator())
+
+
+# --- it learns ----------------------------------------------------------------------------------
+
+
+def test_a_trained_network_nears_the_ideal_denoiser(trained):
+    fresh = LAW.sample(4000, rng(1))
+    for level in (-2.0, 0.0, 2.0, 4.0):
+        noise = rng(2).standard_normal(fresh.shape)
+        z = alpha(level) * fresh + alpha(-level) * noise
+        ideal = np.sum((noise - LAW.eps(z, level)) ** 2, axis=1).mean()
+        untrained = np.sum((noise - alpha(-level) * z) ** 2, axis=1).mean()
+        found = np.sum((noise - trained.eps(z, level)) ** 2, axis=1).mean()
+        assert found < ideal + 0.2 * (untrained - ideal), f"level {level}"
+
+
+def test_its_samples_have_the_data_s_moments(trained):
+    z = sample(trained.eps, np.linspace(-8, 6, 33), rng().standard_normal((1500, 2)))
+    real = LAW.sample(100_000, rng(3))
+    assert_close(z.mean(axis=0), real.mean(axis=0), atol=0.15)
+    assert_close(np.cov(z.T), np.cov(real.T), atol=0.2)
+
+
+def test_the_weighting_matters_to_what_is_learnt():
+    """All weight on low λ leaves high λ untrained, and the other way round."""
+    x = LAW.sample(2000, rng())
+    recipe = Recipe(n_steps=120, width=32, n_blocks=1, learning_rate=1e-2, ema=0.9)
+    noisy, clean = (
+        train(x, lambda s, way=way: np.exp(-0.5 * (s - way) ** 2), seed=0, recipe=recipe)
+        for way in (-3.0, 3.0)
+    )
+    noise = rng(2).standard_normal(x.shape)
+    for level, better, worse in ((-3.0, noisy, clean), (3.0, clean, noisy)):
+        z = alpha(level) * x + alpha(-level) * noise
+        errors = [np.mean((noise - model.eps(z, level)) ** 2) for model in (better, worse)]
+        assert errors[0] < errors[1]
+
+
+# --- the loss is the weighted loss ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+@pytest.mark.parametrize("name", ["elbo", "edm", "cosine_v"])
+def test_loss_of_no_prediction_is_one_for_every_density_of_levels(name, kind):
+    """Data N(0, 1): v has variance 1, so v̂ = 0 has loss 1 under every w and every p."""
+    x = torch.randn(4000, 2, generator=generator(5))
+    x = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
+    levels = Levels(PUBLISHED[name].implied_weighting(), -10, 6, kind)
+    for seed in range(2):  # the second time an adaptive schedule has seen an odd error
+        draws = draw_batches(x, levels, 400, 64, generator(seed))
+        loss, error = batch_loss(zero_network(), *(part.flatten(0, 1) for part in draws))
+        losses = (draws.coefficient * error.reshape(400, 64)).mean(dim=1).numpy()
+        assert float(loss.detach()) == pytest.approx(np.mean(losses), rel=1e-5)
+        error = np.std(losses, ddof=1) / 20
+        assert standard_errors_off(np.mean(losses), error, 1.0) < 4.5
+        levels.observe(np.linspace(-10, 6, 2000), np.linspace(0, 3, 2000))
+
+
+def test_levels_follow_their_density():
+    levels = Levels(sigmoid(1), -10, 6)
+    levels.observe(np.full(300, 2.5), np.full(300, 50.0))  # all error about λ = 2.5
+    drawn, _ = levels.draw((np.arange(20_000) + 0.5) / 20_000)
+    near = np.mean(np.abs(drawn - 2.5) < 0.5)
+    assert near > 0.5
+    edges = np.linspace(-10, 6, 9)
+    share = np.histogram(drawn, edges)[0] / len(drawn)
+    fine = np.linspace(-10, 6, 80_001)
+    middle = (fine[1:] + fine[:-1]) / 2
+    mass = levels.schedule.density(middle) * np.diff(fine)
+    assert_close(share, mass.reshape(8, -1).sum(axis=1), atol=2e-3)
+
+
+def test_low_discrepancy_times_are_uniform_and_even():
+    u = times(500, 16, generator())
+    cells = np.sort((u * 16).astype(int) % 16, axis=1)
+    assert (cells == np.arange(16)).all()  # one in each sixteenth, in every batch
+    assert abs(u[:, 0].mean() - 0.5) < 4.5 / np.sqrt(12 * 500)
+    plain = times(500, 16, generator(), low_discrepancy=False)
+    assert plain.shape == (500, 16) and (plain >= 0).all() and (plain < 1).all()
+    assert not (np.sort((plain * 16).astype(int), axis=1) == np.arange(16)).all()
+
+
+def test_latents_are_at_their_levels():
+    x = torch.full((10, 3), 0.7)
+    draws = draw_batches(x, Levels(flat, -10, 6), 3, 8, generator())
+    z, v, log_snr = (t.numpy().astype(float) for t in (draws.z, draws.v, draws.log_snr[..., None]))
+    for i in range(3):
+        assert_close(convert(v[i], z[i], log_snr[i], "v", "x"), np.full((8, 3), 0.7), atol=1e-5)
+
+
+def test_where_levels_are_drawn_changes_the_gradient_s_noise(trained):
+    network = trained.network.requires_grad_(True)
+    x = torch.tensor(LAW.sample(4000, rng()), dtype=torch.float32)
+    noise = {}
+    for kind in ("cosine", "adaptive"):
+        levels = Levels(flat, -10, 6, kind)
+        for seed in range(4):  # an adaptive schedule must have looked first
+            draws = draw_batches(x, levels, 10, 64, generator(seed))
+            with torch.no_grad():
+                error = [batch_loss(network, *one)[1].numpy() for one in zip(*draws, strict=True)]
+            log_snr = draws.log_snr.numpy().astype(float)
+            levels.observe(log_snr, np.stack(error) * alpha(log_snr) ** 2)
+        noise[kind] = gradient_variance(
+            network, x, levels, batch=64, n_batches=120, generator=generator(9)
+        )
+    network.requires_grad_(False)
+    assert noise["adaptive"] < 0.7 * noise["cosine"]
+    with pytest.raises(ValueError, match="two batches"):
+        gradient_variance(network, x, levels, batch=4, n_batches=1, generator=generator())
+
+
+def test_gradient_variance_of_a_known_case():
+    """One weight a, gradient a·b − c_i: computed by hand from the batches."""
+
+    class Scale(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, z, log_snr):
+            return self.a * z
+
+    x, levels = torch.randn(500, 1, generator=generator()), Levels(flat, -2, 2, "uniform")
+    found = gradient_variance(Scale(), x, levels, batch=8, n_batches=50, generator=generator(1))
+    z, _, v, c = draw_batches(x, levels, 50, 8, generator(1))
+    g = (c * 2 * (2 * z - v)[..., 0] * z[..., 0]).mean(dim=1).double().numpy()
+    assert found == pytest.approx(g.var(ddof=1), rel=1e-5)
+
+
+# --- seeds, averages, checkpoints ----------------------------------------------------------------
+
+
+def test_a_seed_fixes_the_run_and_nothing_global_moves():
+    x, recipe = LAW.sample(50, rng()), Recipe(n_steps=12, width=8, n_blocks=1)
+    state = torch.get_rng_state()
+    runs = [train(x, flat, seed=seed, recipe=recipe) for seed in (3, 3, 4)]
+    assert torch.equal(state, torch.get_rng_state())
+    assert_close(runs[0].losses, runs[1].losses, atol=0)
+    z = rng().standard_normal((5, 2))
+    assert_close(runs[0].eps(z, 1.0), runs[1].eps(z, 1.0), atol=0)
+    assert relative_difference(runs[0].losses, runs[2].losses) > 0.01
+    assert runs[0].losses.shape == (12,)
+
+
+def test_the_average_follows_the_weights():
+    x = torch.randn(50, 2, generator=generator())
+    for ema, equal in ((0.0, True), (0.9, False)):
+        network, average = zero_network(), zero_network()
+        recipe = Recipe(n_steps=13, width=16, n_blocks=1, ema=ema)
+        assert len(list(training(network, average, x, flat, recipe, generator()))) == 13
+        pairs = zip(network.parameters(), average.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs) is equal
+
+
+def test_a_checkpoint_comes_back_and_runs_no_code(trained, tmp_path):
+    trained.save(tmp_path / "denoiser.pt")
+    back = load(tmp_path / "denoiser.pt")
+    z = rng().standard_normal((6, 2))
+    levels = np.linspace(-10, 6, 6)[:, None]
+    assert_close(back.eps(z, levels), trained.eps(z, levels), atol=0)
+    assert back.recipe == trained.recipe
+    assert_close(back.losses, trained.losses, atol=0)
+    torch.save({"recipe": SimpleNamespace(evil=print)}, tmp_path / "other.pt")
+    with pytest.raises(Exception, match="weights_only"):
+        load(tmp_path / "other.pt")
+
+
+def test_one_level_for_all_is_that_level_for_each(trained):
+    z = rng().standard_normal((6, 2))
+    assert_close(trained.eps(z, 1.5), trained.eps(z, np.full((6, 1), 1.5)), atol=1e-6)
+
+
+def test_one_thread_on_the_cpu():
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_training_uses_the_gpu():
+    x = LAW.sample(50, rng())
+    made = train(x, flat, seed=0, recipe=Recipe(n_steps=10, width=8, n_blocks=1))
+    assert next(made.network.parameters()).is_cuda
+    assert made.eps(x, 0.0).shape == x.shape
+
+
+# --- wrong input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_steps": 0}, "n_steps"),
+        ({"ema": 1.0}, "ema"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"log_snr_min": 7.0}, "range"),
+        ({"width": 2.5}, "width"),
+    ],
+)
+def test_a_bad_recipe_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**change)
+
+
+def test_bad_data_levels_and_weightings_are_refused(trained):
+    tiny = Recipe(n_steps=1, width=4, n_blocks=1)
+    for x in (np.zeros(5), np.array([[np.nan]]), np.zeros((0, 2))):
+        with pytest.raises(ValueError, match="finite data"):
+            train(x, flat, seed=0, recipe=tiny)
+    x = np.zeros((4, 2))
+    with pytest.raises(ValueError, match="not negative"):
+        train(x, lambda s: -flat(s), seed=0, recipe=tiny)
+    with pytest.raises(ValueError, match="is zero"):
+        train(x, lambda s: 0 * s, seed=0, recipe=tiny)
+    with pytest.raises(ValueError, match="'adaptive'"):
+        Levels(flat, -10, 6, "adaptiv")
+    with pytest.raises(ValueError, match="trained on λ"):
+        trained.eps(x, 7.0)
+    with pytest.raises(ValueError, match="do not fit"):
+        trained.eps(x, np.zeros(4))
+    with pytest.raises(ValueError, match="must be"):
+        trained.eps(np.zeros((4, 3)), 0.0)
+
+
+# --- the progress bar -----------------------------------------------------------------------------
+
+
+def test_progress_is_silent_where_nobody_looks(capsys):
+    assert list(progress(range(5), 5, "training")) == list(range(5))
+    assert list(progress(range(3), 3, None)) == [0, 1, 2]
+    out, err = capsys.readouterr()
+    assert out == err == ""
+
+
+def test_progress_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    list(progress(range(4), 4, "training"))
+    last = sys.stderr.getvalue().split("\r")[-1]
+    assert last == f"training {'█' * 30} 4/4\n"
+
+
+def test_progress_in_a_notebook_shows_one_widget_and_writes_nothing(monkeypatch, capsys):
+    import IPython
+
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setattr(
+        IPython.display, "display", lambda bar: shown.append((bar, repr(bar), bar.value))
+    )
+    list(progress(range(4), 4, "training"))
+    [(bar, text, value)] = shown
+    assert value == 0 and "value=0" in text and "training" in text
+    assert bar.value == bar.max == 4
+    assert capsys.readouterr() == ("", "")
