@@ -79,9 +79,8 @@ def test_every_panel_moves(path, open_notebook):
         panel = notebook.panel(index)
         assert panel.labels_cut_off() == []
         pictures = {panel.picture()}
-        handles = panel.root.locator(".noUi-handle")
-        for k in range(handles.count()):
-            handle = handles.nth(k)
+        handles = [h for h in panel.root.locator(".noUi-handle").all() if h.is_visible()]
+        for k, handle in enumerate(handles):
             for key in ("Home", "End", "ArrowLeft"):
                 handle.scroll_into_view_if_needed()
                 handle.focus()
@@ -98,7 +97,7 @@ def test_every_panel_moves(path, open_notebook):
         panel.click("Reset")
         notebook.wait_until_idle()
         assert panel.error() == ""
-        assert len(pictures) > 1 and len(pictures) > handles.count() // 2
+        assert len(pictures) > 1 and len(pictures) > len(handles) // 2
     assert notebook.console_errors == []
 
 
