@@ -14,7 +14,9 @@ from scipy import integrate
 from scipy.special import expit
 
 from course_utils.exercises import EXERCISES, Exercise, check, exercises, verdict
+from course_utils.parameterization import eps_loss_to
 from course_utils.schedules import Cosine, FlowMatching
+from course_utils.weightings import published
 
 NAMES = sorted(EXERCISES)
 
@@ -146,6 +148,22 @@ def test_levels_follow_the_truncated_logistic_with_its_atom():
         assert np.mean(levels <= edge) == pytest.approx(share, abs=1e-5)
     assert np.mean(levels == high) == pytest.approx(expit(b - high) / expit(b - low), abs=1e-5)
     assert low <= levels.min()
+
+
+def test_weightings_of_notebook_05_are_those_of_the_course():
+    s, zero = np.linspace(-8, 8, 9), np.zeros(1)
+    for name, key, arguments in [("05.1", "cosine_v", ()), ("05.4", "sd3", (0.0, 1.0))]:
+        w = published(key).implied_weighting()
+        reference = EXERCISES[name].reference(s, *arguments)
+        np.testing.assert_allclose(reference, w(s) / w(zero), rtol=1e-10)
+    p = Cosine().density(s)
+    for_v = EXERCISES["05.2"].reference(s, 3.0) * eps_loss_to("v", s) * p
+    w = published("min_snr", min_snr_gamma=3.0).implied_weighting()
+    np.testing.assert_allclose(for_v, w(s), rtol=1e-10)
+    w = published("p2", p2_gamma=2.0).implied_weighting()
+    np.testing.assert_allclose(EXERCISES["05.3"].reference(s, 2.0, 1.0) * p, w(s), rtol=1e-10)
+    unit = EXERCISES["05.5"].reference(s, 0.5)
+    np.testing.assert_allclose(np.exp(-unit / 2), np.exp(-s / 2) / 0.5, rtol=1e-12)
 
 
 # --- the machinery, on a small exercise -------------------------------------------------------
