@@ -1,0 +1,200 @@
+"""Half a nat: what is spent, the two ways to find what it does, and the numbers of facts.md."""
+
+import numpy as np
+import pytest
+from panel_driving import drive
+
+from course_utils.datasets import galaxies
+from course_utils.metrics import wasserstein
+from course_utils.objectives import path_and_marginal_kl, step_kl
+from course_utils.panels import half_a_nat
+from course_utils.panels._galaxies import galaxies_mixture
+from course_utils.processes import sample
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
+
+BASE = {"level": 0.0, "width": 1.0, "amount": 0.5, "eta": 1.0, "seed": 0}
+LEVELS = half_a_nat.LEVELS
+
+
+def compute(**changes):
+    return half_a_nat.compute(**BASE | changes)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    panel = half_a_nat.panel()
+    yield panel
+    panel.close()
+
+
+def test_every_control_to_its_ends(shown):
+    assert drive(shown).moves > 15
+
+
+# --- what is spent -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [-9.5, -3.3, 0.05, 9.5])
+@pytest.mark.parametrize("width", [0.5, 1.0, 4.0])
+def test_the_same_is_spent_everywhere(level, width):
+    squared = half_a_nat.excess(level, width, 0.5)
+    assert step_kl(squared, LEVELS[:-1], LEVELS[1:]).sum() == pytest.approx(0.5, abs=1e-13)
+    assert squared.sum() * 0.1 / 2 == pytest.approx(0.5, rel=0.06)  # ½∫δ² dλ, for small steps
+    low, high = half_a_nat.band(level, width)
+    assert high - low == pytest.approx(width) and LOG_SNR_MIN <= low < high <= LOG_SNR_MAX
+    assert (squared > 0).sum() == round(10 * width)
+    if abs(level) < 5:
+        assert abs((low + high) / 2 - level) < 0.051
+
+
+def test_the_error_grows_by_the_square(shown):
+    """E‖ε − ε̂‖² − E‖ε − ε*‖² = δ², by 200,000 draws at one level of the band."""
+    i, rng = 100, np.random.default_rng(0)
+    delta = np.sqrt(half_a_nat.excess(0.0, 1.0, 0.5)[i])
+    x = galaxies()[rng.integers(82, size=200_000), 0]
+    noise = rng.standard_normal(len(x))
+    z = alpha(LEVELS[i]) * x + sigma(LEVELS[i]) * noise
+    ideal = noise - half_a_nat._ideal_eps(z, i)
+    more = (ideal - delta) ** 2 - ideal**2
+    assert abs(more.mean() - delta**2) < 5 * more.std() / np.sqrt(len(x))
+
+
+def test_the_tabulated_denoiser_is_the_mixtures():
+    rng = np.random.default_rng(1)
+    for i in (0, 60, 100, 150, 199):
+        level = float(LEVELS[i])
+        z = alpha(level) * galaxies()[rng.integers(82, size=500)]
+        z = z + sigma(level) * rng.standard_normal(z.shape)
+        exact = galaxies_mixture().eps(z, level)
+        off = np.abs(half_a_nat._ideal_eps(z, i) - exact)
+        assert off.mean() < 1e-3 and off.max() < 0.05  # most where ε̂ leaps between two galaxies
+
+
+# --- the sampler ---------------------------------------------------------------------------------
+
+
+class Replayed(np.random.Generator):
+    def standard_normal(self, size=None):
+        return self.rows.pop(0).reshape(size)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+def test_the_samples_are_the_public_samplers(eta):
+    squared = half_a_nat.excess(-2.0, 1.0, 0.5)
+    _, found, _ = compute(level=-2.0, eta=eta, seed=2)
+
+    def spoilt(z, log_snr):
+        i = round((float(log_snr) - LOG_SNR_MIN) / 0.1)
+        return galaxies_mixture().eps(z, log_snr) + np.sqrt(squared[i])
+
+    rng = Replayed(np.random.PCG64())
+    start, *rng.rows = half_a_nat._normals(2)[:, :40, None]
+    z = sample(spoilt, LEVELS, start, eta, rng) / alpha(LEVELS[-1])
+    # the table's small errors may send a path to a neighbouring galaxy
+    assert np.mean(np.abs(found[:40] - z[:, 0]) < 0.02) > 0.9
+
+
+def test_without_an_excess_nothing_changes():
+    results, samples, _ = compute(amount=0.0, seed=3)
+    assert results["distance"] == results["without"] and results["excess"] == 0
+    np.testing.assert_array_equal(samples, half_a_nat._states(1.0, 3)[-1] / alpha(LEVELS[-1]))
+    assert results["ancestral"] < 0.015 and results["ddim"] < 0.015
+    assert results["without"] < results["floor"] + 4 * results["spread"]
+
+
+def test_common_random_numbers():
+    one, two = (compute(level=level)[1] for level in (-9.0, -8.0))
+    assert np.mean(np.abs(one - two) < 1e-3) > 0.5
+    assert np.mean(np.abs(one - compute(level=-9.0, seed=1)[1]) < 1e-3) < 0.3
+
+
+def test_floor_is_what_real_samples_have():
+    floor, rng, x = half_a_nat._floor(), np.random.default_rng(5), galaxies()[:, 0]
+    real = [wasserstein(rng.choice(x, 2000), x) for _ in range(40)]
+    assert abs(np.mean(real) - floor.mean) < 5 * floor.spread * np.sqrt(1 / 40 + 1 / 50)
+
+
+# --- two ways to one number ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [-8.0, -3.0, 0.0, 3.0])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_the_sampler_and_the_law_agree(level, eta):
+    """2000 particles in 200 steps over 8 seeds, against the law followed through."""
+    runs = [compute(level=level, eta=eta, seed=seed)[0] for seed in range(8)]
+    mean = np.mean([run["distance"] for run in runs])
+    spread = np.std([run["distance"] for run in runs]) / np.sqrt(8)
+    law = runs[0]["ancestral" if eta else "ddim"]
+    # a distance near zero cannot fall below its floor; 200 steps leave 0.01 of their own
+    assert law - 0.012 - 4 * spread < mean < np.hypot(law, runs[0]["floor"]) + 0.02 + 4 * spread
+
+
+def test_models_a_and_b_of_t5_as_their_marginal_kl(claim):
+    """facts T5: 0.0185 for A and 0.0003 for B, from the posterior's shares and by Fokker–Planck."""
+    truth, found = galaxies_mixture(), []
+    for level, amount, fact in ((-3.3, 0.5, 0.0185), (-7.5, 0.525, 0.0003)):
+        low, high = half_a_nat.band(level, 1.0)
+        assert (low, high) == pytest.approx((level - 0.5, level + 0.5))
+
+        def spoilt(z, log_snr, low=low, high=high, amount=amount):
+            inside = low < log_snr < high
+            return truth.eps(z, log_snr) + inside * np.sqrt(2 * amount)
+
+        parts = [np.linspace(-10, low, 30), np.linspace(low, high, 40), np.linspace(high, 5, 120)]
+        fine = np.unique(np.concatenate(parts))
+        solved = path_and_marginal_kl(truth, spoilt, fine, per_sd=10)
+        start = solved.path[0]
+        assert solved.path[-1] - start == pytest.approx(amount, rel=2e-2)
+        assert solved.marginal[-1] == pytest.approx(fact, abs=6e-4)
+        shares = shares_of(level, amount)
+        kl = float(np.sum(np.log(1 / 82 / shares)) / 82)
+        found.append(abs(kl - solved.marginal[-1]))
+    claim("T5", "marginal KL of models A and B, two ways", max(found), 1.5e-3)
+
+
+def shares_of(level, amount):
+    """How often the ancestral sampler ends at each galaxy, by the panel's own points."""
+    seen = []
+
+    def remember(z, i, found=half_a_nat.posterior_shares):
+        seen.append(found(z, i))
+        return seen[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(half_a_nat, "posterior_shares", remember)
+        half_a_nat.curve.__wrapped__(1.0, amount, (level,))
+    return seen[0]
+
+
+# --- the numbers of facts.md ---------------------------------------------------------------------
+
+
+def test_ancestral_forgives_early_errors_and_ddim_does_not(claim):
+    ancestral, ddim = half_a_nat.curve(1.0, 0.5, (-9.0, -7.5, -6.0, -4.5, 0.0, 9.0))
+    assert ancestral[0] == pytest.approx(0.011, abs=1e-3)
+    assert ancestral[4] == pytest.approx(0.47, abs=0.015)
+    claim("S7", "half a nat, DDIM: 0.482 for λ ≤ −4.5", np.abs(ddim[:4] - 0.482).max(), 6e-3)
+    assert ancestral[0] < half_a_nat._floor().mean < ancestral[4]
+    assert ancestral[5] < 0.015 and ddim[5] < 0.01  # late errors are small ones
+
+
+def test_ddim_reverses_the_order_of_t5():
+    a, b = (
+        half_a_nat.curve(1.0, amount, (level,)) for level, amount in ((-3.3, 0.5), (-7.5, 0.525))
+    )
+    assert a[0] > 5 * b[0]  # ancestral: A is far worse
+    assert b[1] > a[1]  # DDIM: B is worse
+
+
+def test_more_is_worse_and_nothing_is_nothing():
+    amounts = (0.1, 0.3, 1.0)
+    rows = np.array([half_a_nat.curve(1.0, amount, (-3.0, 0.0, 3.0)) for amount in amounts])
+    assert (np.diff(rows, axis=0) > 0).all()
+    assert (half_a_nat.curve(1.0, 0.0, (0.0,)) < 0.015).all()
+
+
+def test_picture_and_words(shown):
+    picture = half_a_nat.figure(level=-8.0, eta=0.0)
+    assert picture.size == (1880, 700)
+    assert "excess ELBO 0.500 nats" in shown.text() and "floor" in shown.text()
+    assert not np.array_equal(np.asarray(picture), np.asarray(shown.picture))
