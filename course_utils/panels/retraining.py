@@ -81,11 +81,11 @@ def panel(**start):
         controls(**start),
         alt=ALT,
         formats={
-            "objective": "on the training draws, ELBO loss + ridge {:.3g} nats",
+            "objective": "on the training draws, ELBO loss + ridge {:#.3g} nats",
             "above": "{:z.2g} above w ≡ 1 (theorem: never below)",
-            "fresh": "on fresh draws, ELBO loss {:.3g} nats",
+            "fresh": "on fresh draws, ELBO loss {:#.3g} nats",
             "fresh_above": "{:+z.2g} against w ≡ 1 (measured, no theorem)",
-            "least": "the least possible {:.3g}",
+            "least": "the least possible {:#.3g}",
             "off": "samples off the real points by {:.2g}",
             "missed": "these missed by {:.2g}",
             "nearest_floor": "each {:.2g} for real samples",
@@ -130,8 +130,9 @@ def compute(
     found = _trained(w, data, features, ridge, eta, steps)
     flat = reference(data, features, ridge, eta, steps)
     world = _world(data)
-    on_training = world.training_error + found.denoiser.noise_error - world.ideal_on_training
-    error = on_training if draws == "training" else found.fresh_error
+    error = found.fresh_error
+    if draws == "training":
+        error = world.least_error + found.denoiser.noise_error - world.ideal_on_training
     results = {
         "objective": found.denoiser.objective,
         "above": _clean(found.denoiser.objective - flat.denoiser.objective),
@@ -173,7 +174,7 @@ def _trained(w, data, features, ridge, eta, steps):
     z = sample(denoiser.eps, path, world.start, eta, np.random.default_rng(4))
     z /= alpha(path[-1])
     # Model and ideal on the same draws: their common noise cancels in the difference.
-    error = world.training_error + denoiser.noise_error_on(fresh_draws) - world.ideal_on_fresh
+    error = world.least_error + denoiser.noise_error_on(fresh_draws) - world.ideal_on_fresh
     return Trained(
         denoiser,
         error,
@@ -188,8 +189,8 @@ class World(NamedTuple):
     """What belongs to the data alone, computed once."""
 
     levels: np.ndarray
-    training_error: np.ndarray  # the least error at each level, smooth
-    least: float  # half its integral
+    least_error: np.ndarray  # the least error at each level, smooth
+    least: float  # half of its integral, nats
     ideal_on_training: np.ndarray  # the ideal denoiser on the very draws
     ideal_on_fresh: np.ndarray
     start: np.ndarray
@@ -342,7 +343,7 @@ def _drawing():
         results, (levels, weights, e, samples) = compute(**values)
         world, line = _world(values["data"]), len(samples[0]) == 1
         error.set_data(levels, e)
-        least.set_data(levels, world.training_error)
+        least.set_data(levels, world.least_error)
         top = 1.5 if line else 3.0
         if e.max() > top:
             top = figures.snapped_limit(1.1 * e.max())

@@ -86,23 +86,23 @@ def test_samples_and_errors_are_the_models():
         ]
     )
     excess = fresh.error_of(denoiser.eps) - ideal
-    shown = compute(draws="fresh", eta=0.3, steps=20)[1][2] - world.training_error
+    shown = compute(draws="fresh", eta=0.3, steps=20)[1][2] - world.least_error
     np.testing.assert_allclose(shown, excess, atol=1e-4)
     # the training draws of the panel are those of the model: its own error, level by level
-    ideal = denoiser.noise_error - (error - world.training_error)
+    ideal = denoiser.noise_error - (error - world.least_error)
     np.testing.assert_allclose(ideal, world.ideal_on_training, atol=1e-9)
-    assert abs(world.ideal_on_training - world.training_error).max() < 0.25  # chance alone
-    assert (world.training_error < denoiser.noise_error + 0.25).all()
+    assert abs(world.ideal_on_training - world.least_error).max() < 0.25  # chance alone
+    assert (world.least_error < denoiser.noise_error + 0.25).all()
 
 
 def test_least_error_in_the_plane_and_on_the_line():
     moons, line = retraining._world("two_moons"), retraining._world("galaxies")
     # at the data end a smooth law in the plane has e → 2, points have e → 0
-    assert moons.training_error[-1] == pytest.approx(2, abs=0.02)
-    assert line.training_error[-1] < 0.5
+    assert moons.least_error[-1] == pytest.approx(2, abs=0.02)
+    assert line.least_error[-1] < 0.5
     assert line.least == pytest.approx(3.7, abs=0.05)  # facts: 3.70 of log 82 at λ = 10
     for world in (moons, line):
-        assert world.training_error[0] == pytest.approx(0, abs=1e-3)
+        assert world.least_error[0] == pytest.approx(0, abs=1e-3)
         # the average over the draws, an estimate in another way
         off = np.trapezoid(world.ideal_on_training, world.levels) / 2 - world.least
         assert abs(off) < 0.3
