@@ -115,4 +115,5 @@ def test_reopened_without_running(path, open_notebook):
         picture = cell.locator(".jp-OutputArea-output img")
         picture.wait_for()
         assert picture.evaluate("image => image.naturalWidth") > 0
-    assert notebook.page.get_by_text("Error displaying widget").count() == 0
+    outputs = notebook.page.locator(".jp-OutputArea-output")
+    assert outputs.get_by_text("Error displaying widget").count() == 0
