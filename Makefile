@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench picture residuals lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture residuals lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -45,6 +45,9 @@ test-elsewhere: env   ## strict nbval under two emulated processors
 
 bench: env       ## times, memory and ratios
 	$(PYTEST) -m benchmark -s tests/benchmarks
+
+study: env       ## train and measure ten weightings on the digits, resumable (STUDY_ARGS="--jobs 4")
+	$(PY) -m course_utils.study $(STUDY_ARGS)
 
 picture: env     ## the moving picture of the README, from the real panel
 	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp

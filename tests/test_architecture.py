@@ -24,6 +24,7 @@ ROOMS = [
     "regression",
     "networks",
     "metrics",
+    "study",
     "figures",
     "live",
     "reporting",
