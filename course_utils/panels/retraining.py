@@ -237,7 +237,11 @@ def _world(data):
 def _model(data, features):
     """The model of so many features, and fresh draws for it; two sizes share all randomness."""
     x = _training_data(data)
-    drawn = FourierFeatures.draw(features, x.shape[1], np.random.default_rng(6))
+    dim = x.shape[1]
+    # On the line there are features enough to fit nearby levels apart, in the plane there are not.
+    drawn = FourierFeatures.draw(
+        features, dim, np.random.default_rng(6), level_frequency=1.0 if dim == 1 else 0.3
+    )
     model = LinearDenoiser.precompute(x, features=drawn, rng=_training_rng(), n_draws=N_TRAINING)
     return model, model.draws(x, N_FRESH, np.random.default_rng(8))
 
