@@ -40,7 +40,6 @@ from course_utils.metrics import (
     nearer_to_first,
     within_manifold,
 )
-from course_utils.processes import sample
 from course_utils.schedules import alpha, sigma
 from course_utils.weightings import PUBLISHED, Weighting, sigmoid
 
@@ -112,7 +111,7 @@ def run(plan, name, seed, w=None, label=None):
     (E‖ε − ε̂‖²/d at the levels ``CURVE``); eta0 and eta1, with ``MEASURES`` of DDIM and ancestral
     samples as [value, standard error]; sheets (see ``sheet``); seconds (training, measuring).
     """
-    from course_utils.networks import train
+    from course_utils.networks import generator_for, train
 
     w = _weighting(name) if w is None else w
     yardstick = _yardstick(plan.held_out)
@@ -138,7 +137,10 @@ def run(plan, name, seed, w=None, label=None):
     found["noise_error"] = _error_curve(model, yardstick.held_out)
     found["noise_error_train"] = _error_curve(model, yardstick.train[: plan.held_out])
     for eta in ETAS:
-        pixels = to_pixels(_draw(model, plan, eta, np.random.default_rng([seed, 2])))
+        x = model.sample(
+            plan.n_samples, generator_for(model, seed), n_steps=plan.sampler_steps, eta=eta
+        )
+        pixels = to_pixels(x)
         measures = yardstick.measure(pixels / 8 - 1, plan.bootstraps, np.random.default_rng(3))
         found[f"eta{eta:g}"] = measures
         found["sheets"][f"eta{eta:g}"] = base64.b64encode(pixels[:ON_SHEET].tobytes()).decode()
@@ -157,12 +159,6 @@ def _weighting(name):
     if name not in WEIGHTINGS:
         raise unknown("weighting of the study", name, tuple(WEIGHTINGS))
     return WEIGHTINGS[name]
-
-
-def _draw(model, plan, eta, rng):
-    grid = np.linspace(plan.log_snr_min, plan.log_snr_max, plan.sampler_steps + 1)
-    z = sample(model.eps, grid, rng.standard_normal((plan.n_samples, 64)), eta, rng)
-    return (z - sigma(grid[-1]) * model.eps(z, grid[-1])) / alpha(grid[-1])
 
 
 def _mean(values):

@@ -11,7 +11,7 @@ from comparing import assert_close, relative_difference, standard_errors_off
 from course_utils._progress import progress
 from course_utils.mixtures import GaussianMixture
 from course_utils.parameterization import convert
-from course_utils.processes import sample
+from course_utils.processes import ddim_coefficients, sample
 from course_utils.schedules import alpha
 from course_utils.weightings import PUBLISHED, sigmoid
 
@@ -21,6 +21,7 @@ from course_utils.networks import (  # noqa: E402
     Levels,
     Network,
     Recipe,
+    Trained,
     batch_loss,
     draw_batches,
     gradient_variance,
@@ -75,6 +76,31 @@ def test_its_samples_have_the_data_s_moments(trained):
     real = LAW.sample(100_000, rng(3))
     assert_close(z.mean(axis=0), real.mean(axis=0), atol=0.15)
     assert_close(np.cov(z.T), np.cov(real.T), atol=0.2)
+
+
+def test_its_own_sampler_takes_the_same_steps(trained):
+    x = trained.sample(200, generator(4), n_steps=20)
+    start = torch.randn((200, 2), generator=generator(4)).numpy().astype(float)
+    z = sample(trained.eps, np.linspace(-10, 6, 21), start)
+    expected = convert(trained.eps(z, 6.0), z, np.float64(6.0), "eps", "x")
+    assert_close(x, expected, atol=2e-4)
+
+
+def test_ancestral_samples_of_the_ideal_network_are_the_data():
+    """v̂ = 0 is exact for N(0, 1): with any η the variance stays 1 but for what the steps lose."""
+    made = Trained(zero_network(), Recipe(width=16, n_blocks=1), 2)
+    for eta in (0.0, 0.5, 1.0):
+        x = made.sample(20_000, generator(1), n_steps=200, eta=eta)
+        grid = np.linspace(-10, 6, 201)
+        step = ddim_coefficients(grid[:-1], grid[1:], eta)
+        variance = 1.0
+        for keep, eps_hat, noise, s in zip(
+            *np.broadcast_arrays(*step, alpha(-grid[:-1])), strict=True
+        ):
+            variance = (keep + eps_hat * s) ** 2 * variance + noise**2
+        expected = alpha(6.0) ** 2 * variance
+        assert standard_errors_off(x.var(), expected * np.sqrt(2 / x.size), expected) < 4.5
+        assert abs(expected - 1) < 0.06
 
 
 def test_the_weighting_matters_to_what_is_learnt():

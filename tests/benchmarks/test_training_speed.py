@@ -1,0 +1,161 @@
+"""What the training loop and the sampler cost beyond the network, and how noisy gradients are.
+
+The digits' network of the course, batch 128, one thread, CPU; runs interleaved, a row is the best
+processor time and the median of the ratios of neighbouring runs. The aim is 5 %. Times are printed;
+only a ratio far beyond the aim fails, since a busy machine makes any ratio jump. Run
+
+    OMP_NUM_THREADS=1 python -m pytest -m benchmark -s tests/benchmarks/test_training_speed.py
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+from course_utils.datasets import digits
+from course_utils.processes import sample
+from course_utils.study import WEIGHTINGS
+
+torch = pytest.importorskip("torch")
+from course_utils.networks import (  # noqa: E402
+    CHUNK,
+    Levels,
+    Network,
+    Recipe,
+    batch_loss,
+    draw_batches,
+    gradient_variance,
+    train,
+    training,
+)
+from course_utils.schedules import alpha  # noqa: E402
+
+pytestmark = pytest.mark.benchmark
+RECIPE = Recipe(n_steps=3 * CHUNK)
+REPEATS, AIM, FAR_BEYOND = 11, 0.05, 0.15
+ROOT = "bare forward, backward, step"
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def network():
+    return Network(64, RECIPE.width, RECIPE.n_blocks, generator=generator())
+
+
+def data():
+    return torch.tensor(digits()[0], dtype=torch.float32)
+
+
+def interleaved(work):
+    """Return the processor times in seconds of each piece of work, [REPEATS], run in turn."""
+    times = {name: [] for name in work}
+    for function in work.values():
+        function()
+    for _ in range(REPEATS):
+        for name, function in work.items():
+            start = time.process_time()
+            function()
+            times[name].append(time.process_time() - start)
+    return {name: np.array(seconds) for name, seconds in times.items()}
+
+
+def show(capsys, title, times, reference, per):
+    overheads = {}
+    with capsys.disabled():
+        print(f"\n{title}")
+        for name, seconds in times.items():
+            overheads[name] = float(np.median(seconds / times[reference])) - 1
+            print(
+                f"  {name:<44} {seconds.min() / per * 1e3:8.3f} ms   overhead: "
+                f"{100 * overheads[name]:5.1f} %"
+            )
+    return overheads
+
+
+def test_training_loop_over_the_bare_step(capsys):
+    x, w = data(), WEIGHTINGS["sigmoid_2"]
+    bare_network, loop_network, average = network(), network(), network()
+    optimiser = torch.optim.Adam(bare_network.parameters(), lr=1e-4, fused=True)
+    draws = draw_batches(x, Levels(w, -10, 6), 1, RECIPE.batch, generator())
+    z, log_snr, v, coefficient = (part[0] for part in draws)
+
+    def bare():
+        for _ in range(RECIPE.n_steps):
+            optimiser.zero_grad()
+            error = (bare_network(z, log_snr[:, None]) - v).square().mean(dim=1)
+            (torch.dot(coefficient, error) / len(error)).backward()
+            optimiser.step()
+
+    def loop():
+        for _ in training(loop_network, average, x, w, RECIPE, generator()):
+            pass
+
+    times = interleaved({ROOT: bare, "training loop, adaptive levels, EMA": loop})
+    found = show(capsys, "Training, per step of batch 128", times, ROOT, RECIPE.n_steps)
+    assert found["training loop, adaptive levels, EMA"] < FAR_BEYOND
+
+
+@pytest.mark.parametrize("eta", [0, 1])
+def test_sampler_over_bare_evaluations(capsys, eta):
+    n, steps = 500, 16
+    model = train(digits()[0], WEIGHTINGS["elbo"], seed=0, recipe=Recipe(n_steps=2))
+    grid = np.linspace(-10, 6, steps + 1)
+    z_start = np.random.default_rng(0).standard_normal((n, 64))
+    z = torch.tensor(z_start, dtype=torch.float32)
+    level = torch.zeros(1, 1)
+
+    def bare():
+        with torch.inference_mode():
+            for _ in range(steps + 1):  # the last makes x̂ of z
+                model.network(z, level)
+
+    def own():
+        model.sample(n, generator(), n_steps=steps, eta=eta)
+
+    def general():
+        sample(model.eps, grid, z_start, eta, np.random.default_rng(0))
+        model.eps(z_start, grid[-1])
+
+    work = {"bare network": bare, "Trained.sample": own, "processes.sample, float64": general}
+    times = interleaved(work)
+    found = show(capsys, f"Sampling 500 images, η = {eta}, per step", times, "bare network", steps)
+    with capsys.disabled():
+        rate = n / times["Trained.sample"].min() * steps / 64
+        print(f"  {rate:.0f} images a second in 64 steps")
+    assert found["Trained.sample"] < FAR_BEYOND
+
+
+def test_gradient_variance_by_levels_and_times(capsys):
+    """Variance of the batch gradient at one half-trained network, over that of uniform levels."""
+    x = data()
+    for name in ("elbo", "sigmoid_2", "edm"):
+        w = WEIGHTINGS[name]
+        model = train(digits()[0], w, seed=0, recipe=Recipe(n_steps=200)).network
+        model.requires_grad_(True)
+        found = {}
+        for kind in ("uniform", "cosine", "adaptive"):
+            levels = Levels(w, -10, 6, kind)
+            for seed in range(6):
+                draws = draw_batches(x, levels, 10, 128, generator(seed))
+                with torch.no_grad():
+                    error = [batch_loss(model, *one)[1].numpy() for one in zip(*draws, strict=True)]
+                log_snr = draws.log_snr.numpy().astype(float)
+                levels.observe(log_snr, np.stack(error) * alpha(log_snr) ** 2)
+            for even in (False, True):
+                found[kind, even] = gradient_variance(
+                    model,
+                    x,
+                    levels,
+                    batch=128,
+                    n_batches=150,
+                    generator=generator(7),
+                    low_discrepancy=even,
+                )
+        with capsys.disabled():
+            print(f"\nGradient variance, {name}, relative to uniform levels and independent times")
+            for kind in ("uniform", "cosine", "adaptive"):
+                plain, even = (found[kind, e] / found["uniform", False] for e in (False, True))
+                print(f"  {kind:<10} independent {plain:6.3f}   low-discrepancy {even:6.3f}")
+        assert found["adaptive", True] < 1.05 * found["uniform", False]
