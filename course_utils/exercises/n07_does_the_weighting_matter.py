@@ -1,0 +1,277 @@
+"""Exercises of notebook 07: capacity, retraining, intervals over seeds, the noise floor."""
+
+import numpy as np
+from scipy.stats import t as student
+
+from course_utils.exercises import Exercise
+
+# --- 07.1  separate numbers, or one for all ----------------------------------------------------
+
+
+def _capacity(c, w):
+    return 1.0 * c, w @ c / w.sum()
+
+
+capacity = Exercise(
+    statement="""attempt(c, w) -> (separate, shared)
+    c  [n]: the best prediction at each of n levels
+    w  [n], all positive: the weighting
+    The loss is Σ_i w_i (prediction_i − c_i)². Return the predictions that minimise it: separate
+    [n] if every level has a number of its own, shared (a number) if one number serves all.""",
+    reference=_capacity,
+    returns=("separate", "shared"),
+    inputs=[
+        (np.array([0.0, 1.0, 3.0, -0.5]), np.array([0.5, 2.0, 1.0, 4.0])),
+        (np.array([1.2, 0.7, -2.0]), np.array([3.0, 0.2, 0.4])),
+    ],
+    mistakes={
+        "separate: w multiplies the squared error of a level, not its prediction": (
+            lambda c, w: (w * c, w @ c / w.sum())
+        ),
+        "separate: w scales each term by itself, so its minimum stays where it was": (
+            lambda c, w: (w * c / w.sum(), w @ c / w.sum())
+        ),
+        "separate: that is the shared number at every level; here nothing ties the levels": (
+            lambda c, w: (np.full_like(c, w @ c / w.sum()), w @ c / w.sum())
+        ),
+        "shared: the plain mean is the answer for w ≡ 1, the ELBO's, alone": (
+            lambda c, w: (1.0 * c, np.mean(c))
+        ),
+        "shared: set the derivative to zero and divide by the sum of all weights": (
+            lambda c, w: (1.0 * c, w @ c)
+        ),
+        "shared: the heaviest level pulls most, but it does not decide alone": (
+            lambda c, w: (1.0 * c, c[np.argmax(w)])
+        ),
+        "shared: the weights enter as w, neither squared nor under a root": (
+            lambda c, w: (1.0 * c, w**2 @ c / np.sum(w**2))
+        ),
+        "shared: the root of w multiplies the error before squaring; in the mean stands w": (
+            lambda c, w: (1.0 * c, np.sqrt(w) @ c / np.sum(np.sqrt(w)))
+        ),
+    },
+    hint="Differentiate the loss: once by each number of its own, once by the one number of all",
+)
+
+# --- 07.2  retraining from the stored matrices -------------------------------------------------
+
+
+def _retrained(gram, cross, w, ridge):
+    matrix = np.tensordot(w, gram, axes=1) / len(w)
+    right = w @ cross / len(w)
+    return np.linalg.solve(matrix + ridge * np.eye(len(right)), right)
+
+
+def _levels_of_matrices(n_levels, n_features, seed):
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((n_levels, 12, n_features))
+    target = rng.standard_normal((n_levels, 12))
+    gram = np.einsum("lnf,lng->lfg", features, features) / 12
+    return gram, np.einsum("lnf,ln->lf", features, target) / 12
+
+
+def _averaged_solutions(gram, cross, w, ridge):
+    each = [
+        np.linalg.solve(a + ridge * np.eye(len(b)), b) for a, b in zip(gram, cross, strict=True)
+    ]
+    return w @ np.array(each) / w.sum()
+
+
+def _sum_not_mean(gram, cross, w, ridge):
+    return _retrained(len(w) * gram, len(w) * cross, w, ridge)
+
+
+retrained = Exercise(
+    statement="""attempt(gram, cross, w, ridge) -> Θ
+    gram   [L, F, F]: A_λ at L levels
+    cross  [L, F]: b_λ at the same levels
+    w      [L]: the weighting there, ≥ 0
+    ridge  a number ρ > 0
+    Return Θ [F], which minimises mean_λ w (⟨Θ, A_λ Θ⟩ − 2 ⟨b_λ, Θ⟩) + ρ‖Θ‖², mean_λ being the
+    plain mean over the L levels.""",
+    reference=_retrained,
+    inputs=[
+        (*_levels_of_matrices(5, 3, 0), np.array([0.2, 1.0, 2.5, 0.7, 0.1]), 0.05),
+        (*_levels_of_matrices(3, 4, 1), np.array([3.0, 0.0, 1.2]), 0.3),
+    ],
+    mistakes={
+        "you averaged the solutions of the levels; average A and b, then solve once": (
+            _averaged_solutions
+        ),
+        "w weighs b alone; the quadratic part ⟨Θ, AΘ⟩ has it too": (
+            lambda gram, cross, w, ridge: _retrained(
+                gram, cross * (w * len(w) / w.sum())[:, None], np.ones_like(w), ridge
+            )
+        ),
+        "w is missing: this is the model of w ≡ 1": (
+            lambda gram, cross, w, ridge: _retrained(gram, cross, np.ones_like(w), ridge)
+        ),
+        "the ridge is missing: it adds ρ to the diagonal of A": (
+            lambda gram, cross, w, ridge: _retrained(gram, cross, w, 0.0)
+        ),
+        "ρ was added to every entry: ‖Θ‖² adds it on the diagonal only": (
+            lambda gram, cross, w, ridge: np.linalg.solve(
+                np.tensordot(w, gram, axes=1) / len(w) + ridge, w @ cross / len(w)
+            )
+        ),
+        "sums where means are asked: beside the ridge the scale of A and b counts": _sum_not_mean,
+        "the ridge is twice or half what it should be: A, b and ρ lose the same factor 2": (
+            lambda gram, cross, w, ridge: _retrained(gram, cross, w, ridge / 2)
+        ),
+        "the weights are squared: A and b are linear in w": (
+            lambda gram, cross, w, ridge: _retrained(gram, cross, w**2, ridge)
+        ),
+    },
+    hint="Set the gradient to zero: (mean of w A_λ + ρ) Θ = mean of w b_λ",
+)
+
+# --- 07.3  an interval over seeds --------------------------------------------------------------
+
+
+def _reach(values, quantile, ddof=1, root=True):
+    spread = np.std(values, ddof=ddof)
+    return quantile * spread / (np.sqrt(len(values)) if root else 1)
+
+
+def _about(centre, reach):
+    return centre, centre - reach, centre + reach
+
+
+def _over_seeds(ours, others, **options):
+    difference = ours.mean(axis=1) - others.mean(axis=1)
+    quantile = options.pop("quantile", student.ppf(0.975, len(difference) - 1))
+    return _about(difference.mean(), _reach(difference, quantile, **options))
+
+
+def _over_images(ours, others):
+    flat = (ours - others).ravel()
+    return _about(flat.mean(), _reach(flat, 1.96))
+
+
+def _unpaired(ours, others):
+    a, b = ours.mean(axis=1), others.mean(axis=1)
+    quantile = student.ppf(0.975, len(a) - 1)
+    return _about(a.mean() - b.mean(), np.hypot(_reach(a, quantile), _reach(b, quantile)))
+
+
+def _runs(n_seeds, n, seed):
+    rng = np.random.default_rng(seed)
+    common = rng.normal(0, 0.4, (n_seeds, 1))
+    own = rng.normal(0, 0.1, (2, n_seeds, 1))
+    return tuple(k * 0.2 + common + own[k] + rng.normal(0, 1, (n_seeds, n)) for k in (1, 0))
+
+
+over_seeds = Exercise(
+    statement="""attempt(ours, others) -> (difference, low, high)
+    ours, others  [S, n]: a measure of n held-out images for each of S seeds and two weightings;
+                  row s of both was trained from the same seed s
+    Return the mean of ours − others and the ends of its 95 % interval for *another training run*:
+    each seed gives one difference of means, and Student's t has S − 1 degrees of freedom
+    (scipy.stats.t.ppf(0.975, S − 1) standard errors to either side).""",
+    reference=_over_seeds,
+    returns=("difference", "low", "high"),
+    inputs=[_runs(5, 30, 0), _runs(3, 20, 1)],
+    mistakes={
+        "that interval is over images: it says what other images would do, not other seeds": (
+            _over_images
+        ),
+        "not paired: take the difference seed by seed before you look at its spread": _unpaired,
+        "1.96 is for many seeds; for S of them take Student's t with S − 1": (
+            lambda ours, others: _over_seeds(ours, others, quantile=1.96)
+        ),
+        "the spread of one seed; the mean of S seeds is known better by the root of S": (
+            lambda ours, others: _over_seeds(ours, others, root=False)
+        ),
+        "the spread must be divided by S − 1, not S: use ddof=1": (
+            lambda ours, others: _over_seeds(ours, others, ddof=0)
+        ),
+        "one standard error is no 95 % interval": (
+            lambda ours, others: _over_seeds(ours, others, quantile=1.0)
+        ),
+        "a one-sided quantile: 95 % in the middle leave 2.5 % on each side": (
+            lambda ours, others: _over_seeds(
+                ours, others, quantile=student.ppf(0.95, len(ours) - 1)
+            )
+        ),
+        "the sign: it is ours minus others": lambda ours, others: _over_seeds(others, ours),
+    },
+    hint="First one number a seed, then the mean and the standard error of these S numbers",
+)
+
+# --- 07.4  the noise floor ---------------------------------------------------------------------
+
+
+def _w1(a, b):
+    return np.abs(np.sort(a) - np.sort(b)).mean(axis=-1)
+
+
+def _floor(pairs, distance):
+    floors = _w1(pairs[:, 0], pairs[:, 1])
+    return floors.mean(), (distance - floors.mean()) / floors.std(ddof=1)
+
+
+def _floor_by(found):
+    """A mistake: the floor and spreads found from the R distances by another rule."""
+    return lambda pairs, distance: found(_w1(pairs[:, 0], pairs[:, 1]), distance)
+
+
+def _unsorted(pairs, distance):
+    floors = np.abs(pairs[:, 0] - pairs[:, 1]).mean(axis=1)
+    return floors.mean(), (distance - floors.mean()) / floors.std(ddof=1)
+
+
+def _by_squares(pairs, distance):
+    floors = np.sqrt(np.mean((np.sort(pairs[:, 0]) - np.sort(pairs[:, 1])) ** 2, axis=1))
+    return floors.mean(), (distance - floors.mean()) / floors.std(ddof=1)
+
+
+def _pairs(repeats, n, seed):
+    return np.random.default_rng(seed).standard_normal((repeats, 2, n))
+
+
+noise_floor = Exercise(
+    statement="""attempt(pairs, distance) -> (floor, spreads)
+    pairs     [R, 2, n]: R pairs of independent samples of n *real* points on the line
+    distance  a number: W1 between n samples of a model and n real points
+    W1 of two samples of one size is the mean of |a_(i) − b_(i)| over the sorted samples.
+    Return the noise floor, the mean of W1 over the pairs, and by how many spreads the model's
+    distance lies above it; the spread is the standard deviation of W1 over the pairs (ddof=1).""",
+    reference=_floor,
+    returns=("floor", "spreads"),
+    inputs=[(_pairs(8, 25, 0), 0.5), (_pairs(5, 40, 1), 0.21)],
+    mistakes={
+        "the floor is not zero: even real samples of this size lie apart": (
+            _floor_by(lambda found, d: (0.0 * d, d / found.std(ddof=1)))
+        ),
+        "spreads: subtract the floor first, perfect samples are that far away": (
+            _floor_by(lambda found, d: (found.mean(), d / found.std(ddof=1)))
+        ),
+        "sort both samples first: W1 moves the k-th smallest to the k-th smallest": _unsorted,
+        "that is W2: W1 takes the mean of the absolute gaps": _by_squares,
+        "spreads: one distance has the whole spread; only the floor's mean has it over √R": (
+            _floor_by(
+                lambda found, d: (
+                    found.mean(),
+                    (d - found.mean()) / (found.std(ddof=1) / np.sqrt(len(found))),
+                )
+            )
+        ),
+        "spreads: for the spread of R distances divide by R − 1 (ddof=1)": (
+            _floor_by(lambda found, d: (found.mean(), (d - found.mean()) / found.std()))
+        ),
+        "the smallest of the distances is luck; the floor is their mean": (
+            _floor_by(lambda found, d: (found.min(), (d - found.min()) / found.std(ddof=1)))
+        ),
+        "spreads: above the floor counts as positive": (
+            _floor_by(lambda found, d: (found.mean(), (found.mean() - d) / found.std(ddof=1)))
+        ),
+    },
+    hint="R distances of real from real: their mean is the floor, their spread the unit",
+)
+
+EXERCISES = {
+    "07.1": capacity,
+    "07.2": retrained,
+    "07.3": over_seeds,
+    "07.4": noise_floor,
+}
