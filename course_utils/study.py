@@ -70,7 +70,7 @@ class Plan:
     is finer than half a grey level, and the decoder of the ELBO takes over.
     """
 
-    n_steps: int = 1500
+    n_steps: int = 1200
     batch: int = 128
     width: int = 256
     n_blocks: int = 3
