@@ -34,7 +34,9 @@ def _display(total, label):
         from ipywidgets import IntProgress
 
         bar = IntProgress(0, 0, total, description=label, style={"description_width": "initial"})
-        ipython.display.display(bar)
+        bundle = bar._repr_mimebundle_()  # words in place of the widget's Python text
+        bundle["text/plain"] = f"{label}: a progress bar of {total} steps"
+        ipython.display.display(bundle, raw=True)
         return lambda done: setattr(bar, "value", done)
     if not sys.stderr.isatty():
         return None

@@ -325,14 +325,21 @@ def test_progress_on_a_terminal(monkeypatch):
 
 def test_progress_in_a_notebook_shows_one_widget_and_writes_nothing(monkeypatch, capsys):
     import IPython
+    import ipywidgets
 
-    shown = []
+    bars, shown = [], []
+
+    def bar(*args, **kwargs):
+        bars.append(real(*args, **kwargs))
+        return bars[-1]
+
+    real = ipywidgets.IntProgress
+    monkeypatch.setattr(ipywidgets, "IntProgress", bar)
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
-    monkeypatch.setattr(
-        IPython.display, "display", lambda bar: shown.append((bar, repr(bar), bar.value))
-    )
-    list(progress(range(4), 4, "training"))
-    [(bar, text, value)] = shown
-    assert value == 0 and "value=0" in text and "training" in text
-    assert bar.value == bar.max == 4
+    monkeypatch.setattr(IPython.display, "display", lambda data, raw: shown.append(data))
+    assert list(progress(range(4), 4, "training")) == [0, 1, 2, 3]
+    [data], [widget] = shown, bars
+    assert data["text/plain"] == "training: a progress bar of 4 steps"
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
+    assert widget.value == widget.max == 4
     assert capsys.readouterr() == ("", "")
