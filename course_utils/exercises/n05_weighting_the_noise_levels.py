@@ -104,6 +104,9 @@ min_snr_for_v = Exercise(
         "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it": (
             _of_snr(lambda snr, g: np.minimum(snr / (snr + 1), g))
         ),
+        "asked is the factor before ‖v − v̂‖² alone, without p(λ)": lambda s, g: (
+            _min_snr_v(s, g) * _sech(s / 2)
+        ),
     },
     hint="v − v̂ is a multiple of x − x̂ at each level: which, in terms of σ, and so of the SNR?",
 )
@@ -126,6 +129,9 @@ p2_weight = Exercise(
     mistakes={
         "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": (
             lambda s, g, k: 1 / (np.exp(s) ** g + k)
+        ),
+        "the power of a sum is not the sum of the powers: (k + SNR)^γ": (
+            lambda s, g, k: 1 / (np.exp(s) ** g + k**g)
         ),
         "multiplied where P2 divides: fine detail, at large SNR, is to count less": (
             lambda s, g, k: (k + np.exp(s)) ** g
@@ -203,6 +209,17 @@ sd3_weighting = Exercise(
         ),
         "the factor's λ has the wrong sign: u weighs noise, (1 + e^{−λ/2})²": (
             _sd3_with(-2, 4, lambda s: (1 + np.exp(s / 2)) ** 2)
+        ),
+        "the shape is right; divide by its value at λ = 0, which is not 1": (
+            lambda s, m, sd: (
+                _normal(s, -2 * m, 4 * sd**2) * _velocity(s) / (8 * np.pi * sd**2) ** 0.5
+            )
+        ),
+        "the shape is right; at λ = 0 it is 1 only after division by its value there": (
+            lambda s, m, sd: _normal(s, -2 * m, 4 * sd**2) * _velocity(s)
+        ),
+        "divide by all of its value at λ = 0: where the mean is not 0, the normal is not 1 there": (
+            lambda s, m, sd: _normal(s, -2 * m, 4 * sd**2) * _velocity(s) / 4
         ),
         "uniform t is no longer drawn: its density sech²(λ/4)/8 does not enter as well": (
             _sd3_with(-2, 4, lambda s: _velocity(s) * _sech(s / 4) ** 2)
