@@ -15,6 +15,7 @@ What is random takes a ``torch.Generator`` or a seed. On the CPU torch gets one 
 so small a network trains slower on two cores, and many times slower where they are shared.
 """
 
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
@@ -166,7 +167,7 @@ def times(n_batches, batch, generator, low_discrepancy=True):
     """Return uniform numbers in [0, 1), [n_batches, batch], float64.
 
     Low-discrepancy: each batch is one uniform shift of an even grid, modulo 1, so that every number
-    is uniform by itself and a batch covers [0, 1) evenly. Source: Kingma et al. 2021, appendix I.
+    is uniform by itself and a batch covers [0, 1) evenly. Source: Kingma et al. 2021 (VDM).
     """
     columns = 1 if low_discrepancy else batch
     shape = (n_batches, columns)
@@ -292,19 +293,13 @@ def train(x, w, *, seed, recipe=None, label=None, device=None):
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     start = torch.Generator().manual_seed(seed)
     network = Network(data.shape[1], recipe.width, recipe.n_blocks, generator=start).to(device)
-    trained = Trained(_copy(network), recipe, data.shape[1])
+    trained = Trained(deepcopy(network).requires_grad_(False), recipe, data.shape[1])
     generator = torch.Generator(device).manual_seed(seed + 2**32)
     steps = training(
         network, trained.network, torch.from_numpy(data).to(device), w, recipe, generator
     )
     losses = torch.stack(list(progress(steps, recipe.n_steps, label)))
     return replace(trained, losses=losses.cpu().numpy())
-
-
-def _copy(network):
-    from copy import deepcopy
-
-    return deepcopy(network).requires_grad_(False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -192,8 +193,6 @@ class _Yardstick:
 
         (self.train, labels), (self.held_out, others) = labelled_digits(held_out)
         self.classifier = MLPClassifier((64, 32), max_iter=60, tol=0, random_state=0)
-        import warnings
-
         with warnings.catch_warnings():  # it stops after 60 rounds by intent
             warnings.simplefilter("ignore")
             self.classifier.fit(self.train, labels)
