@@ -217,7 +217,7 @@ def _objectives(edm_data_sd=0.5, p2_gamma=1.0, min_snr_gamma=5.0, sigmoid_bias=2
         ),
         "cosine_eps": Objective("cosine, ε-loss (iDDPM)", "Nichol & Dhariwal 2021", cosine, "eps"),
         "cosine_v": Objective("cosine, v-loss", "Salimans & Ho 2022", cosine, "v"),
-        "cosine_x": Objective("cosine, x-loss", "Salimans & Ho 2022", cosine, "x"),
+        "cosine_x": Objective("cosine, x-loss", "for comparison", cosine, "x"),
         "flow_matching": Objective(
             "flow matching, velocity loss", "Lipman et al. 2023", straight, "velocity"
         ),
