@@ -27,7 +27,7 @@ ALT = (
     "earns; the dotted line marks a blur of 50 km/s. Top right: the same w over the time of the "
     "cosine schedule. Below it: dw/dt, hatched where it is negative."
 )
-FINE = 50.0  # km/s: the size of the measurement errors, below which structure is not astronomy
+FINE = 50.0  # km/s: a supposed error of measurement; finer structure would not be astronomy
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 
 _PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": FLAT, "unit_variance": False}
