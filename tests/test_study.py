@@ -225,3 +225,25 @@ def test_intervals_over_seeds_are_students():
         summary(runs[:1], "bits.total")
     with pytest.raises(ValueError, match="'total'"):
         value_of(runs[0], "bits.totl")
+
+
+def test_the_stored_study_is_whole_and_small():
+    results, sheets = study.load_results(), study.load_sheets()
+    groups = study.by_weighting(results)
+    assert list(groups) == list(study.WEIGHTINGS)
+    assert all([r["seed"] for r in runs] == results["seeds"] for runs in groups.values())
+    assert len(results["seeds"]) >= 5
+    assert results["plan"].keys() == vars(Plan()).keys()
+    assert set(sheets) == {(name, eta) for name in groups for eta in study.ETAS}
+    assert all(s.shape == (12 * len(results["seeds"]), 8, 8) for s in sheets.values())
+    assert all(s.max() <= 16 for s in sheets.values())
+    for runs in groups.values():
+        for r in runs:
+            terms = [r["bits"][term][0] for term in study.BITS]
+            assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
+            assert 1 < terms[0] < 4.09  # log₂ 17: no better than guessing the grey levels
+            for eta in ("eta0", "eta1"):
+                assert r[eta]["frechet"][0] > results["floor"]["frechet"][0] - 1
+                assert all(0 <= r[eta][m][0] <= 1 for m in study.MEASURES[1:])
+    files = [study.DATA / f"study_digits.{kind}" for kind in ("json", "npz")]
+    assert sum(len(file.read_bytes()) for file in files) < 400_000
