@@ -48,11 +48,15 @@ def implied(objective, **parameters):
     return named(objective, **parameters).implied_weighting().normalised()
 
 
-def weighting_controls(objective):
-    """Return the controls: objective, shift along λ, gains at the knots, and the monotone lock."""
+def weighting_controls(objective, names=None):
+    """Return the controls: objective, shift along λ, gains at the knots, and the monotone lock.
+
+    ``names`` replaces the names of some objectives in the list, by key.
+    """
+    names = {key: o.name for key, o in PUBLISHED.items()} | (names or {})
     return {
         "objective": live.choice(
-            "objective", [(o.name, key) for key, o in PUBLISHED.items()], objective
+            "objective", [(name, key) for key, name in names.items()], objective
         ),
         "shift": live.slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": live.switch("keep w monotone"),

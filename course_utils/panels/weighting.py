@@ -25,11 +25,14 @@ ALT = (
     "samples levels in training (dashed), and w before it was moved or bent (dotted), each divided "
     "by its largest value. Below it: the share of the galaxies' weighted loss that each level "
     "earns; the dotted line marks a blur of 50 km/s. Top right: the same w over the time of the "
-    "cosine schedule. Below it: dw/dt, hatched where it is negative."
+    "cosine schedule. Below it: dw/dt, hatched where it is negative, on a scale "
+    "that is stretched near zero."
 )
 FINE = 50.0  # km/s: a supposed error of measurement; finer structure would not be astronomy
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 
+# Names without the published value of a parameter that here has a slider.
+MOVABLE = {"p2": "P2", "min_snr": "Min-SNR", "sigmoid": "sigmoid"}
 _PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": FLAT, "unit_variance": False}
 PRESETS = {
     "nothing in front of the ε-loss": {"objective": "cosine_eps"},
@@ -56,7 +59,7 @@ PRESETS = {
 
 def controls():
     """Return the panel's controls."""
-    chosen = weighting_controls("cosine_eps")
+    chosen = weighting_controls("cosine_eps", MOVABLE)
     objective = chosen.pop("objective")
     return {"objective": objective, **parameter_controls(objective), **chosen}
 
@@ -175,7 +178,7 @@ def _drawing():
     figures.title(of_time, "w(t) on the cosine schedule")
     of_time.set(ylim=(-0.04, 1.3), yticks=[0, 0.5, 1])
     w_of_time = figures.line(of_time, [], [], "weight", moving=True, linewidth=3)
-    figures.title(of_rate, "its slope dw/dt")
+    figures.title(of_rate, "its slope dw/dt, stretched near zero")
     of_rate.set_xlim(0, 1)
     of_rate.set_xlabel("time t     ← data        noise →")
     of_rate.axhline(0, color="black", lw=0.6)
@@ -187,7 +190,10 @@ def _drawing():
     schedule = Cosine(log_snr_min=SPAN[0], log_snr_max=SPAN[1])
     t = np.linspace(0, 1, 401)
     levels_of_t = schedule.log_snr(t)
-    of_rate.set_ylim(-150, 150)  # the widest tick labels that occur, to leave room for them
+    # A shallow fall must show beside a steep end; above 100 there is room for the legend.
+    of_rate.set_yscale("asinh", linear_width=0.25)
+    of_rate.set(ylim=(-400, 4000), yticks=[-100, -10, -1, 0, 1, 10, 100])
+    of_rate.yaxis.set_major_formatter("{x:g}")
     figures.freeze_layout(figure)
 
     def update(**values):
@@ -211,9 +217,6 @@ def _drawing():
         limits = (0, figures.snapped_limit(earned.max() * 1.1, steps=(1, 2, 4, 10)))
         if of_loss.get_ylim() != limits:
             of_loss.set_ylim(limits)
-        swing = figures.snapped_limit(max(1.4 * np.abs(slope).max(), 1.5), steps=(1.5, 5, 10))
-        if of_rate.get_ylim() != (-swing, swing):
-            of_rate.set_ylim(-swing, swing)
         return results
 
     return figure, update
