@@ -299,9 +299,7 @@ def estimate_loss(w, eps, x, schedule, n, rng):
     levels [n, 1]; ``x`` is the data [m, d]; ``schedule`` has a finite range; ``rng`` is a
     ``numpy.random.Generator``.
     """
-    x = floating(x)[1]
-    if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
-        raise ValueError(f"need finite data of shape [m, d], got shape {x.shape}")
+    x = _data(x)
     require_count("n", n, least=2)
     require_rng(rng)
     clean = x[rng.integers(len(x), size=n)]
@@ -316,15 +314,27 @@ def loss_draws(w, eps, x, noise, t, schedule):
     No randomness in here: the same x, ε, t under two schedules are common random numbers.
     """
     levels = schedule.log_snr(t)
-    column = levels[:, None]
+    squared = squared_errors(eps, x, noise, levels)
+    return evaluate(w, levels) / schedule.density(levels) * squared / 2
+
+
+def squared_errors(eps, x, noise, log_snr):
+    """Return ‖ε − ε̂(z, λ)‖² [n] at z = α x + σ ε, for x and ε [n, d] and levels [n]."""
+    column = log_snr[:, None]
     z = alpha(column) * x + sigma(column) * noise
     predicted = eps(z, column)
     if np.shape(predicted) != z.shape:
         raise ValueError(
             f"eps(z, log_snr) must have the shape of z, {z.shape}, got {np.shape(predicted)}"
         )
-    squared = np.sum((noise - predicted) ** 2, axis=1)
-    return evaluate(w, levels) / schedule.density(levels) * squared / 2
+    return np.sum((noise - predicted) ** 2, axis=1)
+
+
+def _data(x):
+    x = floating(x)[1]
+    if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
+        raise ValueError(f"need finite data of shape [m, d], got shape {x.shape}")
+    return x
 
 
 def _on_the_line(truth, model, x):
