@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from comparing import assert_close
+from dask.distributed import LocalCluster
 
 from course_utils import study
 from course_utils.study import Plan, compare, run_all, summary, table, value_of
@@ -115,11 +116,15 @@ def test_a_weighting_of_one_s_own(tiny_runs):
         study.run(TINY, "mine", 0)
 
 
-def test_runs_spread_over_processes(tmp_path):
-    def elsewhere(plan, name, seed):  # a local function goes to a process by value
+def telling_its_process():
+    def action(plan, name, seed):  # a local function goes to another process by value
         return {"weighting": name, "seed": seed, "process": os.getpid()}
 
-    spread = list(run_all(TINY, NAMES, range(3), tmp_path, jobs=2, action=elsewhere))
+    return action
+
+
+def test_runs_spread_over_processes(tmp_path):
+    spread = list(run_all(TINY, NAMES, range(3), tmp_path, jobs=2, action=telling_its_process()))
     assert {(r["weighting"], r["seed"]) for r in spread} == {
         (n, s) for n in NAMES for s in range(3)
     }
@@ -134,12 +139,14 @@ def test_processes_find_the_same(tiny_runs, tmp_path):
 
 
 def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
-    distributed = pytest.importorskip("dask.distributed")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        where = cluster.scheduler_address
-        spread = list(run_all(TINY, NAMES, SEEDS, tmp_path, scheduler=where))
+    with LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tcp://")
+        [told] = run_all(
+            TINY, ["sd3"], [0], tmp_path, scheduler=address, action=telling_its_process()
+        )
+        spread = list(run_all(TINY, NAMES, SEEDS, tmp_path, scheduler=address))
+    assert told["process"] != os.getpid()
     assert without_times(spread) == without_times(tiny_runs)
 
 
