@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture residuals lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture residuals address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -54,6 +54,9 @@ picture: env     ## the moving picture of the README, from the real panel
 
 residuals: env   ## the table of measured residuals of the README
 	$(PYTEST) -q tests/test_claims.py tests/test_regression.py tests/panels/test_half_a_nat.py --residuals residuals.md && cat residuals.md && rm residuals.md
+
+address: env     ## set the repository's public address (URL=https://host/owner/name) in all places
+	$(PY) .ci/address.py $(URL)
 
 lock: env        ## write what is installed to requirements.txt
 	{ sed -n "/^#/p" requirements.txt; $(PY) -m pip freeze --exclude-editable | sed "s/+cpu//"; } > .lock && mv .lock requirements.txt

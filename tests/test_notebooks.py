@@ -6,6 +6,7 @@ saved outputs are compared by `pytest --nbval`; here it is the form that counts.
 
 import copy
 import re
+import runpy
 import statistics
 from pathlib import Path
 
@@ -20,10 +21,14 @@ from nbformat.v4 import (
 
 from course_utils.exercises import exercises
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LAST = 8  # the course runs from 00 to 08
 TOP = 4  # what a reader must see first stands in the first four cells
+
+ADDRESS_BOOK = runpy.run_path(str(ROOT / ".ci/address.py"))
+INSTALL = ADDRESS_BOOK["first_cell"](ADDRESS_BOOK["known"]())
 
 SOLUTION = {"tags": ["solution"], "jupyter": {"source_hidden": True}, "cellView": "form"}
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -98,6 +103,11 @@ def executed_in_order(nb, path):
     counts = [cell.execution_count for cell in code(nb)]
     if not counts or counts != list(range(1, len(counts) + 1)):
         yield f"execution counts are {counts}: restart and run all, then save"
+
+
+def begins_with_the_installation(nb, path):
+    if not code(nb) or code(nb)[0].source != INSTALL:
+        yield "the first code cell is not the one that installs the course: copy it from 00"
 
 
 def no_errors(nb, path):
@@ -261,6 +271,7 @@ RULES = {
     for rule in (
         valid,
         executed_in_order,
+        begins_with_the_installation,
         no_errors,
         shows_text,
         stable_metadata,
@@ -301,6 +312,7 @@ def good_notebook():
     cells = [
         new_markdown_cell("# Start here\n\n10 minutes to read, 3 seconds to run"),
         new_markdown_cell("## Learning goals\n\n- count\n\n**Symbols used:** $\\lambda$"),
+        new_code_cell(INSTALL),
         new_code_cell("print('points: 82.0000')", outputs=[stream("points: 82.0000\n")]),
         new_code_cell(
             "plt.show()",
@@ -430,6 +442,8 @@ BREAKS = [
     ("executed_in_order", lambda nb: nb.cells[2].update(execution_count=7), "restart"),
     ("executed_in_order", lambda nb: nb.cells[2].update(execution_count=None), "restart"),
     ("executed_in_order", lambda nb: nb.update(cells=nb.cells[:2]), "[]"),
+    ("begins_with_the_installation", lambda nb: nb.cells.pop(2), "copy it from 00"),
+    ("begins_with_the_installation", set_source(2, INSTALL + "\n"), "copy it from 00"),
     ("no_errors", add_output(new_output("error", ename="NameError", evalue="x")), "NameError"),
     ("no_errors", add_output(stream("a warning", "stderr")), "stderr"),
     ("shows_text", silence, "nothing"),
@@ -449,14 +463,14 @@ BREAKS = [
     ("short_cells", set_source(2, ""), "0 lines"),
     ("short_cells", lengthen, "median"),
     ("ends_without_semicolon", set_source(2, "plt.plot(x);  # quiet"), "ends in ';'"),
-    ("images_have_words", set_source(4, "Some prose. Figure 1"), "caption"),
-    ("images_have_words", lambda nb: nb.cells.pop(4), "caption"),
+    ("images_have_words", set_source(5, "Some prose. Figure 1"), "caption"),
+    ("images_have_words", lambda nb: nb.cells.pop(5), "caption"),
     (
         "images_have_words",
-        lambda nb: nb.cells[5].outputs[0].data.update({"text/plain": "Panel(children=(1,))"}),
+        lambda nb: nb.cells[6].outputs[0].data.update({"text/plain": "Panel(children=(1,))"}),
         "says only",
     ),
-    ("images_have_words", lambda nb: nb.cells[5].outputs[0].data.pop("image/png"), "no picture"),
+    ("images_have_words", lambda nb: nb.cells[6].outputs[0].data.pop("image/png"), "no picture"),
     ("exercises_complete", remove_exercise, "course_utils has"),
     ("exercises_complete", replace('"00.3"', '"00.7"'), "course_utils has"),
     ("exercises_complete", replace("raise NotImplementedError", "return x"), "no stub"),
