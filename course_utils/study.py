@@ -243,17 +243,22 @@ _yardstick = cache(_Yardstick)
 # --- All runs -----------------------------------------------------------------------------------
 
 
-def run_all(plan, names, seeds, folder, *, jobs=1, scheduler=None, action=run):
+def run_all(plan, names, seeds, folder, *, own=None, jobs=1, scheduler=None, action=run):
     """Run what is missing in ``folder``, and yield the result of each run as it is finished.
 
     A generator: runs that a former call finished come first, at once. Each new result is written to
     ``folder`` before it is yielded, in a file that appears whole or not at all. ``jobs`` processes
     of this machine (joblib; −1 for all cores), or with ``scheduler="tcp://…"`` the workers of a
-    Dask cluster, which need the course installed and no common disk. ``action(plan, name, seed)``
-    makes one run.
+    Dask cluster, which need the course installed and no common disk. ``own`` maps names that are
+    not keys of ``WEIGHTINGS`` to weightings. ``action(plan, name, seed)``, with w as a fourth
+    argument for these, makes one run.
     """
+    own = own or {}
+    if taken := sorted(own.keys() & WEIGHTINGS.keys()):
+        raise ValueError(f"{taken[0]!r} is a weighting of the study: give your own another name")
     for name in names:
-        _weighting(name)
+        if name not in own:
+            _weighting(name)
     folder = Path(folder) / plan.key
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [(name, seed) for seed in seeds for name in names]  # seed by seed: early runs compare
@@ -261,7 +266,8 @@ def run_all(plan, names, seeds, folder, *, jobs=1, scheduler=None, action=run):
     for task in tasks:
         if task not in missing:
             yield json.loads(_file(folder, *task).read_text(encoding="utf-8"))
-    for result in _spread(action, plan, missing, jobs, scheduler):
+    calls = [(*task, own[task[0]]) if task[0] in own else task for task in missing]
+    for result in _spread(action, plan, calls, jobs, scheduler):
         _write(_file(folder, result["weighting"], result["seed"]), json.dumps(result))
         yield result
 
