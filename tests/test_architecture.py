@@ -1,4 +1,4 @@
-"""Imports inside course_utils run one way, and only networks.py needs torch."""
+"""Imports inside course_utils run one way; only networks.py and batched.py need torch."""
 
 import ast
 import subprocess
@@ -23,8 +23,10 @@ ROOMS = [
     "datasets",
     "regression",
     "networks",
+    "batched",
     "metrics",
     "study",
+    "trial",
     "figures",
     "live",
     "reporting",
@@ -41,7 +43,7 @@ ONLY = {
     "installation": set(),
 }
 SPLIT = {"panels", "exercises"}  # folders, whose files may import each other
-TORCH_MAY_BE_NAMED_IN = {"networks", "panels"}  # in panels only inside a function
+TORCH_MAY_BE_NAMED_IN = {"networks", "batched", "panels"}  # in panels only inside a function
 
 
 def room_of(path):
@@ -122,6 +124,7 @@ def test_a_wrong_import_is_seen(room, source):
         ("panels", "from ..objectives import ErrorCurve\nfrom . import weighting"),
         ("panels", "from course_utils.panels.weighting import figure"),
         ("networks", "import torch"),
+        ("batched", "from course_utils.networks import Network"),
         ("live", "from .figures import style"),
         ("exercises", "from course_utils.exercises import Exercise\nimport course_utils"),
     ],
@@ -130,12 +133,12 @@ def test_a_right_import_passes(room, source):
     assert breaches(source, room) == []
 
 
-def test_torch_is_needed_by_networks_alone():
+def test_torch_is_needed_by_networks_and_batched_alone():
     code = """if True:
         import importlib, pkgutil, sys
         import course_utils
         for module in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
-            if module.name != "course_utils.networks":
+            if module.name not in {"course_utils.networks", "course_utils.batched"}:
                 importlib.import_module(module.name)
                 if "torch" in sys.modules:
                     sys.exit(f"importing {module.name} imports torch")
