@@ -5,6 +5,9 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
+# A notebook is trusted while this server runs: reopened later, it shows each panel's saved picture
+# in place of a widget whose kernel is gone.
+LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture residuals address lock clean
@@ -13,7 +16,7 @@ help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
 
 lab: env         ## set up, then JupyterLab on the first notebook
-	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_ARGS) notebooks/00_start_here.ipynb
+	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) notebooks/00_start_here.ipynb
 
 test: env        ## set up, then every test of the everyday tier, strict nbval included
 	$(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env $(TEST_ARGS)

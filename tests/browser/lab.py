@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -27,6 +28,7 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
 PATIENCE = 60  # seconds: a busy continuous-integration machine is slow
 
 
@@ -71,14 +73,17 @@ def chromium(pixel_ratio: float = 1) -> Iterator[BrowserContext]:
 
 @contextlib.contextmanager
 def jupyterlab(home: Path) -> Iterator[str]:
-    """Start JupyterLab on the empty folder ``home``/work; yields its address."""
+    """Start JupyterLab, with the flags of `make lab`, on the folder ``home``/work.
+
+    Yields its address. What an earlier server left in ``home`` is there again.
+    """
     root = home / "work"
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
     settings = home / "settings/@jupyterlab/apputils-extension"
-    settings.mkdir(parents=True)
+    settings.mkdir(parents=True, exist_ok=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
     environment = os.environ | {
@@ -94,6 +99,7 @@ def jupyterlab(home: Path) -> Iterator[str]:
         *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--ip={HOST}", f"--port={port}"),
         *("--port-retries=0", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}"),
         "--LabApp.expose_app_in_browser=True",
+        *lab_flags(),
         *(["--allow-root"] if hasattr(os, "getuid") and os.getuid() == 0 else []),
     ]
     address = f"http://{HOST}:{port}"
@@ -108,6 +114,12 @@ def jupyterlab(home: Path) -> Iterator[str]:
                 server.wait(20)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+def lab_flags() -> list[str]:
+    """Return the flags with which the Makefile starts JupyterLab for a reader."""
+    line = re.search(r"^LAB_FLAGS := (.*)$", MAKEFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    return line[1].split()
 
 
 def _wait_for_server(server: subprocess.Popen, address: str, log: Path) -> None:
@@ -138,7 +150,11 @@ class Notebook:
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         self.page.set_default_timeout(PATIENCE * 1000)
-        self.page.goto(f"{address}/lab/tree/{original.name}?token={TOKEN}&reset")
+        self.goto(f"{address}/lab/tree/{original.name}?token={TOKEN}&reset")
+
+    def goto(self, address: str) -> None:
+        """Open the notebook at an address of the server and wait until it has a kernel."""
+        self.page.goto(address)
         self.page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.context?.isReady"
             " && window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel"
@@ -162,6 +178,17 @@ class Notebook:
             "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'",
             timeout=seconds * 1000,
         )
+
+    def save(self) -> None:
+        """Save the notebook, as autosave does."""
+        self.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel, as from the menu, without the question."""
+        self.page.evaluate(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        self.wait_until_idle()
 
     def panel(self, index: int = 0) -> "PanelOnPage":
         """Return the panel number ``index`` on the page, once its picture is there."""
