@@ -16,7 +16,7 @@ so small a network trains slower on two cores, and many times slower where they 
 """
 
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -244,8 +244,8 @@ def draw_batches(x, levels, n_batches, batch, generator, low_discrepancy=True):
 
 def batch_loss(network, z, log_snr, v, coefficient):
     """Return the batch's loss, and ‖v − v̂‖²/d of each draw without gradients, [batch]."""
-    error = (network(z, log_snr[:, None]) - v).square().mean(dim=1)
-    return torch.dot(coefficient, error) / len(error), error.detach()
+    error = (network(z, log_snr[..., None]) - v).square().mean(dim=-1)
+    return torch.linalg.vecdot(coefficient, error) / error.shape[-1], error.detach()
 
 
 def training(network, average, x, w, recipe, generator):
@@ -256,17 +256,30 @@ def training(network, average, x, w, recipe, generator):
     of the level. The caller may stop at any step.
     """
     levels = Levels(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels)
+
+    def draw(count):
+        return draw_batches(x, levels, count, recipe.batch, generator, recipe.low_discrepancy)
+
+    return descent(network, average, draw, levels.observe, recipe)
+
+
+def descent(network, average, draw, observe, recipe):
+    """Lower the loss of the batches that ``draw(count)`` returns; yield each step's loss.
+
+    ``observe(log_snr, errors)`` is told the levels and squared errors ‖ε − ε̂‖²/d of each chunk of
+    steps. With draws of shape [steps, K, batch] and K networks in one (``batched``), the gradient
+    of the sum of their losses is for each the gradient of its own.
+    """
     weights, averaged = list(network.parameters()), list(average.parameters())
     optimiser = torch.optim.Adam(weights, lr=recipe.learning_rate, fused=True)
     for start in range(0, recipe.n_steps, CHUNK):
-        count = min(CHUNK, recipe.n_steps - start)
-        batches = draw_batches(x, levels, count, recipe.batch, generator, recipe.low_discrepancy)
+        batches = draw(min(CHUNK, recipe.n_steps - start))
         errors = []
         for step, draws in enumerate(zip(*batches, strict=True), start):
             optimiser.param_groups[0]["lr"] = recipe.rate(step)
             optimiser.zero_grad()
             loss, error = batch_loss(network, *draws)
-            loss.backward()
+            loss.sum().backward()
             optimiser.step()
             errors.append(error)
             if step % 8 == 7 or step == recipe.n_steps - 1:  # as good as at each step, and cheaper
@@ -276,7 +289,7 @@ def training(network, average, x, w, recipe, generator):
                     torch._foreach_lerp_(averaged, weights, 1 - decay)
             yield loss.detach()
         log_snr = batches.log_snr.cpu().numpy().astype(float)
-        levels.observe(log_snr, torch.stack(errors).cpu().numpy() * alpha(log_snr) ** 2)
+        observe(log_snr, torch.stack(errors).cpu().numpy() * alpha(log_snr) ** 2)
 
 
 def train(x, w, *, seed, recipe=None, label=None, device=None):
@@ -287,19 +300,27 @@ def train(x, w, *, seed, recipe=None, label=None, device=None):
     "cpu". Raises ``ValueError`` for data that are not finite [n, d] and for an improper w.
     """
     recipe = recipe or Recipe()
+    x = data_tensor(x, device)
+    network, generator = beginning(seed, x, recipe)
+    average = deepcopy(network).requires_grad_(False)
+    steps = training(network, average, x, w, recipe, generator)
+    losses = torch.stack(list(progress(steps, recipe.n_steps, label)))
+    return Trained(average, recipe, x.shape[1], losses.cpu().numpy())
+
+
+def data_tensor(x, device=None):
+    """Return data [n, d] as a float32 tensor on ``device``; see ``train``."""
     data = np.asarray(floating(x)[1], dtype=np.float32)
     if data.ndim != 2 or data.size == 0 or not np.isfinite(data).all():
         raise ValueError(f"need finite data of shape [n, d], got shape {data.shape}")
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return torch.from_numpy(data).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def beginning(seed, x, recipe):
+    """Return the network a run with this seed starts from, and the generator of its draws."""
     start = torch.Generator().manual_seed(seed)
-    network = Network(data.shape[1], recipe.width, recipe.n_blocks, generator=start).to(device)
-    trained = Trained(deepcopy(network).requires_grad_(False), recipe, data.shape[1])
-    generator = torch.Generator(device).manual_seed(seed + 2**32)
-    steps = training(
-        network, trained.network, torch.from_numpy(data).to(device), w, recipe, generator
-    )
-    losses = torch.stack(list(progress(steps, recipe.n_steps, label)))
-    return replace(trained, losses=losses.cpu().numpy())
+    network = Network(x.shape[1], recipe.width, recipe.n_blocks, generator=start).to(x.device)
+    return network, torch.Generator(x.device).manual_seed(seed + 2**32)
 
 
 @dataclass(frozen=True, eq=False)
