@@ -1,0 +1,349 @@
+"""Exercises of notebook 08: how many seeds, one hypothesis, a held-out interval, every measure."""
+
+import numpy as np
+from scipy.stats import t as student
+
+from course_utils.exercises import Exercise
+
+# --- 08.1  how many seeds -----------------------------------------------------------------------
+
+
+def _first(reaches):
+    """The first n from 2 on for which ``reaches(n)`` holds."""
+    n = 2
+    while not reaches(n):
+        n += 1
+    return n
+
+
+def _t_reach(n, spread, quantile=0.975, dof=1):
+    return student.ppf(quantile, n - dof) * spread / np.sqrt(n)
+
+
+def _seeds(spread, by):
+    return _first(lambda n: _t_reach(n, spread) <= by)
+
+
+seeds = Exercise(
+    statement="""attempt(spread, by) -> n
+    spread  > 0: the standard deviation over seeds of own − comparator
+    by      > 0: the smallest difference of interest
+    Return the smallest number n >= 2 of seeds for which half the length of the 95 % interval
+    (Student's t with n − 1 degrees of freedom) of the mean difference is at most ``by``.""",
+    reference=_seeds,
+    inputs=[(0.36, 0.3), (0.36, 0.5), (0.005, 0.01), (1.0, 0.31), (0.2, 0.9)],
+    mistakes={
+        "1.96 is for many seeds; for few of them Student's t asks for more": (
+            lambda spread, by: _first(lambda n: 1.96 * spread / np.sqrt(n) <= by)
+        ),
+        "that is the whole length of the interval; half of it is asked": (
+            lambda spread, by: _first(lambda n: 2 * _t_reach(n, spread) <= by)
+        ),
+        "one standard error is no 95 % interval": (
+            lambda spread, by: _first(lambda n: spread / np.sqrt(n) <= by)
+        ),
+        "a one-sided quantile: 95 % in the middle leave 2.5 % on each side": (
+            lambda spread, by: _first(lambda n: _t_reach(n, spread, quantile=0.95) <= by)
+        ),
+        "n seeds leave n − 1 degrees of freedom": (
+            lambda spread, by: _first(lambda n: _t_reach(n, spread, dof=0) <= by)
+        ),
+        "one too few: with that many the interval still reaches beyond by": (
+            lambda spread, by: _seeds(spread, by) - 1
+        ),
+        "one too many: with one seed less the interval is short enough already": (
+            lambda spread, by: _seeds(spread, by) + 1
+        ),
+        "two paired columns are n differences, not 2n numbers": (
+            lambda spread, by: _first(lambda n: _t_reach(2 * n, spread) <= by)
+        ),
+    },
+    hint="Try n = 2, 3, 4, … and stop at the first that is enough",
+)
+
+# --- 08.2  the verdict on one hypothesis ----------------------------------------------------------
+
+
+def _verdict(differences, primary, by):
+    return _word(differences[primary], by)
+
+
+def _word(d, by, *, sign=-1, reach=None, undecided="undecided"):
+    """The verdict on "the mean of d is lower than zero by at least ``by``"."""
+    n = len(d)
+    reach = student.ppf(0.975, n - 1) * np.std(d, ddof=1) / np.sqrt(n) if reach is None else reach
+    gain = sign * np.mean(d)
+    if gain - reach >= by:
+        return "supported"
+    return "not supported" if gain + reach < by else undecided
+
+
+def _chosen_afterwards(differences, primary, by):
+    """The verdict on whichever measure looks best."""
+    n = differences.shape[1]
+    reach = student.ppf(0.975, n - 1) * differences.std(axis=1, ddof=1) / np.sqrt(n)
+    return _word(differences[np.argmin(differences.mean(axis=1) + reach)], by)
+
+
+def _any_measure(differences, primary, by):
+    words = [_word(d, by) for d in differences]
+    return "supported" if "supported" in words else words[primary]
+
+
+def _measures(means, spread, n, seed):
+    noise = np.random.default_rng(seed).standard_normal((len(means), n))
+    noise -= noise.mean(axis=1, keepdims=True)
+    noise /= noise.std(axis=1, ddof=1, keepdims=True)
+    return np.array(means)[:, None] + spread * noise
+
+
+one_hypothesis = Exercise(
+    statement="""attempt(differences, primary, by) -> "supported" | "not supported" | "undecided"
+    differences  [M, S]: own − comparator for M measures and S paired seeds; lower is better
+    primary      which measure (0 … M − 1) the hypothesis named before the runs
+    by           ≥ 0: the smallest difference of interest
+    The claim: on average, own is lower by at least ``by``. Return "supported" if the whole 95 %
+    interval of the primary measure's mean difference (Student's t, S − 1) is at −by or below, "not
+    supported" if the whole interval is above −by, else "undecided".""",
+    reference=_verdict,
+    inputs=[
+        (_measures([-0.45, -0.1, -0.9], 0.25, 5, 0), 0, 0.2),
+        (_measures([0.05, -1.2, 0.1], 0.3, 6, 1), 0, 0.3),
+        (_measures([-2.0, -0.2, -1.5], 0.2, 8, 2), 1, 0.1),
+        (_measures([-0.5, -1.1], 0.2, 5, 3), 1, 0.5),
+        (_measures([0.9, -0.9, 0.3], 0.3, 5, 4), 0, 0.2),
+        (_measures([-0.6, -0.7], 0.5, 10, 5), 0, 0.25),
+        (_measures([0.2, -0.42], 0.3, 4, 6), 1, 0.0),
+        (_measures([-0.25, 0.4, 0.1], 0.1, 5, 7), 0, 0.3),
+        (_measures([-0.02, -0.6, -0.3], 0.1, 6, 8), 0, 0.3),
+        (_measures([0.9, -0.25], 0.3, 5, 9), 0, 0.2),
+    ],
+    mistakes={
+        "you chose the measure afterwards: the one fixed beforehand decides, however it came out": (
+            _chosen_afterwards
+        ),
+        "another measure cannot rescue it: only the primary one was asked for": _any_measure,
+        "the mean alone decides nothing: where does its interval end?": (
+            lambda differences, primary, by: _word(differences[primary], by, reach=0.0)
+        ),
+        "lower than zero is less than was claimed: the threshold is −by": (
+            lambda differences, primary, by: _word(differences[primary], 0.0)
+        ),
+        "the sign: lower means that own − comparator is negative": (
+            lambda differences, primary, by: _word(differences[primary], by, sign=1)
+        ),
+        "an interval on both sides of −by refutes nothing: that is undecided": (
+            lambda differences, primary, by: _word(
+                differences[primary], by, undecided="not supported"
+            )
+        ),
+        "the measures were averaged: they have different units, and one was named": (
+            lambda differences, primary, by: _word(differences.mean(axis=0), by)
+        ),
+        "that is the spread of one seed; the mean of S seeds is known better": (
+            lambda differences, primary, by: _word(
+                differences[primary],
+                by,
+                reach=student.ppf(0.975, differences.shape[1] - 1)
+                * differences[primary].std(ddof=1),
+            )
+        ),
+        "one seed is an anecdote: use all S of them": (
+            lambda differences, primary, by: _word(differences[primary, :1], by, reach=0.0)
+        ),
+    },
+    hint="One row, its interval, and where −by lies: below it, above it, or inside",
+)
+
+# --- 08.3  a held-out interval --------------------------------------------------------------------
+
+
+def _paired(our_seeds, ours, their_seeds, others, column=1):
+    where = {seed: k for k, seed in enumerate(their_seeds)}
+    matched = np.array([others[where[seed], column] for seed in our_seeds])
+    return ours[:, column] - matched
+
+
+def _interval(d, quantile=None, root=True):
+    n = len(d)
+    quantile = student.ppf(0.975, n - 1) if quantile is None else quantile
+    reach = quantile * np.std(d, ddof=1) / (np.sqrt(n) if root else 1)
+    return d.mean(), d.mean() - reach, d.mean() + reach
+
+
+def _held_out(our_seeds, ours, their_seeds, others):
+    return _interval(_paired(our_seeds, ours, their_seeds, others))
+
+
+def _unpaired(our_seeds, ours, their_seeds, others):
+    a, b = ours[:, 1], others[:, 1]
+    n = len(a)
+    error = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / n)
+    reach = student.ppf(0.975, n - 1) * error
+    centre = a.mean() - b.mean()
+    return centre, centre - reach, centre + reach
+
+
+def _one_seed(our_seeds, ours, their_seeds, others):
+    d = _paired(our_seeds, ours, their_seeds, others)[0]
+    return d, d, d
+
+
+def _best_seeds(our_seeds, ours, their_seeds, others):
+    centre = ours[:, 1].min() - others[:, 1].min()
+    _, low, high = _held_out(our_seeds, ours, their_seeds, others)
+    return centre, low, high
+
+
+def _both_columns(our_seeds, ours, their_seeds, others):
+    d = [_paired(our_seeds, ours, their_seeds, others, column) for column in (0, 1)]
+    return _interval(np.mean(d, axis=0))
+
+
+def _trained(n, seed):
+    """Seeds in two orders, and bits per dimension of training and held-out images."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n) + 5
+    common = rng.normal(0, 0.3, n)
+    tables = []
+    for shift, places in ((-0.05, np.arange(n)), (0.0, order - 5)):
+        held_out = 2.4 + shift + common[places] + rng.normal(0, 0.04, n)
+        tables.append(np.stack([held_out - 0.2 - rng.uniform(0, 0.1, n), held_out], axis=1))
+    return np.arange(n) + 5, tables[0], order, tables[1]
+
+
+held_out = Exercise(
+    statement="""attempt(our_seeds, ours, their_seeds, others) -> (difference, low, high)
+    our_seeds, their_seeds  [S]: the same whole numbers, in different orders
+    ours, others            [S, 2]: bits per dimension of each run, row by row in those orders;
+                            column 0 for training images, column 1 for held-out ones
+    Return the mean difference ours − others on held-out images, paired by seed, and the low and
+    high end of its 95 % interval over seeds (Student's t, S − 1).""",
+    reference=_held_out,
+    returns=("difference", "low", "high"),
+    inputs=[_trained(5, 0), _trained(8, 3)],
+    mistakes={
+        "that is the column of the training images, which a model may know by heart": (
+            lambda our_seeds, ours, their_seeds, others: _interval(
+                _paired(our_seeds, ours, their_seeds, others, column=0)
+            )
+        ),
+        "both columns are in it: only images that were not trained on count": _both_columns,
+        "paired by position: the rows of others belong to other seeds": (
+            lambda our_seeds, ours, their_seeds, others: _interval(ours[:, 1] - others[:, 1])
+        ),
+        "one seed has no interval: what would another training run give?": _one_seed,
+        "the best seed of each is the luckiest: take them all, seed by seed": _best_seeds,
+        "not paired: take the difference seed by seed before you look at its spread": _unpaired,
+        "1.96 is for many seeds; for S of them take Student's t with S − 1": (
+            lambda our_seeds, ours, their_seeds, others: _interval(
+                _paired(our_seeds, ours, their_seeds, others), quantile=1.96
+            )
+        ),
+        "the spread of one seed; the mean of S seeds is known better by the root of S": (
+            lambda our_seeds, ours, their_seeds, others: _interval(
+                _paired(our_seeds, ours, their_seeds, others), root=False
+            )
+        ),
+        "the sign: it is ours minus others": (
+            lambda our_seeds, ours, their_seeds, others: _interval(
+                -_paired(our_seeds, ours, their_seeds, others)
+            )
+        ),
+    },
+    hint="Sort both tables by seed (np.argsort), take column 1, then it is exercise 07.3",
+)
+
+# --- 08.4  every measure --------------------------------------------------------------------------
+
+
+def _unbeaten(bits, eta0, eta1):
+    return _not_beaten(bits, eta0, eta1)
+
+
+def _not_beaten(*measures, beats=None):
+    """1 where no other column beats this one; by default: nowhere worse, somewhere better."""
+    table = np.stack(measures)  # [measures, K]
+    own, other = table[:, :, None], table[:, None, :]
+    if beats is None:
+        beaten = (other <= own).all(axis=0) & (other < own).any(axis=0)
+    else:
+        beaten = beats(other, own)
+    return (~beaten.any(axis=1)).astype(float)
+
+
+def _least(x):
+    return (x == x.min()).astype(float)
+
+
+def _ranks(*measures):
+    total = np.sum([np.searchsorted(np.sort(m), m) for m in measures], axis=0)
+    return _least(total)
+
+
+every_measure = Exercise(
+    statement="""attempt(bits, eta0, eta1) -> unbeaten
+    bits        [K]: held-out bits per dimension of K weightings
+    eta0, eta1  [K]: Fréchet distances of their samples, DDIM and ancestral
+    Lower is better in all three. One weighting beats another if it is nowhere worse and somewhere
+    better. Return an array [K]: 1 where no other weighting beats this one, 0 elsewhere.""",
+    reference=_unbeaten,
+    inputs=[
+        (
+            np.array([2.37, 2.47, 2.40, 2.36, 2.41, 2.51, 2.58]),
+            np.array([6.9, 3.4, 3.7, 4.1, 3.9, 3.2, 3.3]),
+            np.array([7.2, 3.2, 3.6, 4.1, 3.5, 3.3, 3.1]),
+        ),
+        (
+            np.array([2.3, 2.3, 2.5, 2.6, 2.4]),
+            np.array([5.0, 5.0, 3.0, 3.0, 4.0]),
+            np.array([4.0, 4.5, 3.0, 2.5, 4.2]),
+        ),
+        (np.array([2.5, 2.4, 2.6]), np.array([3.0, 4.0, 3.0]), np.array([3.0, 4.0, 3.0])),
+    ],
+    mistakes={
+        "only the best in bits is left: a likelihood is one measure of three": (
+            lambda bits, eta0, eta1: _least(bits)
+        ),
+        "only the best ancestral samples are left: the other two measures count too": (
+            lambda bits, eta0, eta1: _least(eta1)
+        ),
+        "only the best DDIM samples are left: the other two measures count too": (
+            lambda bits, eta0, eta1: _least(eta0)
+        ),
+        "DDIM was left out: who wins with one sampler may lose with the other": (
+            lambda bits, eta0, eta1: _not_beaten(bits, eta1)
+        ),
+        "the ancestral sampler was left out: who wins with DDIM may lose with it": (
+            lambda bits, eta0, eta1: _not_beaten(bits, eta0)
+        ),
+        "the bits were left out: samples are not all that a model is asked for": (
+            lambda bits, eta0, eta1: _not_beaten(eta0, eta1)
+        ),
+        "whoever is best in one measure stays, but so do good compromises": (
+            lambda bits, eta0, eta1: np.maximum.reduce([_least(bits), _least(eta0), _least(eta1)])
+        ),
+        "ties: who is equal in one measure and better in another beats, too": (
+            lambda bits, eta0, eta1: _not_beaten(
+                bits, eta0, eta1, beats=lambda other, own: (other < own).all(axis=0)
+            )
+        ),
+        "these are the beaten ones: return 1 for those that nobody beats": (
+            lambda bits, eta0, eta1: 1 - _not_beaten(bits, eta0, eta1)
+        ),
+        "lower is better in all three: you kept the largest": (
+            lambda bits, eta0, eta1: _not_beaten(-bits, -eta0, -eta1)
+        ),
+        "a sum of ranks lets one measure pay for another; nobody asked for that exchange": (
+            lambda bits, eta0, eta1: _ranks(bits, eta0, eta1)
+        ),
+    },
+    hint="For every pair ask: is the other nowhere worse, and somewhere better?",
+)
+
+EXERCISES = {
+    "08.1": seeds,
+    "08.2": one_hypothesis,
+    "08.3": held_out,
+    "08.4": every_measure,
+}

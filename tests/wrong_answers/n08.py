@@ -1,0 +1,109 @@
+"""Answers readers give in notebook 08: RIGHT must pass, WRONG must not, named or unnamed."""
+
+import numpy as np
+from scipy import stats
+
+
+def _by_the_library(spread, by):
+    """Made-up differences with exactly this spread, and their interval from the library."""
+    for n in range(2, 10_000):
+        d = np.linspace(-1, 1, n)
+        d *= spread / d.std(ddof=1)
+        interval = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+        if (interval.high - interval.low) / 2 <= by:
+            return n
+    return None
+
+
+def _by_an_array(spread, by):
+    n = np.arange(2, 5000)
+    return n[_reach(n, spread) <= by][0]
+
+
+def _reach(n, spread):
+    return stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n)
+
+
+def _judged(differences, primary, by):
+    interval = stats.ttest_1samp(differences[primary], 0).confidence_interval(0.95)
+    if interval.high <= -by:
+        return "supported"
+    return "undecided" if interval.low <= -by else "not supported"
+
+
+def _sorted(our_seeds, ours, their_seeds, others):
+    a, b = ours[np.argsort(our_seeds), 1], others[np.argsort(their_seeds), 1]
+    interval = stats.ttest_rel(a, b).confidence_interval(0.95)
+    return (a - b).mean(), interval.low, interval.high
+
+
+def _loop(bits, eta0, eta1):
+    rows = list(zip(bits, eta0, eta1, strict=True))
+    return [
+        int(not any(all(o <= m for o, m in zip(x, y, strict=True)) and x != y for x in rows))
+        for y in rows
+    ]
+
+
+RIGHT = {
+    "08.1": [_by_the_library, _by_an_array],
+    "08.2": [_judged, lambda *given: _judged(*given).upper()],
+    "08.3": [_sorted],
+    "08.4": [_loop],
+}
+
+WRONG = {
+    "08.1": [
+        lambda spread, by: 5,
+        lambda spread, by: (1.96 * spread / by) ** 2,
+        lambda spread, by: (spread / by) ** 2,
+        lambda spread, by: round((2 * spread / by) ** 2),
+        lambda spread, by: _by_an_array(2 * spread, by),
+        lambda spread, by: _by_an_array(spread**2, by),
+        lambda spread, by: _by_an_array(by, spread),
+        lambda spread, by: _reach(5, spread),
+    ],
+    "08.2": [
+        lambda differences, primary, by: "undecided",
+        lambda differences, primary, by: "supported",
+        lambda differences, primary, by: differences[primary].mean() <= -by,
+        lambda differences, primary, by: _judged(differences, 0, by),
+        lambda differences, primary, by: _judged(differences.T, primary, by),
+        lambda differences, primary, by: _judged(differences, primary, -by),
+        lambda differences, primary, by: _judged(differences, primary, 2 * by),
+        lambda differences, primary, by: "refuted",
+        lambda differences, primary, by: (
+            "supported" if (differences[primary] <= -by).all() else "not supported"
+        ),
+    ],
+    "08.3": [
+        lambda our_seeds, ours, their_seeds, others: (ours - others)[:, 1],
+        lambda our_seeds, ours, their_seeds, others: (ours[0, 1] - others[0, 1],) * 3,
+        lambda our_seeds, ours, their_seeds, others: ours[:, 1].mean() - others[:, 1].mean(),
+        lambda our_seeds, ours, their_seeds, others: _sorted(
+            our_seeds, ours[:, ::-1], their_seeds, others
+        ),
+        lambda our_seeds, ours, their_seeds, others: _sorted(our_seeds, ours, our_seeds, others),
+        lambda our_seeds, ours, their_seeds, others: _sorted(
+            our_seeds, np.zeros_like(ours), their_seeds, others
+        ),
+        lambda our_seeds, ours, their_seeds, others: (
+            ours[:, 1].mean(),
+            ours[:, 1].min(),
+            ours[:, 1].max(),
+        ),
+        lambda our_seeds, ours, their_seeds, others: _sorted(
+            our_seeds[:3], ours[:3], our_seeds[:3], others[:3]
+        ),
+    ],
+    "08.4": [
+        lambda bits, eta0, eta1: np.ones(len(bits)),
+        lambda bits, eta0, eta1: np.zeros(len(bits)),
+        lambda bits, eta0, eta1: [np.argmin(bits), np.argmin(eta0), np.argmin(eta1)],
+        lambda bits, eta0, eta1: bits + eta0 + eta1,
+        lambda bits, eta0, eta1: (bits < bits.mean()).astype(int),
+        lambda bits, eta0, eta1: _loop(bits, bits, bits),
+        lambda bits, eta0, eta1: _loop(eta0, eta0, eta1),
+        lambda bits, eta0, eta1: _loop(-bits, eta0, eta1),
+    ],
+}
