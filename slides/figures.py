@@ -1,0 +1,834 @@
+"""Draw the deck's figures and compute its numbers: ``python slides/figures.py``.
+
+Every figure is a function of the course's code alone, written to ``figures/NAME.svg``; every number
+that a slide quotes is an entry of ``numbers.json``, which the build puts where the source says
+{{name}}. Both come out byte by byte the same at each run, so that a test sees what has drifted.
+"""
+
+import io
+import json
+import re
+import sys
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from scipy.special import expit
+from scipy.stats import norm
+
+from course_utils import figures, metrics, processes, study
+from course_utils.datasets import blur, galaxies, galaxy_velocities, planar_law, velocity_scale
+from course_utils.estimators import (
+    ErrorMoments,
+    adaptive_schedule,
+    draw_variance,
+    least_variance,
+    optimal_schedule,
+)
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import (
+    ErrorCurve,
+    discretisation_gap,
+    elbo_parts,
+    elbo_terms,
+    gap_constant,
+    path_and_marginal_kl,
+    step_kl,
+    sum_of_elbos,
+    weighted_loss,
+)
+from course_utils.panels import half_a_nat, sde_limit
+from course_utils.regression import LinearDenoiser
+from course_utils.schedules import (
+    Cosine,
+    FlowMatching,
+    LinearBeta,
+    LinearLogSnr,
+    alpha,
+    alpha_bar,
+    ddpm_betas,
+    discrete_betas,
+    log_snr_from_alpha_bar,
+    sigma,
+)
+from course_utils.weightings import PUBLISHED, is_monotone, level_masses, peak, sigmoid
+
+HERE = Path(__file__).parent
+PX_PER_INCH = 130  # on a slide of 1280 × 720: 8.5 points of text are then 15 px
+FULL, WIDE, HALF = (1160, 430), (1160, 380), (600, 430)  # px
+LEVELS = np.linspace(-10, 10, 801)
+STYLE = figures.STYLE | {
+    "svg.hashsalt": "deck",
+    "svg.fonttype": "path",
+    "image.composite_image": False,
+    "lines.linewidth": 2.2,
+}
+RISING = {"facecolor": "#F4C2A5", "edgecolor": figures.COLOURS["negative"], "hatch": "////"}
+
+FIGURES = {}
+SLOW = set()  # more than a second
+
+
+def figure_of(px, rows=1, columns=1, slow=False, **options):
+    """Register a function (figure, axes) → None as a figure of ``px`` on the slide."""
+
+    def register(draw):
+        def made():
+            with mpl.rc_context(STYLE):
+                size = (px[0] / PX_PER_INCH, px[1] / PX_PER_INCH)
+                figure, axes = figures.new_figure(rows, columns, size=size, **options)
+                draw(figure, axes)
+            return figure
+
+        FIGURES[draw.__name__] = made
+        if slow:
+            SLOW.add(draw.__name__)
+        return draw
+
+    return register
+
+
+def svg(name):
+    """Return the figure as SVG text: no date, coordinates of two decimals, ids in order."""
+    text = io.StringIO()
+    with mpl.rc_context(STYLE):
+        FIGURES[name]().savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    text = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), text.getvalue())
+    # ids made of hashes depend on the last digit of every coordinate: number them instead
+    hashes = dict.fromkeys(re.findall(r'id="([a-z]+[0-9a-f]{10})"', text))
+    for i, old in enumerate(hashes):
+        text = text.replace(old, f"i{i}")
+    return text
+
+
+def rounded(value, digits):
+    """0.0123, 82.0000, 4540: so many significant digits."""
+    return f"{Decimal(f'{value:.{digits - 1}e}'):f}"
+
+
+def scientific(value, digits):
+    """4.04·10^{−5}, as TeX."""
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return rf"{mantissa}\cdot10^{{{int(exponent)}}}"
+
+
+# --- what several figures share ----------------------------------------------------------------
+
+
+@cache
+def data():
+    return GaussianMixture.from_data(galaxies())
+
+
+@cache
+def curve():
+    return ErrorCurve.from_mixtures(data())
+
+
+@cache
+def far_curve():
+    """The same on levels so wide that nothing is cut off."""
+    return ErrorCurve.from_mixtures(data(), log_snr=np.linspace(-16, 24, 161))
+
+
+@cache
+def weightings():
+    return {key: o.implied_weighting().normalised() for key, o in PUBLISHED.items()}
+
+
+def schedules():
+    span = {"log_snr_min": -10.0, "log_snr_max": 10.0}
+    return {
+        "linear β": LinearBeta(**span),
+        "cosine": Cosine(**span),
+        "flow matching": FlowMatching(**span),
+        "uniform λ": LinearLogSnr(**span),
+    }
+
+
+def velocity(x):
+    """Standardised x as a velocity in 1000 km/s."""
+    return (velocity_scale() * np.asarray(x) + galaxy_velocities().mean()) / 1000
+
+
+def smoothed(level, x):
+    """The galaxies' density at a level, of z/α at x."""
+    return alpha(level) * np.exp(data().diffuse(level).log_prob(alpha(level) * x[:, None]))
+
+
+# --- block 1: from the chain to the SDE ----------------------------------------------------------
+
+
+def counted(points, errors=None):
+    """exp of half the area under e; the tail below λ = −16 is e^λ times the variance."""
+    if errors is None:
+        mixture = GaussianMixture.from_data(points)
+        errors = ErrorCurve.from_mixtures(mixture, log_snr=np.linspace(-16, 24, 161))
+    levels, e, _ = errors.between()
+    return np.exp((np.trapezoid(e, levels) + np.exp(-16) * points.var()) / 2)
+
+
+@figure_of(FULL, 1, 2, width_ratios=[1, 1.7])
+def counting(figure, axes):
+    of_points, of_error = axes
+    v = galaxy_velocities()
+    figures.line(of_points, v / 1000, np.arange(1, 83), "data", ls="", marker="o", ms=4)
+    of_points.set(xlabel="velocity, 1000 km/s", ylabel="galaxy no.", xlim=(8, 36), ylim=(0, 85))
+    figures.title(of_points, "82 galaxies")
+    levels, e, _ = far_curve().between()
+    figures.SignedArea(of_error, "data").set(levels[::20], e[::20] / 2)
+    figures.level_axis(of_error, -16, 24)
+    of_error.set(ylim=(0, 0.5), xticks=[-10, 0, 10, 20], ylabel="½ e(λ)")
+    area = np.log(counted(galaxies(), far_curve()))
+    of_error.text(5, 0.13, f"area\n{area:.4f}", ha="center", fontsize=13)
+    figures.title(of_error, "error of the best guess of the noise")
+
+
+@figure_of((1160, 330), 1, 4, sharey=True)
+def levels_of_noise(figure, axes):
+    x = np.linspace(-4, 4, 600)
+    for ax, level in zip(axes, (8.0, 4.0, 0.0, -4.0), strict=True):
+        y = smoothed(level, x)
+        ax.fill_between(velocity(x), y / y.max(), color=figures.COLOURS["data"], alpha=0.35, lw=0)
+        figures.line(ax, velocity(x), y / y.max(), "data", linewidth=1.5)
+        ax.set(yticks=[], ylim=(0, 1.1), xlabel="z/α, 1000 km/s", xticks=[10, 20, 30])
+        figures.title(ax, f"λ = {level:.0f}:  {float(f'{blur(level):.3g}'):,.0f} km/s")
+
+
+@figure_of((1160, 400), 1, 2, width_ratios=[2.6, 1], sharey=True)
+def dissolving(figure, axes):
+    of_map, of_end = axes
+    bars = np.append(1.0, alpha_bar(ddpm_betas()))
+    x = np.linspace(-4, 4, 241)
+    shown = np.arange(1, 1001, 5)
+    columns = [
+        np.exp(data().diffuse(log_snr_from_alpha_bar(bars[t])).log_prob(x[:, None])) for t in shown
+    ]
+    tint = mpl.colors.LinearSegmentedColormap.from_list(
+        "dissolving", ["white", "#BFDDF0", figures.COLOURS["data"], "#00263D", "black"]
+    )
+    of_map.imshow(
+        np.array(columns).T,
+        aspect="auto",
+        origin="lower",
+        cmap=tint,
+        norm=mpl.colors.PowerNorm(0.5, 0, 2.5),
+        extent=(0, 1000, -4, 4),
+        interpolation="nearest",
+    )
+    figures.title(of_map, "density of $x_t$; darker is denser")
+    of_map.set(xlabel="step t     ← data        noise →", ylabel="$x_t$")
+    for t, style in ((30, "-"), (200, "--"), (1000, ":")):
+        y = np.exp(data().diffuse(log_snr_from_alpha_bar(bars[t])).log_prob(x[:, None]))
+        of_end.plot(y, x, style, color=figures.COLOURS["data"], label=f"t = {t}")
+    of_end.set(xlabel="density", xlim=(0, 0.9))
+    of_end.legend(loc="upper right")
+    figures.title(of_end, "three cuts")
+
+
+def chain_variances():
+    right = processes.chain_steps(ddpm_betas())
+    wrong = processes.LinearSteps(right.decay, ddpm_betas())
+    return [processes.moments(0.0, steps, variance=1.0)[1] for steps in (right, wrong)]
+
+
+@figure_of(HALF)
+def bug(figure, ax):
+    looks = [("√β ε", "data", "-"), ("β ε", "negative", "--")]
+    for v, (name, meaning, style) in zip(chain_variances(), looks, strict=True):
+        figures.line(ax, np.arange(1001), v, meaning, label=f"noise {name}", ls=style)
+    ax.set(ylim=(0, 1.15), xlabel="step t     ← data        noise →")
+    ax.legend(loc="center right")
+    figures.title(ax, "variance of $x_t$")
+
+
+@figure_of(HALF)
+def short_chain(figure, ax):
+    long = alpha_bar(ddpm_betas())
+    lists = [
+        ("1000 steps", long, "exact", "-"),
+        ("first 100 of them", long[:100], "data", "--"),
+        ("end values, 100 steps", alpha_bar(ddpm_betas(100)), "model", ":"),
+    ]
+    for name, bars, meaning, style in lists:
+        t = np.linspace(0, 1, len(bars) + 1)
+        figures.line(ax, t, np.append(1, bars), meaning, label=name, ls=style)
+        figures.line(ax, [1], bars[-1:], meaning, ls="", marker="o")
+    ax.set(ylim=(0, 1.05), xlabel="t / T", xlim=(0, 1.03))
+    ax.legend(loc="lower left")
+    figures.title(ax, r"$\bar\alpha_t$, what is left of the datum's variance")
+
+
+@figure_of(WIDE, 1, 3, sharey=True)
+def walks(figure, axes):
+    rng, n = np.random.default_rng(1), 1024
+    t = np.arange(1, n + 1) / n
+    for ax, p, name in zip(axes, (1, 1 / 2, 1 / 4), ("Δ", "√Δ", "√√Δ"), strict=True):
+        for walk in np.cumsum(rng.standard_normal((n, 12)) * n**-p, axis=0).T:
+            figures.line(ax, t[7::8], walk[7::8], "data", linewidth=0.9)
+        for sign in (-2, 2):
+            figures.line(ax, t, sign * np.sqrt(t) * n ** (0.5 - p), "exact", ls="--", lw=1.5)
+        figures.title(ax, f"each step adds {name} · ε")
+        ax.set(xlabel="time", ylim=(-16, 16), xlim=(0, 1))
+
+
+def chain_laws(n_steps, x0=1.5, t=0.3):
+    betas = discrete_betas(LinearBeta(), n_steps, "right")
+    mean, variance = processes.moments(x0, processes.chain_steps(betas))
+    return mean[round(t * n_steps)], variance[round(t * n_steps)]
+
+
+@figure_of(HALF)
+def error_line(figure, ax):
+    n = np.array([30, 60, 120, 250, 500, 1000, 2000, 4000])
+    n = n[np.isclose(n * 0.3, np.round(n * 0.3))]
+    elapsed = 0.1 * 0.3 + 9.95 * 0.3**2
+    exact = 1.5 * np.exp(-elapsed / 2), 1 - np.exp(-elapsed)
+    w2 = [metrics.gaussian_wasserstein(*chain_laws(k), *exact) for k in n]
+    limit = sde_limit.constants("chain", "right", 1.5, 0.3).wasserstein
+    figures.line(ax, n, w2, "model", ls="", marker="o", label="chain of N steps")
+    figures.line(ax, n, limit / n, "exact", ls="--", label=f"predicted: {limit:.3f} / N")
+    ax.set(xscale="log", yscale="log", xlabel="number of steps N", ylabel="$W_2$ at t = 0.3")
+    ax.legend()
+    figures.title(ax, "distance from the exact law")
+
+
+@figure_of(HALF)
+def at_rest(figure, ax):
+    b = np.array([0.1, 0.4, 0.7, 0.9])
+    fine = np.linspace(0, 0.95, 100)
+    kinds = [
+        (processes.euler_maruyama_steps, 1 / (1 - fine / 4), "Euler–Maruyama", "s"),
+        (processes.chain_steps, np.ones(100), "chain S1", "o"),
+    ]
+    for make_steps, predicted, name, mark in kinds:
+        found = [processes.moments(0.0, make_steps(np.full(200, v)))[1][-1] for v in b]
+        figures.line(ax, fine, predicted, "exact", linewidth=1.4)
+        figures.line(ax, b, found, "model", label=name, ls="", marker=mark, ms=8)
+    ax.set(xlabel="b = βΔ", ylim=(0.95, 1.35))
+    ax.legend(loc="upper left")
+    figures.title(ax, "variance at rest, after 200 steps")
+
+
+def block_1():
+    long, spread = alpha_bar(ddpm_betas()), alpha_bar(ddpm_betas(100))[-1]
+    right, wrong = chain_variances()
+    constants = {r: sde_limit.constants("chain", r, 1.5, 1.0) for r in ("right", "mid", "left")}
+    return {
+        "count_all": rounded(counted(galaxies(), far_curve()), 6),
+        "count_less": rounded(counted(np.delete(galaxies(), 56, axis=0)), 6),
+        "log_82": rounded(np.log(82), 5),
+        "scale": rounded(velocity_scale(), 4),
+        "abar_end": scientific(long[-1], 5),
+        "abar_exp": scientific(np.exp(-ddpm_betas().sum()), 5),
+        "abar_ratio": rounded(long[-1] / np.exp(-ddpm_betas().sum()), 4),
+        "abar_spread": rounded(spread, 3),
+        "abar_first": rounded(long[99], 3),
+        "kl_spread": rounded(-np.log1p(-spread) / 2, 2),
+        "needle_variance": rounded(wrong[-1], 2),
+        "needle_width": rounded(np.sqrt(wrong[-1]), 2),
+        "kept_variance": rounded(right[-1], 4),
+        **{f"constant_{r}": rounded(c.log_decay, 4) for r, c in constants.items()},
+        "w2_constant": rounded(sde_limit.constants("chain", "right", 1.5, 0.3).wasserstein, 4),
+    }
+
+
+# --- block 2: back in time, and the ELBO ---------------------------------------------------------
+
+LEVEL = 2.0  # of the fit
+
+
+def features(z, k):
+    centres = np.linspace(-3, 3, k)
+    bumps = np.exp(-0.5 * ((z - centres) * (k - 1) / 6) ** 2)
+    return np.hstack([np.ones_like(z), z, bumps])
+
+
+@cache
+def fits():
+    """Noisy pairs that were not trained on, and for each number of bumps: the fit and its loss."""
+    rng = np.random.default_rng(0)
+
+    def pairs(n):
+        x, eps = data().sample(n, rng), rng.standard_normal((n, 1))
+        return alpha(LEVEL) * x + sigma(LEVEL) * eps, eps
+
+    (z, eps), fresh = pairs(50_000), pairs(200_000)
+    found = {}
+    for k in (0, 2, 4, 8, 16):
+        theta = np.linalg.lstsq(features(z, k), eps, rcond=None)[0]
+        found[k] = theta, np.mean((fresh[1] - features(fresh[0], k) @ theta) ** 2)
+    return fresh, found
+
+
+@figure_of(FULL, 1, 2, width_ratios=[1.7, 1])
+def fitted(figure, axes):
+    of_fit, of_loss = axes
+    fresh, found = fits()
+    z = np.linspace(-3.6, 3.6, 181)[:, None]
+    dots = {"ms": 2.5, "color": figures.COLOURS["noise"], "alpha": 0.5, "rasterized": True}
+    of_fit.plot(*(part[:1500] for part in fresh), ".", **dots)
+    for k, style in [(0, ":"), (4, "--"), (16, "-")]:
+        figures.line(of_fit, z, features(z, k) @ found[k][0], "model", label=f"{k} bumps", ls=style)
+    figures.line(of_fit, z, data().eps(z, LEVEL), "exact", label="exact E[ε|z]", lw=1.2)
+    of_fit.set(xlim=(-3.6, 3.6), ylim=(-3.2, 3.2), xlabel="latent z", ylabel="noise ε")
+    of_fit.legend(loc="lower right")
+    figures.title(of_fit, "the pairs (z, ε) at λ = 2, and three fits")
+    losses = [loss for _, loss in found.values()]
+    figures.line(of_loss, list(found), losses, "model", marker="o", label="on fresh pairs")
+    of_loss.axhline(floor(), color="black", lw=1.2, label="floor")
+    of_loss.set(xlabel="bumps", ylim=(0.55, 0.95))
+    of_loss.legend()
+    figures.title(of_loss, "mean of $(ε-\\hat ε)^2$")
+
+
+def floor():
+    return float(curve().at(LEVEL)[0])
+
+
+LOW, HIGH = -10.0, 4.0
+
+
+@cache
+def paths():
+    """The exact score at work: states of the reverse SDE and of the flow ODE [201, 3000, 1]."""
+    rng = np.random.default_rng(1)
+    start, grid = rng.standard_normal((3000, 1)), np.linspace(LOW, HIGH, 201)
+    steppers = {"reverse SDE": processes.reverse_sde_step, "flow ODE": processes.euler_step}
+    return grid, {
+        name: np.stack(list(processes.reverse_states(data().eps, grid, start, step, rng)))
+        for name, step in steppers.items()
+    }
+
+
+@figure_of((1160, 460), 1, 3, width_ratios=[1, 1, 1.1], slow=True)
+def two_ways_back(figure, axes):
+    grid, made = paths()
+    bins, x = np.linspace(5, 38, 67), np.linspace(-4.2, 4.2, 400)
+    for ax, (name, path), style in zip(axes, made.items(), ("-", "--"), strict=False):
+        ax.plot(grid[::2], path[::2, :40, 0], color=figures.COLOURS["model"], lw=0.6)
+        ax.set(ylim=(-4.5, 4.5), ylabel="latent z")
+        figures.level_axis(ax, LOW, HIGH)
+        figures.title(ax, f"{name}: 40 paths")
+        ends = velocity(path[-1, :, 0] / alpha(HIGH))
+        heights = np.histogram(ends, bins, density=True)[0]
+        axes[2].stairs(heights, bins, ls=style, label=name, color=figures.COLOURS["model"], lw=1.8)
+    law = smoothed(HIGH, x) * 1000 / velocity_scale()
+    figures.line(axes[2], velocity(x), law, "exact", label="exact law", lw=1.4)
+    axes[2].set(xlim=(5, 38), ylim=(0, 0.21), yticks=[], xlabel="velocity z/α, 1000 km/s")
+    axes[2].legend(loc="upper right")
+    figures.title(axes[2], "3000 ends of each")
+
+
+@figure_of(HALF, slow=True)
+def photocopier(figure, ax):
+    tops = [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]
+    for meaning, style, width in [("negative", "o-", 0.0), ("exact", "s--", 300.0)]:
+        label = "82 bare points" if width == 0 else "each widened to 300 km/s"
+        colour = figures.COLOURS[meaning]
+        ax.semilogy(tops, [copied(width, top) for top in tops], style, color=colour, label=label)
+    ax.axhline(1000 * neighbours(), color=figures.COLOURS["noise"], ls=":", label="real neighbours")
+    ax.set(xlabel="λ_max, where the sampler stops", ylabel="km/s", ylim=(0.2, 700))
+    ax.legend(loc="lower left")
+    figures.title(ax, "median distance of a sample to a galaxy")
+
+
+def neighbours():
+    x = galaxies()
+    return velocity_scale() / 1000 * np.median(np.sort(np.abs(x - x.T), axis=1)[:, 1])
+
+
+@cache
+def copied(width, top):
+    """Median distance in km/s of 1000 DDIM samples of the exact score to the nearest galaxy."""
+    mixture = GaussianMixture.from_data(galaxies(), bandwidth=width / velocity_scale())
+    start = np.random.default_rng(1).standard_normal((1000, 1))
+    z = processes.sample(mixture.eps, np.linspace(LOW, top, 97), start)
+    x = mixture.denoise(z, top)
+    return float(np.median(velocity_scale() * np.abs(x - galaxies().T).min(axis=1)))
+
+
+@figure_of(WIDE, 1, 3, sharey=True)
+def step_bars(figure, axes):
+    for ax, n in zip(axes, (8, 16, 32), strict=True):
+        levels = np.linspace(10, -10, n + 1)
+        costs = elbo_terms(levels, data()).diffusion
+        figures.level_axis(ax, -10, 10)
+        bars = ax.stairs(costs[::-1] * n / 20, levels[::-1], fill=True, alpha=0.6, ec="white")
+        bars.set_facecolor(figures.COLOURS["level"])
+        figures.line(ax, curve().log_snr, curve().noise_error / 2, "exact", label="½ e(λ)")
+        figures.title(ax, f"T = {n}: {costs.sum():.2f} nats")
+    axes[0].set_ylabel("nats per unit of λ")
+    axes[0].legend(loc="upper left")
+
+
+@figure_of(HALF)
+def rise(figure, ax):
+    kl = far_curve()
+    figures.line(ax, kl.log_snr, kl.path_kl, "exact")
+    ax.axhline(np.log(82), ls=":", color=figures.COLOURS["data"], lw=2)
+    ax.text(-15, np.log(82) - 0.12, "log 82", va="top", color=figures.COLOURS["data"], fontsize=12)
+    figures.level_axis(ax, -16, 24)
+    ax.set(ylim=(0, 4.8), xticks=[-10, 0, 10, 20])
+    figures.title(ax, "L(λ), nats")
+
+
+@figure_of((1160, 400), 1, 2, width_ratios=[1.4, 1])
+def spread_of_estimates(figure, axes):
+    of_p, of_variance = axes
+    moments, one = ErrorMoments.from_mixtures(data()), np.ones_like
+    made = {**schedules(), "adaptive": adaptive_schedule(one, moments)}
+    styles = [("data", "-"), ("weight", "--"), ("negative", ":"), ("noise", "-."), ("exact", "-")]
+    e = curve().at(LEVELS)[0]
+    of_p.fill_between(LEVELS, e / 3, color=figures.COLOURS["level"], alpha=0.35, lw=0, label="e, scaled")
+    ratios = []
+    for (name, schedule), (meaning, style) in zip(made.items(), styles, strict=True):
+        figures.line(of_p, LEVELS, schedule.density(LEVELS), meaning, label=name, ls=style)
+        ratios.append(draw_variance(one, moments, schedule) / least_variance(one, moments))
+    figures.level_axis(of_p, -10, 10)
+    of_p.set(ylim=(0, 0.36))
+    of_p.legend(loc="upper left", ncols=2)
+    figures.title(of_p, "how often training visits a level, p(λ)")
+    colours = [figures.COLOURS[meaning] for meaning, _ in styles]
+    of_variance.barh(range(5), ratios, color=colours, height=0.6)
+    for i, ratio in enumerate(ratios):
+        of_variance.text(ratio * 1.08, i, rounded(ratio, 3), va="center", fontsize=10)
+    of_variance.set_yticks(range(5), list(made))
+    of_variance.set(xscale="log", xlim=(0.9, 70), xticks=[1, 3, 10, 30])
+    of_variance.set_xticks([1, 3, 10, 30], ["1", "3", "10", "30"])
+    of_variance.minorticks_off()
+    of_variance.invert_yaxis()
+    figures.title(of_variance, "variance of one draw / the least")
+
+
+def sampler_distances():
+    """W1 in km/s of 3000 samples to the exact law: mean and spread of perfect draws, then both."""
+    law, y = data().diffuse(HIGH), np.linspace(-5, 5, 4001)
+    truth = smoothed(HIGH, y)
+
+    def w1(z):
+        return velocity_scale() * metrics.wasserstein_to_density(z / alpha(HIGH), truth, y)
+
+    chance = metrics.noise_floor(
+        law.sample, 3000, np.random.default_rng(2), repeats=40, distance=lambda z, _: w1(z)
+    )
+    return chance.mean, chance.spread, *(w1(path[-1]) for path in paths()[1].values())
+
+
+def block_2():
+    p = expit(2 * np.sqrt(2) * 0.5)
+    mean, spread, of_sde, of_ode = sampler_distances()
+    moments, one = ErrorMoments.from_mixtures(data()), np.ones_like
+    ratios = {
+        name: draw_variance(one, moments, schedule) / least_variance(one, moments)
+        for name, schedule in schedules().items()
+    }
+    gap = gap_constant(curve(), LinearLogSnr())
+    _, found = fits()
+    return {
+        "two_probability": rounded(p, 3),
+        "two_mean": rounded(2 * p - 1, 3),
+        "two_price_bold": rounded(4 * (1 - p), 3),
+        "two_price_mean": rounded(1 - (2 * p - 1) ** 2, 3),
+        "fit_floor": rounded(floor(), 3),
+        "fit_0": rounded(found[0][1], 3),
+        "fit_16": rounded(found[16][1], 3),
+        "w1_perfect": rounded(mean, 2),
+        "w1_perfect_spread": rounded(spread, 2),
+        "w1_sde": rounded(of_sde, 3),
+        "w1_ode": rounded(of_ode, 2),
+        "copy_4": rounded(copied(0.0, 4.0), 2),
+        "copy_12": rounded(copied(0.0, 12.0), 2),
+        "copy_wide": rounded(copied(300.0, 12.0), 2),
+        "neighbours": rounded(1000 * neighbours(), 2),
+        "step_ratio": rounded(step_kl(1.0, 0.0, 2.0) / step_kl(1.0, 0.0, 1.0), 3),
+        "elbo_area": rounded(weighted_loss(one, curve()), 4),
+        "gap": rounded(gap, 4),
+        "gap_64": rounded(discretisation_gap(np.linspace(10, -10, 65), curve()), 3),
+        "gap_1000": rounded(gap / 1000, 2),
+        "ratio_cosine": rounded(ratios["cosine"], 3),
+        "ratio_linear": rounded(ratios["linear β"], 3),
+        "ratio_uniform": rounded(ratios["uniform λ"], 3),
+    }
+
+
+# --- block 3: weighting --------------------------------------------------------------------------
+
+
+@figure_of(FULL)
+def plain_loss(figure, ax):
+    styles = [("data", "-"), ("weight", "--"), ("model", ":"), ("noise", "-.")]
+    for (name, schedule), (meaning, style) in zip(schedules().items(), styles, strict=True):
+        figures.line(ax, LEVELS, 2 * schedule.density(LEVELS), meaning, label=name, ls=style)
+    figures.level_axis(ax, -10, 10)
+    ax.set(ylim=(0, 0.45))
+    figures.title(ax, "w(λ) = 2 p(λ) of the loss with nothing in front")
+    ax.legend(loc="upper right")
+
+
+NAMES = {
+    "elbo": "ELBO",
+    "ve_eps": "VE, ε-loss",
+    "vp_linear_eps": "DDPM, ε-loss",
+    "cosine_eps": "cosine, ε-loss",
+    "cosine_v": "cosine, v-loss",
+    "cosine_x": "cosine, x-loss",
+    "flow_matching": "flow matching",
+    "indi": "InDI",
+    "sd3": "SD3",
+    "edm": "EDM",
+    "edm_monotonic": "EDM, monotonic",
+    "p2": "P2",
+    "min_snr": "Min-SNR-5",
+    "truncated_snr": "truncated SNR",
+    "sigmoid": "sigmoid(2 − λ)",
+}
+
+
+@figure_of((1160, 500), 3, 5, sharex=True, sharey=True)
+def fifteen(figure, axes):
+    levels = LEVELS[::4]
+    for ax, (key, w) in zip(axes.flat, weightings().items(), strict=True):
+        height = w(levels)
+        rising = np.append(np.diff(height) > 1e-9, False)
+        figures.SignedArea(ax, "weight").set(levels, height)
+        ax.fill_between(levels, height, where=rising, lw=0, **RISING)
+        ax.set(xlim=(-10, 10), ylim=(0, 1.15), xticks=[-10, 0, 10], yticks=[])
+        figures.title(ax, NAMES[key])
+    axes[2, 2].set_xlabel("log-SNR λ     ← noise        data →")
+
+
+@figure_of((1160, 440), 2, 2, sharex="col", sharey="row", height_ratios=[1, 1.3])
+def two_sides(figure, axes):
+    grid = np.linspace(-10, 10, 401)
+    centres = (grid[1:] + grid[:-1]) / 2
+    for (of_loss, of_sum), key in zip(axes.T, ("sigmoid", "edm"), strict=True):
+        w = weightings()[key]
+        e, kl = curve().at(grid)
+        masses, atom = level_masses(w, grid)
+        half, product = w(grid) * e / 2, masses / np.diff(grid) * curve().at(centres)[1]
+        figures.SignedArea(of_loss, "data").set(grid, half)
+        figures.SignedArea(of_sum, "mixture").set(centres, product)
+        figures.title(of_loss, f"{NAMES[key]}:  ½ w e,  area {weighted_loss(w, curve()):.6f}")
+        figures.title(of_sum, f"(−dw/dλ) L, with atom and constant {sum_of_elbos(w, curve()):.6f}")
+        figures.level_axis(of_sum, -10, 10)
+        of_sum.axhline(0, color="black", lw=0.6)
+        for ax in (of_loss, of_sum):
+            ax.set_yticks([0, 0.1, 0.2])
+    axes[0, 0].set_ylabel("nats per λ")
+
+
+@figure_of(HALF)
+def survival(figure, ax):
+    w = sigmoid(2.0)
+    rate = -np.gradient(w(LEVELS), LEVELS)
+    purple = {"color": figures.COLOURS["mixture"], "alpha": 0.45, "lw": 0}
+    ax.fill_between(LEVELS, rate / rate.max(), label="$p_w=-dw/dλ$, scaled", **purple)
+    figures.line(ax, LEVELS, w(LEVELS), "weight", label="w", lw=3)
+    p = Cosine().density(LEVELS)
+    figures.line(ax, LEVELS, p / p.max(), "exact", label="p of the cosine, scaled", ls="--", lw=1.5)
+    figures.level_axis(ax, -10, 10)
+    ax.set(ylim=(0, 1.5), yticks=[0, 0.5, 1])
+    ax.legend(loc="upper right")
+    figures.title(ax, "w = sigmoid(2 − λ)")
+
+
+@figure_of((640, 460))
+def layers(figure, ax):
+    x = np.linspace(-4, 5, 400)
+    w = sigmoid(2.0)
+    fine = np.linspace(-10, 10, 4001)
+    shares = 1 - w(fine) / w(-10.0)
+    chosen = np.interp([0.1, 0.3, 0.5, 0.7, 0.9], shares, fine)
+    ridges = figures.Ridges(ax, 5, x, margin=0.42)
+    words = [f"λ = {q:.1f}: {float(f'{blur(q):.2g}'):,.0f} km/s" for q in chosen]
+    ridges.set([smoothed(q, x) for q in chosen], words, ["data"] * 5)
+    ax.set(xlabel="velocity z/α, in standard deviations", xticks=range(-4, 6, 2))
+    figures.title(ax, "five layers, levels from $p_w$")
+
+
+AB = {"A": (-3.8, 1.0, "data", "-"), "B": (-8.0, 1.05, "model", "--")}
+
+
+@figure_of((660, 470), 2, 1, sharex=True)
+def a_and_b(figure, axes):
+    top, low = axes
+    edm = weightings()["edm"](LEVELS)
+    figures.line(top, LEVELS, edm, "weight", label="w, EDM", ls=":")
+    for name, (start, area, meaning, style) in AB.items():
+        inside = (LEVELS >= start) & (LEVELS <= start + 1)
+        figures.line(top, LEVELS, area * inside, meaning, label=f"excess e, {name}", ls=style)
+        excess = area / 2 * np.clip(LEVELS - start, 0, 1)
+        figures.line(low, LEVELS, excess, meaning, label=name, ls=style)
+    figures.title(low, "excess of L, nats")
+    top.legend(loc="upper right")
+    low.legend(loc="lower right")
+    low.set_ylim(0, 0.6)
+    figures.level_axis(top, -10, 10)
+    top.set_xlabel("")
+    figures.level_axis(low, -10, 10)
+
+
+def excess_loss(w, low, area):
+    levels = np.linspace(low, low + 1, 2001)
+    return area * np.trapezoid(w(levels), levels) / 2
+
+
+@figure_of(FULL, 1, 3, width_ratios=[1, 1, 1.5], slow=True)
+def half_nat(figure, axes):
+    bins = np.linspace(5, 37, 65)
+    real = np.histogram(galaxy_velocities() / 1000, bins)[0] / 82
+    for ax, eta, name in [(axes[0], 1.0, "ancestral"), (axes[1], 0.0, "DDIM")]:
+        _, samples, _ = half_a_nat.compute(level=-8.0, width=1.0, amount=0.5, eta=eta, seed=0)
+        shares = np.histogram(velocity(samples.ravel()), bins)[0] / samples.size
+        ax.stairs(shares, bins, fill=True, color=figures.COLOURS["model"], alpha=0.7)
+        ax.stairs(real, bins, color=figures.COLOURS["exact"], lw=1.3)
+        ax.set(yticks=[], xlabel="velocity, 1000 km/s", ylim=(0, 1.2 * real.max()))
+        figures.title(ax, f"½ nat at λ = −8, {name}")
+    ancestral, ddim = half_a_nat.curve(1.0, 0.5)
+    figures.line(axes[2], half_a_nat.CENTRES, ancestral, "model", label="ancestral")
+    figures.line(axes[2], half_a_nat.CENTRES, ddim, "model", label="DDIM", ls="--")
+    figures.level_axis(axes[2], -10, 10)
+    axes[2].set(ylim=(0, 0.6))
+    axes[2].legend(loc="upper right")
+    figures.title(axes[2], "$W_1$, if the half nat lies at λ")
+
+
+@cache
+def limited():
+    """Two moons, 128 features: for each weighting, its excess error curve, samples, ELBO's cost."""
+    moons, rng = planar_law("two_moons"), np.random.default_rng(7)
+    model = LinearDenoiser.precompute(moons.sample(20_000, np.random.default_rng(9)), 128, rng=rng)
+    start = np.random.default_rng(3).standard_normal((500, 2))
+    path = np.linspace(-10, 10, 41)
+    made = {}
+    for name, w in {"w = 1, the ELBO": np.ones_like, "w = sigmoid(2 − λ)": sigmoid(2)}.items():
+        trained = model.retrain(w, ridge=1e-4)
+        z = processes.sample(trained.eps, path, start) / alpha(10.0)
+        made[name] = trained, z
+    return model.log_snr, moons.sample(500, np.random.default_rng(2)), made
+
+
+@figure_of(FULL, 1, 3, width_ratios=[1.2, 1, 1], slow=True)
+def retrained(figure, axes):
+    levels, real, made = limited()
+    looks = zip(axes[1:], made.items(), (("exact", "-"), ("weight", "--")), strict=True)
+    for ax, (name, (model, z)), (meaning, style) in looks:
+        figures.line(axes[0], levels, model.noise_error, meaning, label=name, ls=style)
+        dots = {"ms": 3, "ls": "", "marker": ".", "rasterized": True}
+        ax.plot(*real.T, color="#B0B0B0", **dots)
+        ax.plot(*z.T, color=figures.COLOURS["model"], **dots)
+        ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), xticks=[], yticks=[])
+        figures.title(ax, name)
+    figures.level_axis(axes[0], -10, 10)
+    axes[0].set_ylim(0, None)
+    axes[0].legend(loc="upper left")
+    figures.title(axes[0], "error e(λ) of the retrained model")
+
+
+@figure_of((760, 450))
+def ten_weightings(figure, ax):
+    results = study.load_results()
+    aside = {"edm": (6, -16), "sd3": (-30, -22), "sigmoid_2": (-28, -28), "cosine_eps": (-24, -34)}
+    for name, runs in study.by_weighting(results).items():
+        x, y = study.summary(runs, "bits.total"), study.summary(runs, "eta1.frechet")
+        marker, meaning = ("o", "data") if is_monotone(study.WEIGHTINGS[name]) else ("^", "model")
+        spread = [[y.mean - y.low], [y.high - y.mean]]
+        ax.errorbar(x.mean, y.mean, spread, fmt=marker, color=figures.COLOURS[meaning], ms=8)
+        shift = aside.get(name, (6, 6))
+        ax.annotate(name, (x.mean, y.mean), xytext=shift, textcoords="offset points", fontsize=9)
+    ax.axhline(results["floor"]["frechet"][0], ls=":", color="black")
+    ax.set(xlabel="held-out bits per dimension", xlim=(2.34, 2.6), ylim=(0, 9))
+    figures.title(ax, "Fréchet distance of the samples, η = 1")
+
+
+def block_3():
+    one = np.ones_like
+    far = far_curve()
+    fine = float(2 * np.log(velocity_scale() / 50))
+    total = weighted_loss(one, far)
+    coarse = weighted_loss(one, far, log_snr_max=fine)
+    w = weightings()
+    monotone = {key: is_monotone(v) for key, v in w.items()}
+    prefers_b = {
+        key: excess_loss(v, *AB["B"][:2]) < excess_loss(v, *AB["A"][:2]) for key, v in w.items()
+    }
+    constants = {low: -elbo_parts(w["elbo"], curve(), log_snr_min=low)[2] for low in (-10, -3, 0)}
+    truth = data()
+    kl = {name: follow(truth, low, area / 2) for name, (low, area, *_) in AB.items()}
+    halves = half_a_nat.curve(1.0, 0.5, (-9.0, 0.0))
+    a, b = half_a_nat.curve(1.0, 0.5, (-3.3,)), half_a_nat.curve(1.0, 0.525, (-7.5,))
+    groups = study.by_weighting(study.load_results())
+    bits = study.compare(groups["edm"], groups["edm_monotonic"], "bits.total")
+    frechet = study.compare(groups["edm"], groups["edm_monotonic"], "eta1.frechet")
+    snr = np.exp(-5.0)
+    return {
+        "n_monotone": str(sum(monotone.values())),
+        "n_not": str(len(monotone) - sum(monotone.values())),
+        "n_prefer_b_else": str(sum(prefers_b.values()) - prefers_b["edm"]),
+        "min_snr_slip": rounded(min(snr + 1, 5) / min(snr, 5), 3),
+        "peak_edm": rounded(peak(w["edm"]), 3),
+        "fine_share": rounded(100 * (1 - coarse / total), 2),
+        "told_apart": rounded(np.exp(coarse), 2),
+        "plain_cosine_fine": rounded(100 * schedules()["cosine"].time(fine), 2),
+        "coded_peak": rounded(peak(lambda s: sigmoid(2.0)(s) * Cosine().density(s)), 2),
+        "s5_left": rounded(weighted_loss(sigmoid(2.0), curve()), 6),
+        "s5_right": rounded(sum_of_elbos(sigmoid(2.0), curve()), 6),
+        "hidden_10": scientific(constants[-10], 2),
+        "hidden_3": rounded(constants[-3], 2),
+        "hidden_0": rounded(constants[0], 2),
+        "atom": scientific(level_masses(sigmoid(2.0), LEVELS)[1], 3),
+        "path_a": rounded(kl["A"].path[-1], 3),
+        "path_b": rounded(kl["B"].path[-1], 3),
+        "marginal_a": rounded(kl["A"].marginal[-1], 1),
+        "marginal_b": rounded(kl["B"].marginal[-1], 1),
+        "w1_a": rounded(a[0, 0], 2),
+        "w1_b": rounded(b[0, 0], 2),
+        "ddim_a": rounded(a[1, 0], 2),
+        "ddim_b": rounded(b[1, 0], 2),
+        "half_early": rounded(halves[0, 0], 2),
+        "half_middle": rounded(halves[0, 1], 2),
+        "half_early_ddim": rounded(halves[1, 0], 2),
+        "retrained_cost": rounded(sigmoid_cost(), 2),
+        "parity_bits": f"[{bits[1]:+.3f},\\,{bits[2]:+.3f}]",
+        "parity_frechet": f"[{frechet[1]:+.2f},\\,{frechet[2]:+.2f}]",
+    }
+
+
+def sigmoid_cost():
+    """What the sigmoid's model costs above the ELBO's: loss and ridge on the training draws."""
+    flat, other = (trained for trained, _ in limited()[2].values())
+    return other.objective - flat.objective
+
+
+def follow(truth, low, excess):
+    """Path and marginal KL up to λ = 5 of the ideal denoiser, spoilt on one unit of λ."""
+
+    def spoilt(z, log_snr):
+        return truth.eps(z, log_snr) + (low < log_snr < low + 1) * np.sqrt(2 * excess)
+
+    steps = np.unique([*np.linspace(-10, low, 30), *np.linspace(low, low + 1, 40)])
+    steps = np.append(steps, np.linspace(low + 1, 5, 120)[1:])
+    return path_and_marginal_kl(truth, spoilt, steps, per_sd=10)
+
+
+def numbers():
+    """Return every number of the deck: {name: text}."""
+    return block_1() | block_2() | block_3()
+
+
+def main(names):
+    (HERE / "figures").mkdir(exist_ok=True)
+    for name in names or FIGURES:
+        text = svg(name)
+        (HERE / "figures" / f"{name}.svg").write_text(text, encoding="utf-8")
+        print(f"{name}: {len(text) // 1024} KiB")
+    if not names:
+        text = json.dumps(numbers(), indent=1, ensure_ascii=False) + "\n"
+        (HERE / "numbers.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,58 @@
+// How the deck is built: one HTML file that holds its fonts, figures and numbers.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+const here = (path) => new URL(path, import.meta.url)
+const require = createRequire(import.meta.url)
+const base64 = (path) => readFileSync(path).toString('base64')
+
+// Text: every {{name}} of the source is a number from numbers.json, which figures.py computes.
+const numbers = JSON.parse(readFileSync(here('numbers.json'), 'utf8'))
+const filled = (source) =>
+  source.replace(/\{\{(\w+)\}\}/g, (_, name) => {
+    if (!(name in numbers)) throw new Error(`numbers.json has no "${name}"`)
+    return numbers[name]
+  })
+
+// Fonts: url(font:FILE) in the theme becomes the file itself.
+const fonts = '@fontsource-variable/source-sans-3/files/'
+const theme = readFileSync(here('theme.css'), 'utf8').replace(
+  /url\(font:([\w.-]+)\)/g,
+  (_, file) => `url(data:font/woff2;base64,${base64(require.resolve(fonts + file))})`,
+)
+
+const plugin = (md) => {
+  md.core.ruler.before('normalize', 'numbers', (state) => {
+    state.src = filled(state.src)
+  })
+  // Figures: each SVG becomes part of the page.
+  md.core.ruler.after('inline', 'figures', (state) => {
+    for (const block of state.tokens)
+      for (const token of block.children ?? []) {
+        const source = token.type === 'image' && token.attrGet('src')
+        if (source && source.endsWith('.svg'))
+          token.attrSet('src', `data:image/svg+xml;base64,${base64(here(source))}`)
+      }
+  })
+  // Formulas: what is drawn is named by its TeX, for those who listen.
+  for (const rule of ['marp_math_inline', 'marp_math_block']) {
+    const render = md.renderer.rules[rule]
+    md.renderer.rules[rule] = (tokens, i, ...rest) => {
+      const tex = md.utils.escapeHtml(tokens[i].content.trim().replace(/\s+/g, ' '))
+      return render(tokens, i, ...rest).replace(
+        '<mjx-container',
+        `<mjx-container role="img" aria-label="${tex}"`,
+      )
+    }
+  }
+}
+
+export default {
+  html: true,
+  allowLocalFiles: true,
+  options: { math: 'mathjax' },
+  engine: ({ marp }) => {
+    marp.themeSet.add(theme)
+    return marp.use(plugin)
+  },
+}
