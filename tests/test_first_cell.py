@@ -87,9 +87,9 @@ def test_the_address_is_written_everywhere_and_can_be_changed(copy):
         assert BOOK["known"](copy) == address
         assert len(changed) == 4
         texts = {path.name: path.read_text(encoding="utf-8") for path in changed}
-        assert all(address.removeprefix("https://") in text for text in texts.values()), (
-            texts.keys()
-        )
+        assert all(
+            address.removeprefix("https://github.com/") in text for text in texts.values()
+        ), texts.keys()
         assert texts["README.md"].count("mybinder.org/v2/gh/") == 1
         assert texts["README.md"].endswith("<!-- badges -->\n\nText\n")
         after = sources(copy)
