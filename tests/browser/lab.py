@@ -140,11 +140,28 @@ def write_notebook(path: Path, cells: list[str]) -> Path:
     return path
 
 
+EXECUTE = """
+async code => {
+    const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const future = kernel.requestExecute({ code });
+    let text = "";
+    future.onIOPub = ({ header, content }) => {
+        if (header.msg_type === "stream") text += content.text;
+        if (header.msg_type === "error") text += content.traceback.join("\\n");
+    };
+    const reply = await future.done;
+    if (reply.content.status !== "ok") throw new Error(text);
+    return text;
+}
+"""
+
+
 class Notebook:
     """A notebook open in JupyterLab, always a copy: autosave must not touch the original."""
 
     def __init__(self, context: BrowserContext, address: str, home: Path, original: Path):
-        shutil.copy(original, home / "work")
+        if original.parent != home / "work":
+            shutil.copy(original, home / "work")
         self.page: Page = context.new_page()
         self.console_errors: list[str] = []
         self.page.on("console", self._note)
@@ -171,6 +188,18 @@ class Notebook:
         failed = self.page.locator(".jp-RenderedText[data-mime-type*='error']")
         if failed.count():
             raise RuntimeError(f"a cell failed:\n{failed.first.inner_text()}")
+
+    def execute(self, code: str) -> str:
+        """Run code in the kernel, in no cell; returns what it printed, raises if it failed."""
+        return self.page.evaluate(EXECUTE, code)
+
+    def start_cell(self, index: int) -> None:
+        """Run one cell and do not wait for it."""
+        self.page.evaluate(
+            "index => { jupyterapp.shell.currentWidget.content.activeCellIndex = index;"
+            " jupyterapp.commands.execute('notebook:run-cell'); }",
+            index,
+        )
 
     def wait_until_idle(self, seconds: float = PATIENCE) -> None:
         """Wait until the kernel has nothing left to do."""
