@@ -1,10 +1,14 @@
 """The course's data: the galaxies' velocities, shapes in the plane, handwritten digits.
 
-Nothing is downloaded.
+Nothing is downloaded. The study also reads Fashion-MNIST, where it is installed.
 """
 
+import gzip
+import os
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
@@ -95,12 +99,104 @@ def labelled_digits(held_out=500, seed=0):
     return (x[:n], labels[:n]), (x[n:], labels[n:])
 
 
-def to_pixels(x):
-    """Return the nearest grey level 0 … 16 of each coordinate of x, uint8: digits(x)⁻¹."""
-    return np.clip(np.rint((float64(x) + 1) * 8), 0, 16).astype(np.uint8)
+def labelled_fashion(held_out=500, seed=0):
+    """Return ((x, labels), (x, labels)): 60,000 pictures of clothes, and some held out, [.., 784].
+
+    28×28 images, 256 grey levels scaled by pixel/127.5 − 1; ``held_out`` of the 10,000 test images,
+    chosen by ``seed``; labels 0 … 9, T-shirt to ankle boot. They are read from the four files of
+    Debian's package dataset-fashion-mnist, or from the folder named in the environment variable
+    FASHION_MNIST. Raises ``ValueError`` where they are not, or not whole. Source: Xiao, Rasul &
+    Vollgraf 2017 (arXiv 1708.07747).
+    """
+    (x, labels), (rest, others) = (_fashion_part(part) for part in ("train", "t10k"))
+    require_count("held_out", held_out)
+    require_count("seed", seed, least=0, most=2**64)
+    if held_out > len(rest):
+        raise ValueError(f"held_out must be at most the {len(rest)} test images, got {held_out}")
+    chosen = np.random.default_rng(seed).permutation(len(rest))[:held_out]
+    return (x / 127.5 - 1, labels), (rest[chosen] / 127.5 - 1, others[chosen])
 
 
-GREY_LEVELS = np.arange(17) / 8 - 1  # the values that a pixel of ``digits`` can take
+def _fashion_part(part):
+    folder = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+    pixels, labels = (
+        _idx(folder / f"{part}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")
+    )
+    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or labels.shape != pixels.shape[:1]:
+        raise ValueError(
+            f"{folder} must hold images of 28×28 and a label for each, got {pixels.shape} images "
+            f"and {labels.shape} labels"
+        )
+    return pixels.reshape(len(pixels), -1), labels
+
+
+def _idx(path):
+    """The bytes of a gzipped idx file, in their shape: 0, 0, type 8, sizes as big-endian int32."""
+    if not path.is_file():
+        raise ValueError(
+            f"Fashion-MNIST is not here, no file {path}: install Debian's package "
+            "dataset-fashion-mnist, or name the folder of its four files in FASHION_MNIST"
+        )
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path} is not a whole gzip file: {error}") from None
+    start = 4 + 4 * content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
+    shape = np.frombuffer(content[4:start], ">i4").tolist() if start <= len(content) else []
+    if not shape or np.prod(shape) != len(content) - start:
+        raise ValueError(f"{path} is not a whole idx file of bytes: it holds {len(content)} bytes")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Square grey images to learn from and others held out, with labels 0 … 9.
+
+    ``train`` and ``held_out`` [n, side²] take the values ``grey_levels(white)``.
+    """
+
+    title: str
+    train: np.ndarray
+    labels: np.ndarray
+    held_out: np.ndarray
+    held_out_labels: np.ndarray
+    white: int
+
+    @property
+    def side(self):
+        """The images' width and height."""
+        return int(np.sqrt(self.train.shape[1]))
+
+
+IMAGES = {
+    "digits": ("Digits, 8×8", labelled_digits, 16),
+    "fashion": ("Fashion-MNIST, 28×28", labelled_fashion, 255),
+}
+
+
+def images(name, held_out=500):
+    """Return the ``Images`` of that name: "digits", or "fashion" where it is installed.
+
+    Raises ``ValueError`` for other names, and as ``labelled_digits`` and ``labelled_fashion`` do.
+    """
+    if name not in IMAGES:
+        raise unknown("set of images", name, tuple(IMAGES))
+    title, read, white = IMAGES[name]
+    (train, labels), (rest, others) = read(held_out)
+    return Images(title, train, labels, rest, others, white)
+
+
+def grey_levels(white=16):
+    """Return the values in [−1, 1] that a pixel can take, [white + 1]; ``digits`` have 16."""
+    return np.arange(white + 1) / (white / 2) - 1
+
+
+def to_pixels(x, white=16):
+    """Return the nearest grey level 0 … white of each coordinate of x, uint8: digits(x)⁻¹."""
+    return np.clip(np.rint((float64(x) + 1) * (white / 2)), 0, white).astype(np.uint8)
+
+
+GREY_LEVELS = grey_levels()  # of ``digits``
 
 
 @cache

@@ -44,10 +44,12 @@ class Network(nn.Module):
     """v̂(z, λ): a residual MLP whose blocks are scaled and shifted by an embedding of the level.
 
     ``forward(z, log_snr)`` takes z [n, dim] and levels [n, 1] or [1, 1]; returns [n, dim]. The last
-    layer starts at zero, so that a new network predicts v̂ = 0.
+    layer starts at zero, so that a new network predicts v̂ = 0. ``skip`` adds s(λ) z with a learnt
+    number s, zero at first: v contains the noise, which fills all dimensions, and a network that is
+    narrower than ``dim`` cannot pass it on.
     """
 
-    def __init__(self, dim, width=256, n_blocks=3, *, generator):
+    def __init__(self, dim, width=256, n_blocks=3, skip=False, *, generator):
         super().__init__()
         for name, value in {"dim": dim, "width": width, "n_blocks": n_blocks}.items():
             require_count(name, value)
@@ -58,13 +60,15 @@ class Network(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.last = _linear(width, dim, generator, gain=0.0)
+        self.skip = _linear(self.embedding.size, 1, generator, gain=0.0) if skip else None
 
     def forward(self, z, log_snr):
         level = self.embedding(log_snr)
         hidden = self.first(z)
         for block in self.blocks:
             hidden = block(hidden, level)
-        return self.last(self.norm(hidden))
+        v = self.last(self.norm(hidden))
+        return v if self.skip is None else torch.addcmul(v, self.skip(level), z)
 
 
 class Block(nn.Module):
@@ -185,7 +189,8 @@ class Recipe:
 
     ``learning_rate`` is that of Adam; it rises over the first 5 % of the steps and falls to zero
     along a cosine. ``ema`` is the decay per step of the average of the weights, which is what comes
-    out. ``levels`` is one of "adaptive", "uniform", "cosine" (see ``Levels``).
+    out. ``levels`` is one of "adaptive", "uniform", "cosine" (see ``Levels``). ``skip`` is for data
+    of more dimensions than ``width`` (see ``Network``).
     """
 
     n_steps: int = 2000
@@ -194,6 +199,7 @@ class Recipe:
     ema: float = 0.995
     width: int = 256
     n_blocks: int = 3
+    skip: bool = False
     levels: str = "adaptive"
     low_discrepancy: bool = True
     log_snr_min: float = -10.0
@@ -313,14 +319,19 @@ def data_tensor(x, device=None):
     data = np.asarray(floating(x)[1], dtype=np.float32)
     if data.ndim != 2 or data.size == 0 or not np.isfinite(data).all():
         raise ValueError(f"need finite data of shape [n, d], got shape {data.shape}")
-    return torch.from_numpy(data).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return torch.from_numpy(data).to(device or ("cuda" if gpu_is_here() else "cpu"))
+
+
+def gpu_is_here():
+    """Whether torch can use a CUDA device."""
+    return torch.cuda.is_available()
 
 
 def beginning(seed, x, recipe):
     """Return the network a run with this seed starts from, and the generator of its draws."""
     start = torch.Generator().manual_seed(seed)
-    network = Network(x.shape[1], recipe.width, recipe.n_blocks, generator=start).to(x.device)
-    return network, torch.Generator(x.device).manual_seed(seed + 2**32)
+    network = Network(x.shape[1], recipe.width, recipe.n_blocks, recipe.skip, generator=start)
+    return network.to(x.device), torch.Generator(x.device).manual_seed(seed + 2**32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -408,9 +419,8 @@ def load(path, device="cpu"):
     """Return the ``Trained`` denoiser of a checkpoint; nothing in the file is executed."""
     state = torch.load(path, map_location=device, weights_only=True)
     recipe = Recipe(**state["recipe"])
-    network = Network(
-        state["dim"], recipe.width, recipe.n_blocks, generator=torch.Generator().manual_seed(0)
-    )
+    start = torch.Generator().manual_seed(0)
+    network = Network(state["dim"], recipe.width, recipe.n_blocks, recipe.skip, generator=start)
     network.load_state_dict(state["weights"])
     network = network.to(device).requires_grad_(False)
     return Trained(network, recipe, state["dim"], state["losses"].cpu().numpy())

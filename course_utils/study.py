@@ -1,8 +1,10 @@
-"""The study: one network, one budget, ten weightings, five seeds, measured on held-out digits.
+"""The study: one network, one budget, ten weightings, five seeds, measured on held-out images.
 
     make study                                   resumes where it was interrupted
     make study STUDY_ARGS="--jobs 8"             on eight cores
-    make study STUDY_ARGS="--scheduler tcp://…"  on a Dask cluster (install dask.distributed)
+    make study STUDY_ARGS="--scheduler tcp://…"  on a Dask cluster (distributed is installed)
+    make study STUDY_ARGS="--batched 10"         ten runs trained at once: what a GPU gets unasked
+    make study STUDY_ARGS="--data fashion"       28×28 images, where they are installed
 
 Every finished run is a file of its own, so an interruption loses only the runs under way. When all
 are there, the results go into two small files: ``study_digits.json`` and the sheets of samples
@@ -10,19 +12,20 @@ are there, the results go into two small files: ``study_digits.json`` and the sh
 
 One run trains on 1297 digits and measures on 500 held-out ones, each number with a standard error
 over images (``metrics.bootstrap``), beside a floor: real training images in place of samples.
+Fashion-MNIST has 60,000 images of its own to train on; see ``datasets.labelled_fashion``.
 """
 
 import argparse
 import base64
 import hashlib
+import io
 import json
 import os
 import platform
 import sys
 import time
-import warnings
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -33,23 +36,18 @@ from scipy.stats import t as student
 
 from course_utils._arrays import require_count, unknown
 from course_utils._progress import progress
-from course_utils.datasets import GREY_LEVELS, labelled_digits, to_pixels
-from course_utils.metrics import (
-    bits_per_dimension,
-    bootstrap,
-    frechet,
-    nearer_to_first,
-    within_manifold,
-)
+from course_utils.datasets import IMAGES
+from course_utils.metrics import bits_per_dimension
 from course_utils.schedules import alpha, sigma
 from course_utils.weightings import PUBLISHED, Weighting, sigmoid
+from course_utils.yardstick import yardstick_of
 
 DATA = files("course_utils") / "data"
 ETAS = (0.0, 1.0)  # DDIM and the ancestral sampler
-MEASURES = ("frechet", "precision", "recall", "memorised")
 BITS = ("total", "prior", "diffusion", "reconstruction")
-CURVE = np.linspace(-9.5, 5.5, 16)  # levels at which the error is kept
 ON_SHEET = 12  # samples kept of each run
+LATER = {"data": "digits", "skip": False}  # settings that plans did not have at first
+TOGETHER = 10  # runs trained at once on a GPU
 
 WEIGHTINGS = {
     "elbo": Weighting(lambda log_snr: np.ones_like(log_snr), "ELBO"),
@@ -68,7 +66,8 @@ class Plan:
 
     The network has ``width`` and ``n_blocks``, sees ``n_steps`` batches of ``batch`` images, and is
     sampled in ``sampler_steps`` steps of equal Δλ between the levels −10 and 6: above 6 the noise
-    is finer than half a grey level, and the decoder of the ELBO takes over.
+    is finer than half a grey level, and the decoder of the ELBO takes over. ``data`` is a key of
+    ``datasets.IMAGES``; see ``PLANS`` for what suits each.
     """
 
     n_steps: int = 1200
@@ -86,11 +85,29 @@ class Plan:
     held_out: int = 500
     n_levels: int = 64
     bootstraps: int = 100
+    data: str = "digits"
+    skip: bool = False
+
+    def __post_init__(self):
+        if self.data not in IMAGES:
+            raise unknown("set of images", self.data, tuple(IMAGES))
+
+    def settings(self):
+        """Return all settings as a dict, the ``LATER`` ones only where they are not as before.
+
+        So a plan's key and its record stay what they were when settings are added.
+        """
+        return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
 
     @property
     def key(self):
         """A short name for these settings."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self.settings()).encode()).hexdigest()[:12]
+
+    @property
+    def curve(self):
+        """The 16 levels at which the error is kept."""
+        return np.linspace(self.log_snr_min + 0.5, self.log_snr_max - 0.5, 16)
 
     def recipe(self):
         """Return the training part as a ``networks.Recipe``."""
@@ -100,6 +117,13 @@ class Plan:
         return Recipe(**{name: shared[name] for name in Recipe.__match_args__ if name in shared})
 
 
+PLANS = {
+    "digits": Plan(),
+    # 256 grey levels are 16 times as fine; 784 dimensions are more than the network's width
+    "fashion": Plan(data="fashion", log_snr_max=11.5, skip=True, n_steps=4000),
+}
+
+
 # --- One run ------------------------------------------------------------------------------------
 
 
@@ -107,24 +131,54 @@ def run(plan, name, seed, w=None, label=None):
     """Train with one weighting and seed, measure, and return a dict of plain numbers and text.
 
     ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of the
-    result: weighting, seed, bits (held-out −ELBO in bits per dimension: total and its terms) and
-    bits_train (total), each [value, standard error]; noise_error, noise_error_train
-    (E‖ε − ε̂‖²/d at the levels ``CURVE``); eta0 and eta1, with ``MEASURES`` of DDIM and ancestral
-    samples as [value, standard error]; sheets (see ``sheet``); seconds (training, measuring).
+    result: see ``measured``.
     """
-    from course_utils.networks import generator_for, train
+    from course_utils.networks import train
 
     w = _weighting(name) if w is None else w
-    yardstick = _yardstick(plan.held_out)
+    x = yardstick_of(plan.data, plan.held_out).train
     start = time.perf_counter()
-    model = train(yardstick.train, w, seed=seed, recipe=plan.recipe(), label=label)
-    trained = time.perf_counter()
+    model = train(x, w, seed=seed, recipe=plan.recipe(), label=label)
+    return measured(plan, name, seed, model, time.perf_counter() - start)
+
+
+def run_together(plan, tasks):
+    """Train the runs (name, seed) or (name, seed, w) at once, and yield each as it is measured.
+
+    Each is what ``run`` makes of it, but for float32 rounding.
+    """
+    from course_utils.batched import train_together
+
+    names, seeds = ([task[i] for task in tasks] for i in (0, 1))
+    weightings = [task[2] if len(task) > 2 else _weighting(task[0]) for task in tasks]
+    x = yardstick_of(plan.data, plan.held_out).train
+    start = time.perf_counter()
+    models = train_together(x, weightings, seeds, recipe=plan.recipe())
+    share = (time.perf_counter() - start) / len(tasks)
+    for name, seed, model in zip(names, seeds, models, strict=True):
+        yield measured(plan, name, seed, model, share, together=len(tasks))
+
+
+def measured(plan, name, seed, model, training_seconds, together=1):
+    """Return the result of a run, given its ``networks.Trained`` model.
+
+    Keys: weighting, seed, bits (held-out −ELBO in bits per dimension: total and its terms) and
+    bits_train (total), each [value, standard error]; noise_error, noise_error_train
+    (E‖ε − ε̂‖²/d at the levels ``plan.curve``); eta0 and eta1, ``yardstick.MEASURES`` of DDIM and
+    ancestral samples as [value, standard error]; sheets and side (see ``sheet``); seconds
+    (training, its share where several were trained together, and measuring); together, how many
+    these were; machine.
+    """
+    from course_utils.networks import generator_for
+
+    yardstick = yardstick_of(plan.data, plan.held_out)
+    start = time.perf_counter()
     found = {"weighting": name, "seed": seed, "bits": {}, "sheets": {}}
     held_out, seen = (
         bits_per_dimension(
             model.eps,
             x,
-            GREY_LEVELS,
+            yardstick.values,
             plan.log_snr_min,
             plan.log_snr_max,
             np.random.default_rng(1),  # the same noise for every run
@@ -135,25 +189,28 @@ def run(plan, name, seed, w=None, label=None):
     for term in BITS:
         found["bits"][term] = _mean(getattr(held_out, term))
     found["bits_train"] = _mean(seen.total)
-    found["noise_error"] = _error_curve(model, yardstick.held_out)
-    found["noise_error_train"] = _error_curve(model, yardstick.train[: plan.held_out])
+    found["noise_error"] = _error_curve(model, yardstick.held_out, plan.curve)
+    found["noise_error_train"] = _error_curve(model, yardstick.train[: plan.held_out], plan.curve)
     for eta in ETAS:
         x = model.sample(
             plan.n_samples, generator_for(model, seed), n_steps=plan.sampler_steps, eta=eta
         )
-        pixels = to_pixels(x)
-        measures = yardstick.measure(pixels / 8 - 1, plan.bootstraps, np.random.default_rng(3))
-        found[f"eta{eta:g}"] = measures
-        found["sheets"][f"eta{eta:g}"] = base64.b64encode(pixels[:ON_SHEET].tobytes()).decode()
-    found["seconds"] = {"training": trained - start, "measuring": time.perf_counter() - trained}
+        found[f"eta{eta:g}"] = yardstick.measure(
+            yardstick.rounded(x), plan.bootstraps, np.random.default_rng(3)
+        )
+        kept = yardstick.pixels(x[:ON_SHEET])
+        found["sheets"][f"eta{eta:g}"] = base64.b64encode(kept.tobytes()).decode()
+    found["side"] = yardstick.images.side
+    found["seconds"] = {"training": training_seconds, "measuring": time.perf_counter() - start}
+    found |= {"together": together, "machine": _processor()}
     return _rounded(found)
 
 
 def sheet(result, eta=1):
-    """Return the kept samples of a run's result, uint8 grey levels [12, 8, 8]."""
-    return np.frombuffer(base64.b64decode(result["sheets"][f"eta{eta:g}"]), np.uint8).reshape(
-        -1, 8, 8
-    )
+    """Return the kept samples of a run's result, uint8 grey levels [12, side, side]."""
+    side = result.get("side", 8)  # runs of digits did not say so at first
+    content = base64.b64decode(result["sheets"][f"eta{eta:g}"])
+    return np.frombuffer(content, np.uint8).reshape(-1, side, side)
 
 
 def _weighting(name):
@@ -166,10 +223,10 @@ def _mean(values):
     return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
 
 
-def _error_curve(model, x):
+def _error_curve(model, x, levels):
     rng = np.random.default_rng(4)
     errors = []
-    for level in CURVE:
+    for level in levels:
         noise = rng.standard_normal(x.shape)
         z = alpha(level) * x + sigma(level) * noise
         errors.append(float(np.mean((noise - model.eps(z, level)) ** 2)))
@@ -185,74 +242,24 @@ def _rounded(value):
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-class _Yardstick:
-    """The real images, and a classifier of them whose last hidden layer is the feature space."""
-
-    def __init__(self, held_out):
-        from sklearn.neural_network import MLPClassifier
-
-        (self.train, labels), (self.held_out, others) = labelled_digits(held_out)
-        self.classifier = MLPClassifier((64, 32), max_iter=60, tol=0, random_state=0)
-        with warnings.catch_warnings():  # it stops after 60 rounds by intent
-            warnings.simplefilter("ignore")
-            self.classifier.fit(self.train, labels)
-        self.accuracy = float(self.classifier.score(self.held_out, others))
-        self.real = self.features(self.held_out)
-
-    def features(self, x):
-        """The 32 activations before the classifier's last layer, [n, 32]."""
-        layers = zip(self.classifier.coefs_, self.classifier.intercepts_, strict=True)
-        for weights, biases in list(layers)[:-1]:
-            x = np.maximum(x @ weights + biases, 0)
-        return x
-
-    def measure(self, x, bootstraps, rng):
-        """[value, standard error] of each of ``MEASURES`` for images x [n, 64]."""
-        features = self.features(x)
-        copies = self.train[: len(self.held_out)]
-        found = {
-            "frechet": list(bootstrap(frechet, features, self.real, rng=rng, repeats=bootstraps))
-        }
-        for name, each in {
-            "precision": within_manifold(features, self.real),
-            "recall": within_manifold(self.real, features),
-            "memorised": nearer_to_first(x, copies, self.held_out),
-        }.items():
-            found[name] = list(bootstrap(np.mean, each, rng=rng, repeats=bootstraps))
-        return found
-
-    def floor(self, n, repeats=20):
-        """Mean and spread of each measure for n real training images, ``repeats`` times drawn.
-
-        They come from the training images that ``memorised`` is not compared with.
-        """
-        rng = np.random.default_rng(5)
-        fresh = self.train[len(self.held_out) :]
-        n = min(n, len(fresh))
-        rows = [
-            self.measure(fresh[rng.choice(len(fresh), n, replace=False)], 2, rng)
-            for _ in range(repeats)
-        ]
-        table = {name: [row[name][0] for row in rows] for name in MEASURES}
-        return {k: [float(np.mean(v)), float(np.std(v, ddof=1))] for k, v in table.items()}
-
-
-_yardstick = cache(_Yardstick)
-
-
 # --- All runs -----------------------------------------------------------------------------------
 
 
-def run_all(plan, names, seeds, folder, *, own=None, jobs=1, scheduler=None, action=run):
+def run_all(
+    plan, names, seeds, folder, *, own=None, jobs=1, scheduler=None, batched=1, action=None
+):
     """Run what is missing in ``folder``, and yield the result of each run as it is finished.
 
     A generator: runs that a former call finished come first, at once. Each new result is written to
     ``folder`` before it is yielded, in a file that appears whole or not at all. ``jobs`` processes
     of this machine (joblib; −1 for all cores), or with ``scheduler="tcp://…"`` the workers of a
-    Dask cluster, which need the course installed and no common disk. ``own`` maps names that are
-    not keys of ``WEIGHTINGS`` to weightings. ``action(plan, name, seed)``, with w as a fourth
-    argument for these, makes one run.
+    Dask cluster, which need the course installed and no common disk. ``batched`` runs are trained
+    at once in each process. ``own`` maps names that are not keys of ``WEIGHTINGS`` to weightings.
+    ``action(plan, name, seed)``, with w as a fourth argument for these, makes one run in place of
+    ``run``; with ``batched`` > 1, ``action(plan, tasks)`` makes those of a batch in place of
+    ``run_together``.
     """
+    require_count("batched", batched)
     own = own or {}
     if taken := sorted(own.keys() & WEIGHTINGS.keys()):
         raise ValueError(f"{taken[0]!r} is a weighting of the study: give your own another name")
@@ -267,29 +274,43 @@ def run_all(plan, names, seeds, folder, *, own=None, jobs=1, scheduler=None, act
         if task not in missing:
             yield json.loads(_file(folder, *task).read_text(encoding="utf-8"))
     calls = [(*task, own[task[0]]) if task[0] in own else task for task in missing]
-    for result in _spread(action, plan, calls, jobs, scheduler):
+    batches = [calls[i : i + batched] for i in range(0, len(calls), batched)]
+    work = (action or run_together) if batched > 1 else partial(_one_by_one, action or run)
+    for result in _spread(partial(work, plan), batches, jobs, scheduler):
         _write(_file(folder, result["weighting"], result["seed"]), json.dumps(result))
         yield result
 
 
-def _spread(action, plan, tasks, jobs, scheduler):
+def _one_by_one(action, plan, calls):
+    for call in calls:
+        yield action(plan, *call)
+
+
+def _spread(work, batches, jobs, scheduler):
+    """Yield from ``work(batch)`` of every batch, wherever it is done."""
     if scheduler is not None:
         try:
             from dask.distributed import Client, as_completed
         except ImportError as error:
             raise ImportError("--scheduler needs Dask: pip install distributed") from error
         with Client(scheduler) as client:
-            futures = [client.submit(action, plan, *task, pure=False) for task in tasks]
+            futures = [client.submit(_whole, work, batch, pure=False) for batch in batches]
             for future in as_completed(futures):
-                yield future.result()
+                yield from future.result()
         return
     from joblib import Parallel, delayed
 
     if jobs == 1:
-        yield from (action(plan, *task) for task in tasks)
+        for batch in batches:
+            yield from work(batch)
         return
     spread = Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs")
-    yield from spread(delayed(action)(plan, *task) for task in tasks)
+    for results in spread(delayed(_whole)(work, batch) for batch in batches):
+        yield from results
+
+
+def _whole(work, batch):
+    return list(work(batch))
 
 
 def _file(folder, name, seed):
@@ -307,21 +328,28 @@ def _write(path, content):
 
 def collected(plan, runs):
     """Return what the results file holds: the runs, and how and with what they were made."""
-    yardstick = _yardstick(plan.held_out)
+    yardstick = yardstick_of(plan.data, plan.held_out)
     order = {name: i for i, name in enumerate(WEIGHTINGS)}
     runs = sorted(runs, key=lambda r: (order.get(r["weighting"], len(order)), r["seed"]))
     packages = ("numpy", "scipy", "scikit-learn", "torch")
+    machines = sorted({r.get("machine", _processor()) for r in runs})
+    apart = ("sheets", "side")  # these go into the npz
     return {
-        "about": "Digits, 8×8; made by make study; see course_utils/study.py for each number.",
-        "plan": asdict(plan),
+        "about": f"{yardstick.images.title}; made by make study; see course_utils/study.py for "
+        "each number.",
+        "plan": plan.settings(),
         "seeds": sorted({r["seed"] for r in runs}),
-        "curve_log_snr": CURVE.tolist(),
+        "curve_log_snr": plan.curve.tolist(),
         "floor": _rounded(yardstick.floor(plan.n_samples)),
         "classifier_accuracy": yardstick.accuracy,
         "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        "hardware": {"processor": _processor(), "cores": os.cpu_count(), "threads_per_run": 1},
+        "hardware": {
+            "processor": ", ".join(machines),
+            "cores": os.cpu_count(),
+            "threads_per_run": 1,
+        },
         "date": time.strftime("%Y-%m-%d"),
-        "runs": [{k: v for k, v in r.items() if k != "sheets"} for r in runs],
+        "runs": [{k: v for k, v in r.items() if k not in apart} for r in runs],
     }
 
 
@@ -339,8 +367,8 @@ def _processor():
 def write_results(plan, runs, folder):
     """Write ``study_digits.json`` and the sheets ``study_digits.npz`` into a folder.
 
-    The npz holds for every weighting and sampler an array "name/eta0" or "name/eta1" of uint8 grey
-    levels, [seeds · 12, 8, 8].
+    The name is that of the plan's data. The npz holds for every weighting and sampler an array
+    "name/eta0" or "name/eta1" of uint8 grey levels, [seeds · 12, side, side].
     """
     folder = Path(folder)
     content = collected(plan, runs)
@@ -356,25 +384,25 @@ def write_results(plan, runs, folder):
     lines = [json.dumps(r, ensure_ascii=False) for r in content.pop("runs")]
     head = json.dumps(content, ensure_ascii=False, indent=1)[:-2]
     text = head + ',\n "runs": [\n' + ",\n".join(lines) + "\n]}\n"  # a line a run
-    with open(folder / "study_digits.npz.part", "wb") as file:
-        np.savez_compressed(file, **sheets)
-    os.replace(folder / "study_digits.npz.part", folder / "study_digits.npz")
-    _write(folder / "study_digits.json", text)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **sheets)
+    _write(folder / f"study_{plan.data}.npz", packed.getvalue())
+    _write(folder / f"study_{plan.data}.json", text)
 
 
 # --- Reading ------------------------------------------------------------------------------------
 
 
-def load_results(folder=None):
+def load_results(folder=None, data="digits"):
     """Return the stored study's dict (see ``collected``), from the package unless told."""
     place = DATA if folder is None else Path(folder)
-    return json.loads((place / "study_digits.json").read_text(encoding="utf-8"))
+    return json.loads((place / f"study_{data}.json").read_text(encoding="utf-8"))
 
 
-def load_sheets(folder=None):
-    """Return the stored samples: {(weighting, η): uint8 grey levels [seeds · 12, 8, 8]}."""
+def load_sheets(folder=None, data="digits"):
+    """Return the stored samples: {(weighting, η): uint8 grey levels [seeds · 12, side, side]}."""
     place = DATA if folder is None else Path(folder)
-    with (place / "study_digits.npz").open("rb") as file, np.load(file) as arrays:
+    with (place / f"study_{data}.npz").open("rb") as file, np.load(file) as arrays:
         return {(key.split("/eta")[0], float(key.split("/eta")[1])): arrays[key] for key in arrays}
 
 
@@ -450,23 +478,36 @@ def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1
 
 def main(arguments=None):
     """Run the study from the command line; returns 0 when every run is there."""
+    from course_utils.networks import gpu_is_here
+
     parser = argparse.ArgumentParser(prog="make study", description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 is every core")
+    parser.add_argument("--data", choices=tuple(PLANS), default="digits", help="the images")
+    parser.add_argument("--jobs", type=int, help="processes; all cores, or one beside a GPU")
     parser.add_argument("--scheduler", help="address of a Dask scheduler, tcp://…")
+    parser.add_argument("--batched", type=int, metavar="K", help="train K runs at once")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … n − 1 of each weighting")
-    parser.add_argument("--steps", type=int, default=Plan.n_steps, help="training steps of a run")
-    parser.add_argument("--samples", type=int, default=Plan.n_samples, help="images drawn of each")
+    parser.add_argument("--steps", type=int, help="training steps of a run")
+    parser.add_argument("--width", type=int, help="of the network")
+    parser.add_argument("--samples", type=int, help="images drawn of each")
     parser.add_argument("--weightings", nargs="+", default=list(WEIGHTINGS), metavar="NAME")
     parser.add_argument("--runs", default=".study", help="folder of the single runs")
     parser.add_argument(
         "--out", default=str(files("course_utils") / "data"), help="results' folder"
     )
     given = parser.parse_args(arguments)
-    plan = Plan(n_steps=given.steps, n_samples=given.samples)
+    asked = {"n_steps": given.steps, "width": given.width, "n_samples": given.samples}
+    plan = replace(PLANS[given.data], **{k: v for k, v in asked.items() if v is not None})
+    on_gpu = given.scheduler is None and gpu_is_here()
     seeds = range(given.seeds)
     total = len(seeds) * len(given.weightings)
     runs = run_all(
-        plan, given.weightings, seeds, given.runs, jobs=given.jobs, scheduler=given.scheduler
+        plan,
+        given.weightings,
+        seeds,
+        given.runs,
+        jobs=given.jobs or (1 if on_gpu else -1),
+        scheduler=given.scheduler,
+        batched=given.batched or (TOGETHER if on_gpu else 1),
     )
     finished = []
     for result in progress(runs, total, "study"):
@@ -477,7 +518,7 @@ def main(arguments=None):
             print(f"{len(finished)}/{total} {name}, seed {seed}: {bits:.3f} bits/dim", flush=True)
     write_results(plan, finished, given.out)
     if given.seeds > 1:
-        print("\n".join(table(load_results(given.out))))
+        print("\n".join(table(load_results(given.out, plan.data))))
     return 0
 
 

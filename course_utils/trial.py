@@ -10,8 +10,8 @@ from the same seeds, and looks at the difference of one held-out measure, seed b
 trained on the machine at hand: a seed stands for the same numbers on one kind of processor only, so
 that the study's stored runs, made elsewhere, cannot be paired with new ones.
 
-``fix`` refuses a hypothesis whose results have been seen. The example of notebook 08 comes with its
-runs; ``python -m course_utils.trial`` makes them again.
+``fix`` refuses a hypothesis whose results have been seen. The two examples of notebook 08 come with
+their runs; ``python -m course_utils.trial`` makes them again.
 """
 
 import argparse
@@ -30,14 +30,16 @@ from scipy.stats import t as student
 from course_utils import study
 from course_utils._arrays import require_count, unknown
 from course_utils._progress import progress
-from course_utils.study import ETAS, MEASURES, WEIGHTINGS, Plan, Summary
+from course_utils.study import ETAS, WEIGHTINGS, Plan, Summary
 from course_utils.weightings import bent, evaluate, is_monotone
+from course_utils.yardstick import MEASURES
+from course_utils.yardstick import MEASURES
 
 FOLDER = ".study/own"  # below the folder of the notebook
 HELD_OUT = ("bits.total", *(f"eta{eta:g}.{measure}" for eta in ETAS for measure in MEASURES))
 DIRECTIONS = ("lower", "higher")
 SHORT = Plan(n_steps=300, n_samples=300, n_levels=32, bootstraps=20)  # for a lesson
-EXAMPLE_FILE = "trial_example.json"
+STORED = "trial_examples.json"
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Trial:
         return {
             "hypothesis": hypothesis,
             "weighting": fingerprint(self.w, self.plan),
-            "plan": asdict(self.plan),
+            "plan": self.plan.settings(),
         }
 
     @property
@@ -158,29 +160,29 @@ class Trial:
         return f"own_{fingerprint(self.w, self.plan)}"
 
     @property
-    def is_example(self):
-        """Whether this is the course's own example, whose runs are stored."""
-        stored = _example()
-        return stored is not None and stored["record"] == self.record
+    def stored(self):
+        """The stored runs, if this is one of the course's own examples; else None."""
+        return next((e["runs"] for e in _stored() if e["record"] == self.record), None)
 
     @property
     def finished(self):
         """Of its 2 · seeds runs, those that are there: {(run's name, seed)}."""
-        if self.is_example:
-            return {(r["weighting"], r["seed"]) for r in _example()["runs"]}
+        if self.stored:
+            return {(r["weighting"], r["seed"]) for r in self.stored}
         tasks = {(n, s) for n in (self.own, self.hypothesis.versus) for s in self.hypothesis.seeds}
         place = self.folder / self.plan.key
         return {(n, s) for n, s in tasks if (place / f"{n}-{s}.json").exists()}
 
-    def run(self, jobs=1):
+    def run(self, jobs=1, batched=1):
         """Train and measure what is missing, with a progress bar; return the results of all runs.
 
-        Interrupt it when you like: finished runs stay. ``jobs`` processes share the work. Raises
-        ``ValueError`` unless the hypothesis was fixed.
+        Interrupt it when you like: finished runs stay. ``jobs`` processes share the work, and each
+        trains ``batched`` runs at once, which suits a GPU. Raises ``ValueError`` unless the
+        hypothesis was fixed.
         """
         self._require_fixed()
-        if self.is_example:
-            return list(_example()["runs"])
+        if self.stored:
+            return list(self.stored)
         names = (self.own, self.hypothesis.versus)
         runs = study.run_all(
             self.plan,
@@ -189,7 +191,7 @@ class Trial:
             self.folder,
             own={self.own: self.w},
             jobs=jobs,
-            action=_run_here,
+            batched=batched,
         )
         return list(progress(runs, 2 * len(self.hypothesis.seeds), "runs"))
 
@@ -221,7 +223,7 @@ class Trial:
         return Finding(self, own, others, difference, said)
 
     def _require_fixed(self):
-        if self.is_example:
+        if self.stored:
             return
         if _read(self._seal) != self.record:
             raise ValueError(f"hypothesis {self.key} was not fixed: use fix(hypothesis, w) first")
@@ -252,7 +254,7 @@ def fix(hypothesis, w, plan=None, folder=FOLDER):
     been seen. ``plan`` is the study's unless told; its own folder of runs is below ``folder``.
     """
     trial = Trial(hypothesis, w, plan or Plan(), Path(folder))
-    if trial.is_example or _read(trial._seal) == trial.record:
+    if trial.stored or _read(trial._seal) == trial.record:
         return trial
     seen, earlier = _seen(trial)
     if seen:
@@ -285,7 +287,7 @@ def _seen(trial):
     records = [r for path in trial._seal.parent.glob("*.json") if (r := _read(path))]
     if (stored := _example()) is not None:
         records.append(stored["record"])
-        if (stored["own"], stored["record"]["plan"]) == (trial.own, asdict(trial.plan)):
+        if (stored["own"], stored["record"]["plan"]) == (trial.own, trial.plan.settings()):
             runs = runs | {(r["weighting"], r["seed"]) for r in stored["runs"]}
     seen = {s for name, s in runs if name == trial.own} & set(trial.hypothesis.seeds)
     same = ("weighting", "plan")
@@ -319,11 +321,6 @@ def _read(path):
         return None
     record = json.loads(path.read_text(encoding="utf-8"))
     return {part: record[part] for part in ("hypothesis", "weighting", "plan")}
-
-
-def _run_here(plan, name, seed, w=None):
-    found = study.run(plan, name, seed, w)
-    return found | {"machine": study._processor()}
 
 
 def _listed(seeds):
@@ -419,7 +416,7 @@ def _limits(finding):
     if trial.plan != Plan():
         yield "A comparison with the study of ten weightings, which has another plan."
     others = [path for path in trial._seal.parent.glob("*.json") if path != trial._seal]
-    if others and not trial.is_example:
+    if others and not trial.stored:
         yield (
             f"That it is more than luck among {len(others) + 1} hypotheses, all fixed in this "
             "folder: tell of all of them."
@@ -430,14 +427,18 @@ def _signed(summary):
     return f"{summary.mean:+.3f} [{summary.low:+.3f}, {summary.high:+.3f}]"
 
 
-# --- The example --------------------------------------------------------------------------------
+# --- The examples -------------------------------------------------------------------------------
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # those of the weighting panel
 
 
-def example():
-    """Return (hypothesis, w) of the worked example: noisy levels neglected, judged by DDIM."""
-    hypothesis = Hypothesis(
+def examples():
+    """Return the worked examples [(hypothesis, w), …]: noisy levels neglected, twice.
+
+    The second was fixed when the first had been seen: bits had fallen, and nobody had asked.
+    """
+    w = bent(WEIGHTINGS["sigmoid_2"], KNOTS, (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0))
+    first = Hypothesis(
         claim="Neglecting the noisy levels spoils the samples of DDIM",
         measure="eta0.frechet",
         direction="higher",
@@ -445,48 +446,51 @@ def example():
         by=0.3,
         seeds=range(5, 15),
     )
-    w = bent(WEIGHTINGS["sigmoid_2"], KNOTS, (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0))
-    return hypothesis, w
+    second = Hypothesis(
+        claim="Neglecting the noisy levels lowers the bits: capacity goes where errors are",
+        measure="bits.total",
+        direction="lower",
+        versus="sigmoid_2",
+        by=0.0,
+        seeds=range(15, 25),
+    )
+    return [(first, w), (second, w)]
 
 
 @cache
-def _example(place=study.DATA):
-    """The stored example: its record, the name of its own runs, and all runs; None without."""
-    path = place / EXAMPLE_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _stored(place=study.DATA):
+    """The stored examples, [{record, runs}]; none where there is no file."""
+    path = place / STORED
+    return json.loads(path.read_text(encoding="utf-8"))["trials"] if path.is_file() else []
 
 
 def main(arguments=None):
-    """Make the example's runs again and store them in the package; returns 0."""
-    parser = argparse.ArgumentParser(description="Run the worked example of notebook 08.")
+    """Make the examples' runs again and store them in the package; returns 0."""
+    parser = argparse.ArgumentParser(description="Run the worked examples of notebook 08.")
     parser.add_argument("--jobs", type=int, default=1, help="processes; -1 is every core")
-    parser.add_argument("--runs", default=".study/example", help="folder of the single runs")
+    parser.add_argument("--runs", default=".study/examples", help="folder of the single runs")
     parser.add_argument("--out", default=str(study.DATA), help="folder of the result")
     parser.add_argument("--steps", type=int, default=Plan.n_steps, help="training steps of a run")
-    parser.add_argument("--samples", type=int, default=Plan.n_samples, help="images drawn of each")
     given = parser.parse_args(arguments)
-    hypothesis, w = example()
-    trial = Trial(
-        hypothesis, w, Plan(n_steps=given.steps, n_samples=given.samples), Path(given.runs)
-    )
-    names = (trial.own, hypothesis.versus)
-    runs = []
-    for found in study.run_all(
-        trial.plan, names, hypothesis.seeds, trial.folder,
-        own={trial.own: w}, jobs=given.jobs, action=_run_here,
-    ):  # fmt: skip
-        runs.append(found)
-        print(f"{len(runs)}/{2 * len(hypothesis.seeds)} {found['weighting']}, seed {found['seed']}")
-    runs.sort(key=lambda r: (names.index(r["weighting"]), r["seed"]))
-    stored = {
-        "about": "The example of notebook 08; made by python -m course_utils.trial.",
-        "record": trial.record,
-        "own": trial.own,
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in runs)
-    head = json.dumps(stored, ensure_ascii=False, indent=1)[:-2]
-    study._write(Path(given.out) / EXAMPLE_FILE, f'{head},\n "runs": [\n{lines}\n]}}\n')
+    plan, trials = Plan(n_steps=given.steps), []
+    for hypothesis, w in examples():
+        trial = Trial(hypothesis, w, plan, Path(given.runs))
+        names, own = (trial.own, hypothesis.versus), {trial.own: w}
+        runs = []
+        for found in study.run_all(
+            plan, names, hypothesis.seeds, trial.folder, own=own, jobs=given.jobs
+        ):
+            if found["seed"] != hypothesis.seeds[0]:
+                found = found | {"sheets": {}}  # twelve samples of each weighting are enough
+            runs.append(found)
+            print(f"{trial.key} {found['weighting']}, seed {found['seed']}", flush=True)
+        runs.sort(key=lambda r: (names.index(r["weighting"]), r["seed"]))
+        lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in runs)
+        head = json.dumps({"record": trial.record}, ensure_ascii=False)[:-1]
+        trials.append(f'{head}, "runs": [\n{lines}\n]}}')
+    about = "The examples of notebook 08; made by python -m course_utils.trial."
+    text = f'{{"about": "{about}", "trials": [\n' + ",\n".join(trials) + "\n]}\n"
+    study._write(Path(given.out) / STORED, text)
     return 0
 
 

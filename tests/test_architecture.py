@@ -25,6 +25,7 @@ ROOMS = [
     "networks",
     "batched",
     "metrics",
+    "yardstick",
     "study",
     "trial",
     "figures",

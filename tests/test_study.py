@@ -10,6 +10,7 @@ from dask.distributed import LocalCluster
 
 from course_utils import study
 from course_utils.study import Plan, compare, run_all, summary, table, value_of
+from course_utils.yardstick import MEASURES, yardstick_of
 
 TINY = Plan(n_steps=3, width=8, n_blocks=1, n_samples=30, sampler_steps=3, n_levels=2, bootstraps=3)
 NAMES, SEEDS = ("elbo", "p2"), (0, 1)
@@ -92,9 +93,9 @@ def test_a_run_holds_what_it_promises(tiny_runs):
     terms = [one["bits"][term][0] for term in study.BITS]
     assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
     assert terms[0] > 1 and terms[1] < 1e-3  # nothing is learnt in three steps, but x_1 is noise
-    assert len(one["noise_error"]) == len(study.CURVE)
+    assert len(one["noise_error"]) == len(TINY.curve)
     for eta in ("eta0", "eta1"):
-        assert all(len(one[eta][m]) == 2 for m in study.MEASURES)
+        assert all(len(one[eta][m]) == 2 for m in MEASURES)
         assert one[eta]["frechet"][0] > 5 > one[eta]["precision"][0] >= 0
     assert study.sheet(one, 0).shape == (12, 8, 8) and study.sheet(one).max() <= 16
     assert min(one["seconds"].values()) > 0
@@ -154,7 +155,7 @@ def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
 
 
 def test_real_images_are_at_the_floor_and_others_are_not():
-    yardstick = study._yardstick(500)
+    yardstick = yardstick_of("digits", 500)
     assert yardstick.accuracy > 0.94
     floor = yardstick.floor(500, repeats=8)
     assert abs(floor["memorised"][0] - 0.5) < 0.06
@@ -172,7 +173,7 @@ def test_real_images_are_at_the_floor_and_others_are_not():
 
 
 def test_features_are_those_the_classifier_uses():
-    yardstick = study._yardstick(500)
+    yardstick = yardstick_of("digits", 500)
     x = yardstick.held_out[:50]
     scores = yardstick.features(x) @ yardstick.classifier.coefs_[-1]
     scores += yardstick.classifier.intercepts_[-1]
@@ -186,7 +187,7 @@ def test_features_are_those_the_classifier_uses():
 def test_results_are_written_small_and_read_back(tiny_runs, tmp_path):
     study.write_results(TINY, tiny_runs, tmp_path)
     results, sheets = study.load_results(tmp_path), study.load_sheets(tmp_path)
-    assert results["plan"] == vars(TINY) and results["seeds"] == [0, 1]
+    assert results["plan"] == TINY.settings() and results["seeds"] == [0, 1]
     assert {"python", "torch", "numpy"} <= results["versions"].keys()
     assert results["hardware"]["processor"] and results["classifier_accuracy"] > 0.9
     groups = study.by_weighting(results)
@@ -240,7 +241,7 @@ def test_the_stored_study_is_whole_and_small():
     assert list(groups) == list(study.WEIGHTINGS)
     assert all([r["seed"] for r in runs] == results["seeds"] for runs in groups.values())
     assert len(results["seeds"]) >= 5
-    assert results["plan"].keys() == vars(Plan()).keys()
+    assert Plan(**results["plan"]) == Plan()
     assert set(sheets) == {(name, eta) for name in groups for eta in study.ETAS}
     assert all(s.shape == (12 * len(results["seeds"]), 8, 8) for s in sheets.values())
     assert all(s.max() <= 16 for s in sheets.values())
@@ -251,6 +252,6 @@ def test_the_stored_study_is_whole_and_small():
             assert 1 < terms[0] < 4.09  # log₂ 17: no better than guessing the grey levels
             for eta in ("eta0", "eta1"):
                 assert r[eta]["frechet"][0] > results["floor"]["frechet"][0] - 1
-                assert all(0 <= r[eta][m][0] <= 1 for m in study.MEASURES[1:])
+                assert all(0 <= r[eta][m][0] <= 1 for m in MEASURES[1:])
     files = [study.DATA / f"study_digits.{kind}" for kind in ("json", "npz")]
     assert sum(len(file.read_bytes()) for file in files) < 400_000
