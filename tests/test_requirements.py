@@ -3,6 +3,7 @@
 import re
 import tomllib
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,8 @@ def test_a_pin_admits_every_promised_python(pin):
 def test_every_pin_is_exact_and_every_range_pinned_within():
     assert all(re.fullmatch(r"==[\w.]+", str(pin.specifier)) for pin in PINNED)
     version = {pin.name.lower().replace("_", "-"): pin.specifier for pin in PINNED}
-    extras = sum(PROJECT["optional-dependencies"].values(), [])
-    for wanted in map(Requirement, PROJECT["dependencies"] + extras):
+    extras = chain.from_iterable(PROJECT["optional-dependencies"].values())
+    for wanted in map(Requirement, [*PROJECT["dependencies"], *extras]):
         exact = str(version[wanted.name.lower()]).removeprefix("==")
         assert wanted.specifier.contains(exact), f"{wanted}, pinned at {exact}"
 
