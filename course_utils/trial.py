@@ -33,7 +33,6 @@ from course_utils._progress import progress
 from course_utils.study import ETAS, WEIGHTINGS, Plan, Summary
 from course_utils.weightings import bent, evaluate, is_monotone
 from course_utils.yardstick import MEASURES
-from course_utils.yardstick import MEASURES
 
 FOLDER = ".study/own"  # below the folder of the notebook
 HELD_OUT = ("bits.total", *(f"eta{eta:g}.{measure}" for eta in ETAS for measure in MEASURES))
@@ -285,9 +284,9 @@ def _seen(trial):
     """The trial's seeds from which w was run already, and the records under which."""
     runs = trial.finished
     records = [r for path in trial._seal.parent.glob("*.json") if (r := _read(path))]
-    if (stored := _example()) is not None:
+    for stored in _stored():
         records.append(stored["record"])
-        if (stored["own"], stored["record"]["plan"]) == (trial.own, trial.plan.settings()):
+        if stored["record"]["plan"] == trial.record["plan"]:
             runs = runs | {(r["weighting"], r["seed"]) for r in stored["runs"]}
     seen = {s for name, s in runs if name == trial.own} & set(trial.hypothesis.seeds)
     same = ("weighting", "plan")
