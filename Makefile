@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture residuals address lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides residuals address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -54,6 +54,15 @@ study: env       ## train and measure ten weightings on the digits, resumable (S
 
 picture: env     ## the moving picture of the README, from the real panel
 	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp
+
+slides: env slides/node_modules/.package-lock.json   ## draw the figures and build the deck, HTML and PDF (needs Node and Chromium)
+	$(PY) slides/figures.py
+	cd slides && npx marp deck.md -o deck.html
+	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp deck.md --pdf --pdf-outlines -o deck.pdf
+
+slides/node_modules/.package-lock.json: slides/package-lock.json
+	cd slides && npm ci --no-audit --no-fund
+	touch $@
 
 residuals: env   ## the table of measured residuals of the README
 	$(PYTEST) -q tests/test_claims.py tests/test_regression.py tests/panels/test_half_a_nat.py --residuals residuals.md && cat residuals.md && rm residuals.md
