@@ -120,7 +120,7 @@ class Plan:
 PLANS = {
     "digits": Plan(),
     # 256 grey levels are 16 times as fine; 784 dimensions are more than the network's width
-    "fashion": Plan(data="fashion", log_snr_max=11.5, skip=True, n_steps=4000),
+    "fashion": Plan(data="fashion", log_snr_max=11.5, skip=True, n_steps=2000),
 }
 
 

@@ -60,9 +60,11 @@ def test_a_swapped_weighting_or_seed_would_be_seen(batch):
     assert max(apart(batch[0], swapped[1])) < ROUNDING  # the place in the batch means nothing
 
 
-@pytest.mark.parametrize(("kind", "even"), [("cosine", True), ("adaptive", False)])
-def test_it_holds_for_every_way_of_drawing(kind, even):
-    recipe = Recipe(n_steps=43, width=16, n_blocks=1, batch=16, levels=kind, low_discrepancy=even)
+@pytest.mark.parametrize(
+    "changes", [{"levels": "cosine"}, {"low_discrepancy": False}, {"skip": True}]
+)
+def test_it_holds_for_every_recipe(changes):
+    recipe = Recipe(n_steps=43, width=16, n_blocks=1, batch=16, **changes)
     for run, (w, seed) in zip(together(RUNS, recipe), RUNS, strict=True):
         assert max(apart(run, alone(w, seed, recipe))) < ROUNDING
 

@@ -1,8 +1,11 @@
 """The galaxies are the published ones, in the units that the course says; the shapes are shapes."""
 
+import gzip
+
 import numpy as np
 import pytest
 from comparing import assert_close
+from idx_files import idx, write_idx_set
 
 from course_utils.datasets import (
     GREY_LEVELS,
@@ -11,7 +14,10 @@ from course_utils.datasets import (
     digits,
     galaxies,
     galaxy_velocities,
+    grey_levels,
+    images,
     labelled_digits,
+    labelled_fashion,
     planar,
     planar_law,
     to_pixels,
@@ -117,3 +123,63 @@ def test_the_split_is_the_seed_s_and_labels_belong():
     for n in (0, 1797, 2.5):
         with pytest.raises(ValueError, match="held_out"):
             digits(n)
+
+
+# --- Fashion-MNIST --------------------------------------------------------------------------------
+
+
+def test_fashion_is_read_from_idx_files(tmp_path, monkeypatch):
+    pixels = write_idx_set(tmp_path)
+    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
+    (x, labels), (y, others) = labelled_fashion(held_out=120, seed=1)
+    assert x.shape == (700, 784) and y.shape == (120, 784)
+    assert labels.shape == (700,) and others.shape == (120,)
+    assert np.array_equal(to_pixels(x, 255).reshape(-1, 28, 28), pixels["train"])
+    assert x.min() == -1 and x.max() == pixels["train"].max() / 127.5 - 1
+    assert np.isin(x, grey_levels(255)).all() and len(grey_levels(255)) == 256
+    test_images = {image.tobytes() for image in pixels["t10k"]}
+    assert {image.tobytes() for image in to_pixels(y, 255)} <= test_images
+    assert not np.array_equal(y, labelled_fashion(held_out=120, seed=2)[1][0])
+    centres = np.stack([x[labels == k].mean(axis=0) for k in range(10)])
+    nearest = np.linalg.norm(y[:, None] - centres, axis=2).argmin(axis=1)
+    assert np.mean(nearest == others) > 0.8  # the labels belong to the images
+    found = images("fashion", 120)
+    assert (found.side, found.white, found.title) == (28, 255, "Fashion-MNIST, 28×28")
+    for n in (0, 301, 2.5):
+        with pytest.raises(ValueError, match="held_out"):
+            labelled_fashion(n)
+
+
+def test_without_fashion_the_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
+    with pytest.raises(ValueError, match="install Debian's package dataset-fashion-mnist"):
+        images("fashion")
+    with pytest.raises(ValueError, match="did you mean 'fashion'"):
+        images("fashon")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no gzip", "whole gzip"),
+        (idx(np.zeros((5, 28, 28)))[:-20], "whole gzip"),
+        (gzip.compress(b""), "whole idx"),
+        (gzip.compress(bytes([0, 0, 8, 3, 0, 0])), "whole idx"),
+        (gzip.compress(gzip.decompress(idx(np.zeros((5, 28, 28))))[:-1]), "whole idx"),
+        (gzip.compress(bytes([0, 0, 13, 1, 0, 0, 0, 1, 7])), "whole idx"),  # floats
+        (idx(np.zeros((300, 32, 32))), "28×28"),
+        (idx(np.zeros((299, 28, 28))), "a label for each"),
+    ],
+)
+def test_spoilt_files_are_refused(tmp_path, monkeypatch, content, message):
+    write_idx_set(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(content)
+    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        labelled_fashion()
+
+
+def test_digits_as_images_are_the_digits():
+    found = images("digits", 300)
+    assert_close(found.train, digits(300)[0], atol=0)
+    assert found.side == 8 and np.array_equal(grey_levels(found.white), GREY_LEVELS)

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from comparing import standard_errors_off
 from scipy import integrate
+from scipy.special import logsumexp
 from scipy.stats import norm, wasserstein_distance
 
 from course_utils.metrics import (
@@ -361,6 +363,24 @@ def test_bits_term_by_term():
     cost = more.total.mean() - high.total.mean()
     exact = np.mean(-np.log2([0.6, 0.1, 0.1, 0.1, 0.1])) - np.log2(5)
     assert cost == pytest.approx(exact, abs=0.05)  # T6: the right score of a wrong law
+
+
+def test_the_decoder_of_a_large_image_with_many_grey_levels():
+    """784 coordinates among 256 values, against scipy and noise of its own."""
+    rng = np.random.default_rng(0)
+    values = np.linspace(-1, 1, 256)
+    x = values[rng.integers(256, size=(20, 784))]
+    for top in (5.0, 11.5):
+        found = bits_per_dimension(lambda z, _: z, x, values, -10, top, rng, n_levels=1)
+        spread = np.exp(-top / 2)
+        z = x + spread * rng.standard_normal(x.shape)
+        log_weights = -(((z[..., None] - values) / spread) ** 2) / 2
+        own = np.take_along_axis(log_weights, np.rint((x + 1) * 127.5).astype(int)[..., None], 2)
+        expected = (logsumexp(log_weights, axis=2) - own[..., 0]).mean(axis=1) / np.log(2)
+        error = np.hypot(found.reconstruction.std(), expected.std()) / np.sqrt(20)
+        difference = found.reconstruction.mean() - expected.mean()
+        assert standard_errors_off(difference, error, 0.0) < 4.5
+        assert error < 0.05 * expected.mean()
 
 
 def test_bits_refuse_what_is_not_of_the_values():

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,6 +102,20 @@ def test_ancestral_samples_of_the_ideal_network_are_the_data():
         expected = alpha(6.0) ** 2 * variance
         assert standard_errors_off(x.var(), expected * np.sqrt(2 / x.size), expected) < 4.5
         assert abs(expected - 1) < 0.06
+
+
+def test_a_narrow_network_needs_the_skip_to_pass_noise_on():
+    """Data of one dimension in 24: v̂ = ε outside it, which a width of 8 cannot hold."""
+    x = np.zeros((500, 24))
+    x[:, 0] = rng().choice([-1.0, 1.0], 500)
+    recipe = Recipe(n_steps=300, width=8, n_blocks=1, learning_rate=1e-2, ema=0.9)
+    noise = rng(1).standard_normal(x.shape)
+    z = alpha(3.0) * x + alpha(-3.0) * noise
+    error = {}
+    for skip in (False, True):
+        made = train(x, flat, seed=0, recipe=replace(recipe, skip=skip))
+        error[skip] = np.mean((noise - made.eps(z, 3.0)) ** 2)
+    assert error[True] < 0.05 < 0.4 < error[False]
 
 
 def test_the_weighting_matters_to_what_is_learnt():
@@ -232,6 +247,14 @@ def test_the_average_follows_the_weights():
         assert len(list(training(network, average, x, flat, recipe, generator()))) == 13
         pairs = zip(network.parameters(), average.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs) is equal
+
+
+def test_a_checkpoint_comes_back_with_its_skip(tmp_path):
+    recipe = Recipe(n_steps=20, width=8, n_blocks=1, skip=True, learning_rate=1e-2)
+    made = train(LAW.sample(50, rng()), flat, seed=0, recipe=recipe)
+    made.save(tmp_path / "skip.pt")
+    z = rng().standard_normal((6, 2))
+    assert_close(load(tmp_path / "skip.pt").eps(z, 1.0), made.eps(z, 1.0), atol=0)
 
 
 def test_a_checkpoint_comes_back_and_runs_no_code(trained, tmp_path):

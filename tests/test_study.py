@@ -2,11 +2,14 @@
 
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from comparing import assert_close
 from dask.distributed import LocalCluster
+from idx_files import write_idx_set
 
 from course_utils import study
 from course_utils.study import Plan, compare, run_all, summary, table, value_of
@@ -78,6 +81,40 @@ def test_other_settings_are_other_runs(tmp_path):
     assert len(asked) == 1
 
 
+def test_a_plan_keeps_its_key_when_settings_are_added():
+    """Or finished runs would be made again, and the stored study be another one's."""
+    assert Plan().key == "2466d958c843" and TINY.key == "6ef7547fa88d"
+    plans = [Plan(), Plan(data="fashion"), Plan(skip=True), Plan(data="fashion", skip=True)]
+    assert len({plan.key for plan in plans}) == 4
+    assert all(Plan(**plan.settings()) == plan for plan in plans)
+    assert "data" not in Plan().settings() and plans[1].settings()["data"] == "fashion"
+    with pytest.raises(ValueError, match="'fashion'"):
+        Plan(data="fashio")
+
+
+def test_a_batch_that_breaks_keeps_the_runs_it_finished(tmp_path):
+    asked = []
+
+    def breaks(plan, tasks):
+        asked.append(tasks)
+        for done, task in enumerate(tasks):
+            if (len(asked), done) == (2, 1):
+                raise KeyboardInterrupt
+            yield pretend(plan, *task)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_all(TINY, NAMES, range(4), tmp_path, batched=3, action=breaks))
+    assert [len(tasks) for tasks in asked] == [3, 3]
+    assert len(list((tmp_path / TINY.key).iterdir())) == 4
+    before = {task for tasks in asked for task in tasks[: 3 if tasks is asked[0] else 1]}
+    results = list(run_all(TINY, NAMES, range(4), tmp_path, batched=3, action=breaks))
+    again = [task for tasks in asked[2:] for task in tasks]
+    assert [len(tasks) for tasks in asked[2:]] == [3, 1] and not before & set(again)
+    assert {(r["weighting"], r["seed"]) for r in results} == before | set(again)
+    with pytest.raises(ValueError, match="batched"):
+        next(run_all(TINY, NAMES, [0], tmp_path, batched=0))
+
+
 def test_an_unknown_weighting_is_named_before_anything_runs(tmp_path):
     with pytest.raises(ValueError, match="'min_snr'"):
         next(run_all(TINY, ["minsnr"], [0], tmp_path))
@@ -117,6 +154,47 @@ def test_a_weighting_of_one_s_own(tiny_runs):
         study.run(TINY, "mine", 0)
 
 
+def numbers(run):
+    """Those of a run that are continuous in the weights."""
+    frechet = [run[eta]["frechet"][0] for eta in ("eta0", "eta1")]
+    return np.array(
+        [run["bits"]["diffusion"][0], run["bits_train"][0], *run["noise_error"], *frechet]
+    )
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_batched_runs_are_the_runs_alone(tiny_runs, tmp_path, jobs):
+    found = list(run_all(TINY, NAMES, SEEDS, tmp_path, batched=3, jobs=jobs))
+    assert sorted(r["together"] for r in found) == [1, 3, 3, 3]
+    assert len(list((tmp_path / TINY.key).iterdir())) == 4
+    for run in found:
+        assert run.keys() == tiny_runs[0].keys()
+        off = {
+            (r["weighting"], r["seed"]): np.abs(numbers(run) / numbers(r) - 1).max()
+            for r in tiny_runs
+        }
+        own = off.pop((run["weighting"], run["seed"]))
+        assert own < 1e-4 < 1e-3 < min(off.values())  # a swap would be seen
+
+
+def test_a_batch_takes_weightings_of_one_s_own(tiny_runs):
+    own = ("mine", 0, lambda log_snr: np.ones_like(log_snr))
+    mine, p2 = study.run_together(TINY, [own, ("p2", 1)])
+    assert mine["weighting"] == "mine" and p2["together"] == 2
+    assert mine["bits"]["total"] == pytest.approx(tiny_runs[0]["bits"]["total"], rel=1e-5)
+
+
+def test_batches_spread_over_processes(tmp_path):
+    one = telling_its_process()
+
+    def action(plan, tasks):
+        return [one(plan, *task) | {"tasks": len(tasks)} for task in tasks]
+
+    spread = list(run_all(TINY, NAMES, range(3), tmp_path, jobs=2, batched=4, action=action))
+    assert sorted(r["tasks"] for r in spread) == [2, 2, 4, 4, 4, 4]
+    assert os.getpid() not in {r["process"] for r in spread}
+
+
 def telling_its_process():
     def action(plan, name, seed):  # a local function goes to another process by value
         return {"weighting": name, "seed": seed, "process": os.getpid()}
@@ -149,6 +227,55 @@ def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
         spread = list(run_all(TINY, NAMES, SEEDS, tmp_path, scheduler=address))
     assert told["process"] != os.getpid()
     assert without_times(spread) == without_times(tiny_runs)
+
+
+# --- 28×28 images ---------------------------------------------------------------------------------
+
+TINY_FASHION = replace(TINY, data="fashion", skip=True, log_snr_max=11.5, held_out=60)
+
+
+def check_fashion_study(folder):
+    """Two weightings, from training to the table: every measure of 784 pixels, 256 grey levels."""
+    runs = list(run_all(TINY_FASHION, NAMES, SEEDS, folder))
+    study.write_results(TINY_FASHION, runs, folder)
+    results, sheets = (load(folder, "fashion") for load in (study.load_results, study.load_sheets))
+    assert results["about"].startswith("Fashion-MNIST, 28×28")
+    assert Plan(**results["plan"]) == TINY_FASHION and results["curve_log_snr"][-1] == 11
+    assert not (folder / "study_digits.json").exists()
+    for run in results["runs"]:
+        # nothing is learnt in three steps: ε̂ = σ z has the prior's variance, and x has about 1
+        assert run["bits"]["diffusion"][0] == pytest.approx(11, abs=3)
+        assert 0.4 < run["bits"]["reconstruction"][0] < 0.7  # noise of 0.4 grey levels
+        assert all(0 <= run[eta][m][0] <= 1 for eta in ("eta0", "eta1") for m in MEASURES[1:])
+        assert run["eta1"]["frechet"][0] > 3 * results["floor"]["frechet"][0] > 0
+    assert sheets["p2", 0.0].shape == (24, 28, 28) and sheets["p2", 0.0].max() > 16
+    assert len(table(results)) == 4
+
+
+@pytest.fixture
+def fashion_folder(tmp_path, monkeypatch):
+    """Digits, three times as large, in files such as Fashion-MNIST's."""
+    write_idx_set(tmp_path)
+    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
+    yardstick_of.cache_clear()
+    yield tmp_path
+    yardstick_of.cache_clear()
+
+
+def test_a_study_of_larger_images(fashion_folder):
+    check_fashion_study(fashion_folder)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(
+    not Path("/usr/share/datasets/fashion-mnist").is_dir(),
+    reason="Debian's package dataset-fashion-mnist is not installed",
+)
+def test_a_study_of_clothes(tmp_path, monkeypatch):
+    monkeypatch.delenv("FASHION_MNIST", raising=False)
+    yardstick_of.cache_clear()
+    check_fashion_study(tmp_path)
+    assert yardstick_of("fashion", 60).train.shape == (60_000, 784)
 
 
 # --- the yardstick --------------------------------------------------------------------------------
@@ -210,6 +337,29 @@ def test_the_command_runs_a_study(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.startswith("1/1 elbo, seed 0:") and err == ""
     assert study.load_results(tmp_path)["plan"]["n_steps"] == 2
+    words += " --batched 2 --weightings p2 sd3 elbo"
+    assert study.main([*words.split(), *folders]) == 0
+    runs = study.by_weighting(study.load_results(tmp_path))
+    assert {name: runs[name][0]["together"] for name in runs} == {"elbo": 1, "p2": 2, "sd3": 2}
+
+
+def test_a_gpu_gets_batches_unasked(monkeypatch, tmp_path):
+    asked = []
+
+    def noting(plan, names, seeds, folder, **how):
+        asked.append((how["jobs"], how["batched"]))
+        return iter(())
+
+    from course_utils import networks
+
+    monkeypatch.setattr(study, "run_all", noting)
+    monkeypatch.setattr(study, "write_results", lambda *args: None)
+    monkeypatch.setattr(study, "load_results", lambda *args: {"runs": [], "floor": {}})
+    for gpu in (False, True):
+        monkeypatch.setattr(networks, "gpu_is_here", lambda gpu=gpu: gpu)
+        for words in ("", "--jobs 3 --batched 4", "--scheduler tcp://there:8786"):
+            study.main(words.split())
+    assert asked == [(-1, 1), (3, 4), (-1, 1), (1, 10), (3, 4), (-1, 1)]
 
 
 def run_of(name, seed, total):
