@@ -1,0 +1,335 @@
+"""What a reader trusts when opening this course: outputs, code, servers and packages."""
+
+import ast
+import json
+import os
+import re
+import secrets
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from importlib import metadata
+from ipaddress import ip_address
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOURCES = sorted((ROOT / "course_utils").rglob("*.py"))
+
+# --- Notebooks: nothing that runs or fetches when a saved file is opened --------------------------
+
+HARMLESS = {
+    "text/plain",
+    "text/html",  # looked into below
+    "text/latex",
+    "text/markdown",
+    "image/png",
+    "image/jpeg",
+    "application/vnd.jupyter.widget-view+json",  # a name of a model, not the model
+}
+RUNS = re.compile(
+    r"<\s*(script|iframe|object|embed|link|meta|base|form)\b|javascript:|\bon[a-z]+\s*=|@import",
+    re.IGNORECASE,
+)
+FETCHES = re.compile(
+    r"(src|srcset|poster|data|background)\s*=\s*[\"']?\s*(https?:)?//|url\(\s*[\"']?(https?:)?//"
+    r"|!\[[^\]]*\]\(\s*<?(https?:)?//",
+    re.IGNORECASE,
+)
+
+
+def unsafe(notebook):
+    """Return what in a notebook would run or fetch something when it is opened, in words."""
+    found = []
+    for place, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            found += [f"cell {place}: {words}" for words in unsafe_words(cell.source)]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            found += [f"cell {place}: output of type {kind}" for kind in set(data) - HARMLESS]
+            for kind in ("text/html", "text/markdown"):
+                words = unsafe_words("".join(data.get(kind, "")))
+                found += [f"cell {place}, {kind}: {word}" for word in words]
+    if "widgets" in notebook.metadata:
+        found.append("saved state of widgets: it is trusted on opening")
+    return found
+
+
+def unsafe_words(text):
+    return [match[0] for pattern in (RUNS, FETCHES) for match in pattern.finditer(text)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_opening_a_notebook_runs_and_fetches_nothing(path):
+    assert unsafe(nbformat.read(path, as_version=4)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<script src='https://cdn.example/x.js'></script>",
+        "<SCRIPT>alert(1)</SCRIPT>",
+        "<img src=x onerror=alert(1)>",
+        "<a href='javascript:alert(1)'>here</a>",
+        "<img src='//example.org/pixel.gif'>",
+        "![a figure](https://example.org/figure.png)",
+        "<div style='background: url(http://example.org/x)'>",
+        "<iframe srcdoc='x'>",
+    ],
+)
+def test_what_runs_or_fetches_is_seen(source):
+    output = nbformat.v4.new_output("display_data", {"text/html": source})
+    as_output = nbformat.v4.new_code_cell("1", outputs=[output])
+    for cell in (as_output, nbformat.v4.new_markdown_cell(source)):
+        assert unsafe(nbformat.v4.new_notebook(cells=[cell])) != []
+    script = nbformat.v4.new_output("display_data", {"application/javascript": "alert(1)"})
+    assert unsafe(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[script])])
+    )
+
+
+def test_prose_with_links_and_inequalities_is_let_pass():
+    words = (
+        "If $a<b$, see [the paper](https://arxiv.org/abs/2303.00848) and <details>a hint</details>."
+    )
+    assert unsafe(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(words)])) == []
+
+
+# --- Code: no data file is able to run code -------------------------------------------------------
+
+LOADERS = {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
+COMMANDS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
+
+
+def dangers(source):
+    """Return the calls and imports by which data or words could become running code."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [a.name for a in node.names if a.name.split(".")[0] in LOADERS]
+        elif isinstance(node, ast.ImportFrom):
+            module = (node.module or "").split(".")[0]
+            loads = module == "joblib" and any(alias.name == "load" for alias in node.names)
+            found += [module] if module in LOADERS or loads else []
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            options = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            if name in {"eval", "exec", "compile", "__import__"} | COMMANDS:
+                found.append(name)
+            if (
+                name.endswith(("read_pickle", "joblib.load"))
+                or options.get("allow_pickle", "False") != "False"
+            ):
+                found.append(f"{name}, pickles allowed")
+            if name == "torch.load" and options.get("weights_only") != "True":
+                found.append("torch.load without weights_only=True")
+            if options.get("shell", "False") != "False":
+                found.append(f"{name} with shell")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_that_is_read_can_run_code(path):
+    assert dangers(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_cell_can_run_what_it_reads(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            plain = re.sub(r"^(\s*)%.*$", r"\1pass", cell.source, flags=re.MULTILINE)
+            assert dangers(plain) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from joblib import load",
+        "joblib.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "eval(words)",
+        "def f(x):\n    exec(x)",
+        "os.system(words)",
+        "subprocess.run(words, shell=True)",
+        "pandas.read_pickle(path)",
+    ],
+)
+def test_a_dangerous_line_is_seen(source):
+    assert dangers(source) != []
+
+
+def test_a_harmless_line_passes():
+    assert (
+        dangers("np.load(path)\ntorch.load(p, weights_only=True)\nmodel.eval()\nimport json") == []
+    )
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    from course_utils.networks import load
+
+    ran = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (ran,)
+
+    torch.save({"recipe": {}, "dim": Trap()}, tmp_path / "trap.pt")
+    with pytest.raises(Exception, match="Weights only load failed"):
+        load(tmp_path / "trap.pt")
+    assert not ran.exists()
+
+
+# --- Servers: this machine alone, and a token -----------------------------------------------------
+
+OPENED_UP = re.compile(
+    r"0\.0\.0\.0|--ip\b|ServerApp\.ip|(token|password)\s*=\s*(['\"]{2}|\s|$)|--no-token"
+    r"|disable_check_xsrf|allow_origin|allow_remote_access|allow_unauthenticated|--host\b"
+    r"|--bind\b|--Voila\.ip|--public\b",
+    re.IGNORECASE,
+)
+RECIPES = [ROOT / "Makefile", ROOT / ".ci/run", *(ROOT / ".github").rglob("*.yml")]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_no_recipe_opens_a_server_to_others(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if OPENED_UP.search(line)] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "jupyter lab --ip=0.0.0.0",
+        "jupyter lab --IdentityProvider.token='' notebooks",
+        "jupyter lab --ServerApp.token= notebooks",
+        "voila --Voila.ip=10.0.0.1",
+        "python -m http.server --bind ::",
+        "jupyter lab --ServerApp.allow_origin='*'",
+    ],
+)
+def test_a_recipe_that_opens_a_server_is_seen(line):
+    assert OPENED_UP.search(line)
+
+
+def lab_command():
+    """Return the words of the command that `make lab` starts JupyterLab with."""
+    done = subprocess.run(
+        ["make", "-n", "-o", "env", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    line = next(line for line in done.stdout.splitlines() if "jupyterlab" in line)
+    return shlex.split(line)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """`make lab`, but without a browser, on a free port, with a home of its own: (url, process)."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
+    environment |= {"HOME": str(home), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [sys.executable, *lab_command()[1:-1]]
+    command = [*words, "--no-browser", f"--port={port}", f"--ServerApp.root_dir={home}"]
+    with open(home / "log", "w") as log:
+        process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log)
+    try:
+        limit = time.monotonic() + 60
+        while not (found := list((home / "runtime").glob("jpserver-*.json"))):
+            if process.poll() is not None or time.monotonic() > limit:
+                raise RuntimeError((home / "log").read_text())
+            time.sleep(0.1)
+        server = json.loads(found[0].read_text())
+        while "is running at" not in (home / "log").read_text() and time.monotonic() < limit:
+            time.sleep(0.1)
+        yield server, process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def ask(server, path, token="", data=None):
+    request = urllib.request.Request(
+        server["url"] + path, data, {"Authorization": f"token {token}"} if token else {}
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+def test_the_lab_asks_for_its_token(lab):
+    server, _ = lab
+    assert len(server["token"]) >= 40
+    for token in ("", "x", secrets.token_hex(24)):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(server, "api/contents", token)
+        assert refused.value.code == 403
+    assert "content" in ask(server, "api/contents", server["token"])
+
+
+def test_lab_and_kernel_listen_to_this_machine_alone(lab):
+    server, process = lab
+    ask(server, "api/kernels", server["token"], data=b"{}")
+    family = [psutil.Process(process.pid)]
+    limit = time.monotonic() + 30
+    while len(family) < 2 or len(listening(family[1])) < 5:
+        assert time.monotonic() < limit, "no kernel came up"
+        time.sleep(0.1)
+        family = [family[0], *family[0].children(recursive=True)]
+    places = {address for member in family for address in listening(member)}
+    assert places and all(ip_address(place).is_loopback for place in places)
+
+
+def listening(process):
+    return [c.laddr.ip for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+
+
+# --- Packages: known licences ---------------------------------------------------------------------
+
+PERMISSIVE = re.compile(
+    r"\b(MIT(-0|-CMU)?|BSD|0BSD|Apache|ISC|ISCL|PSF|PSFL|Python Software Foundation|Zlib|BSL-1\.0"
+    r"|CC0-1\.0|HPND|Unlicense|MPL[- ]2\.0|Mozilla Public License 2\.0)\b",
+    re.IGNORECASE,
+)
+COPYLEFT = re.compile(
+    r"\b(A?GPL|GNU|LGPL|SSPL|EUPL|CC[- ]BY[- ]NC|NonCommercial|Proprietary)\b", re.I
+)
+
+
+def licence(distribution):
+    """Return what a package says of its licence: SPDX, else classifiers, else its first line."""
+    about = distribution.metadata
+    classified = [c for c in about.get_all("Classifier", []) if c.startswith("License")]
+    words = about.get("License-Expression") or " ".join(c.split(" :: ")[-1] for c in classified)
+    return words or (about.get("License") or "").strip().split("\n")[0]
+
+
+def locked():
+    """Return the names of the packages that `make env` installs."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [re.split(r"[=<>;\[ ]", line)[0] for line in lines if line and line[0] not in "#-"]
+
+
+@pytest.mark.parametrize("name", locked())
+def test_each_package_has_a_licence_that_lets_all_use_it(name):
+    try:
+        words = licence(metadata.distribution(name))
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"{name} is for another machine than this one")
+    assert PERMISSIVE.search(words) and not COPYLEFT.search(words), f"{name}: {words!r}"
+
+
+@pytest.mark.parametrize("words", ["", "GPL-3.0-only", "LGPL", "Proprietary", "MIT AND AGPL-3.0"])
+def test_another_licence_is_seen(words):
+    assert not PERMISSIVE.search(words) or COPYLEFT.search(words)
