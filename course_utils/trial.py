@@ -414,12 +414,23 @@ def _limits(finding):
         yield "Which of the two it is: more seeds, fixed beforehand again, might tell."
     if trial.plan != Plan():
         yield "A comparison with the study of ten weightings, which has another plan."
-    others = [path for path in trial._seal.parent.glob("*.json") if path != trial._seal]
-    if others and not trial.stored:
+    tested = _tested(trial.folder)
+    if tested > 1 and not trial.stored:
         yield (
-            f"That it is more than luck among {len(others) + 1} hypotheses, all fixed in this "
-            "folder: tell of all of them."
+            f"That it is more than luck among {tested} trials, all run in this folder: tell of "
+            "all of them."
         )
+
+
+def _tested(folder):
+    """How many trials of the folder have runs; one changed before its first run counts once."""
+    found = set()
+    for record in filter(None, map(_read, (folder / "hypotheses").glob("*.json"))):
+        seeds, plan = record["hypothesis"]["seeds"], Plan(**record["plan"])
+        name = f"own_{record['weighting']}"
+        if any((folder / plan.key / f"{name}-{seed}.json").exists() for seed in seeds):
+            found.add((plan.key, name, *seeds))
+    return len(found)
 
 
 def _signed(summary):
