@@ -9,5 +9,15 @@ c.ExecutePreprocessor.record_timing = False
 c.ExecutePreprocessor.store_widget_state = False
 c.ClearMetadataPreprocessor.enabled = True
 c.ClearMetadataPreprocessor.clear_notebook_metadata = True
-c.ClearMetadataPreprocessor.preserve_nb_metadata_mask = {"kernelspec"}
-c.ClearMetadataPreprocessor.preserve_cell_metadata_mask = {"tags", "jupyter", "cellView"}
+# The slides of slides/live_panels.ipynb keep their title and style, and each cell its place.
+c.ClearMetadataPreprocessor.preserve_nb_metadata_mask = {
+    "kernelspec",
+    "title",
+    "@deathbeds/jupyterlab-fonts",
+}
+c.ClearMetadataPreprocessor.preserve_cell_metadata_mask = {
+    "tags",
+    "jupyter",
+    "cellView",
+    "slideshow",
+}
