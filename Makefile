@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides residuals address lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides present app residuals address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -63,6 +63,16 @@ slides: env slides/node_modules/.package-lock.json   ## draw the figures and bui
 slides/node_modules/.package-lock.json: slides/package-lock.json
 	cd slides && npm ci --no-audit --no-fund
 	touch $@
+
+# Settings, and what the show changes in them, live in build/present: your own stay as they are.
+present: env     ## the nine panels as slides, live, for the lecture hall
+	rm -rf build/present && mkdir -p build && cp -R slides/live/jupyterlab-settings build/present
+	JUPYTERLAB_SETTINGS_DIR=$(CURDIR)/build/present JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/present \
+		$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) slides/live_panels.ipynb
+
+app: env         ## the nine panels as an app without code, on this machine alone
+	JUPYTER_PATH=$(CURDIR)/slides/live JUPYTER_CONFIG_PATH=$(CURDIR)/slides/live \
+		$(PY) -m voila $(APP_ARGS) slides/live_panels.ipynb
 
 residuals: env   ## the table of measured residuals of the README
 	$(PYTEST) -q tests/test_claims.py tests/test_regression.py tests/panels/test_half_a_nat.py --residuals residuals.md && cat residuals.md && rm residuals.md
