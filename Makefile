@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides present app residuals address lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides site present app residuals address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -64,14 +64,28 @@ slides/node_modules/.package-lock.json: slides/package-lock.json
 	cd slides && npm ci --no-audit --no-fund
 	touch $@
 
+site: build/site-env/.ready   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
+	build/site-env/bin/python docs/build.py build/site
+
+# An environment of its own that sees the course's: JupyterLab must not see the browser's kernel.
+build/site-env/.ready: docs/requirements.txt docs/package-lock.json | env
+	$(PY) -m venv --clear build/site-env
+	$(PY) -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > \
+		"$$(build/site-env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
+	build/site-env/bin/python -m pip install -c requirements.txt -r docs/requirements.txt
+	build/site-env/bin/python -m pip download --no-deps --only-binary=:all: -c requirements.txt \
+		-d build/site-env/wheels array-api-compat comm ipywidgets jupyterlab_widgets
+	cd docs && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 # Settings, and what the show changes in them, live in build/present: your own stay as they are.
 present: env     ## the nine panels as slides, live, for the lecture hall
 	rm -rf build/present && mkdir -p build && cp -R slides/live/jupyterlab-settings build/present
-	JUPYTERLAB_SETTINGS_DIR=$(CURDIR)/build/present JUPYTERLAB_WORKSPACES_DIR=$(CURDIR)/build/present \
+	JUPYTERLAB_SETTINGS_DIR="$(CURDIR)/build/present" JUPYTERLAB_WORKSPACES_DIR="$(CURDIR)/build/present" \
 		$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) slides/live_panels.ipynb
 
 app: env         ## the nine panels as an app without code, on this machine alone
-	JUPYTER_PATH=$(CURDIR)/slides/live JUPYTER_CONFIG_PATH=$(CURDIR)/slides/live \
+	JUPYTER_PATH="$(CURDIR)/slides/live" JUPYTER_CONFIG_PATH="$(CURDIR)/slides/live" \
 		$(PY) -m voila $(APP_ARGS) slides/live_panels.ipynb
 
 residuals: env   ## the table of measured residuals of the README
