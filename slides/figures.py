@@ -16,7 +16,6 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from scipy.special import expit
-from scipy.stats import norm
 
 from course_utils import figures, metrics, processes, study
 from course_utils.datasets import blur, galaxies, galaxy_velocities, planar_law, velocity_scale
@@ -25,7 +24,6 @@ from course_utils.estimators import (
     adaptive_schedule,
     draw_variance,
     least_variance,
-    optimal_schedule,
 )
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import (
@@ -39,8 +37,8 @@ from course_utils.objectives import (
     sum_of_elbos,
     weighted_loss,
 )
-from course_utils.panels import half_a_nat, sde_limit
-from course_utils.regression import LinearDenoiser
+from course_utils.panels import counting as counting_panel
+from course_utils.panels import half_a_nat, retraining, sde_limit
 from course_utils.schedules import (
     Cosine,
     FlowMatching,
@@ -56,7 +54,7 @@ from course_utils.schedules import (
 from course_utils.weightings import PUBLISHED, is_monotone, level_masses, peak, sigmoid
 
 HERE = Path(__file__).parent
-PX_PER_INCH = 130  # on a slide of 1280 × 720: 8.5 points of text are then 15 px
+PX_PER_INCH = 150  # on a slide of 1280 × 720: 8.5 points of text are then 17.7 px
 FULL, WIDE, HALF = (1160, 430), (1160, 380), (600, 430)  # px
 LEVELS = np.linspace(-10, 10, 801)
 STYLE = figures.STYLE | {
@@ -68,7 +66,7 @@ STYLE = figures.STYLE | {
 RISING = {"facecolor": "#F4C2A5", "edgecolor": figures.COLOURS["negative"], "hatch": "////"}
 
 FIGURES = {}
-SLOW = set()  # more than a second
+SLOW = set()  # those that take a second or more
 
 
 def figure_of(px, rows=1, columns=1, slow=False, **options):
@@ -90,17 +88,23 @@ def figure_of(px, rows=1, columns=1, slow=False, **options):
     return register
 
 
-def svg(name):
+def svg(figure):
     """Return the figure as SVG text: no date, coordinates of two decimals, ids in order."""
     text = io.StringIO()
     with mpl.rc_context(STYLE):
-        FIGURES[name]().savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    text = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), text.getvalue())
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    text = re.sub(r"scale\([^)]*\)|\d+\.\d{3,}", _two_decimals, text.getvalue())
     # ids made of hashes depend on the last digit of every coordinate: number them instead
     hashes = dict.fromkeys(re.findall(r'id="([a-z]+[0-9a-f]{10})"', text))
     for i, old in enumerate(hashes):
         text = text.replace(old, f"i{i}")
     return text
+
+
+def _two_decimals(found):
+    if found[0].startswith("scale"):  # of glyphs: 0.105 must stay
+        return found[0]
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def rounded(value, digits):
@@ -161,40 +165,38 @@ def smoothed(level, x):
 # --- block 1: from the chain to the SDE ----------------------------------------------------------
 
 
-def counted(points, errors=None):
-    """exp of half the area under e; the tail below λ = −16 is e^λ times the variance."""
-    if errors is None:
-        mixture = GaussianMixture.from_data(points)
-        errors = ErrorCurve.from_mixtures(mixture, log_snr=np.linspace(-16, 24, 161))
-    levels, e, _ = errors.between()
-    return np.exp((np.trapezoid(e, levels) + np.exp(-16) * points.var()) / 2)
+def counted(leave_out=0):
+    """The count, ½ e(λ) and the levels of the counting panel, one galaxy left out."""
+    found, _, error, _ = counting_panel.compute(keep=82, leave_out=leave_out, squeeze=1)
+    return found["count"], error / 2, counting_panel.LEVELS
 
 
-@figure_of(FULL, 1, 2, width_ratios=[1, 1.7])
+@figure_of((1160, 400), 1, 2, width_ratios=[1, 1.7])
 def counting(figure, axes):
     of_points, of_error = axes
     v = galaxy_velocities()
     figures.line(of_points, v / 1000, np.arange(1, 83), "data", ls="", marker="o", ms=4)
     of_points.set(xlabel="velocity, 1000 km/s", ylabel="galaxy no.", xlim=(8, 36), ylim=(0, 85))
     figures.title(of_points, "82 galaxies")
-    levels, e, _ = far_curve().between()
-    figures.SignedArea(of_error, "data").set(levels[::20], e[::20] / 2)
+    count, half, levels = counted()
+    figures.SignedArea(of_error, "data").set(levels, half)
     figures.level_axis(of_error, -16, 24)
     of_error.set(ylim=(0, 0.5), xticks=[-10, 0, 10, 20], ylabel="½ e(λ)")
-    area = np.log(counted(galaxies(), far_curve()))
-    of_error.text(5, 0.13, f"area\n{area:.4f}", ha="center", fontsize=13)
+    of_error.text(5, 0.13, f"area\n{np.log(count):.4f}", ha="center", fontsize=13)
     figures.title(of_error, "error of the best guess of the noise")
 
 
 @figure_of((1160, 330), 1, 4, sharey=True)
 def levels_of_noise(figure, axes):
-    x = np.linspace(-4, 4, 600)
+    z = np.linspace(-4, 4, 800)
     for ax, level in zip(axes, (8.0, 4.0, 0.0, -4.0), strict=True):
-        y = smoothed(level, x)
-        ax.fill_between(velocity(x), y / y.max(), color=figures.COLOURS["data"], alpha=0.35, lw=0)
-        figures.line(ax, velocity(x), y / y.max(), "data", linewidth=1.5)
-        ax.set(yticks=[], ylim=(0, 1.1), xlabel="z/α, 1000 km/s", xticks=[10, 20, 30])
-        figures.title(ax, f"λ = {level:.0f}:  {float(f'{blur(level):.3g}'):,.0f} km/s")
+        y = np.exp(data().diffuse(level).log_prob(z[:, None]))
+        ax.fill_between(z, y / y.max(), color=figures.COLOURS["data"], alpha=0.35, lw=0)
+        figures.line(ax, z, y / y.max(), "data", linewidth=1.5)
+        ax.set(yticks=[], ylim=(0, 1.1), xlim=(-4, 4), xlabel="latent z")
+        figures.title(
+            ax, f"λ = {level:.0f}:  {float(f'{blur(level):.3g}'):,.0f} km/s".replace("-", "−")
+        )
 
 
 @figure_of((1160, 400), 1, 2, width_ratios=[2.6, 1], sharey=True)
@@ -317,8 +319,8 @@ def block_1():
     right, wrong = chain_variances()
     constants = {r: sde_limit.constants("chain", r, 1.5, 1.0) for r in ("right", "mid", "left")}
     return {
-        "count_all": rounded(counted(galaxies(), far_curve()), 6),
-        "count_less": rounded(counted(np.delete(galaxies(), 56, axis=0)), 6),
+        "count_all": rounded(counted()[0], 6),
+        "count_less": rounded(counted(leave_out=57)[0], 6),
         "log_82": rounded(np.log(82), 5),
         "scale": rounded(velocity_scale(), 4),
         "abar_end": scientific(long[-1], 5),
@@ -331,7 +333,6 @@ def block_1():
         "needle_width": rounded(np.sqrt(wrong[-1]), 2),
         "kept_variance": rounded(right[-1], 4),
         **{f"constant_{r}": rounded(c.log_decay, 4) for r, c in constants.items()},
-        "w2_constant": rounded(sde_limit.constants("chain", "right", 1.5, 0.3).wasserstein, 4),
     }
 
 
@@ -363,7 +364,7 @@ def fits():
     return fresh, found
 
 
-@figure_of(FULL, 1, 2, width_ratios=[1.7, 1])
+@figure_of(FULL, 1, 2, width_ratios=[1.7, 1], slow=True)
 def fitted(figure, axes):
     of_fit, of_loss = axes
     fresh, found = fits()
@@ -450,7 +451,7 @@ def copied(width, top):
     return float(np.median(velocity_scale() * np.abs(x - galaxies().T).min(axis=1)))
 
 
-@figure_of(WIDE, 1, 3, sharey=True)
+@figure_of(WIDE, 1, 3, sharey=True, slow=True)
 def step_bars(figure, axes):
     for ax, n in zip(axes, (8, 16, 32), strict=True):
         levels = np.linspace(10, -10, n + 1)
@@ -464,7 +465,7 @@ def step_bars(figure, axes):
     axes[0].legend(loc="upper left")
 
 
-@figure_of(HALF)
+@figure_of(HALF, slow=True)
 def rise(figure, ax):
     kl = far_curve()
     figures.line(ax, kl.log_snr, kl.path_kl, "exact")
@@ -475,14 +476,16 @@ def rise(figure, ax):
     figures.title(ax, "L(λ), nats")
 
 
-@figure_of((1160, 400), 1, 2, width_ratios=[1.4, 1])
+@figure_of((1160, 400), 1, 2, width_ratios=[1.4, 1], slow=True)
 def spread_of_estimates(figure, axes):
     of_p, of_variance = axes
     moments, one = ErrorMoments.from_mixtures(data()), np.ones_like
     made = {**schedules(), "adaptive": adaptive_schedule(one, moments)}
     styles = [("data", "-"), ("weight", "--"), ("negative", ":"), ("noise", "-."), ("exact", "-")]
     e = curve().at(LEVELS)[0]
-    of_p.fill_between(LEVELS, e / 3, color=figures.COLOURS["level"], alpha=0.35, lw=0, label="e, scaled")
+    of_p.fill_between(
+        LEVELS, e / 3, color=figures.COLOURS["level"], alpha=0.35, lw=0, label="e, scaled"
+    )
     ratios = []
     for (name, schedule), (meaning, style) in zip(made.items(), styles, strict=True):
         figures.line(of_p, LEVELS, schedule.density(LEVELS), meaning, label=name, ls=style)
@@ -539,7 +542,6 @@ def block_2():
         "w1_perfect_spread": rounded(spread, 2),
         "w1_sde": rounded(of_sde, 3),
         "w1_ode": rounded(of_ode, 2),
-        "copy_4": rounded(copied(0.0, 4.0), 2),
         "copy_12": rounded(copied(0.0, 12.0), 2),
         "copy_wide": rounded(copied(300.0, 12.0), 2),
         "neighbours": rounded(1000 * neighbours(), 2),
@@ -587,9 +589,9 @@ NAMES = {
 }
 
 
-@figure_of((1160, 500), 3, 5, sharex=True, sharey=True)
+@figure_of((1160, 480), 3, 5, sharex=True, sharey=True, slow=True)
 def fifteen(figure, axes):
-    levels = LEVELS[::4]
+    levels = LEVELS[::8]
     for ax, (key, w) in zip(axes.flat, weightings().items(), strict=True):
         height = w(levels)
         rising = np.append(np.diff(height) > 1e-9, False)
@@ -602,22 +604,23 @@ def fifteen(figure, axes):
 
 @figure_of((1160, 440), 2, 2, sharex="col", sharey="row", height_ratios=[1, 1.3])
 def two_sides(figure, axes):
-    grid = np.linspace(-10, 10, 401)
+    grid = np.linspace(-10, 10, 201)
     centres = (grid[1:] + grid[:-1]) / 2
-    for (of_loss, of_sum), key in zip(axes.T, ("sigmoid", "edm"), strict=True):
+    for (of_loss, of_sum), key in zip(axes.T, ("sigmoid", "cosine_eps"), strict=True):
         w = weightings()[key]
         e, kl = curve().at(grid)
         masses, atom = level_masses(w, grid)
         half, product = w(grid) * e / 2, masses / np.diff(grid) * curve().at(centres)[1]
         figures.SignedArea(of_loss, "data").set(grid, half)
         figures.SignedArea(of_sum, "mixture").set(centres, product)
-        figures.title(of_loss, f"{NAMES[key]}:  ½ w e,  area {weighted_loss(w, curve()):.6f}")
-        figures.title(of_sum, f"(−dw/dλ) L, with atom and constant {sum_of_elbos(w, curve()):.6f}")
+        figures.title(of_loss, f"{NAMES[key]}:  ½ w e, area  {weighted_loss(w, curve()):.6f}")
+        figures.title(of_sum, f"(−dw/dλ) L + atom − constant:  {sum_of_elbos(w, curve()):.6f}")
         figures.level_axis(of_sum, -10, 10)
         of_sum.axhline(0, color="black", lw=0.6)
-        for ax in (of_loss, of_sum):
-            ax.set_yticks([0, 0.1, 0.2])
-    axes[0, 0].set_ylabel("nats per λ")
+        of_loss.set(ylim=(0, 0.25), yticks=[0, 0.1, 0.2])
+        of_sum.set(ylim=(-0.05, 0.25), yticks=[0, 0.1, 0.2])
+    for ax in axes[:, 0]:
+        ax.set_ylabel("nats per λ")
 
 
 @figure_of(HALF)
@@ -658,7 +661,7 @@ def a_and_b(figure, axes):
     edm = weightings()["edm"](LEVELS)
     figures.line(top, LEVELS, edm, "weight", label="w, EDM", ls=":")
     for name, (start, area, meaning, style) in AB.items():
-        inside = (LEVELS >= start) & (LEVELS <= start + 1)
+        inside = (start <= LEVELS) & (start + 1 >= LEVELS)
         figures.line(top, LEVELS, area * inside, meaning, label=f"excess e, {name}", ls=style)
         excess = area / 2 * np.clip(LEVELS - start, 0, 1)
         figures.line(low, LEVELS, excess, meaning, label=name, ls=style)
@@ -698,29 +701,24 @@ def half_nat(figure, axes):
 
 @cache
 def limited():
-    """Two moons, 128 features: for each weighting, its excess error curve, samples, ELBO's cost."""
-    moons, rng = planar_law("two_moons"), np.random.default_rng(7)
-    model = LinearDenoiser.precompute(moons.sample(20_000, np.random.default_rng(9)), 128, rng=rng)
-    start = np.random.default_rng(3).standard_normal((500, 2))
-    path = np.linspace(-10, 10, 41)
-    made = {}
-    for name, w in {"w = 1, the ELBO": np.ones_like, "w = sigmoid(2 − λ)": sigmoid(2)}.items():
-        trained = model.retrain(w, ridge=1e-4)
-        z = processes.sample(trained.eps, path, start) / alpha(10.0)
-        made[name] = trained, z
-    return model.log_snr, moons.sample(500, np.random.default_rng(2)), made
+    """Two moons, 128 features: what the retraining panel finds for two weightings."""
+    fixed = {"data": "two_moons", "features": 128, "ridge": 1e-4, "eta": 0.0, "steps": 40}
+    fixed |= {"shift": 0.0, "monotone_lock": False, "gains": (0.0,) * 7}
+    fixed |= {"draws": "training", "measure": "nearest"}
+    named = {"elbo": "w = 1, the ELBO", "sigmoid": "w = sigmoid(2 − λ)"}
+    return {name: retraining.compute(objective=key, **fixed) for key, name in named.items()}
 
 
-@figure_of(FULL, 1, 3, width_ratios=[1.2, 1, 1], slow=True)
+@figure_of((1160, 400), 1, 3, width_ratios=[1.3, 1, 1], slow=True)
 def retrained(figure, axes):
-    levels, real, made = limited()
-    looks = zip(axes[1:], made.items(), (("exact", "-"), ("weight", "--")), strict=True)
-    for ax, (name, (model, z)), (meaning, style) in looks:
-        figures.line(axes[0], levels, model.noise_error, meaning, label=name, ls=style)
-        dots = {"ms": 3, "ls": "", "marker": ".", "rasterized": True}
+    real = planar_law("two_moons").sample(500, np.random.default_rng(2))
+    looks = zip(axes[1:], limited().items(), (("exact", "-"), ("weight", "--")), strict=True)
+    for ax, (name, (_, (levels, _, e, z))), (meaning, style) in looks:
+        figures.line(axes[0], levels, e, meaning, label=name, ls=style)
+        dots = {"ms": 4, "ls": "", "marker": ".", "rasterized": True}
         ax.plot(*real.T, color="#B0B0B0", **dots)
         ax.plot(*z.T, color=figures.COLOURS["model"], **dots)
-        ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), xticks=[], yticks=[])
+        ax.set(xlim=(-2.4, 2.4), ylim=(-2.0, 2.0), xticks=[], yticks=[])
         figures.title(ax, name)
     figures.level_axis(axes[0], -10, 10)
     axes[0].set_ylim(0, None)
@@ -731,7 +729,8 @@ def retrained(figure, axes):
 @figure_of((760, 450))
 def ten_weightings(figure, ax):
     results = study.load_results()
-    aside = {"edm": (6, -16), "sd3": (-30, -22), "sigmoid_2": (-28, -28), "cosine_eps": (-24, -34)}
+    aside = {"edm": (7, -15), "sd3": (-28, -22), "sigmoid_2": (-16, -24), "cosine_eps": (-30, -38)}
+    aside |= {"sigmoid_0": (-8, 16), "min_snr": (8, 4)}
     for name, runs in study.by_weighting(results).items():
         x, y = study.summary(runs, "bits.total"), study.summary(runs, "eta1.frechet")
         marker, meaning = ("o", "data") if is_monotone(study.WEIGHTINGS[name]) else ("^", "model")
@@ -764,6 +763,7 @@ def block_3():
     bits = study.compare(groups["edm"], groups["edm_monotonic"], "bits.total")
     frechet = study.compare(groups["edm"], groups["edm_monotonic"], "eta1.frechet")
     snr = np.exp(-5.0)
+    elbo, sig = (found for found, _ in limited().values())
     return {
         "n_monotone": str(sum(monotone.values())),
         "n_not": str(len(monotone) - sum(monotone.values())),
@@ -774,8 +774,6 @@ def block_3():
         "told_apart": rounded(np.exp(coarse), 2),
         "plain_cosine_fine": rounded(100 * schedules()["cosine"].time(fine), 2),
         "coded_peak": rounded(peak(lambda s: sigmoid(2.0)(s) * Cosine().density(s)), 2),
-        "s5_left": rounded(weighted_loss(sigmoid(2.0), curve()), 6),
-        "s5_right": rounded(sum_of_elbos(sigmoid(2.0), curve()), 6),
         "hidden_10": scientific(constants[-10], 2),
         "hidden_3": rounded(constants[-3], 2),
         "hidden_0": rounded(constants[0], 2),
@@ -791,16 +789,13 @@ def block_3():
         "half_early": rounded(halves[0, 0], 2),
         "half_middle": rounded(halves[0, 1], 2),
         "half_early_ddim": rounded(halves[1, 0], 2),
-        "retrained_cost": rounded(sigmoid_cost(), 2),
+        "retrained_cost": rounded(sig["above"], 2),
+        "retrained_elbo": rounded((elbo["off"] + elbo["missed"]) / 2, 2),
+        "retrained_sigmoid": rounded((sig["off"] + sig["missed"]) / 2, 2),
+        "retrained_floor": rounded(elbo["nearest_floor"], 2),
         "parity_bits": f"[{bits[1]:+.3f},\\,{bits[2]:+.3f}]",
         "parity_frechet": f"[{frechet[1]:+.2f},\\,{frechet[2]:+.2f}]",
     }
-
-
-def sigmoid_cost():
-    """What the sigmoid's model costs above the ELBO's: loss and ridge on the training draws."""
-    flat, other = (trained for trained, _ in limited()[2].values())
-    return other.objective - flat.objective
 
 
 def follow(truth, low, excess):
@@ -822,7 +817,7 @@ def numbers():
 def main(names):
     (HERE / "figures").mkdir(exist_ok=True)
     for name in names or FIGURES:
-        text = svg(name)
+        text = svg(FIGURES[name]())
         (HERE / "figures" / f"{name}.svg").write_text(text, encoding="utf-8")
         print(f"{name}: {len(text) // 1024} KiB")
     if not names:

@@ -1,0 +1,80 @@
+"""The deck as text: its slides with their notes, and the script that draws its figures."""
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "slides"
+IMAGE = re.compile(r"!\[(?:w:(\d+) )?([^\]]*)\]\(([^)]+)\)")
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One slide of deck.md: what is shown, and what is said."""
+
+    number: int
+    body: str
+    notes: str
+    classes: tuple[str, ...]
+
+    @property
+    def title(self):
+        found = re.search(r"^#{1,2} (.+)$", self.body, re.M)
+        return found[1] if found else ""
+
+    @property
+    def minutes(self):
+        found = re.search(r"^minutes: (\d+)$", self.notes, re.M)
+        return int(found[1]) if found else None
+
+    @property
+    def images(self):
+        """(width in px, alternative text, path) of each image."""
+        return [(int(w or 0), alt, path) for w, alt, path in IMAGE.findall(self.body)]
+
+    def field(self, name):
+        """The line `name: …` of the notes, or ""."""
+        found = re.search(rf"^{name}: (.+)$", self.notes, re.M)
+        return found[1] if found else ""
+
+
+def parse(text):
+    """Return the ``Slide``s of a Marp source."""
+    _, _, rest = text.split("---\n", 2)  # front matter
+    return [_slide(i, part) for i, part in enumerate(re.split(r"^---$", rest, flags=re.M), 1)]
+
+
+def _slide(number, part):
+    comments = re.findall(r"<!--(.*?)-->", part, re.S)
+    directives = [c for c in comments if re.match(r"\s*_?\w+:\s.*$", c) and "\n" not in c.strip()]
+    notes = "\n".join(c.strip() for c in comments if c not in directives)
+    classes = re.findall(r"<!-- _class: ([\w ]+) -->", part)
+    body = re.sub(r"<!--.*?-->", "", part, flags=re.S)
+    return Slide(number, body, notes, tuple(" ".join(classes).split()))
+
+
+@cache
+def slides():
+    return parse((FOLDER / "deck.md").read_text(encoding="utf-8"))
+
+
+def blocks(pages):
+    """Return the slides of each lecture: one begins with a title or a part."""
+    found = []
+    for page in pages:
+        if {"title", "part"} & set(page.classes):
+            found.append([])
+        found[-1].append(page)
+    return found
+
+
+@cache
+def script():
+    """The module slides/figures.py, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("deck_figures", FOLDER / "figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
