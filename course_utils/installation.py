@@ -63,7 +63,7 @@ def torch_problem():
     problems = [problem for problem in found if problem]
     if not problems:
         return ""
-    return f"{problems[0]}. Notebooks 00 to 06 run without it. For 07, {REPAIR}"
+    return f"{problems[0]}. Notebooks 00 to 06 run without it. From 07 on it is needed: {REPAIR}"
 
 
 def lab_problem():
@@ -127,7 +127,7 @@ def memory_problem(free=None):
 QUESTIONS = {
     "Python": python_problem,
     "packages": packages_problem,
-    "PyTorch, for notebook 07 only": torch_problem,
+    "PyTorch, from notebook 07 on": torch_problem,
     "JupyterLab, with its part of the sliders": lab_problem,
     "font, with Greek letters": font_problem,
     "data": data_problem,
