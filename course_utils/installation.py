@@ -28,9 +28,12 @@ def check():
 
     Never raises: a question that cannot be answered is a line too.
     """
-    answers = {name: _answer(question) for name, question in QUESTIONS.items()}
+    browser = sys.platform == "emscripten"
+    asked = {n: q for n, q in QUESTIONS.items() if not (browser and q in NOT_IN_A_BROWSER)}
+    answers = {name: _answer(question) for name, question in asked.items()}
     rows = [f"FIX  {name}: {says}" if says else f"OK   {name}" for name, says in answers.items()]
     wrong = any(answers.values())
+    rows += [WITHOUT_TORCH] if browser else []
     rows += ["Mend the lines marked FIX, then run this again." if wrong else "The course is ready."]
     print("\n".join(rows))
 
@@ -134,6 +137,11 @@ QUESTIONS = {
     "this folder can be written to": folder_problem,
     "free memory": memory_problem,
 }
+# A web page brings a Python and a JupyterLab of its own, and can have no PyTorch.
+NOT_IN_A_BROWSER = {python_problem, torch_problem, lab_problem}
+WITHOUT_TORCH = (
+    "Notebooks 00 to 06 run in this browser; parts of 07 and 08 need PyTorch: `make lab`."
+)
 
 
 def _answer(question):

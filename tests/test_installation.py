@@ -42,6 +42,34 @@ def test_a_right_installation_prints_the_same_everywhere(capsys):
     assert not any(sign.isdigit() for row in rows for sign in row.replace("notebook 07", ""))
 
 
+def in_a_browser(*missing):
+    """What is printed as on the web page, where these packages are not installed."""
+    code = f"""if True:
+        import sys
+        import sklearn  # loads on this system alone
+        sys.platform = "emscripten"  # before packaging has asked
+        from importlib import metadata
+        known = metadata.version
+        def version(name):
+            if name in {missing!r}:
+                raise metadata.PackageNotFoundError(name)
+            return known(name)
+        metadata.version = version
+        from course_utils import installation
+        installation.check()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_in_a_browser_what_the_page_brings_is_not_asked():
+    *rows, torch, last = in_a_browser("jupyterlab", "torch", "ipykernel")
+    assert len(rows) > 3 and all(row.startswith("OK   ") for row in rows)
+    assert not [row for row in rows if "Python" in row or "Torch" in row or "Lab" in row]
+    assert "07" in torch and "PyTorch" in torch and last == "The course is ready."
+    assert any("FIX  packages: numpy is missing" in row for row in in_a_browser("numpy"))
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
