@@ -21,7 +21,6 @@ ROOT = DOCS.parent
 PAGES = ["conf.py", "*.md", "_static", "_templates"]
 MATHJAX = ["tex-chtml.js", "input", "ui", "a11y"]
 FONT = ["chtml", "chtml.js"]
-VIEW = "application/vnd.jupyter.widget-view+json"
 FOLDED = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 
 
@@ -79,7 +78,7 @@ def in_words(output, name):
     """Return myst-nb's settings of a cell with a picture; a panel loses its live view."""
     words = output.data["text/plain"]
     settings = {"image": {"alt": " ".join(words.split())}}
-    if output.data.pop(VIEW, None):
+    if output.data.pop(lite.VIEW, None):
         numbers = re.sub(r"([!-/:-@[-`{-~])", r"\\\1", " · ".join(words.splitlines()[1:]))
         settings["figure"] = {"caption": f"A live panel, as saved: {numbers}. {live_link(name)}"}
     return settings

@@ -85,10 +85,7 @@ if address := repository():
         "launch_buttons": {
             "binderhub_url": "https://mybinder.org",
             "notebook_interface": "jupyterlab",
-            **(
-                {"colab_url": "https://colab.research.google.com"}
-                if "github.com" in address
-                else {}
-            ),
         },
     }
+    if address.startswith("https://github.com/"):  # Colab opens nothing else
+        html_theme_options["launch_buttons"]["colab_url"] = "https://colab.research.google.com"

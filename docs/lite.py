@@ -17,6 +17,7 @@ from nbformat.v4 import new_markdown_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = Path(sys.prefix) / "wheels"  # what Pyodide lacks, fetched by `make site` at set-up
+VIEW = "application/vnd.jupyter.widget-view+json"
 SLIDERS = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager"
 PACKAGED = ["course_utils", "pyproject.toml", "README.md", "LICENSE*"]
 NEEDS_TORCH = (
@@ -44,7 +45,9 @@ def build(target):
         wheel(home / "pypi")
         (home / "contents").mkdir()
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-            shutil.copy(path, home / "contents")
+            notebook = nbformat.read(path, as_version=4)
+            prepare(notebook, path.name)
+            nbformat.write(notebook, home / "contents" / path.name)
         (home / "jupyter-lite.json").write_text(
             json.dumps({"jupyter-lite-schema-version": 0, "jupyter-config-data": SETTINGS})
         )
@@ -58,6 +61,15 @@ def build(target):
         jupyter = [sys.executable, "-m", "jupyterlite_core"]
         subprocess.run([*jupyter, "build", *options], cwd=home, check=True)
     return 0
+
+
+def prepare(notebook, name):
+    """Change a notebook into its copy for the browser."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):  # until it is run, a panel is its picture
+            output.get("data", {}).pop(VIEW, None)
+    if needs_torch(name):
+        notebook.cells.insert(0, new_markdown_cell(NEEDS_TORCH))
 
 
 def wheel(folder):
