@@ -1,32 +1,112 @@
-"""What lets a few functions take NumPy arrays and torch tensors alike, and the shape contract."""
+"""What lets a few functions take NumPy arrays and torch tensors alike, and what they refuse."""
 
+import math
+import reprlib
 from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
 
 import array_api_compat
 import numpy as np
 
+MOST = 10_000_000  # no count is larger: arrays of as many numbers still fit a laptop's memory
+
 
 def floating(value):
-    """Return ``(xp, array)``: the array's namespace and the value as a floating array.
+    """Return ``(xp, array)``: the array's namespace and the value as a floating array without NaN.
 
-    A torch tensor stays what it is; everything else becomes a NumPy array (integers become
-    float64). Raises ``ValueError`` for what cannot be read as real numbers.
+    A torch tensor stays what it is; everything else becomes a NumPy array, float32 where it was
+    that and float64 otherwise. Raises ``ValueError`` for a NaN, and for what cannot be read as real
+    numbers.
     """
-    if array_api_compat.is_torch_array(value):
-        xp = array_api_compat.array_namespace(value)
-        return xp, value if value.is_floating_point() else xp.astype(value, xp.float64)
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind != "f":
-            array = array.astype(np.float64, casting="safe")
-    except (TypeError, ValueError):
-        raise ValueError(f"expected real numbers, got {value!r}: pass floats or an array") from None
-    return np, array
+    xp, array = _read(value)
+    if bool(array != array) if array.ndim == 0 else bool((array != array).any()):
+        raise ValueError(f"expected numbers, got nan{_among(array)}: look for 0/0 or ∞ − ∞ before")
+    return xp, array
 
 
 def float64(value):
     """Return the value as a float64 NumPy array; raises ``ValueError`` as ``floating`` does."""
     return np.asarray(floating(value)[1], dtype=np.float64)
+
+
+def finite(name, value):
+    """Return the value as a float64 NumPy array, or raise ``ValueError`` unless all is finite."""
+    array = np.asarray(_read(value)[1], dtype=np.float64)
+    good = np.isfinite(array)
+    if not good.all():
+        raise ValueError(f"{name} must be finite, got {array[~good].ravel()[0]}{_among(array)}")
+    return array
+
+
+def data_set(x):
+    """Return x as finite float64 data [n, d], n and d at least 1, or raise ``ValueError``."""
+    x = finite("data", x)
+    if x.ndim != 2 or x.size == 0:
+        raise ValueError(f"need finite data of shape [n, d], got shape {x.shape}")
+    return x
+
+
+def _read(value):
+    if array_api_compat.is_torch_array(value):
+        xp = array_api_compat.array_namespace(value)
+        return xp, value if value.is_floating_point() else xp.astype(value, xp.float64)
+    try:
+        array = np.asarray(value)
+        if array.dtype.char not in "df":
+            rule = "unsafe" if array.dtype.kind == "f" else "safe"  # a longdouble is rounded
+            array = array.astype(np.float64, casting=rule)
+    except (TypeError, ValueError):
+        shown = reprlib.repr(value)
+        raise ValueError(f"expected real numbers, got {shown}: pass floats or an array") from None
+    return np, array
+
+
+def _among(array):
+    return f" among {math.prod(array.shape)} numbers" if array.ndim else ""
+
+
+def finite_result(function):
+    """Decorate a formula that could leave float64 for arguments too large or too small.
+
+    In place of a warning and a NaN or infinity in what it returns, an array or a tuple of them, it
+    raises a ``ValueError`` with the arguments.
+    """
+
+    @wraps(function)
+    def guarded(*args, **kwargs):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            result = function(*args, **kwargs)
+        if not _is_finite(result):
+            given = signature(function).bind(*args, **kwargs).arguments
+            words = ", ".join(f"{k} = {described(v)}" for k, v in given.items() if k != "self")
+            raise ValueError(
+                f"{function.__qualname__} leaves the range of floating-point numbers for {words}"
+            )
+        return result
+
+    return guarded
+
+
+def _is_finite(result):
+    if isinstance(result, float):
+        return math.isfinite(result)
+    if isinstance(result, tuple):
+        return all(map(_is_finite, result))
+    if array_api_compat.is_torch_array(result):
+        return bool(result.isfinite().all())
+    return not isinstance(result, np.ndarray) or bool(np.isfinite(result).all())
+
+
+def described(value):
+    """Return a short text for a value: an array by its shape and extremes, the rest by its repr."""
+    try:
+        array = np.asarray(value)
+        if array.ndim and array.size and array.dtype.kind in "iuf":
+            return f"{array.shape} numbers from {array.min():.4g} to {array.max():.4g}"
+    except Exception:
+        pass
+    return reprlib.repr(value)
 
 
 def require_levels_fit(log_snr, z):
@@ -36,8 +116,6 @@ def require_levels_fit(log_snr, z):
     A ``[batch]`` array beside a two-dimensional z would be read along the wrong axis whenever
     the batch happens to equal d, and is therefore refused.
     """
-    if bool((log_snr != log_snr).any()):
-        raise ValueError("a level is nan: pass numbers")
     if log_snr.ndim == 0:
         return
     fits = log_snr.ndim == z.ndim and all(
@@ -52,24 +130,88 @@ def require_levels_fit(log_snr, z):
 
 def real_number(name, value):
     """Return the value as a finite Python float, or raise ``ValueError``."""
-    _, array = floating(value)
-    if array.ndim != 0 or not np.isfinite(array):
-        raise ValueError(f"{name} must be one finite number, got {value!r}")
+    _, array = _read(value)
+    if array.ndim != 0 or not math.isfinite(array):
+        raise ValueError(f"{name} must be one finite number, got {reprlib.repr(value)}")
     return float(array)
 
 
-def require_count(name, value, least=1):
-    """Raise ``ValueError`` unless the value is a whole number of at least ``least``."""
+def positive_number(name, value):
+    """Return the value as a finite Python float above zero, or raise ``ValueError``."""
+    number = real_number(name, value)
+    if number <= 0:
+        raise ValueError(f"{name} must be positive, got {number:g}")
+    return number
+
+
+def require_count(name, value, least=1, most=MOST):
+    """Raise ``ValueError`` unless the value is a whole number from ``least`` to ``most``."""
     number = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not number or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        shown = reprlib.repr(value)
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {shown}")
+    if value > most:
+        raise ValueError(f"{name} is {value:.3g}, more than memory and patience hold: {most:,}")
+
+
+def require_function(name, value, takes):
+    """Return the value, or raise ``ValueError`` unless it can be called, with what it ``takes``."""
+    if not callable(value):
+        raise ValueError(f"{name} must be a function of {takes}, got {reprlib.repr(value)}")
+    return value
+
+
+def require_kind(name, value, kind, advice):
+    """Return the value, or raise ``ValueError`` unless it is an instance of ``kind``."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {reprlib.repr(value)}: {advice}")
+    return value
+
+
+def require_schedule(value, *, cut=False):
+    """Return the value, or raise ``ValueError`` unless it acts as a schedule.
+
+    With ``cut`` its range of levels must be finite too.
+    """
+    parts = ("log_snr", "density", "log_snr_min", "log_snr_max")
+    if isinstance(value, type) or not all(hasattr(value, part) for part in parts):
+        raise ValueError(f"schedule must be one such as Cosine(), got {reprlib.repr(value)}")
+    low, high = value.log_snr_min, value.log_snr_max
+    if cut and not -math.inf < low < high < math.inf:
+        raise ValueError(
+            f"schedule must have a finite range of levels, got {low:g} to {high:g}: cut it, as in "
+            "Cosine(log_snr_min=-10, log_snr_max=10)"
+        )
+    return value
+
+
+def together(**values):
+    """Return the values as float64 arrays, or raise ``ValueError`` unless they broadcast."""
+    arrays = {name: float64(value) for name, value in values.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        raise ValueError(f"shapes that do not broadcast: {shapes}") from None
+    return arrays.values()
+
+
+def prediction(eps, z, log_snr):
+    """Return ε̂ = eps(z, log_snr), or raise ``ValueError`` unless it is finite and shaped as z."""
+    value = np.asarray(eps(z, log_snr))
+    if value.shape != z.shape:
+        raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
+    if not np.isfinite(value).all():
+        raise ValueError(f"eps(z, log_snr) is not finite at λ = {described(log_snr)}")
+    return value
 
 
 def require_rng(rng):
     """Return ``rng``, or raise ``ValueError`` unless it is a ``numpy.random.Generator``."""
     if not isinstance(rng, np.random.Generator):
         raise ValueError(
-            f"rng must be a numpy.random.Generator, got {rng!r}: pass np.random.default_rng(seed)"
+            f"rng must be a numpy.random.Generator, got {reprlib.repr(rng)}: pass "
+            "np.random.default_rng(seed)"
         )
     return rng
 
@@ -82,7 +224,15 @@ def unknown(kind, name, known, aliases=None):
     word = str(name).lower()
     words = {**{k.lower(): k for k in known}, **(aliases or {})}
     near = words[get_close_matches(word, words, n=1, cutoff=0.0)[0]]
-    return ValueError(f"unknown {kind} {name!r}: did you mean {near!r}? ({', '.join(known)})")
+    shown = reprlib.repr(name)
+    return ValueError(f"unknown {kind} {shown}: did you mean {near!r}? ({', '.join(known)})")
+
+
+def require_known(kind, name, known, aliases=None):
+    """Return ``name``, or raise ``unknown`` unless it is one of the names ``known``."""
+    if not isinstance(name, str) or name not in known:
+        raise unknown(kind, name, known, aliases)
+    return name
 
 
 def require_between(name, value, low, high, advice):

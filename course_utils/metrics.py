@@ -35,7 +35,17 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from scipy.special import kl_div, ndtr
 
-from course_utils._arrays import floating, require_count, require_rng
+from course_utils._arrays import (
+    data_set,
+    finite,
+    finite_result,
+    prediction,
+    real_number,
+    require_count,
+    require_function,
+    require_rng,
+    together,
+)
 from course_utils.schedules import alpha, sigma
 
 MASS_TOLERANCE = 1e-3  # by how much a density's mass on its grid may miss 1
@@ -43,6 +53,7 @@ MASS_TOLERANCE = 1e-3  # by how much a density's mass on its grid may miss 1
 # --- Densities on a grid -----------------------------------------------------------------------
 
 
+@finite_result
 def total_variation(p, q, x):
     """Return ½ ∫ |p − q| dx, between 0 (the same law) and 1 (they share nothing).
 
@@ -69,6 +80,7 @@ def kl_divergence(p, q, x):
     return float(np.trapezoid(kl_div(p, q), x))
 
 
+@finite_result
 def wasserstein_densities(p, q, x, order=1):
     """Return W_r between two densities p, q [m] on one grid x [m], r = ``order``, 1 or 2.
 
@@ -82,6 +94,7 @@ def wasserstein_densities(p, q, x, order=1):
 # --- Samples ------------------------------------------------------------------------------------
 
 
+@finite_result
 def wasserstein(a, b, order=1):
     """Return W_r between two samples a and b, exactly; r = ``order``, 1 or 2.
 
@@ -92,6 +105,7 @@ def wasserstein(a, b, order=1):
     return _wasserstein(_law_of_sample("a", a), _law_of_sample("b", b), order)
 
 
+@finite_result
 def wasserstein_to_density(sample, p, x, order=1):
     """Return W_r between a sample, [n] or [n, 1], and the density p [m] on the grid x [m].
 
@@ -102,6 +116,7 @@ def wasserstein_to_density(sample, p, x, order=1):
     return _wasserstein(_law_of_sample("sample", sample), _law_of_density(p, x), order)
 
 
+@finite_result
 def sliced_wasserstein(a, b, n_directions=24):
     """Return the mean over directions of W_1 between the projections of two samples in the plane.
 
@@ -111,7 +126,9 @@ def sliced_wasserstein(a, b, n_directions=24):
     """
     a, b = projections(a, n_directions), projections(b, n_directions)
     if len(a) != len(b):
-        raise ValueError(f"both samples must be in the plane or both on the line: {len(a), len(b)}")
+        raise ValueError(
+            "one sample is in the plane, the other on the line: compare like with like"
+        )
     levels = [np.arange(1, x.shape[1] + 1) / x.shape[1] for x in (a, b)]
     cells = np.unique(np.concatenate(levels))
     widths = np.diff(cells, prepend=0.0)
@@ -121,16 +138,15 @@ def sliced_wasserstein(a, b, n_directions=24):
     return float(np.mean(np.abs(a[:, at_a] - b[:, at_b]) @ widths))
 
 
+@finite_result
 def projections(x, n_directions=24):
     """Return the sorted projections of x [n, 2] on directions of the half circle, [directions, n].
 
     For x [n, 1] there is one direction, and one row.
     """
-    points = np.asarray(floating(x)[1], dtype=float)
+    points = finite("points", x)
     if points.ndim != 2 or points.shape[1] not in (1, 2) or not len(points):
         raise ValueError(f"points must be [n, 2] or [n, 1] with n >= 1, got shape {points.shape}")
-    if not np.isfinite(points).all():
-        raise ValueError("points must be finite numbers")
     if points.shape[1] == 1:
         return np.sort(points.T)
     require_count("n_directions", n_directions)
@@ -150,6 +166,7 @@ class OffAndMissed(NamedTuple):
         return (self.off + self.missed) / 2
 
 
+@finite_result
 def off_and_missed(sample, real):
     """Return how far the samples are off the real points, and how far they miss these.
 
@@ -157,9 +174,10 @@ def off_and_missed(sample, real):
     large for blurred samples. ``missed`` is that from each real point to the nearest sample: large
     where a part of the data is left out. Both depend on n and m, and real samples have a floor.
     """
-    if np.ndim(sample) != 2 or np.shape(sample)[1:] != np.shape(real)[1:]:
+    sample, real = data_set(sample), data_set(real)
+    if sample.shape[1] != real.shape[1]:
         raise ValueError(
-            f"need samples [n, d] and [m, d], got shapes {np.shape(sample)} and {np.shape(real)}"
+            f"need samples [n, d] and [m, d], got shapes {sample.shape} and {real.shape}"
         )
     off, missed = (KDTree(b).query(a)[0].mean() for a, b in ((sample, real), (real, sample)))
     return OffAndMissed(float(off), float(missed))
@@ -173,6 +191,7 @@ class Floor(NamedTuple):
     repeats: int
 
 
+@finite_result
 def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
     """Return the distance between two independent real samples of size n: mean and spread.
 
@@ -182,8 +201,11 @@ def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
     the floor cannot be told from the truth with n points. Raises ``ValueError`` for fewer than two
     repeats.
     """
-    if repeats < 2:
-        raise ValueError(f"repeats must be at least 2 to have a spread, got {repeats}")
+    require_function("draw", draw, "(n, rng)")
+    require_function("distance", distance, "two samples")
+    require_count("repeats", repeats, least=2, most=100_000)
+    require_count("n", n)
+    require_rng(rng)
     values = [distance(draw(n, rng), draw(n, rng)) for _ in range(repeats)]
     return Floor(float(np.mean(values)), float(np.std(values, ddof=1)), repeats)
 
@@ -204,6 +226,7 @@ class ImageBits(NamedTuple):
         return self.prior + self.diffusion + self.reconstruction
 
 
+@finite_result
 def bits_per_dimension(eps, x, values, log_snr_min, log_snr_max, rng, *, n_levels=64):
     """Return the ``ImageBits`` of x [n, d], whose coordinates take the discrete ``values`` alone.
 
@@ -216,10 +239,16 @@ def bits_per_dimension(eps, x, values, log_snr_min, log_snr_max, rng, *, n_level
     ``n_levels`` levels, one in each of as many equal cells, shifted together by chance. The
     estimate is unbiased. Source: Kingma et al. 2021, eq. 11–19.
     """
-    x, values = np.asarray(floating(x)[1], float), np.asarray(floating(values)[1], float)
-    if x.ndim != 2 or not np.isin(np.round(x, 9), np.round(values, 9)).all():
+    require_function("eps", eps, "(z, log_snr)")
+    require_rng(rng)
+    x, values = data_set(x), finite("values", values)
+    if values.ndim != 1:
+        raise ValueError(f"values must be a list of numbers, got shape {values.shape}")
+    log_snr_min = real_number("log_snr_min", log_snr_min)
+    log_snr_max = real_number("log_snr_max", log_snr_max)
+    if not np.isin(np.round(x, 9), np.round(values, 9)).all():
         raise ValueError(f"x must be [n, d] with coordinates among the values, got {x.shape}")
-    if not -np.inf < log_snr_min < log_snr_max < np.inf:
+    if not log_snr_min < log_snr_max:
         raise ValueError(f"need a finite range of levels, got {log_snr_min, log_snr_max}")
     require_count("n_levels", n_levels)
     n, d = x.shape
@@ -232,7 +261,7 @@ def bits_per_dimension(eps, x, values, log_snr_min, log_snr_max, rng, *, n_level
     for cell in range(n_levels):
         level = log_snr_min + width * (cell + shift) / n_levels
         noise = rng.standard_normal(x.shape)
-        predicted = eps(alpha(level) * x + sigma(level) * noise, level)
+        predicted = prediction(eps, alpha(level) * x + sigma(level) * noise, level)
         error += ((noise - predicted) ** 2).sum(axis=1)
     diffusion = error * width / n_levels / 2
 
@@ -245,6 +274,7 @@ def bits_per_dimension(eps, x, values, log_snr_min, log_snr_max, rng, *, n_level
     return ImageBits(*(term / (d * np.log(2)) for term in (prior, diffusion, lost)))
 
 
+@finite_result
 def frechet(a, b):
     """Return ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}) of two sets of features [n, d].
 
@@ -260,6 +290,7 @@ def frechet(a, b):
     return float(np.sum((m_a - m_b) ** 2) + np.trace(c_a) + np.trace(c_b) - 2 * cross)
 
 
+@finite_result
 def within_manifold(points, reference, k=3):
     """Return whether each point lies within reach of some reference point, bool [n].
 
@@ -276,6 +307,7 @@ def within_manifold(points, reference, k=3):
     return (cdist(points, reference) <= reach).any(axis=1)
 
 
+@finite_result
 def nearer_to_first(points, first, second):
     """Return 1 where a point's nearest neighbour is in ``first``, 0 if in ``second``, ½ for ties.
 
@@ -308,6 +340,7 @@ class Interval(NamedTuple):
         return self.value + 1.96 * self.error
 
 
+@finite_result
 def bootstrap(statistic, *samples, rng, repeats=200):
     """Return the ``Interval`` of ``statistic(*samples)``: its spread over resampled samples.
 
@@ -316,10 +349,13 @@ def bootstrap(statistic, *samples, rng, repeats=200):
     like ``frechet``, which resampling shifts. It covers these samples, not another training run:
     for that repeat the run with other seeds. Source: Efron 1979.
     """
+    require_function("statistic", statistic, "samples")
     require_rng(rng)
-    if repeats < 2:
-        raise ValueError(f"repeats must be at least 2 to have a spread, got {repeats}")
-    samples = [np.asarray(sample) for sample in samples]
+    require_count("repeats", repeats, least=2, most=100_000)
+    samples = [finite("a sample", sample) for sample in samples]
+    if not samples or not all(sample.ndim and sample.size for sample in samples):
+        shapes = [sample.shape for sample in samples]
+        raise ValueError(f"need samples [n, ...] of at least one point, got shapes {shapes}")
     again = [
         statistic(*(s[rng.integers(len(s), size=len(s))] for s in samples)) for _ in range(repeats)
     ]
@@ -333,9 +369,9 @@ def _surprise(x, z, values, spread):
 
 
 def _feature_sets(a, b):
-    a, b = (np.asarray(floating(x)[1], dtype=float) for x in (a, b))
-    fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1] and min(len(a), len(b)) > 1
-    if not (fits and np.isfinite(a).all() and np.isfinite(b).all()):
+    a, b = finite("features", a), finite("features", b)
+    fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1] > 0 and min(len(a), len(b)) > 1
+    if not fits:
         raise ValueError(
             f"need finite sets [n, d] and [m, d] of two or more, got shapes {a.shape} and {b.shape}"
         )
@@ -345,6 +381,7 @@ def _feature_sets(a, b):
 # --- Gaussians, in closed form -------------------------------------------------------------------
 
 
+@finite_result
 def gaussian_kl(mean_p, variance_p, mean_q, variance_q):
     """Return KL(N(m_p, v_p) ‖ N(m_q, v_q)) = ½ [v_p/v_q − 1 − log(v_p/v_q) + (m_p − m_q)²/v_q].
 
@@ -355,6 +392,7 @@ def gaussian_kl(mean_p, variance_p, mean_q, variance_q):
     return 0.5 * (excess - np.log1p(excess) + (m_p - m_q) ** 2 / v_q)
 
 
+@finite_result
 def gaussian_wasserstein(mean_p, variance_p, mean_q, variance_q):
     """Return W_2 = √[(m_p − m_q)² + (√v_p − √v_q)²] between two normal laws on the line.
 
@@ -364,6 +402,7 @@ def gaussian_wasserstein(mean_p, variance_p, mean_q, variance_q):
     return np.hypot(m_p - m_q, np.sqrt(v_p) - np.sqrt(v_q))
 
 
+@finite_result
 def gaussian_total_variation(mean_p, variance_p, mean_q, variance_q):
     """Return the total variation between two normal laws on the line, by where densities cross.
 
@@ -389,7 +428,7 @@ def gaussian_total_variation(mean_p, variance_p, mean_q, variance_q):
 
 
 def _densities(p, q, x):
-    p, q, x = (np.asarray(floating(value)[1], dtype=float) for value in (p, q, x))
+    p, q, x = finite("p", p), finite("q", q), finite("x", x)
     if x.ndim != 1 or x.size < 4 or not (np.diff(x) > 0).all():
         raise ValueError(f"x must be a strictly increasing grid of 4 points or more, got {x.shape}")
     for name, density in (("p", p), ("q", q)):
@@ -405,7 +444,8 @@ def _densities(p, q, x):
 
 
 def _gaussians(*moments):
-    m_p, v_p, m_q, v_q = (np.asarray(floating(value)[1], dtype=float) for value in moments)
+    names = ("mean_p", "variance_p", "mean_q", "variance_q")
+    m_p, v_p, m_q, v_q = together(**dict(zip(names, moments, strict=True)))
     if not (np.all(v_p > 0) and np.all(v_q > 0)):
         raise ValueError(f"variances must be positive, got {v_p} and {v_q}")
     return m_p, v_p, m_q, v_q
@@ -416,10 +456,10 @@ def _gaussians(*moments):
 
 
 def _law_of_sample(name, value):
-    points = np.asarray(floating(value)[1], dtype=float)
+    points = finite(name, value)
     if points.ndim == 2 and points.shape[1] == 1:
         points = points[:, 0]
-    if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all():
+    if points.ndim != 1 or points.size == 0:
         raise ValueError(
             f"{name} must be a sample of finite numbers, [n] or [n, 1], got shape {points.shape}: "
             "in more dimensions compare one coordinate or projection at a time"
@@ -437,7 +477,7 @@ def _law_of_density(p, x):
 
 
 def _wasserstein(law_a, law_b, order):
-    if order not in (1, 2):
+    if not isinstance(order, int | np.integer) or order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")
     levels = np.unique(np.concatenate([law_a[0], law_b[0]]))
     (a_start, a_end), (b_start, b_end) = _quantiles(law_a, levels), _quantiles(law_b, levels)

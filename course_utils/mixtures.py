@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_utils._arrays import (
+    finite,
+    finite_result,
     floating,
     real_number,
     require_count,
@@ -34,10 +36,8 @@ class GaussianMixture:
     variances: np.ndarray
 
     def __post_init__(self):
-        arrays = {name: floating(getattr(self, name))[1] for name in self.__annotations__}
+        arrays = {name: finite(name, getattr(self, name)) for name in self.__annotations__}
         for name, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} must be finite, got {array}")
             object.__setattr__(self, name, array)
         shapes = {name: array.shape for name, array in arrays.items()}
         if self.means.ndim != 2 or 0 in self.means.shape:
@@ -55,14 +55,14 @@ class GaussianMixture:
     @classmethod
     def from_data(cls, x, bandwidth=0.0):
         """Return the data set x [n] or [n, d] as a mixture of n components of sd ``bandwidth``."""
-        _, x = floating(x)
+        x = finite("a data set", x)
         x = x[:, None] if x.ndim == 1 else x
         if x.ndim != 2 or x.size == 0:
             raise ValueError(f"a data set must be [n] or [n, d] with n, d >= 1, got {x.shape}")
         n, bandwidth = len(x), real_number("bandwidth", bandwidth)
         if bandwidth < 0:
             raise ValueError(f"bandwidth is a standard deviation, at least 0, got {bandwidth:g}")
-        return cls(np.full(n, 1 / n), x, np.full(n, bandwidth**2))
+        return cls(np.full(n, 1 / n), x, np.full(n, bandwidth * bandwidth))
 
     @property
     def dim(self):
@@ -81,13 +81,14 @@ class GaussianMixture:
     def diffuse(self, log_snr):
         """Return the law of z = α x + σ ε at one level λ: means α μ_k, variances α² v_k + σ²."""
         _, level = floating(log_snr)
-        if level.ndim != 0 or np.isnan(level):
+        if level.ndim != 0:
             raise ValueError(
                 f"diffuse takes one level, a number, got shape {level.shape}: {log_snr}"
             )
         a, s = alpha(level), sigma(level)
         return GaussianMixture(self.weights, a * self.means, a**2 * self.variances + s**2)
 
+    @finite_result
     def log_prob(self, x):
         """Return log q(x), [n] for x [n, d], in nats.
 
@@ -106,12 +107,14 @@ class GaussianMixture:
         highest = joint.max(axis=1, keepdims=True)
         return np.log(np.exp(joint - highest).sum(axis=1)) + highest[:, 0]
 
+    @finite_result
     def score(self, z, log_snr):
         """Return ∇ log q(z) at level λ: Σ_k r_k (α μ_k − z)/C_k with C_k = α² v_k + σ²."""
         z, a, s = self._at_level(z, log_snr)
         r = self._responsibilities(z, a, s) / self._spread(a, s)
         return a * (r @ self.means) - r.sum(axis=1, keepdims=True) * z
 
+    @finite_result
     def denoise(self, z, log_snr):
         """Return E[x|z] at level λ: Σ_k r_k [μ_k + α v_k (z − α μ_k)/C_k]."""
         z, a, s = self._at_level(z, log_snr)
@@ -119,10 +122,12 @@ class GaussianMixture:
         shrink = r * a * self.variances / self._spread(a, s)
         return (r - a * shrink) @ self.means + shrink.sum(axis=1, keepdims=True) * z
 
+    @finite_result
     def eps(self, z, log_snr):
         """Return E[ε|z] = −σ ∇ log q(z) at level λ, the ideal noise prediction."""
         return -sigma(log_snr) * self.score(z, log_snr)
 
+    @finite_result
     def posterior_variance(self, z, log_snr):
         """Return tr Cov(x|z) at level λ, as [n]: what remains unknown about x once z is seen."""
         z, a, s = self._at_level(z, log_snr)
@@ -163,9 +168,7 @@ class GaussianMixture:
         return z, alpha(log_snr), sigma(log_snr)
 
     def _require_points(self, z):
-        _, z = floating(z)
+        z = finite("points", z)
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise ValueError(f"points must be [n, {self.dim}] for this mixture, got {z.shape}")
-        if not np.isfinite(z).all():
-            raise ValueError(f"points must be finite, got {z[~np.isfinite(z)][0]} among them")
         return z

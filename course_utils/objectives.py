@@ -14,7 +14,22 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_banded
 
-from course_utils._arrays import float64, floating, real_number, require_count, require_rng
+from course_utils._arrays import (
+    data_set,
+    described,
+    finite,
+    finite_result,
+    float64,
+    positive_number,
+    prediction,
+    real_number,
+    require_count,
+    require_function,
+    require_kind,
+    require_rng,
+    require_schedule,
+    together,
+)
 from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
@@ -28,17 +43,18 @@ class ErrorCurve:
 
     ``noise_error`` is e(λ) ≥ 0, ``path_kl`` is L in nats as a function of the level. With
     ``from_mixtures`` both are exact up to ``quadrature_error``, the largest change of either when
-    the integration step is doubled.
+    the integration step is doubled; infinite where nothing is known of it.
     """
 
     log_snr: np.ndarray
     noise_error: np.ndarray
     path_kl: np.ndarray
-    quadrature_error: float = np.nan
+    quadrature_error: float = np.inf
 
     def __post_init__(self):
         arrays = {
-            name: float64(getattr(self, name)) for name in ("log_snr", "noise_error", "path_kl")
+            name: finite(name, getattr(self, name))
+            for name in ("log_snr", "noise_error", "path_kl")
         }
         shapes = {name: array.shape for name, array in arrays.items()}
         levels, error, _ = arrays.values()
@@ -47,16 +63,15 @@ class ErrorCurve:
                 f"an error curve needs at least 6 levels and as many values, got shapes {shapes}"
             )
         for name, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} must be finite, got {array}")
             object.__setattr__(self, name, array)
         if (np.diff(levels) <= 0).any():
             raise ValueError(f"the levels of an error curve must increase, got {levels}")
+        change = float64(self.quadrature_error)
+        if change.ndim or change < 0:
+            raise ValueError(f"quadrature_error must be a number of at least 0, got {change}")
         if (error < 0).any():
             raise ValueError(f"noise_error is a mean square and not negative, got {error.min():g}")
-        splines = [
-            make_interp_spline(self.log_snr, y, k=5) for y in (self.noise_error, self.path_kl)
-        ]
+        splines = [_spline(self.log_snr, y) for y in (self.noise_error, self.path_kl)]
         object.__setattr__(self, "_splines", splines)
 
     @classmethod
@@ -74,9 +89,7 @@ class ErrorCurve:
         truth, model = _on_the_line(truth, model, x)
         if log_snr is None:
             log_snr = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161)
-        levels = np.atleast_1d(float64(log_snr))
-        if not np.isfinite(levels).all():
-            raise ValueError(f"log_snr must be finite, got {levels}")
+        levels = _increasing("log_snr", log_snr, least=6)
         rows = [_exact_level(truth, model, level, ideal=truth is model) for level in levels]
         error, kl, error_change, kl_change = np.array(rows).T
         change = max(np.abs(error_change).max(), np.abs(kl_change).max())
@@ -84,7 +97,9 @@ class ErrorCurve:
 
     def at(self, log_snr):
         """Return (e, L) at levels inside the table, by two separate splines of degree 5."""
-        levels = float64(log_snr)
+        levels = finite("log_snr", log_snr)
+        if not levels.size:
+            raise ValueError(f"log_snr must be at least one level, got shape {levels.shape}")
         rounding = 1e-9  # a schedule's λ(0) and λ(1) may miss its range by that much
         low, high = self.log_snr[0] - rounding, self.log_snr[-1] + rounding
         if not (levels.min() >= low and levels.max() <= high):
@@ -110,12 +125,14 @@ def _fine_grid(curve, low, high):
     return (levels, *curve.at(levels))
 
 
+@finite_result
 def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None):
     """Return L_w = ½ ∫ w(λ) e(λ) dλ over the range (T1), from the error curve alone."""
-    levels, error, _ = curve.between(log_snr_min, log_snr_max)
+    levels, error, _ = _curve(curve).between(log_snr_min, log_snr_max)
     return float(np.trapezoid(evaluate(w, levels) * error, levels) / 2)
 
 
+@finite_result
 def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None):
     """Return ∫ (dw/dt) L dt + w(λ_max) L(0) − w(λ_min) L(1) (T3), from the path KL alone.
 
@@ -125,9 +142,10 @@ def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None):
     return sum(elbo_parts(w, curve, log_snr_min, log_snr_max))
 
 
+@finite_result
 def elbo_parts(w, curve, log_snr_min=None, log_snr_max=None):
     """Return T3's three terms: (∫ (dw/dt) L dt, w(λ_max) L(0), −w(λ_min) L(1))."""
-    levels, _, kl = curve.between(log_snr_min, log_snr_max)
+    levels, _, kl = _curve(curve).between(log_snr_min, log_snr_max)
     values = evaluate(w, levels)
     middle = (kl[:-1] + kl[1:]) / 2
     return (
@@ -144,7 +162,7 @@ def negative_log_likelihood(curve):
     ``curve`` belongs to one x under a model that has a density; its levels must reach so far that
     e and α² agree at both ends, or ``ValueError`` is raised. Source: Kong et al. 2023, eq. 9.
     """
-    levels, error, _ = curve.between()
+    levels, error, _ = _curve(curve).between()
     difference = alpha(levels) ** 2 - error
     if max(abs(difference[0]), abs(difference[-1])) > 1e-6:
         raise ValueError(
@@ -168,6 +186,7 @@ class ElboTerms(NamedTuple):
         return self.prior + self.reconstruction + float(np.sum(self.diffusion))
 
 
+@finite_result
 def elbo_terms(log_snr, truth, model=None, x=None):
     """Return the ``ElboTerms`` of a chain of T steps, exact for mixtures in one dimension.
 
@@ -179,13 +198,7 @@ def elbo_terms(log_snr, truth, model=None, x=None):
     the data. Raises ``ValueError`` unless the levels are finite and decrease strictly.
     Source: Ho et al. 2020, eq. 5; Kingma et al. 2021, eq. 11.
     """
-    levels = floating(log_snr)[1]
-    falling = levels.ndim == 1 and levels.size > 1 and bool((np.diff(levels) < 0).all())
-    if not (falling and np.isfinite(levels).all()):
-        raise ValueError(
-            "log_snr must be a list of at least two finite levels that decrease strictly, from "
-            f"the data to the noise, got {log_snr!r}"
-        )
+    levels = _decreasing(log_snr)
     truth, model = _on_the_line(truth, model, x)
     rows = [_exact_level(truth, model, level, ideal=truth is model) for level in levels[1:]]
     error, kl = np.array(rows).T[:2]
@@ -193,30 +206,35 @@ def elbo_terms(log_snr, truth, model=None, x=None):
     return ElboTerms(float(kl[-1]), float(reconstruction), step_kl(error, levels[1:], levels[:-1]))
 
 
+@finite_result
 def step_kl(noise_error, log_snr, log_snr_to):
     """Return what one reverse step from λ_t to λ_s > λ_t costs: ½ (e^{λ_s − λ_t} − 1) e(λ_t).
 
     It is E D_KL(q(z_s|z_t, x) ‖ p(z_s|z_t)) in nats, exactly, if p has the posterior's variance
     and its mean with x̂ in place of x (T7). Arrays broadcast. Source: Kingma et al. 2021, eq. 14.
     """
-    return 0.5 * np.expm1(np.subtract(log_snr_to, log_snr)) * noise_error
+    error, noisy, clean = together(noise_error=noise_error, log_snr=log_snr, log_snr_to=log_snr_to)
+    return 0.5 * np.expm1(clean - noisy) * error
 
 
+@finite_result
 def discretisation_gap(log_snr, curve):
     """Return Σ_j K_j − ½ ∫ e dλ over levels λ_0 > … > λ_T [T + 1]: what few steps cost (T7)."""
-    levels = floating(log_snr)[1]
+    levels, curve = _decreasing(log_snr), _curve(curve)
     steps = step_kl(curve.at(levels[1:])[0], levels[1:], levels[:-1])
     fine, error, _ = curve.between(levels[-1], levels[0])
     return float(steps.sum() - np.trapezoid(error, fine) / 2)
 
 
+@finite_result
 def gap_constant(curve, schedule):
     """Return the limit of T · gap for the levels λ(i/T) of a schedule with a finite range (T7).
 
     Equation: ¼ ∫ (e − de/dλ)/p(λ) dλ; for p uniform it is ½ (λ_max − λ_min) [ΔL − ½ Δe], where
     ΔL = ½ ∫ e dλ and Δe = e(λ_max) − e(λ_min).
     """
-    levels, error, _ = curve.between(schedule.log_snr_min, schedule.log_snr_max)
+    require_schedule(schedule, cut=True)
+    levels, error, _ = _curve(curve).between(schedule.log_snr_min, schedule.log_snr_max)
     excess = error - np.gradient(error, levels, edge_order=2)
     return float(np.trapezoid(excess / schedule.density(levels), levels) / 4)
 
@@ -230,6 +248,7 @@ class PathAndMarginal(NamedTuple):
     excess: np.ndarray
 
 
+@finite_result
 def path_and_marginal_kl(truth, eps, log_snr, per_sd=16):
     """Return path KL, marginal KL and their predicted difference for any noise prediction (T6).
 
@@ -243,11 +262,15 @@ def path_and_marginal_kl(truth, eps, log_snr, per_sd=16):
     computed from one another. Raises ``ValueError`` unless the levels are finite and increase.
     """
     truth, _ = _on_the_line(truth, None, None)
-    levels = floating(log_snr)[1]
-    if levels.ndim != 1 or len(levels) < 2 or not (np.diff(levels) > 0).all():
-        raise ValueError(f"log_snr must be a list of at least two increasing levels: {log_snr!r}")
+    require_function("eps", eps, "(z, log_snr)")
+    levels, per_sd = _increasing("log_snr", log_snr), positive_number("per_sd", per_sd)
     reach = np.abs(truth.means).max() + 9 * np.sqrt(1 + truth.variances.max())
     step = sigma(levels[-1]) / per_sd
+    if not reach < 1e6 * step:
+        raise ValueError(
+            f"a grid of {2 * reach:.3g} in steps of {step:.3g} is too long: end at a lower level "
+            f"than {levels[-1]:g}, or take a smaller per_sd than {per_sd:g}"
+        )
     z = step * np.arange(-int(reach / step), int(reach / step) + 1)[:, None]
 
     def density(level):
@@ -262,7 +285,7 @@ def path_and_marginal_kl(truth, eps, log_snr, per_sd=16):
     path, excess = [marginal[0]], [0.0]
     for low, high in pairwise(levels):
         middle, width = (low + high) / 2, high - low
-        q, predicted = density(middle), np.asarray(eps(z, middle))
+        q, predicted = density(middle), prediction(eps, z, middle)
         before, p = p, _carried(p, z[:, 0], predicted[:, 0], sigma(middle), width)
         own = -sigma(middle) * np.gradient(np.log(np.maximum((before + p) / 2, 1e-300)), step)
         errors = [predicted - truth.eps(z, middle), predicted - own[:, None]]
@@ -289,9 +312,10 @@ def _carried(p, z, predicted, s, width):
     bands[0, 1:], bands[1], bands[2, :-1] = loss, diagonal, gain
     bands *= -width / 2
     bands[1] += 1
-    return solve_banded((1, 1), bands, rhs)
+    return solve_banded((1, 1), bands, rhs, check_finite=False)
 
 
+@finite_result
 def estimate_loss(w, eps, x, schedule, n, rng):
     """Return (estimate, standard error) of L_w from n random draws of (x, t, ε) (T1).
 
@@ -299,7 +323,7 @@ def estimate_loss(w, eps, x, schedule, n, rng):
     levels [n, 1]; ``x`` is the data [m, d]; ``schedule`` has a finite range; ``rng`` is a
     ``numpy.random.Generator``.
     """
-    x = _data(x)
+    x = data_set(x)
     require_count("n", n, least=2)
     require_rng(rng)
     clean = x[rng.integers(len(x), size=n)]
@@ -308,48 +332,86 @@ def estimate_loss(w, eps, x, schedule, n, rng):
     return float(draws.mean()), float(draws.std(ddof=1) / np.sqrt(n))
 
 
+@finite_result
 def loss_draws(w, eps, x, noise, t, schedule):
     """Return the draws ½ w(λ_t)/p(λ_t) ‖ε − ε̂‖² for given x and ε [n, d] and times t [n], as [n].
 
     No randomness in here: the same x, ε, t under two schedules are common random numbers.
     """
-    levels = schedule.log_snr(t)
+    levels = require_schedule(schedule, cut=True).log_snr(t)
     squared = squared_errors(eps, x, noise, levels)
     return evaluate(w, levels) / schedule.density(levels) * squared / 2
 
 
+@finite_result
 def squared_errors(eps, x, noise, log_snr):
     """Return ‖ε − ε̂(z, λ)‖² [n] at z = α x + σ ε, for x and ε [n, d] and levels [n]."""
-    column = log_snr[:, None]
-    z = alpha(column) * x + sigma(column) * noise
-    predicted = eps(z, column)
-    if np.shape(predicted) != z.shape:
+    require_function("eps", eps, "(z, log_snr)")
+    x, noise, levels = finite("x", x), finite("noise", noise), finite("levels", log_snr)
+    if x.ndim != 2 or noise.shape != x.shape or levels.shape != x.shape[:1]:
         raise ValueError(
-            f"eps(z, log_snr) must have the shape of z, {z.shape}, got {np.shape(predicted)}"
+            f"need x and noise [n, d] and n levels or times, got shapes {x.shape}, {noise.shape} "
+            f"and {levels.shape}"
         )
-    return np.sum((noise - predicted) ** 2, axis=1)
-
-
-def _data(x):
-    x = floating(x)[1]
-    if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
-        raise ValueError(f"need finite data of shape [m, d], got shape {x.shape}")
-    return x
+    column = levels[:, None]
+    z = alpha(column) * x + sigma(column) * noise
+    return np.sum((noise - prediction(eps, z, column)) ** 2, axis=1)
 
 
 def _on_the_line(truth, model, x):
     """(truth, model) in one dimension: with x the one point, without a model the truth."""
     model = truth if model is None else model
-    for mixture in (truth, model):
+    for name, mixture in (("truth", truth), ("model", model)):
+        require_kind(name, mixture, GaussianMixture, "GaussianMixture.from_data(x), say")
         if mixture.dim != 1:
             raise ValueError(f"exact curves need one dimension, got d = {mixture.dim}")
     if x is not None:
-        point = float64(x)
+        point = finite("x", x)
         point = point.reshape(()) if point.size == 1 else point  # [1] will do, [2] will not
         truth = GaussianMixture([1.0], [[real_number("x", point)]], [0.0])
     return truth, model
 
 
+def _curve(curve):
+    return require_kind("curve", curve, ErrorCurve, "make one with ErrorCurve.from_mixtures")
+
+
+def _increasing(name, log_snr, least=2):
+    levels = np.atleast_1d(finite(name, log_snr))
+    if levels.ndim != 1 or len(levels) < least or not (np.diff(levels) > 0).all():
+        raise ValueError(
+            f"{name} must be a list of at least {least} levels, and they must increase, got "
+            f"{described(levels)}"
+        )
+    return levels
+
+
+def _decreasing(log_snr):
+    levels = finite("log_snr", log_snr)
+    if levels.ndim != 1 or levels.size < 2 or not (np.diff(levels) < 0).all():
+        raise ValueError(
+            "log_snr must be a list of at least two finite levels that decrease strictly, from "
+            f"the data to the noise, got {described(levels)}"
+        )
+    return levels
+
+
+def _spline(x, y):
+    """The interpolating spline of degree 5 of a table over the levels x."""
+    try:
+        with np.errstate(all="ignore"):
+            spline = make_interp_spline(x, y, k=5)
+    except ValueError:
+        spline = None
+    if spline is None or not np.isfinite(spline.c).all():
+        raise ValueError(
+            f"no spline goes through {described(y)} over levels {described(x)}: too large, or "
+            "levels too close"
+        )
+    return spline
+
+
+@finite_result
 def _exact_level(truth, model, log_snr, ideal):
     """(e, L, change of e, change of L) at one level; the changes compare with a doubled step."""
     a, s = alpha(log_snr), sigma(log_snr)
@@ -373,6 +435,12 @@ def _nodes(mixture, per_sd=6, reach=9.5):
     nodes, fine, coarse = [], [], []
     m = int(np.ceil(reach * per_sd))
     offsets = np.arange(-m, m + 1)
+    narrowest, farthest = np.sqrt(mixture.variances.min()), np.abs(mixture.means).max()
+    if not narrowest > 1e-12 * farthest:
+        raise ValueError(
+            f"a component of width {narrowest:.3g} at {farthest:.3g} cannot be resolved in "
+            "float64: take lower levels, or data in units of their own spread"
+        )
     for variance in np.unique(mixture.variances):
         of_width = mixture.variances == variance
         means, weights = mixture.means[of_width, 0], mixture.weights[of_width]

@@ -4,22 +4,24 @@ Given the latent z = α x + σ ε at a known level, any one of these fixes all t
 x (the clean data), ε (the noise), v = α ε − σ x, score = −ε/σ, velocity u = ε − x.
 """
 
-from course_utils._arrays import floating, require_levels_fit, unknown
+from course_utils._arrays import finite_result, floating, require_known, require_levels_fit
 from course_utils.schedules import alpha, sigma
 
 NAMES = ("x", "eps", "v", "score", "velocity")
 ALIASES = {"noise": "eps", "ε": "eps", "data": "x", "u": "velocity"}  # for advice only
 
 
+@finite_result
 def convert(value, z, log_snr, source="eps", target="v"):
     """Return the prediction ``value``, named ``source``, under the name ``target``.
 
     ``value`` and ``z`` have the same shape, [batch, d] or any other; ``log_snr`` is one level or
     [batch, 1]; ``z`` is in VP coordinates. Returns the shape of z. Raises ``ValueError`` for an
-    unknown name or for shapes that do not match. Source: Salimans & Ho 2022, appendix D, for v.
+    unknown name, for shapes that do not match, and where the result overflows. Source: Salimans &
+    Ho 2022, appendix D, for v.
     """
-    _require_name(source)
-    _require_name(target)
+    for name in (source, target):
+        require_known("prediction", name, NAMES, ALIASES)
     kind, value = floating(value)
     xp, z = floating(z)
     of_levels, log_snr = floating(log_snr)
@@ -53,13 +55,15 @@ def convert(value, z, log_snr, source="eps", target="v"):
     }[target]()
 
 
+@finite_result
 def eps_loss_to(target, log_snr):
     """Return the factor that turns ‖ε − ε̂‖² into the same prediction's loss under another name.
 
     x: e^{−λ}; score: σ^{−2} = 1 + e^λ; v: 1 + e^{−λ}; velocity: (1 + e^{−λ/2})²; eps: 1. For
-    levels of any shape; returns that shape. Raises ``ValueError`` for an unknown name.
+    levels of any shape; returns that shape. Raises ``ValueError`` for an unknown name and where the
+    factor overflows (|λ| beyond 700 in float64).
     """
-    _require_name(target)
+    require_known("prediction", target, NAMES, ALIASES)
     xp, log_snr = floating(log_snr)
     return {
         "x": lambda: xp.exp(-log_snr),
@@ -68,8 +72,3 @@ def eps_loss_to(target, log_snr):
         "score": lambda: 1 + xp.exp(log_snr),
         "velocity": lambda: (1 + xp.exp(-log_snr / 2)) ** 2,
     }[target]()
-
-
-def _require_name(name):
-    if name not in NAMES:
-        raise unknown("prediction", name, NAMES, ALIASES)

@@ -14,7 +14,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_utils._arrays import floating, require_between, require_levels_fit, require_rng
+from course_utils._arrays import (
+    described,
+    finite,
+    finite_result,
+    floating,
+    positive_number,
+    prediction,
+    real_number,
+    require_between,
+    require_count,
+    require_function,
+    require_levels_fit,
+    require_rng,
+    together,
+)
 from course_utils.schedules import alpha, require_betas, sigma
 
 # --- Forward ---------------------------------------------------------------------------------
@@ -45,13 +59,14 @@ def euler_maruyama_steps(betas):
     β_i is finite and at least 0; beyond β_i = 4 the recursion is unstable. Source: Song et al.
     2021, eq. 11; Kloeden & Platen 1992, section 10.2.
     """
-    betas = np.asarray(betas, dtype=float)
+    betas = finite("betas", betas)
     if betas.ndim != 1 or betas.size == 0:
         raise ValueError(f"betas must be a list of at least one number, got shape {betas.shape}")
-    require_between("β(t)Δ", betas, 0, np.finfo(float).max, "noise is only ever added")
+    require_between("β(t)Δ", betas, 0, 1e100, "noise is only ever added")
     return LinearSteps(1 - betas / 2, np.sqrt(betas))
 
 
+@finite_result
 def transition(log_snr_from, log_snr_to):
     """Return α_{t|s} and σ_{t|s}: the exact solution of S2 from level λ_s to the noisier λ_t.
 
@@ -60,8 +75,7 @@ def transition(log_snr_from, log_snr_to):
     Levels of any shapes that broadcast; returns a ``LinearSteps`` of that shape. Raises
     ``ValueError`` where λ_t > λ_s. Source: Kingma et al. 2021, appendix A.
     """
-    _, source = floating(log_snr_from)
-    _, target = floating(log_snr_to)
+    source, target = together(log_snr_from=log_snr_from, log_snr_to=log_snr_to)
     if not bool(np.all((source >= target) & np.isfinite(target))):
         raise ValueError(
             f"noise is only ever added: from λ = {log_snr_from} to a finite λ that is not higher, "
@@ -70,6 +84,7 @@ def transition(log_snr_from, log_snr_to):
     return LinearSteps(alpha(target) / alpha(source), sigma(target) * _root_lost(source, target))
 
 
+@finite_result
 def exact_steps(log_snr_grid):
     """Return the exact steps of S2 along levels λ_0 > λ_1 > … > λ_N, [N + 1]; the steps are [N].
 
@@ -91,17 +106,19 @@ def forward_states(x0, steps, rng):
     is read-only, since the next state is made from it: ``.copy()`` it to change it. Raises
     ``ValueError`` at the call for x0 that is not an array of finite numbers.
     """
-    return _read_only(_linear_states(_particles("x0", x0).copy(), steps, require_rng(rng)))
+    x0 = _particles("x0", x0)
+    return _read_only(_linear_states(x0.copy(), _pairs(steps, x0), require_rng(rng)))
 
 
 def simulate(x0, steps, rng):
     """Return the last state of ``forward_states`` alone, without keeping the path."""
     z = _particles("x0", x0)
-    for state in _linear_states(z, steps, require_rng(rng)):
+    for state in _linear_states(z, _pairs(steps, z), require_rng(rng)):
         z = state
     return z
 
 
+@finite_result
 def moments(x0, steps, variance=0.0):
     """Return mean and variance of every state, exactly, without simulation.
 
@@ -109,11 +126,11 @@ def moments(x0, steps, variance=0.0):
     array) and v_0 = ``variance`` (a number, at least 0). Returns [N + 1, *x0.shape] and [N + 1].
     Raises ``ValueError`` if x0 is not finite or the variance is negative.
     """
-    x0 = _finite("x0", x0)
-    if not 0 <= variance < np.inf:
+    x0, variance = finite("x0", x0), real_number("variance", variance)
+    if variance < 0:
         raise ValueError(f"a variance is finite and at least 0, got {variance}")
-    decays, variances = [1.0], [float(variance)]
-    for decay, noise in _pairs(steps):
+    decays, variances = [1.0], [variance]
+    for decay, noise in _pairs(steps, x0):
         decays.append(decay * decays[-1])
         variances.append(decay**2 * variances[-1] + noise**2)
     return np.multiply.outer(decays, x0), np.array(variances)
@@ -147,6 +164,7 @@ def simulate_sde(x0, betas, rng):
     return simulate(x0, euler_maruyama_steps(betas), rng)
 
 
+@finite_result
 def noised(x, log_snr, rng):
     """Return z = α x + σ ε: a draw from q(z_t | x), in one step from clean data.
 
@@ -156,6 +174,7 @@ def noised(x, log_snr, rng):
     return renoise(x, np.inf, log_snr, rng)
 
 
+@finite_result
 def renoise(z, log_snr_from, log_snr_to, rng):
     """Return z_t = α_{t|s} z_s + σ_{t|s} ε: an exact draw of S2 from λ_s to the noisier λ_t.
 
@@ -167,6 +186,7 @@ def renoise(z, log_snr_from, log_snr_to, rng):
     return decay * z + noise * require_rng(rng).standard_normal(z.shape)
 
 
+@finite_result
 def posterior(z, x, log_snr, log_snr_to):
     """Return mean and variance of q(z_s | z_t, x): a step back, from λ_t to λ_s, with x known.
 
@@ -188,6 +208,7 @@ def posterior(z, x, log_snr, log_snr_to):
 # --- Paths driven by given increments, for strong errors ---------------------------------------
 
 
+@finite_result
 def euler_maruyama(x0, drift, diffusion, increments, dt):
     """Return the last state of Euler–Maruyama for dX = drift(X, t) dt + diffusion(X, t) dW.
 
@@ -196,13 +217,16 @@ def euler_maruyama(x0, drift, diffusion, increments, dt):
     ``ValueError`` if shapes do not match or dt is not positive. Source: Kloeden & Platen 1992,
     section 10.2.
     """
-    x = _finite("x0", x0)
+    x = finite("x0", x0)
     increments = _increments(increments, x, dt)
+    require_function("drift", drift, "(x, t)")
+    require_function("diffusion", diffusion, "(x, t)")
     for i, dw in enumerate(increments):
         x = x + drift(x, i * dt) * dt + diffusion(x, i * dt) * dw
     return x
 
 
+@finite_result
 def geometric_brownian_motion(x0, drift, volatility, increments, dt):
     """Return the exact X_T of dX = drift · X dt + volatility · X dW along the given path.
 
@@ -210,10 +234,13 @@ def geometric_brownian_motion(x0, drift, volatility, increments, dt):
     contrast to S2. Arguments as in ``euler_maruyama``, drift and volatility numbers. Source:
     Kloeden & Platen 1992, section 4.4.
     """
-    x0 = _finite("x0", x0)
+    x0 = finite("x0", x0)
+    drift, volatility = real_number("drift", drift), real_number("volatility", volatility)
     increments = _increments(increments, x0, dt)
     duration = len(increments) * dt
-    return x0 * np.exp((drift - volatility**2 / 2) * duration + volatility * increments.sum(axis=0))
+    return x0 * np.exp(
+        (drift - volatility * volatility / 2) * duration + volatility * increments.sum(axis=0)
+    )
 
 
 def coarsen(increments, factor):
@@ -221,12 +248,14 @@ def coarsen(increments, factor):
 
     Sums ``factor`` neighbours. Raises ``ValueError`` unless factor divides N.
     """
-    increments = np.asarray(increments, dtype=float)
-    if int(factor) != factor or factor < 1 or len(increments) % factor:
+    increments = finite("increments", increments)
+    require_count("factor", factor)
+    n_steps = len(increments) if increments.ndim else 0
+    if n_steps == 0 or n_steps % factor:
         raise ValueError(
-            f"factor must be a whole number that divides the {len(increments)} steps, got {factor}"
+            f"factor must be a whole number that divides the {n_steps} steps, got {factor}"
         )
-    return increments.reshape(-1, int(factor), *increments.shape[1:]).sum(axis=1)
+    return increments.reshape(-1, factor, *increments.shape[1:]).sum(axis=1)
 
 
 # --- Reverse -----------------------------------------------------------------------------------
@@ -240,6 +269,7 @@ class ReverseStep(NamedTuple):
     noise: np.ndarray
 
 
+@finite_result
 def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
     """Return the step z_s = α_s x̂ + √(σ_s² − η² v) ε̂ + η √v ε from λ_t to λ_s > λ_t.
 
@@ -249,9 +279,7 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
     and η √v. Levels of any shapes that broadcast. Raises ``ValueError`` unless 0 ≤ η ≤ 1 and
     λ_s ≥ λ_t, both finite. Source: Song, Meng & Ermon 2021 (DDIM), eq. 12 and 16.
     """
-    _, noisy = floating(log_snr)
-    _, clean = floating(log_snr_to)
-    _, eta = floating(eta)
+    noisy, clean, eta = together(log_snr=log_snr, log_snr_to=log_snr_to, eta=eta)
     require_between("eta", eta, 0, 1, "0 is DDIM, 1 the ancestral sampler")
     gap = _require_towards_data(noisy, clean, finite=True)
     # √(1 − η² (1 − e^{−Δ})) − e^{Δ/2} as two terms of one sign, which cannot cancel
@@ -264,6 +292,7 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
     )
 
 
+@finite_result
 def reverse_sde_coefficients(log_snr, log_snr_to):
     """Return the Euler–Maruyama step of the reverse SDE from λ_t to λ_s > λ_t.
 
@@ -275,6 +304,7 @@ def reverse_sde_coefficients(log_snr, log_snr_to):
     return ReverseStep(1 + s**2 * gap / 2, -s * gap, s * np.sqrt(gap))
 
 
+@finite_result
 def flow_coefficients(log_snr, log_snr_to):
     """Return the Euler step of the probability-flow ODE from λ_t to λ_s > λ_t.
 
@@ -314,6 +344,7 @@ def euler_step(eps, z, log_snr, log_snr_to, rng=None):
     return _reverse_step(flow_coefficients, eps, z, log_snr, log_snr_to, None)
 
 
+@finite_result
 def heun_step(eps, z, log_snr, log_snr_to, rng=None):
     """Return z_s by one Heun step of the probability-flow ODE, order 2; ``rng`` is not used.
 
@@ -321,6 +352,7 @@ def heun_step(eps, z, log_snr, log_snr_to, rng=None):
     evaluations of ``eps``. Source: Karras et al. 2022, algorithm 1 (here in λ and VP).
     """
     z = _particles("z", z)
+    require_function("eps", eps, "(z, log_snr)")
     noisy, clean = _level(log_snr, z), _level(log_snr_to, z)
     gap = _require_towards_data(noisy, clean, finite=True)
     slope = _flow_slope(eps, z, noisy)
@@ -336,6 +368,8 @@ def reverse_states(eps, log_snr_grid, z_start, step, rng=None):
     latent at the last level, of which ``convert(..., target="x")`` makes the clean x̂. Raises
     ``ValueError`` at the call for a bad grid or z_start.
     """
+    require_function("eps", eps, "(z, log_snr)")
+    require_function("step", step, "(eps, z, log_snr, log_snr_to, rng)")
     grid = _grid(log_snr_grid)
     if not (np.all(grid[:-1] < grid[1:]) and np.all(np.isfinite(grid))):
         raise ValueError(
@@ -352,7 +386,7 @@ def sample_states(eps, log_snr_grid, z_start, eta=0.0, rng=None):
 
     η = 0 is DDIM (``rng`` may be left out), η = 1 the ancestral sampler. See ``reverse_states``.
     """
-    require_between("eta", np.asarray(eta, dtype=float), 0, 1, "0 is DDIM, 1 ancestral")
+    require_between("eta", floating(eta)[1], 0, 1, "0 is DDIM, 1 ancestral")
     if eta:
         require_rng(rng)
     return reverse_states(eps, log_snr_grid, z_start, partial(ddim_step, eta=eta), rng)
@@ -373,14 +407,28 @@ def sample(eps, log_snr_grid, z_start, eta=0.0, rng=None):
 # --- Private -----------------------------------------------------------------------------------
 
 
-def _pairs(steps):
-    decay, noise = np.broadcast_arrays(*np.atleast_1d(*steps))
+def _pairs(steps, z):
+    """Two numbers a step; ``ValueError`` unless they are that, and keep z within float64."""
+    try:
+        decay, noise = np.broadcast_arrays(*map(np.atleast_1d, map(finite, steps._fields, steps)))
+    except (AttributeError, ValueError) as error:
+        raise ValueError(f"steps must be LinearSteps, got {described(steps)}: {error}") from None
+    if decay.ndim != 1:
+        raise ValueError(f"steps must be two numbers each, got arrays of shape {decay.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        growth = np.prod(np.maximum(np.abs(decay), 1))
+        largest = growth * (np.abs(z).max(initial=1) + 40 * np.sqrt(np.sum(noise**2)))
+    if not largest < 1e150:  # whose square is finite too
+        raise ValueError(
+            f"{len(decay)} steps with decay {described(decay)} and noise {described(noise)} lead "
+            f"from {described(z)} beyond what float64 holds"
+        )
     return list(zip(decay.tolist(), noise.tolist(), strict=True))
 
 
 def _linear_states(z, steps, rng):
     yield z
-    for decay, noise in _pairs(steps):
+    for decay, noise in steps:
         z_next = rng.standard_normal(z.shape)  # in place from here: nearly as fast as drawing alone
         z_next *= noise
         z_next += decay * z
@@ -391,7 +439,7 @@ def _linear_states(z, steps, rng):
 def _reverse_states(eps, grid, z, step, rng):
     yield z
     for log_snr, log_snr_to in pairwise(grid):
-        z = step(eps, z, log_snr, log_snr_to, rng)
+        z = _particles("the state after a step", step(eps, z, log_snr, log_snr_to, rng))
         yield z
 
 
@@ -407,17 +455,18 @@ def _root_lost(clean, noisy):
 
 
 def _gap_and_sigma(log_snr, log_snr_to):
-    _, noisy = floating(log_snr)
-    _, clean = floating(log_snr_to)
+    noisy, clean = together(log_snr=log_snr, log_snr_to=log_snr_to)
     return _require_towards_data(noisy, clean, finite=True), sigma(noisy)
 
 
+@finite_result
 def _reverse_step(coefficients, eps, z, log_snr, log_snr_to, rng):
     z = _particles("z", z)
+    require_function("eps", eps, "(z, log_snr)")
     noisy, clean = _level(log_snr, z), _level(log_snr_to, z)
     keep, eps_hat, noise = coefficients(noisy, clean)
     z_next = keep * z
-    z_next += eps_hat * _predicted(eps, z, noisy)
+    z_next += eps_hat * prediction(eps, z, noisy[()])
     if np.any(noise):
         fresh = require_rng(rng).standard_normal(z.shape)
         fresh *= noise
@@ -427,34 +476,16 @@ def _reverse_step(coefficients, eps, z, log_snr, log_snr_to, rng):
 
 def _flow_slope(eps, z, log_snr):
     s = sigma(log_snr)
-    return s / 2 * (s * z - _predicted(eps, z, log_snr))
-
-
-def _predicted(eps, z, log_snr):
-    value = np.asarray(eps(z, log_snr[()]))
-    if value.shape != z.shape:
-        raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
-    return value
+    return s / 2 * (s * z - prediction(eps, z, log_snr[()]))
 
 
 def _particles(name, value):
     """Return the value as a float64 array of finite numbers with at least one dimension."""
-    value = _finite(name, value)
+    value = finite(name, value)
     if value.ndim == 0:
         raise ValueError(
             f"{name} must be an array of particles, [n] or [n, d], got the number {value}: for n "
             f"particles at one point pass np.full(n, {value})"
-        )
-    return value
-
-
-def _finite(name, value):
-    value = np.asarray(floating(value)[1], dtype=float)
-    if not np.isfinite(value).all():
-        bad = ~np.isfinite(value)
-        raise ValueError(
-            f"{name} must be finite, but {bad.sum()} of {value.size} numbers are not: the first is "
-            f"{value[bad].ravel()[0]}"
         )
     return value
 
@@ -477,14 +508,13 @@ def _abbreviated(grid):
 
 
 def _increments(increments, x, dt):
-    increments = np.asarray(increments, dtype=float)
+    increments = finite("increments", increments)
     if increments.ndim < 1 or not len(increments) or increments.shape[1:] != x.shape:
         raise ValueError(
             f"increments must be [n_steps, *{x.shape}], one of the shape of x0 a step, got "
             f"{increments.shape}"
         )
-    if not 0 < dt < np.inf:
-        raise ValueError(f"dt must be positive and finite, got {dt}")
+    positive_number("dt", dt)
     return increments
 
 
@@ -497,6 +527,7 @@ def _require_towards_data(noisy, clean, finite=False):
         )
     if finite and not bool(np.all(np.isfinite(clean))):
         raise ValueError(
-            "a sampler ends at a finite λ: stop at log_snr_max and convert the last z to x"
+            f"a sampler ends at a finite λ, not at {clean}: stop at log_snr_max and convert the "
+            "last z to x"
         )
     return clean - noisy

@@ -14,7 +14,8 @@ from course_utils._arrays import (
     real_number,
     require_between,
     require_count,
-    unknown,
+    require_known,
+    require_schedule,
 )
 
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, unless it says another
@@ -69,7 +70,15 @@ class Schedule:
                 f"{type(self).__name__} reaches λ from {low:.8g} to {high:.8g} only, got the range "
                 f"{self.log_snr_min:.8g} to {self.log_snr_max:.8g}: choose one inside"
             )
-        ends = [float(self._time(np.float64(end))) for end in (self.log_snr_max, self.log_snr_min)]
+        with np.errstate(over="ignore"):
+            ends = [
+                float(self._time(np.float64(end))) for end in (self.log_snr_max, self.log_snr_min)
+            ]
+        if not 0 <= ends[0] < ends[1] <= 1:
+            raise ValueError(
+                f"the times at which {type(self).__name__} passes λ = {self.log_snr_max:g} and "
+                f"{self.log_snr_min:g} are the same number in float64: choose levels nearer to 0"
+            )
         object.__setattr__(self, "_clock", tuple(ends))
 
     def _reach(self):
@@ -114,9 +123,11 @@ class Schedule:
         xp, log_snr = floating(log_snr)
         inside = (log_snr >= self.log_snr_min) & (log_snr <= self.log_snr_max)
         nearest = xp.clip(log_snr, self.log_snr_min, self.log_snr_max)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             speed = -self._log_snr_rate(self._time(nearest), xp)
-        return xp.where(inside, 1 / ((self._clock[1] - self._clock[0]) * speed), 0 * nearest)
+        return xp.where(
+            inside, 1 / ((self._clock[1] - self._clock[0]) * speed), xp.zeros_like(nearest)
+        )
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,8 @@ class LinearBeta(Schedule):
                 f"need 0 < beta_min <= beta_max, got {self.beta_min} and {self.beta_max}: "
                 "noise is only ever added"
             )
+        if self.beta_max > 700:
+            raise ValueError(f"beta_max must be at most 700, got {self.beta_max:g}: e^β overflows")
         super().__post_init__()
 
     def _reach(self):
@@ -170,14 +183,20 @@ class Cosine(Schedule):
     Source: Nichol & Dhariwal 2021, eq. 17, without the offset s = 0.008.
     """
 
+    def _tan(self, time, xp):
+        """tan(πt/2), infinite at t = 1: π/2 itself is no number of float64."""
+        rest = xp.tan(np.pi / 2 * (1 - time))
+        return xp.where(time < 0.5, xp.tan(np.pi / 2 * time), 1 / rest)
+
     def _log_snr(self, time, xp):
-        return -2 * xp.log(xp.tan(np.pi / 2 * time))
+        return -2 * xp.log(self._tan(time, xp))
 
     def _log_snr_rate(self, time, xp):
-        return -2 * np.pi / xp.sin(np.pi * time)
+        tan = self._tan(time, xp)
+        return -np.pi * (tan + 1 / tan)  # −2π/sin πt
 
     def _beta(self, time, xp):
-        return np.pi * xp.tan(np.pi / 2 * time)
+        return np.pi * self._tan(time, xp)
 
     def _time(self, log_snr):
         xp, log_snr = floating(log_snr)
@@ -220,6 +239,10 @@ class LinearLogSnr(Schedule):
     def __post_init__(self):
         for name in ("log_snr_min", "log_snr_max"):
             object.__setattr__(self, name, real_number(name, getattr(self, name)))
+        if not np.isfinite(self.log_snr_max - self.log_snr_min):
+            raise ValueError(
+                f"the range {self.log_snr_min:g} to {self.log_snr_max:g} is too wide for float64"
+            )
         super().__post_init__()
 
     def _log_snr(self, time, xp):
@@ -242,7 +265,8 @@ def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     the end values stay, so a short list does not reach noise.
     """
     require_count("n_steps", n_steps)
-    return require_betas(np.linspace(beta_first, beta_last, n_steps))
+    first, last = real_number("beta_first", beta_first), real_number("beta_last", beta_last)
+    return require_betas(np.linspace(first, last, n_steps))
 
 
 def discrete_betas(schedule, n_steps, rule="exact"):
@@ -253,16 +277,16 @@ def discrete_betas(schedule, n_steps, rule="exact"):
     first order in 1/N. Returns [n_steps]. Raises ``ValueError`` for an unknown rule, fewer than
     one step, or a β_i outside (0, 1) (too few steps, or an infinite rate at an end).
     """
+    require_schedule(schedule)
     require_count("n_steps", n_steps)
+    require_known("rule", rule, ("exact", "left", "mid", "right"))
     grid = np.arange(n_steps + 1) / n_steps
     if rule == "exact":
         log_alpha_squared = -_softplus(-schedule.log_snr(grid), np)
         betas = -np.expm1(np.diff(log_alpha_squared))
-    elif rule in ("left", "mid", "right"):
+    else:
         points = {"left": grid[:-1], "mid": (grid[:-1] + grid[1:]) / 2, "right": grid[1:]}[rule]
         betas = schedule.beta(points) / n_steps
-    else:
-        raise unknown("rule", rule, ("exact", "left", "mid", "right"))
     return require_betas(betas)
 
 

@@ -7,6 +7,7 @@ imply w ∝ p · weight · (conversion of that prediction's loss to the ε-loss)
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -14,8 +15,20 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from scipy.stats import norm
 
-from course_utils._arrays import float64, real_number, require_count, require_rng, unknown
-from course_utils.parameterization import eps_loss_to
+from course_utils._arrays import (
+    described,
+    finite,
+    finite_result,
+    float64,
+    positive_number,
+    real_number,
+    require_count,
+    require_function,
+    require_known,
+    require_rng,
+    unknown,
+)
+from course_utils.parameterization import ALIASES, NAMES, eps_loss_to
 from course_utils.schedules import (
     LOG_SNR_MAX,
     LOG_SNR_MIN,
@@ -28,14 +41,20 @@ from course_utils.schedules import (
 
 @dataclass(frozen=True)
 class Weighting:
-    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape."""
+    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape.
+
+    Raises ``ValueError`` where the function is negative or not finite.
+    """
 
     function: Callable
     name: str
     reference: str = ""
 
+    def __post_init__(self):
+        require_function("a weighting", self.function, "λ")
+
     def __call__(self, log_snr):
-        return self.function(float64(log_snr))
+        return evaluate(self.function, log_snr)
 
     def normalised(self, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
         """Return the same weighting divided by its largest value on the range.
@@ -84,6 +103,7 @@ def made_monotone(w):
     Source: Kingma & Gao 2023, EDM-monotonic. For a w with a single peak the result is monotone,
     and w is unchanged at the clean side (λ above the peak).
     """
+    w = _named(w)
     top = peak(w, -30, 30)
     return Weighting(
         lambda log_snr: w(np.maximum(log_snr, top)), f"{w.name}, monotonic", w.reference
@@ -92,7 +112,7 @@ def made_monotone(w):
 
 def shifted(w, shift):
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
-    shift = real_number("shift", shift)
+    w, shift = _named(w), real_number("shift", shift)
     return Weighting(lambda log_snr: w(log_snr - shift), w.name, w.reference)
 
 
@@ -102,12 +122,15 @@ def bent(w, knots, gains):
     g passes smoothly and without overshoot (PCHIP) through ``gains`` at the increasing levels
     ``knots``, both [n] with n >= 2, and stays constant outside them.
     """
-    knots, gains = float64(knots), float64(gains)
+    w, knots, gains = _named(w), finite("knots", knots), finite("gains", gains)
     if knots.shape != gains.shape or knots.ndim != 1 or len(knots) < 2:
         raise ValueError(f"need one gain per knot, got shapes {gains.shape} and {knots.shape}")
-    if not ((np.diff(knots) > 0).all() and np.isfinite(gains).all()):
-        raise ValueError(f"need increasing knots and finite gains, got {knots} and {gains}")
-    gain = PchipInterpolator(knots, gains)
+    if not (np.diff(knots) > 1e-9).all():
+        raise ValueError(f"need increasing knots, more than 1e-9 apart, got {knots}")
+    if np.abs(gains).max() > 300:
+        raise ValueError(f"gains are powers of ten, at most 300 in size, got {gains}")
+    with np.errstate(all="ignore"):  # gains may be as small as they like
+        gain = PchipInterpolator(knots, gains)
     return Weighting(
         lambda log_snr: w(log_snr) * 10 ** gain(np.clip(log_snr, knots[0], knots[-1])),
         f"{w.name}, bent",
@@ -120,7 +143,7 @@ def upper_envelope(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
 
     At each level: the largest w at that level or above. Interpolates on 4001 levels.
     """
-    levels = _grid(log_snr_min, log_snr_max)
+    w, levels = _named(w), _grid(log_snr_min, log_snr_max)
     highest = np.maximum.accumulate(evaluate(w, levels)[::-1])[::-1]
     return Weighting(
         lambda log_snr: np.interp(log_snr, levels, highest), f"{w.name}, monotone", w.reference
@@ -137,9 +160,11 @@ def level_masses(w, log_snr):
 
     Takes increasing levels [n]; returns ([n − 1], float).
     """
-    levels = float64(log_snr)
+    levels = finite("log_snr", log_snr)
     if levels.ndim != 1 or len(levels) < 2 or not (np.diff(levels) > 0).all():
-        raise ValueError("log_snr must be a list of at least two increasing levels")
+        raise ValueError(
+            f"log_snr must be a list of at least two increasing levels, got {described(levels)}"
+        )
     values = evaluate(w, levels)
     return -np.diff(values), float(values[-1])
 
@@ -179,9 +204,17 @@ class Objective:
     weight: Callable = np.ones_like
     transform: Callable = lambda w: w
 
+    def __post_init__(self):
+        require_known("prediction", self.prediction, NAMES, ALIASES)
+        require_function("weight", self.weight, "λ")
+        require_function("transform", self.transform, "a weighting")
+        if not hasattr(self.levels, "density"):
+            require_function("levels", self.levels, "λ, a density, or a schedule")
+
+    @finite_result
     def density(self, log_snr):
         """Return p(λ), the density of levels that training samples."""
-        return getattr(self.levels, "density", self.levels)(log_snr)
+        return getattr(self.levels, "density", self.levels)(float64(log_snr))
 
     def implied_weighting(self):
         """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant."""
@@ -261,6 +294,7 @@ def _objectives(edm_data_sd=0.5, p2_gamma=1.0, min_snr_gamma=5.0, sigmoid_bias=2
 
 
 PUBLISHED = _objectives()
+PARAMETERS = tuple(signature(_objectives).parameters)
 
 
 def published(name, **parameters):
@@ -269,33 +303,54 @@ def published(name, **parameters):
     Parameters: ``edm_data_sd``, ``p2_gamma``, ``min_snr_gamma``, ``sigmoid_bias``. Raises
     ``ValueError`` for an unknown key, naming the nearest.
     """
-    if name not in PUBLISHED:
+    if not isinstance(name, str) or name not in PUBLISHED:
         titled = [key for key, o in PUBLISHED.items() if str(name).lower() in o.name.lower()]
         raise unknown("objective", name, PUBLISHED, {str(name).lower(): k for k in titled[:1]})
-    parameters = {key: real_number(key, value) for key, value in parameters.items()}
-    if not parameters.get("edm_data_sd", 1) > 0 or not parameters.get("min_snr_gamma", 1) > 0:
-        raise ValueError(f"edm_data_sd and min_snr_gamma must be positive, got {parameters}")
+    for key, value in parameters.items():
+        require_known("parameter", key, PARAMETERS)
+        must_be_positive = key in ("edm_data_sd", "min_snr_gamma")
+        parameters[key] = (positive_number if must_be_positive else real_number)(key, value)
     return _objectives(**parameters)[name]
-
-
-def _grid(log_snr_min, log_snr_max):
-    log_snr_min, log_snr_max = (float64(end) for end in (log_snr_min, log_snr_max))
-    if not -np.inf < log_snr_min < log_snr_max < np.inf:
-        raise ValueError(
-            f"need a finite range with log_snr_min < log_snr_max, got {log_snr_min} and "
-            f"{log_snr_max}"
-        )
-    return np.linspace(log_snr_min, log_snr_max, 4001)
 
 
 def evaluate(w, log_snr):
     """Return w at the levels, [n] for [n], or raise ``ValueError`` unless finite and w ≥ 0."""
-    levels = np.asarray(log_snr, dtype=float)
-    values = np.broadcast_to(np.asarray(w(levels), dtype=float), levels.shape)
+    require_function("a weighting", w, "λ")
+    levels = float64(log_snr)
+    if isinstance(w, Weighting):  # which asks the same of its own function
+        return w(levels)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        values = np.asarray(w(levels), dtype=float)
+    if values.shape != levels.shape:
+        values = _for_each(values, levels)
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        bad = levels[~(np.isfinite(values) & (values >= 0))][0]
+        bad = ~(np.isfinite(values) & (values >= 0))
         raise ValueError(
-            f"a weighting must be finite and not negative, but w({bad:g}) = {w(bad)}: "
-            "choose w(λ) >= 0"
+            f"a weighting must be finite and not negative, but w({levels[bad][0]:g}) = "
+            f"{values[bad][0]:g}: choose w(λ) >= 0"
         )
     return values
+
+
+def _for_each(values, levels):
+    """One weight for all levels, repeated; other shapes are refused."""
+    if values.ndim:
+        raise ValueError(
+            f"a weighting must return one weight a level, got shape {values.shape} for levels of "
+            f"shape {levels.shape}"
+        )
+    return np.full(levels.shape, float(values))
+
+
+def _named(w):
+    """The weighting itself, or a plain function of λ with a name."""
+    return w if isinstance(w, Weighting) else Weighting(w, getattr(w, "__name__", "w"))
+
+
+def _grid(log_snr_min, log_snr_max):
+    low, high = real_number("log_snr_min", log_snr_min), real_number("log_snr_max", log_snr_max)
+    if not (low < high and np.isfinite(high - low)):
+        raise ValueError(
+            f"need a finite range with log_snr_min < log_snr_max, got {low:g} and {high:g}"
+        )
+    return np.linspace(low, high, 4001)

@@ -541,7 +541,7 @@ def eps_zero(z, log_snr):
         (lambda: p.simulate_sde(ZERO, [-0.1], RNG), "only ever added"),
         (lambda: p.simulate_sde(ZERO, [0.1, np.inf], RNG), "got inf"),
         (lambda: p.simulate_sde(ZERO, [[0.1]], RNG), r"shape \(1, 1\)"),
-        (lambda: p.chain_states([0.0, np.nan], DDPM, RNG), "x0 must be finite.*nan"),
+        (lambda: p.chain_states([0.0, np.nan], DDPM, RNG), "x0 must be finite, got nan"),
         (lambda: p.chain_states(1.5, DDPM, RNG), "np.full"),
         (lambda: p.chain_states("galaxies", DDPM, RNG), "real numbers"),
         (lambda: p.chain_states(ZERO, DDPM, 0), "default_rng"),

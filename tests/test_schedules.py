@@ -234,10 +234,10 @@ def test_level_of_a_chain(kept):
         (lambda: alpha_bar([]), "at least one number"),
         (lambda: alpha_bar([0.1, 1.0]), "entry 1 of 2 is 1"),
         (lambda: alpha_bar([0.0, 0.1]), "strictly between 0 and 1"),
-        (lambda: alpha_bar([0.1, np.nan]), "is nan"),
+        (lambda: alpha_bar([0.1, np.nan]), "got nan"),
         (lambda: alpha_bar(["a"]), "real numbers"),
         (lambda: log_snr_from_alpha_bar(1.0), "strictly between 0 and 1"),
-        (lambda: log_snr_from_alpha_bar(np.nan), "strictly between 0 and 1"),
+        (lambda: log_snr_from_alpha_bar(np.nan), "got nan"),
     ],
 )
 def test_bad_input_says_what_came_in(call, words):
