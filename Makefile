@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides site present app residuals address lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides site hub-env present app residuals address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -36,7 +36,7 @@ notebooks: env   ## execute every notebook (or NB=notebooks/06*.ipynb) in place 
 lint: env        ## ruff over package, tests and notebooks
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
 
-test-all: env    ## the slower checks: every panel in the browser, other processors
+test-all: env hub-env   ## the slower checks: every panel in the browser, a hub with a class, other processors
 	$(PYTEST) -m full $(TEST_ARGS)
 	$(MAKE) test-elsewhere
 
@@ -67,15 +67,27 @@ slides/node_modules/.package-lock.json: slides/package-lock.json
 site: build/site-env/.ready   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
 	build/site-env/bin/python docs/build.py build/site
 
-# An environment of its own that sees the course's: JupyterLab must not see the browser's kernel.
+# An environment of its own, $(@D), that sees the course's and adds what $(<) pins.
+define layer
+$(PY) -m venv --clear $(@D)
+$(PY) -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > \
+	"$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
+$(@D)/bin/python -m pip install -c requirements.txt -r $(<)
+endef
+
+# JupyterLab must not see the browser's kernel.
 build/site-env/.ready: docs/requirements.txt docs/package-lock.json | env
-	$(PY) -m venv --clear build/site-env
-	$(PY) -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > \
-		"$$(build/site-env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
-	build/site-env/bin/python -m pip install -c requirements.txt -r docs/requirements.txt
+	$(layer)
 	build/site-env/bin/python -m pip download --no-deps --only-binary=:all: -c requirements.txt \
 		-d build/site-env/wheels array-api-compat comm ipywidgets jupyterlab_widgets
 	cd docs && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+hub-env: build/hub-env/.ready   ## what the test of a hub needs: JupyterHub, its proxy (needs Node), repo2docker
+
+build/hub-env/.ready: tests/hub/requirements.txt tests/hub/package-lock.json | env
+	$(layer)
+	cd tests/hub && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 # Settings, and what the show changes in them, live in build/present: your own stay as they are.
