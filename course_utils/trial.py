@@ -79,9 +79,10 @@ class Hypothesis:
         require_count("number of seeds", len(self.seeds), least=2)
 
     def __str__(self):
+        amount = f"by at least {self.by:g}" if self.by else "by any amount"
         return (
             f"{self.measure} of my weighting is {self.direction} than that of {self.versus}, "
-            f"by at least {self.by:g}, over seeds {_listed(self.seeds)}"
+            f"{amount}, over seeds {_listed(self.seeds)}"
         )
 
 

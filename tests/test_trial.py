@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,7 @@ def test_it_says_what_it_claims():
         "eta0.frechet of my weighting is lower than that of sigmoid_2, by at least 0.3, "
         "over seeds 5 to 8"
     )
+    assert "by any amount" in str(hypothesis(by=0.0))
 
 
 def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
@@ -306,3 +308,14 @@ def test_the_stored_examples_are_those_of_the_code(tmp_path):
         for r in (*finding.own, *finding.others):
             assert 1 < study.value_of(r, "bits.total") < 4.09
     assert len((study.DATA / trial.STORED).read_bytes()) < 120_000
+
+
+def test_the_notebook_fixes_the_stored_examples(tmp_path):
+    """Otherwise its cells would train twenty networks each."""
+    path = next((Path(__file__).parent.parent / "notebooks").glob("08_*.ipynb"))
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    printed = "".join(
+        line for c in cells for o in c.get("outputs", []) for line in o.get("text", [])
+    )
+    for h, w in trial.examples():
+        assert str(Trial(h, w, Plan(), tmp_path)) in printed
