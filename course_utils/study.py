@@ -505,9 +505,9 @@ def main(arguments=None):
         given.weightings,
         seeds,
         given.runs,
-        jobs=given.jobs or (1 if on_gpu else -1),
+        jobs=(1 if on_gpu else -1) if given.jobs is None else given.jobs,
         scheduler=given.scheduler,
-        batched=given.batched or (TOGETHER if on_gpu else 1),
+        batched=(TOGETHER if on_gpu else 1) if given.batched is None else given.batched,
     )
     finished = []
     for result in progress(runs, total, "study"):

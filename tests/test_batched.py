@@ -17,13 +17,13 @@ RUNS = [(sigmoid(2), 0), (P2, 0), (EDM, 3), (sigmoid(2), 1)]
 ROUNDING = 1e-5  # relative; measured 4e-7 after 100 steps, and 0.05 for another weighting or seed
 
 
-def together(runs, recipe=RECIPE):
+def together(runs, recipe=RECIPE, device="cpu"):
     weightings, seeds = zip(*runs, strict=True)
-    return train_together(digits()[0], weightings, seeds, recipe=recipe)
+    return train_together(digits()[0], weightings, seeds, recipe=recipe, device=device)
 
 
-def alone(w, seed, recipe=RECIPE):
-    return train(digits()[0], w, seed=seed, recipe=recipe)
+def alone(w, seed, recipe=RECIPE, device="cpu"):
+    return train(digits()[0], w, seed=seed, recipe=recipe, device=device)
 
 
 def apart(one, other):
@@ -89,3 +89,10 @@ def test_weightings_and_seeds_must_match():
     for weightings, seeds in (([], []), ([sigmoid(0)], [0, 1])):
         with pytest.raises(ValueError, match="one seed for each"):
             train_together(digits()[0], weightings, seeds)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_batches_on_the_gpu_are_the_runs_alone():
+    for run, (w, seed) in zip(together(RUNS, device="cuda"), RUNS, strict=True):
+        assert next(run.network.parameters()).is_cuda
+        assert np.abs(run.losses - alone(w, seed, device="cuda").losses).max() < 1e-3

@@ -357,9 +357,9 @@ def test_a_gpu_gets_batches_unasked(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "load_results", lambda *args: {"runs": [], "floor": {}})
     for gpu in (False, True):
         monkeypatch.setattr(networks, "gpu_is_here", lambda gpu=gpu: gpu)
-        for words in ("", "--jobs 3 --batched 4", "--scheduler tcp://there:8786"):
+        for words in ("", "--jobs 3 --batched 4", "--scheduler tcp://there:8786 --batched 0"):
             study.main(words.split())
-    assert asked == [(-1, 1), (3, 4), (-1, 1), (1, 10), (3, 4), (-1, 1)]
+    assert asked == [(-1, 1), (3, 4), (-1, 0), (1, 10), (3, 4), (-1, 0)]
 
 
 def run_of(name, seed, total):
