@@ -19,7 +19,7 @@ def floating(value):
     that and float64 otherwise. Raises ``ValueError`` for a NaN, and for what cannot be read as real
     numbers.
     """
-    xp, array = _read(value)
+    xp, array = read(value)
     if bool(array != array) if array.ndim == 0 else bool((array != array).any()):
         raise ValueError(f"expected numbers, got nan{_among(array)}: look for 0/0 or ∞ − ∞ before")
     return xp, array
@@ -32,7 +32,7 @@ def float64(value):
 
 def finite(name, value):
     """Return the value as a float64 NumPy array, or raise ``ValueError`` unless all is finite."""
-    array = np.asarray(_read(value)[1], dtype=np.float64)
+    array = np.asarray(read(value)[1], dtype=np.float64)
     good = np.isfinite(array)
     if not good.all():
         raise ValueError(f"{name} must be finite, got {array[~good].ravel()[0]}{_among(array)}")
@@ -47,7 +47,8 @@ def data_set(x):
     return x
 
 
-def _read(value):
+def read(value):
+    """Return ``(xp, array)`` as ``floating`` does, but let a NaN pass."""
     if array_api_compat.is_torch_array(value):
         xp = array_api_compat.array_namespace(value)
         return xp, value if value.is_floating_point() else xp.astype(value, xp.float64)
@@ -130,7 +131,7 @@ def require_levels_fit(log_snr, z):
 
 def real_number(name, value):
     """Return the value as a finite Python float, or raise ``ValueError``."""
-    _, array = _read(value)
+    _, array = read(value)
     if array.ndim != 0 or not math.isfinite(array):
         raise ValueError(f"{name} must be one finite number, got {reprlib.repr(value)}")
     return float(array)

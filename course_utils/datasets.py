@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils._arrays import float64, require_count, unknown
+from course_utils._arrays import finite_result, float64, require_count, require_known
 from course_utils.mixtures import GaussianMixture
 
 THICKNESS = 0.08  # standard deviation of the planar shapes about their centres
@@ -43,6 +43,7 @@ def velocity_scale():
     return float(galaxy_velocities().std())
 
 
+@finite_result
 def blur(log_snr):
     """Return the blur in km/s at level λ: noise of standard deviation σ/α times the data's unit.
 
@@ -68,9 +69,7 @@ def planar_law(name):
     than 1e-3 along the shape, and its ideal denoiser is known at every level. ``blobs`` are six
     separate Gaussians of standard deviation 0.3.
     """
-    if name not in PLANAR:
-        raise unknown("shape", name, tuple(PLANAR))
-    return _planar_law(name)
+    return _planar_law(require_known("shape", name, tuple(PLANAR)))
 
 
 def digits(held_out=500, seed=0):
@@ -89,8 +88,9 @@ def labelled_digits(held_out=500, seed=0):
     """Return ((x, labels), (x, labels)): ``digits`` with the digit each image shows, 0 … 9."""
     from sklearn.datasets import load_digits  # slow to import, and needed by few
 
-    pixels, labels = load_digits(return_X_y=True)
     require_count("held_out", held_out)
+    require_count("seed", seed, least=0, most=2**64)
+    pixels, labels = load_digits(return_X_y=True)
     if held_out >= len(pixels):
         raise ValueError(f"held_out must leave some of {len(pixels)} images, got {held_out}")
     order = np.random.default_rng(seed).permutation(len(pixels))
@@ -108,8 +108,9 @@ def labelled_fashion(held_out=500, seed=0):
     FASHION_MNIST. Raises ``ValueError`` where they are not, or not whole. Source: Xiao, Rasul &
     Vollgraf 2017 (arXiv 1708.07747).
     """
-    (x, labels), (rest, others) = (_fashion_part(part) for part in ("train", "t10k"))
     require_count("held_out", held_out)
+    require_count("seed", seed, least=0, most=2**64)
+    (x, labels), (rest, others) = (_fashion_part(part) for part in ("train", "t10k"))
     if held_out > len(rest):
         raise ValueError(f"held_out must be at most the {len(rest)} test images, got {held_out}")
     chosen = np.random.default_rng(seed).permutation(len(rest))[:held_out]
@@ -178,21 +179,21 @@ def images(name, held_out=500):
 
     Raises ``ValueError`` for other names, and as ``labelled_digits`` and ``labelled_fashion`` do.
     """
-    if name not in IMAGES:
-        raise unknown("set of images", name, tuple(IMAGES))
-    title, read, white = IMAGES[name]
+    title, read, white = IMAGES[require_known("set of images", name, tuple(IMAGES))]
     (train, labels), (rest, others) = read(held_out)
     return Images(title, train, labels, rest, others, white)
 
 
 def grey_levels(white=16):
     """Return the values in [−1, 1] that a pixel can take, [white + 1]; ``digits`` have 16."""
+    require_count("white", white, most=2**16)
     return np.arange(white + 1) / (white / 2) - 1
 
 
 def to_pixels(x, white=16):
     """Return the nearest grey level 0 … white of each coordinate of x, uint8: digits(x)⁻¹."""
-    return np.clip(np.rint((float64(x) + 1) * (white / 2)), 0, white).astype(np.uint8)
+    require_count("white", white, most=255)
+    return np.rint((np.clip(float64(x), -1, 1) + 1) * (white / 2)).astype(np.uint8)
 
 
 GREY_LEVELS = grey_levels()  # of ``digits``

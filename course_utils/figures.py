@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
+from course_utils._arrays import finite, real_number, require_count, require_known
+
 COLOURS = {
     "data": "#0072B2",  # blue
     "noise": "#606060",  # grey, dark enough to differ from green for eyes without M cones
@@ -46,14 +48,22 @@ def new_figure(rows=1, columns=1, *, size=(9.0, 4.0), **options):
 
     ``options`` go to ``Figure.subplots``, which returns one Axes or an array of them.
     """
+    require_count("rows", rows, most=20)
+    require_count("columns", columns, most=20)
+    inches = finite("size", size)
+    if inches.shape != (2,) or not ((inches > 0) & (inches < 100)).all():
+        raise ValueError(f"size must be (width, height) in inches, below 100 each, got {size}")
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=tuple(inches), layout="constrained")
         return figure, figure.subplots(rows, columns, **options)
 
 
 def line(ax, x, y, meaning, *, label=None, moving=False, **options):
     """Draw y over x in the colour of ``meaning`` (a key of ``COLOURS``); returns the line."""
-    colour = COLOURS[meaning]
+    colour = COLOURS[require_known("meaning", meaning, tuple(COLOURS))]
+    x, y = finite("x", x), finite("y", y)
+    if x.ndim != 1 or y.shape != x.shape:
+        raise ValueError(f"x and y must be [n] both, got shapes {x.shape} and {y.shape}")
     return ax.plot(x, y, color=colour, label=label, animated=moving, **options)[0]
 
 
@@ -61,6 +71,7 @@ class SignedArea:
     """The area under a curve, hatched in vermilion where it is negative; ``set`` moves it."""
 
     def __init__(self, ax, meaning, *, label=None, moving=False, negative_label=None):
+        require_known("meaning", meaning, tuple(COLOURS))
         self.above = ax.fill_between(
             [0, 0], 0, 0, color=COLOURS[meaning], alpha=0.45, lw=0, label=label, animated=moving
         )
@@ -79,7 +90,9 @@ class SignedArea:
 
     def set(self, x, y):
         """Show the area between y [n] and zero over x [n]."""
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = finite("x", x), finite("y", y)
+        if x.ndim != 1 or y.shape != x.shape:
+            raise ValueError(f"x and y must be [n] both, got shapes {x.shape} and {y.shape}")
         self.above.set_data(x, np.zeros_like(y), np.maximum(y, 0))
         self.below.set_data(x, np.zeros_like(y), np.minimum(y, 0))
         self.edge.set_data(x, y)
@@ -93,7 +106,10 @@ class Ridges:
     """
 
     def __init__(self, ax, n, x, meaning="data", *, height=2.2, margin=0.62, moving=False):
-        self.x, self.height = np.asarray(x), height
+        require_count("n", n, most=100)
+        self.x, self.height = finite("x", x), height
+        if self.x.ndim != 1 or self.x.size < 2 or not self.x[-1] > self.x[0]:
+            raise ValueError(f"x must be at least two points, from low to high, got {self.x}")
         self.areas, self.lines, self.words = [], [], []
         for i in reversed(range(n)):  # the lower ones in front
             order = 3 + n - i
@@ -114,6 +130,16 @@ class Ridges:
 
     def set(self, curves, words, meanings):
         """Show ``curves`` [n, len(x)], densities on one scale, with words and colours."""
+        curves = finite("curves", curves)
+        each = curves.ndim == 2 and curves.shape[1:] == self.x.shape
+        if not each or not ((curves.max(axis=1) > 0) & (curves.max(axis=1) < 1e100)).all():
+            raise ValueError(
+                f"each curve must be a density over the {len(self.x)} points, got curves of shape "
+                f"{curves.shape}"
+            )
+        counts = len(curves), len(words), len(meanings)
+        if counts != (len(self.lines),) * 3:
+            raise ValueError(f"there are {len(self.lines)} layers, got {counts} for them")
         sharpest = max(curve.max() for curve in curves)
         for i, (curve, word, meaning) in enumerate(zip(curves, words, meanings, strict=True)):
             y = i + self.height * curve / np.sqrt(curve.max() * sharpest)
@@ -147,8 +173,8 @@ class Shown:
     """A finished figure with its words, shown once and not moved."""
 
     def __init__(self, figure, alt):
-        if not alt.strip():
-            raise ValueError("alt is empty: say in words what there is to see")
+        if not isinstance(alt, str) or not alt.strip():
+            raise ValueError(f"alt is {alt!r:.80}: say in words what there is to see")
         self.figure, self.alt = figure, " ".join(alt.split())
 
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -162,6 +188,9 @@ class Shown:
 
 def level_axis(ax, low, high):
     """Label the x axis as log-SNR, from noise at the left to data at the right."""
+    low, high = real_number("low", low), real_number("high", high)
+    if not 0 < high - low <= 1000:
+        raise ValueError(f"need low < high, at most 1000 apart, got {low:g} and {high:g}")
     ax.set(xlim=(low, high), xlabel="log-SNR λ     ← noise        data →")
     ax.xaxis.set_major_locator(MultipleLocator(5))
     ax.yaxis.set_major_locator(MaxNLocator(4))
@@ -172,7 +201,11 @@ def snapped_limit(value, steps=(1, 1.5, 2, 3, 5, 7, 10)):
 
     Raises ``ValueError`` unless 0 < value < ∞.
     """
-    if not 0 < value < np.inf:
+    value, steps = real_number("a limit", value), finite("steps", steps)
+    if steps.ndim != 1 or not ((steps >= 1) & (steps <= 10)).all():
+        raise ValueError(f"steps must be numbers from 1 to 10, got {steps}")
+    if not 1e-300 < value < 1e300:
         raise ValueError(f"a limit must be positive and finite, got {value}")
     power = 10.0 ** np.floor(np.log10(value))
-    return float(next(step for step in steps if step * power >= value * 0.999) * power)
+    high_enough = (step for step in steps if step * power >= value * 0.999)
+    return float(next(high_enough, 10) * power)

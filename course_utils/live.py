@@ -29,6 +29,8 @@ from matplotlib.figure import Figure, FigureBase, SubFigure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from course_utils._arrays import finite, real_number
+
 CSS_PIXELS_PER_INCH = 100
 REST = 0.25  # seconds without movement after which a picture is sent at full sharpness
 WHOLE_LABEL = {"description_width": "initial"}  # a longer label takes room from its slider
@@ -85,8 +87,8 @@ class Panel:
         for name, widget in controls.items():
             if not isinstance(widget, ipywidgets.Widget) or not widget.has_trait("value"):
                 raise ValueError(f"control {name!r} is {widget!r}: pass a widget with a value")
-        if not alt.strip():
-            raise ValueError("alt is empty: say in words what there is to see")
+        if not isinstance(alt, str) or not alt.strip():
+            raise ValueError(f"alt is {alt!r:.80}: say in words what there is to see")
         if layout not in ("above", "beside"):
             raise ValueError(f"layout is {layout!r}: pass 'above' or 'beside'")
         self.figure = figure
@@ -410,6 +412,9 @@ class Equaliser(ipywidgets.VBox):
     value = traitlets.Tuple()
 
     def __init__(self, labels, low, high, step, value, *, label="", unit=""):
+        starts = finite("value", value)
+        if starts.shape not in ((), (len(labels),)):
+            raise ValueError(f"need one value, or one for each of {len(labels)} bars, got {value}")
         start = np.broadcast_to(value, len(labels)).tolist()
         self.bars = [
             slider(str(words), low, high, step, at, orientation="vertical")
@@ -462,6 +467,10 @@ def slider(label, low, high, step, value, *, unit="", orientation="horizontal"):
     Raises:
         ValueError: ``value`` is outside the range, or ``step`` is not positive.
     """
+    for name, number in (("low", low), ("high", high), ("step", step), ("value", value)):
+        if isinstance(number, bool):
+            raise ValueError(f"{name} must be a number, got {number}")
+        real_number(name, number)
     if not (low <= value <= high and step > 0):
         raise ValueError(f"value {value}, step {step}: needs {low} <= value <= {high} and step > 0")
     whole = all(isinstance(number, numbers.Integral) for number in (low, high, step, value))
@@ -488,11 +497,16 @@ def choice(label, options, value=None, *, slide=False):
     kind = ipywidgets.SelectionSlider if slide else ipywidgets.Dropdown
     chosen = {} if value is None else {"value": value}
     layout = ipywidgets.Layout(width="auto")
-    return kind(options=options, description=label, style=WHOLE_LABEL, layout=layout, **chosen)
+    try:
+        return kind(options=options, description=label, style=WHOLE_LABEL, layout=layout, **chosen)
+    except (traitlets.TraitError, TypeError, ValueError) as error:
+        raise ValueError(f"options {options!r:.80} with value {value!r:.80}: {error}") from None
 
 
 def switch(label, value=False):
     """Return a checkbox."""
+    if not isinstance(value, bool):
+        raise ValueError(f"a switch is True or False, got {value!r:.80}")
     layout = ipywidgets.Layout(width="auto")
     return ipywidgets.Checkbox(value=value, description=label, indent=False, layout=layout)
 

@@ -26,7 +26,20 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, lapack
 from scipy.special import ndtr
 
-from course_utils._arrays import floating, real_number, require_count, require_rng
+from course_utils._arrays import (
+    data_set,
+    described,
+    finite,
+    finite_result,
+    positive_number,
+    prediction,
+    real_number,
+    require_count,
+    require_function,
+    require_kind,
+    require_levels_fit,
+    require_rng,
+)
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
@@ -55,8 +68,10 @@ class FourierFeatures:
         require_count("n_features", n_features)
         require_count("dim", dim)
         require_rng(rng)
-        low, high = frequencies
-        if not 0 < low < high < np.inf or not 0 <= level_frequency < np.inf:
+        ends = finite("frequencies", frequencies)
+        low, high = ends if ends.shape == (2,) else (0, 0)
+        level_frequency = real_number("level_frequency", level_frequency)
+        if not 1e-30 < low < high < 1e30 or not 0 <= level_frequency < 1e30:
             raise ValueError(
                 f"frequencies must be (low, high) with 0 < low < high, and level_frequency at "
                 f"least 0, got {frequencies} and {level_frequency}"
@@ -68,10 +83,22 @@ class FourierFeatures:
         parts = size * direction.T, level_frequency * rows[:, dim + 2], 2 * np.pi * turn
         return cls(*(np.ascontiguousarray(part, dtype=np.float32) for part in parts))
 
+    def __post_init__(self):
+        for name in ("of_z", "of_level", "phase"):
+            object.__setattr__(self, name, _single(name, getattr(self, name)))
+        n_features = self.phase.size
+        if self.of_z.shape[1:] != (n_features,) or self.of_level.shape != self.phase.shape:
+            shapes = self.of_z.shape, self.of_level.shape, self.phase.shape
+            raise ValueError(f"need of_z [d, F], of_level [F] and phase [F], got shapes {shapes}")
+
     def __call__(self, z, log_snr):
         """Return the features [n, F], float32, of z [n, d] at one level or at levels [n, 1]."""
-        angle = np.asarray(z, dtype=np.float32) @ self.of_z
-        angle += np.asarray(log_snr, dtype=np.float32) * self.of_level + self.phase
+        z, log_snr = _single("z", z), _single("log_snr", log_snr)
+        if z.ndim != 2 or z.shape[1] != len(self.of_z):
+            raise ValueError(f"z must be [n, {len(self.of_z)}] for these features, got {z.shape}")
+        require_levels_fit(log_snr[()] if log_snr.ndim == 0 else log_snr, z)
+        angle = z @ self.of_z
+        angle += log_snr * self.of_level + self.phase
         return np.cos(angle, out=angle)
 
     @property
@@ -92,16 +119,32 @@ class Draws:
     noise: np.ndarray
     features: FourierFeatures
 
+    def __post_init__(self):
+        object.__setattr__(self, "log_snr", _levels(self.log_snr))
+        for name in ("x", "noise"):
+            object.__setattr__(self, name, finite(name, getattr(self, name)))
+        require_kind("features", self.features, FourierFeatures, "FourierFeatures.draw makes them")
+        fits = self.x.ndim == 3 and len(self.x) == len(self.log_snr) and self.x.size
+        if not fits or self.x.shape != self.noise.shape:
+            raise ValueError(
+                f"need log_snr [L] and x and noise [L, n, d], got shapes {self.log_snr.shape}, "
+                f"{self.x.shape} and {self.noise.shape}"
+            )
+
     @property
     def z(self):
         """The latents α x + σ ε, [L, n, d]."""
         level = self.log_snr[:, None, None]
         return alpha(level) * self.x + sigma(level) * self.noise
 
+    @finite_result
     def error_of(self, eps):
         """Return E‖ε − ε̂‖² of any noise prediction on these draws, level by level, [L]."""
+        require_function("eps", eps, "(z, log_snr)")
         pairs = zip(self.z, self.log_snr, self.noise, strict=True)
-        return np.array([_mean_square(noise - eps(z, level)) for z, level, noise in pairs])
+        return np.array(
+            [_mean_square(noise - prediction(eps, z, level)) for z, level, noise in pairs]
+        )
 
     @cached_property
     def _table(self):
@@ -139,12 +182,13 @@ class LinearDenoiser:
         256 features: the matrices' sums are in float64. Raises ``ValueError`` for data that are not
         finite [n, d] or levels that do not increase.
         """
-        x = _data(x)
+        x = data_set(x)
         require_rng(rng)
         levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, N_LEVELS) if log_snr is None else log_snr
         levels = _levels(levels)
         if features is None:
             features = FourierFeatures.draw(n_features, x.shape[1], rng, **spread)
+        require_kind("features", features, FourierFeatures, "FourierFeatures.draw makes them")
         draws = _draw(x, levels, n_draws, rng, features)
         n_features = features.count
         upper = np.triu_indices(n_features)
@@ -163,7 +207,7 @@ class LinearDenoiser:
 
     def draws(self, x, n, rng):
         """Return n fresh ``Draws`` a level of the data x [m, d], with this model's features."""
-        x = _data(x)
+        x = data_set(x)
         if x.shape[1] != self.cross.shape[2]:
             raise ValueError(f"x must be [m, {self.cross.shape[2]}] for this model, got {x.shape}")
         require_rng(rng)
@@ -177,14 +221,15 @@ class LinearDenoiser:
         for a w that is negative, not finite or zero throughout, and where ρ is too small for a
         Cholesky factorisation.
         """
-        ridge = real_number("ridge", ridge)
-        if ridge <= 0:
-            raise ValueError(f"ridge must be positive, got {ridge:g}: try 1e-4")
+        ridge = positive_number("ridge", ridge)
         weights = evaluate(w, self.log_snr)
         mass = weights @ self._cells
         if not mass > 0:
             raise ValueError(f"w is zero at all {len(weights)} levels: nothing is learnt")
-        weights = weights * (self._cells.sum() / mass)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weights = weights * (self._cells.sum() / mass)
+        if not np.isfinite(weights).all():
+            raise ValueError(f"w is too small or too uneven for float64, of mean mass {mass:g}")
         matrix, right = self._sum(weights)
         matrix.flat[:: len(matrix) + 1] += ridge
         try:
@@ -237,9 +282,10 @@ class Denoiser:
     weights: np.ndarray
     condition: float
 
+    @finite_result
     def eps(self, z, log_snr):
         """Return ε̂ = σ z + α φᵀΘ for z [n, d] at one level or [n, 1]; computed in float32."""
-        _, z = floating(z)
+        z = finite("z", z)
         if z.ndim != 2 or z.shape[1] != self.theta.shape[1]:
             raise ValueError(f"z must be [n, {self.theta.shape[1]}] for this model, got {z.shape}")
         return sigma(log_snr) * z + alpha(log_snr) * (
@@ -282,6 +328,7 @@ class Denoiser:
 
     def noise_error_on(self, draws):
         """Return e(λ) on given ``Draws`` with the model's features, level by level, [L]."""
+        require_kind("draws", draws, Draws, "make them with model.draws(...)")
         if draws.features is not self.model.features:
             raise ValueError("these draws have other features: make them with model.draws(...)")
         phi, target = draws._table
@@ -306,15 +353,18 @@ def _mean_square(difference):
     return float(np.sum(difference**2) / len(difference))
 
 
-def _data(x):
-    x = np.asarray(floating(x)[1], dtype=np.float64)
-    if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
-        raise ValueError(f"need finite data of shape [n, d], got shape {x.shape}")
-    return x
+def _single(name, value):
+    """The value in float32, which float64 in its outer range does not fit."""
+    value = finite(name, value)
+    if value.size and np.abs(value).max() > 1e30:
+        raise ValueError(f"{name} must be at most 1e30 in size for float32, got {described(value)}")
+    return value.astype(np.float32)
 
 
 def _levels(log_snr):
-    levels = np.asarray(floating(log_snr)[1], dtype=np.float64)
+    levels = finite("log_snr", log_snr)
     if levels.ndim != 1 or len(levels) < 2 or not (np.diff(levels) > 0).all():
-        raise ValueError(f"log_snr must be a list of at least two increasing levels: {log_snr!r}")
+        raise ValueError(
+            f"log_snr must be a list of at least two increasing levels: {described(levels)}"
+        )
     return levels

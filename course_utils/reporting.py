@@ -9,6 +9,8 @@ from decimal import Decimal
 
 import numpy as np
 
+from course_utils._arrays import positive_number, read, real_number
+
 
 def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e-10) -> None:
     """Print `label: value unit`, rounded to significant digits that no processor changes.
@@ -23,9 +25,15 @@ def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e
     Raises ValueError where value·(1 ± noise) round to different texts (take another number of
     digits), where noise reaches the last digit, and for values that are not finite real numbers.
     """
-    if not 1 <= digits <= 8:
+    noise = real_number("noise", noise)
+    if not 0 <= noise < 1:
+        raise ValueError(f"report({label!r}) got noise={noise:g}: from 0 to below 1, relative")
+    if not isinstance(digits, int) or isinstance(digits, bool) or not 1 <= digits <= 8:
         raise ValueError(f"report({label!r}) got digits={digits}: use 1 to 8 significant digits")
-    values = np.asarray(value)
+    try:
+        values = np.asarray(value)
+    except ValueError:  # ragged
+        values = np.asarray(None)
     if values.dtype.kind not in "iuf" or values.ndim > 1 or not np.isfinite(values).all():
         raise ValueError(f"report({label!r}) got {value!r}: hand over finite real numbers")
     texts = [_stable(label, v, digits, noise) for v in values.ravel().tolist()]
@@ -41,9 +49,8 @@ def bound(label: str, residual, below: float = 1e-12) -> None:
     Raises ValueError with the largest |residual| where the bound is broken or the residual is
     not finite.
     """
-    if not 0 < below < np.inf:
-        raise ValueError(f"bound({label!r}) got below={below!r}: give a positive number")
-    sizes = np.abs(np.asarray(residual, dtype=float))
+    below = positive_number("below", below)
+    sizes = np.abs(read(residual)[1])
     if sizes.size == 0:
         raise ValueError(f"bound({label!r}) got an empty residual: nothing was compared")
     if not sizes.max() < below:  # a NaN fails this too

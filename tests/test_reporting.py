@@ -86,7 +86,7 @@ def test_bound_raises_with_the_actual_value(residual, capsys):
 
 
 def test_bound_needs_a_bound_and_a_residual():
-    with pytest.raises(ValueError, match="positive number"):
+    with pytest.raises(ValueError, match="below must be positive"):
         bound("x", 0.0, below=0)
     with pytest.raises(ValueError, match="nothing was compared"):
         bound("x", [])

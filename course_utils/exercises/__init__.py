@@ -47,7 +47,8 @@ def verdict(name: str, attempt: object) -> str:
         if exercise is None:
             nearest = difflib.get_close_matches(str(name), _all(), n=1, cutoff=0)
             known = f"the nearest is {nearest[0]!r}" if nearest else "none is known"
-            return f"no exercise has the name {str(name)[:40]!r}: {known}"
+            shown = re.sub(r"0x[0-9a-fA-F]+", "0x...", str(name))[:40]
+            return f"no exercise has the name {shown!r}: {known}"
     except Exception as error:
         return f"the exercise could not be loaded: {_account(error)}"
     return exercise.verdict(attempt)
