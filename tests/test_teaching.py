@@ -1,0 +1,364 @@
+"""The teacher's guide: minutes add up, every exercise is there, what it says is what the code says.
+
+The guide's numbers are computed here anew; a number that is in no test is a quotation of a paper.
+"""
+
+import functools
+import itertools
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from scipy import stats
+
+from course_utils import metrics, study
+from course_utils.datasets import blur, galaxies, velocity_scale
+from course_utils.estimators import ErrorMoments, draw_variance, least_variance
+from course_utils.exercises import EXERCISES
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import ErrorCurve, discretisation_gap, elbo_parts, weighted_loss
+from course_utils.panels import half_a_nat, reverse
+from course_utils.schedules import Cosine, FlowMatching, alpha, alpha_bar, ddpm_betas
+from course_utils.weightings import PUBLISHED, level_masses, published, sigmoid
+
+SLIDES = Path(__file__).parents[1] / "slides"
+GUIDE = (SLIDES / "TEACHING.md").read_text(encoding="utf-8")
+
+
+def tables(text, first):
+    """The rows of each table of `text` whose heading row begins with the cell `first`."""
+    found = []
+    for block in re.findall(r"(?m)(?:^\|.*\|\n)+", text):
+        head, _, *rows = [
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
+            for line in block.splitlines()
+        ]
+        if head[0] == first:
+            assert all(len(row) == len(head) for row in rows), f"a row of {head} is too long"
+            found.append(rows)
+    return found
+
+
+def minutes(clock):
+    hours, rest = clock.split(":")
+    return 60 * int(hours) + int(rest)
+
+
+def breaks_in(timetable):
+    """Where a timetable's minutes do not lead to the next row's time, in words."""
+    for (start, spent, what, _), (end, *_) in itertools.pairwise(timetable):
+        if minutes(start) + int(spent or 0) != minutes(end):
+            yield f"{start} + {spent} min ({what}) is not {end}"
+    if timetable[-1][2] != "end":
+        yield "the last row is not the end"
+
+
+TIMETABLES = tables(GUIDE, "from")
+
+
+@pytest.mark.parametrize("timetable", TIMETABLES, ids=lambda rows: rows[0][2][:20])
+def test_minutes_add_up(timetable):
+    assert list(breaks_in(timetable)) == []
+
+
+def test_a_timetable_that_does_not_add_up_is_seen():
+    wrong = [["9:00", "45", "Lecture", ""], ["9:50", "", "end", ""]]
+    assert list(breaks_in(wrong)) == ["9:00 + 45 min (Lecture) is not 9:50"]
+
+
+def test_a_day_three_evenings_and_a_slot():
+    lengths = [minutes(rows[-1][0]) - minutes(rows[0][0]) for rows in TIMETABLES]
+    assert lengths == [525, 150, 150, 150, 90]
+    for rows in [TIMETABLES[0], [*itertools.chain(*TIMETABLES[1:4])]]:
+        lectures = [int(spent) for _, spent, what, _ in rows if "Lecture" in what]
+        assert lectures == [45, 45, 45], "the deck's blocks are of 45 minutes"
+
+
+def notebook(number):
+    (path,) = (SLIDES.parent / "notebooks").glob(f"{number}_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def test_timetables_ask_for_sections_that_are_there_and_on_the_day_path():
+    rows = [row for table in TIMETABLES for row in table]
+    asked = {}
+    for _, _, what, _ in rows:
+        if found := re.match(r"(0\d): (.*section.*)", what):
+            numbers = {int(n) for n in re.findall(r"\d+", found[2])}
+            for low, high in re.findall(r"(\d+) to (\d+)", found[2]):
+                numbers |= set(range(int(low), int(high) + 1))
+            asked.setdefault(found[1], set()).update(numbers)
+    assert set(asked) == {f"0{n}" for n in range(1, 8)}
+    for number, sections in asked.items():
+        titles = dict(re.findall(r"(?m)^## (\d+) (.*)$", notebook(number)))
+        for section in sections:
+            assert str(section) in titles, f"{number} has no section {section}"
+            assert "evening" not in titles[str(section)]
+
+
+# --- exercises --------------------------------------------------------------------------------
+
+TABLES_OF_EXERCISES = [row for rows in tables(GUIDE, "exercise") for row in rows]
+
+
+def test_every_exercise_is_in_the_guide():
+    assert [row[0][:4] for row in TABLES_OF_EXERCISES] == list(EXERCISES)
+
+
+@pytest.mark.parametrize("row", TABLES_OF_EXERCISES, ids=lambda row: row[0][:4])
+def test_the_check_says_what_the_guide_says(row):
+    name, message = row[0][:4], row[2]
+    assert message.strip('"') in EXERCISES[name].mistakes
+
+
+def test_exercises_named_in_timetables_belong_to_their_notebook():
+    for table in TIMETABLES:
+        for _, _, what, with_ in table:
+            for number, exercise in re.findall(r"(0\d)(\.\d)", with_):
+                assert what.startswith(number) and number + exercise in EXERCISES
+
+
+# --- questions --------------------------------------------------------------------------------
+
+
+def section(number):
+    found = re.search(rf"(?ms)^### {number} .*?(?=^##)", GUIDE)
+    return found[0]
+
+
+def test_each_notebook_has_questions_with_answers():
+    for n in range(9):
+        asked = re.findall(r"(?m)^\*\*[^*]+(?:\*[^*]+\*[^*]*)*\?[^*]*\*\* \S", section(f"0{n}"))
+        assert 4 <= len(asked) <= 6, f"0{n}: {asked}"
+
+
+@functools.cache
+def galaxy_mixture():
+    return GaussianMixture.from_data(galaxies())
+
+
+@functools.cache
+def curve():
+    return ErrorCurve.from_mixtures(galaxy_mixture())
+
+
+@functools.cache
+def far():
+    return ErrorCurve.from_mixtures(galaxy_mixture(), log_snr=np.linspace(-10, 24, 137))
+
+
+def count_with_a_twin():
+    x, levels = galaxies(), np.linspace(-16, 24, 121)
+    x[1] = x[0]
+    twins = ErrorCurve.from_mixtures(GaussianMixture.from_data(x), log_snr=levels)
+    return np.exp(weighted_loss(np.ones_like, twins))
+
+
+def a_bar():
+    return alpha_bar(ddpm_betas())
+
+
+def galaxies_alone():
+    """KL to N(0, 1) of one galaxy, averaged, for the chain of 100 steps with the end values."""
+    end = alpha_bar(ddpm_betas(100))[-1]
+    return metrics.gaussian_kl(np.sqrt(end) * galaxies()[:, 0], 1 - end, 0, 1).mean()
+
+
+def galaxies_together():
+    x = np.linspace(-8, 8, 4001)
+    end = alpha_bar(ddpm_betas(100))[-1]
+    law = galaxy_mixture().diffuse(np.log(end / (1 - end)))
+    return metrics.total_variation(np.exp(law.log_prob(x[:, None])), stats.norm.pdf(x), x)
+
+
+def too_small(n):
+    t = np.arange(1, n + 1) / n
+    return 100 * (1 - np.prod(1 - (0.1 + 19.9 * t) / n) / np.exp(-10.05))
+
+
+def panel_distance(eta, steps):
+    panel = reverse.panel(eta=eta, steps=steps)
+    found = panel.results
+    panel.close()
+    return found
+
+
+def floor_of_loss():
+    level, z = 2.0, np.linspace(-6, 6, 4001)[:, None]
+    density = np.exp(galaxy_mixture().diffuse(level).log_prob(z))
+    spread = galaxy_mixture().posterior_variance(z, level)
+    return np.exp(level) * np.trapezoid(density * spread, z[:, 0])
+
+
+def ratio_of_variances():
+    span = dict(log_snr_min=-10.0, log_snr_max=10.0)
+    moments = ErrorMoments.from_mixtures(galaxy_mixture())
+    return draw_variance(np.ones_like, moments, Cosine(**span)) / least_variance(
+        np.ones_like, moments
+    )
+
+
+def c_kept():
+    """The ELBO's coefficient of the cosine schedule, kept on linear β, as in notebook 05."""
+    from course_utils.schedules import LinearBeta
+
+    span = dict(log_snr_min=-10.0, log_snr_max=10.0)
+    t = (np.arange(100_000) + 0.5) / 100_000
+    error = curve().at(LinearBeta(**span).log_snr(t))[0]
+    return np.mean(-Cosine(**span).log_snr_rate(t) / 2 * error)
+
+
+FINE = -2 * np.log(50 / blur(0.0))  # the level of a blur of 50 km/s
+
+
+def share_below_50(key):
+    w = PUBLISHED[key].implied_weighting()
+    return 100 * (1 - weighted_loss(w, far(), log_snr_max=FINE) / weighted_loss(w, far()))
+
+
+def half_below():
+    levels, error, _ = far().between()
+    earned = np.cumsum(error)
+    return blur(np.interp(0.5 * earned[-1], earned, levels))
+
+
+def constant(low):
+    return -elbo_parts(np.ones_like, curve(), log_snr_min=low)[2]
+
+
+def p_w_near_noise():
+    cells = np.linspace(-10, 10, 4001)
+    masses, atom = level_masses(published("flow_matching").implied_weighting(), cells)
+    return 100 * masses[cells[1:] <= -4].sum() / (masses.sum() + atom)
+
+
+def atom():
+    masses, atom = level_masses(sigmoid(2.0), np.linspace(-10, 10, 2001))
+    return atom / (masses.sum() + atom)
+
+
+def law(width):
+    return half_a_nat.curve(width, 0.5, (0.0,))[0, 0]
+
+
+def compared(one, other, measure):
+    groups = study.by_weighting(study.load_results())
+    return study.compare(groups[one], groups[other], measure)[0]
+
+
+def seeds():
+    n = 2
+    while stats.t.ppf(0.975, n - 1) / np.sqrt(n) > 1:
+        n += 1
+    return n
+
+
+# (notebook, what the guide prints, how to compute it, format)
+NUMBERS = [
+    ("00", "80.63", count_with_a_twin, ".2f"),
+    ("00", "0.0025", lambda: curve().at([-6.0])[0][0], ".4f"),
+    ("00", "1.386", lambda: -2 * np.log(0.5), ".3f"),
+    ("00", "1.4427", lambda: 1 / np.log(2), ".4f"),
+    ("00", "4.412", lambda: -2 * np.log(500 / velocity_scale()), ".3f"),
+    ("01", "11.05", lambda: 1 + ddpm_betas().sum(), ".2f"),
+    ("01", "4.0358e-5", lambda: a_bar()[-1], ".4e"),
+    ("01", "0.0064", lambda: np.sqrt(a_bar()[-1]), ".4f"),
+    ("01", "0.019", lambda: np.sqrt(a_bar()[-1]) * galaxies().max(), ".3f"),
+    ("01", "2.0e-5", lambda: -np.log1p(-a_bar()[-1]) / 2, ".1e"),
+    ("01", "0.23", galaxies_alone, ".2f"),
+    ("01", "0.028", galaxies_together, ".3f"),
+    ("01", "0.4547", lambda: (1 - a_bar()[0]) / (1 - a_bar()[1]), ".4f"),
+    ("01", "0.5241", lambda: a_bar()[249], ".4f"),
+    ("01", "2.572", lambda: 1 + a_bar()[249] * 3, ".3f"),
+    ("02", "409", lambda: np.sqrt(2**18 * 2 / np.pi), ".0f"),
+    ("02", "7.5", lambda: too_small(1000), ".1f"),
+    ("02", "1.005", lambda: 1 / (1 - ddpm_betas()[-1] / 4), ".3f"),
+    ("03", "0.609", lambda: np.tanh(np.sqrt(0.5) * 0.5 / 0.5), ".3f"),
+    ("03", "0.621", floor_of_loss, ".3f"),
+    ("03", "1147", lambda: panel_distance(0.0, 6)["distance"], ".0f"),
+    ("03", "1571", lambda: panel_distance(1.0, 6)["distance"], ".0f"),
+    ("03", "310", lambda: panel_distance(0.0, 96)["distance"], ".0f"),
+    ("03", "272", lambda: panel_distance(1.0, 96)["distance"], ".0f"),
+    ("03", "286", lambda: panel_distance(1.0, 96)["floor"], ".0f"),
+    ("04", "1.581", lambda: 3 - np.log(2 * np.pi * np.e) / 2, ".3f"),
+    ("04", "0.1534", lambda: (1 - np.log(2)) / 2, ".4f"),
+    ("04", "0.035", lambda: discretisation_gap(np.linspace(10, -10, 1001), curve()), ".3f"),
+    ("04", "3.72", lambda: np.expm1(2) / np.expm1(1), ".2f"),
+    ("04", "10.25", ratio_of_variances, ".2f"),
+    ("04", "3.13", c_kept, ".2f"),
+    ("04", "3.70", lambda: weighted_loss(np.ones_like, curve()), ".2f"),
+    ("05", "0.6", lambda: share_below_50("cosine_eps"), ".1f"),
+    ("05", "21", lambda: share_below_50("elbo"), ".0f"),
+    ("05", "95.0", p_w_near_noise, ".1f"),
+    ("05", "11.9", lambda: 100 * (1 - FlowMatching().time(-4.0)), ".1f"),
+    ("05", "285", half_below, ".0f"),
+    (
+        "05",
+        "32.3",
+        lambda: np.exp(weighted_loss(np.ones_like, far(), log_snr_max=FINE)),
+        ".1f",
+    ),
+    ("05", "149", lambda: np.expm1(-5) / np.exp(-5) + 2 / np.exp(-5), ".0f"),
+    ("06", "2.3e-5", lambda: constant(-10.0), ".1e"),
+    ("06", "0.34", lambda: constant(0.0), ".2f"),
+    ("06", "0.00034", atom, ".5f"),
+    ("07", "0.018", lambda: alpha(-8.0), ".3f"),
+    ("07", "0.74", lambda: law(4.0), ".2f"),
+    ("07", "0.46", lambda: law(1.0), ".2f"),
+    ("07", "0.016", lambda: -compared("cosine_eps", "elbo", "bits.total"), ".3f"),
+    ("07", "0.021", lambda: compared("sigmoid_2", "elbo", "bits.total"), ".3f"),
+    ("07", "3.66", lambda: -compared("sigmoid_2", "elbo", "eta1.frechet"), ".2f"),
+    ("08", "7", seeds, "d"),
+]
+
+
+@pytest.mark.parametrize(("number", "printed", "compute", "form"), NUMBERS)
+def test_numbers_in_the_answers(number, printed, compute, form):
+    assert re.search(rf"(?<![\d.]){re.escape(printed)}(?!\d)", section(number))
+    assert f"{compute():{form}}".replace("e-0", "e-") == printed
+
+
+def test_misjudged_by_their_coefficient():
+    from course_utils.parameterization import eps_loss_to
+    from course_utils.weightings import is_monotone
+
+    wrong = [
+        key
+        for key, o in PUBLISHED.items()
+        if key != "edm_monotonic"
+        and is_monotone(lambda s, o=o: o.weight(s) * eps_loss_to(o.prediction, s))
+        != is_monotone(o.implied_weighting())
+    ]
+    assert f"misjudges {len(wrong)} of {len(PUBLISHED) - 1}" in section("05")
+
+
+# --- deck, panels, links ------------------------------------------------------------------------
+
+
+def test_panels_of_deck_and_guide_agree():
+    """The deck's notes and the guide open the same panels in the same lectures, in one order."""
+    told = [(int(lecture), panel) for lecture, panel, *_ in tables(GUIDE, "lecture")[0]]
+    deck = (SLIDES / "deck.md").read_text(encoding="utf-8")
+    minutes_so_far, opened = 0, []
+    for note in re.findall(r"(?s)<!--\s*minutes: *(\d+)(.*?)-->", deck):
+        if panel := re.search(r"(?m)^panel: (\w+)", note[1]):
+            opened.append((minutes_so_far // 45 + 1, panel[1]))
+        minutes_so_far += int(note[0])
+    assert minutes_so_far == 3 * 45
+    assert list(dict.fromkeys(opened)) == told
+    live = nbformat.read(SLIDES / "live_panels.ipynb", as_version=4).cells
+    order = [re.search(r"(\w+)\.panel\(", c.source)[1] for c in live if c.cell_type == "code"]
+    assert [(panel, int(slide)) for _, panel, slide, _ in tables(GUIDE, "lecture")[0]] == [
+        (panel, k) for k, panel in enumerate(order, start=1)
+    ]
+
+
+def test_links_and_commands_exist():
+    for target in re.findall(r"\]\(([^)#]+)", GUIDE):
+        assert (SLIDES / target).exists(), target
+    makefile = (SLIDES.parent / "Makefile").read_text(encoding="utf-8")
+    for word in set(re.findall(r"`make ([a-z-]+)", GUIDE)):
+        assert re.search(rf"(?m)^{word}:", makefile), f"make {word}"
