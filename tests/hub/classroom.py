@@ -1,0 +1,255 @@
+"""A JupyterHub for tests, and students who do what a browser does: HTTP, cookies, websockets."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from jupyter_server.services.kernels.connection.base import deserialize_binary_message
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+HUB_PYTHON = ROOT / "build/hub-env/bin/python"
+PROXY = HERE / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+HOST = "127.0.0.1"
+PATIENCE = 180  # seconds: a busy continuous-integration machine is slow
+
+
+def needs(*paths):
+    """Skip unless `make hub-env` has been run; where CI is set that is an error."""
+    missing = [path for path in paths if not path.exists()]
+    if shutil.which("node") is None:
+        missing.append("node")
+    if missing:
+        message = f"{missing[0]} is missing: run `make hub-env` (it needs Node)"
+        if os.environ.get("CI"):
+            raise RuntimeError(message)
+        pytest.skip(message)
+
+
+def free_ports(count):
+    """Return numbers of ports that are free now."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+@contextlib.contextmanager
+def hub(folder, passwords):
+    """Start a hub for the students of ``passwords``; yields its address and process."""
+    needs(HUB_PYTHON, PROXY)
+    ports = free_ports(3)
+    share = Path(sys.prefix) / "share/jupyter"
+    environment = os.environ | {
+        "HUB_FOLDER": str(folder),
+        "HUB_PORTS": json.dumps(ports),
+        "HUB_CLASS": json.dumps(passwords),
+        "HUB_CLASS_CONFIG": str(ROOT / "docs/hub/jupyterhub_config.py"),
+        "HUB_PROXY": json.dumps([shutil.which("node"), str(PROXY)]),
+        "HUB_SERVER_ENVIRONMENT": json.dumps(
+            {
+                "JUPYTERLAB_DIR": str(share / "lab"),  # the hub's environment is another one
+                "JUPYTER_PATH": str(share),
+                "JUPYTER_CONFIG_PATH": str(Path(sys.prefix) / "etc/jupyter"),
+            }
+        ),
+    }
+    command = [HUB_PYTHON, "-m", "jupyterhub", "-f", HERE / "jupyterhub_config.py"]
+    address = f"http://{HOST}:{ports[0]}"
+    with open(folder / "hub.log", "w") as log:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        try:
+            _wait_for(process, f"{address}/hub/api", folder / "hub.log")
+            yield address, psutil.Process(process.pid)
+        finally:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()  # ends proxy and servers, too
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            for left in psutil.wait_procs(family, timeout=10)[1]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    left.kill()
+            process.kill()
+
+
+def _wait_for(process, address, log):
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit and process.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the hub did not start:\n{log.read_text()[-3000:]}")
+
+
+class Student:
+    """One browser: cookies, the pages it was led to, and the kernel's channels."""
+
+    def __init__(self, address, name):
+        self.address, self.name = address, name
+        self.home = f"/user/{name}"
+        self.http = httpx.AsyncClient(base_url=address, follow_redirects=True, timeout=PATIENCE)
+
+    async def log_in(self, password, name=None):
+        """Send the form of the login page; returns the page that follows."""
+        page = await self.http.get("/hub/login")
+        assert page.status_code == 200
+        form = {"username": name or self.name, "password": password, "_xsrf": self.xsrf("/hub/")}
+        return await self.http.post("/hub/login", data=form)
+
+    async def wait_for_server(self):
+        """Look at the page 'your server is starting' until it leads to the student's server."""
+        limit = time.monotonic() + PATIENCE
+        while time.monotonic() < limit:
+            page = await self.http.get(f"/hub/spawn-pending/{self.name}")
+            if page.url.path.startswith(self.home) and page.status_code == 200:
+                return page
+            assert page.status_code == 200, (page.status_code, page.url, page.text[-2000:])
+            await asyncio.sleep(0.5)
+        raise AssertionError(f"{self.name}'s server is not there after {PATIENCE} s")
+
+    def xsrf(self, path):
+        """The value that a page under ``path`` must send back with what it changes."""
+        found = [k.value for k in self.http.cookies.jar if k.name == "_xsrf" and k.path == path]
+        return found[0] if found else ""
+
+    async def get(self, path, of=None):
+        """Ask a server, one's own or that of somebody else, for ``path``; returns the response."""
+        return await self.http.get(f"/user/{of or self.name}/{path}", headers=self._headers())
+
+    async def start_kernel(self, path):
+        """Open the notebook at ``path`` as JupyterLab does; returns its kernel, ready."""
+        order = {"path": path, "type": "notebook", "name": path, "kernel": {"name": "python3"}}
+        answer = await self.http.post(
+            f"{self.home}/api/sessions", json=order, headers=self._headers()
+        )
+        assert answer.status_code == 201, answer.text
+        self.kernel_id = answer.json()["kernel"]["id"]
+        kernel = Kernel(await self.channels(self.name, self.kernel_id))
+        await kernel.ask("kernel_info_request", {})
+        return kernel
+
+    async def channels(self, of, kernel_id):
+        """Open the websocket of a kernel; raises where the server refuses."""
+        jar = [k for k in self.http.cookies.jar if f"/user/{of}/".startswith(k.path)]
+        request = HTTPRequest(
+            f"{self.address.replace('http', 'ws', 1)}/user/{of}/api/kernels/{kernel_id}/channels",
+            headers={"Cookie": "; ".join(f"{k.name}={k.value}" for k in jar)},
+            request_timeout=PATIENCE,
+        )
+        return await websocket_connect(request)
+
+    def _headers(self):
+        return {"X-XSRFToken": self.xsrf(f"{self.home}/")}
+
+
+class Kernel:
+    """A kernel at the other end of a websocket, with the widgets that it has opened."""
+
+    def __init__(self, socket):
+        self.socket, self.session = socket, uuid.uuid4().hex
+        self.models = {}  # comm id to the state at its opening
+
+    async def ask(self, kind, content):
+        """Send a message; returns what came back until the kernel was idle again.
+
+        That is a list of (message, seconds since it was sent).
+        """
+        sent = await self.send(kind, content)
+        heard, reply, idle = [], kind != "comm_msg", False
+        start = time.perf_counter()
+        while reply or not idle:
+            message = await self.read()
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            heard.append((message, time.perf_counter() - start))
+            reply = reply and message["msg_type"] != kind.replace("_request", "_reply")
+            idle = idle or message["content"].get("execution_state") == "idle"
+        return heard
+
+    async def send(self, kind, content):
+        """Send a message on the shell channel; returns its number."""
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "version": "5.3"}
+        message = {"header": header | {"session": self.session, "date": ""}, "content": content}
+        message |= {"channel": "shell", "parent_header": {}, "metadata": {}, "buffers": []}
+        await self.socket.write_message(json.dumps(message))
+        return header["msg_id"]
+
+    async def read(self):
+        """Return the next message, with its buffers; widgets that open are noted."""
+        raw = await self.socket.read_message()
+        assert raw is not None, "the server has closed the channel"
+        message = json.loads(raw) if isinstance(raw, str) else deserialize_binary_message(raw)
+        if message["msg_type"] == "comm_open":
+            content = message["content"]
+            self.models[content["comm_id"]] = content["data"].get("state", {})
+        return message
+
+    async def run(self, code):
+        """Run a cell; returns all text that nbval would compare. A cell that fails raises."""
+        heard = await self.ask("execute_request", {"code": code, "silent": False})
+        texts = []
+        for message, _ in heard:
+            content = message["content"]
+            if message["msg_type"] == "error":
+                raise AssertionError(f"{content['ename']}: {content['evalue']}\nin\n{code}")
+            if message["msg_type"] == "stream":
+                texts.append(content["text"])
+            if message["msg_type"] in ("execute_result", "display_data"):
+                texts.append(content["data"].get("text/plain", ""))
+        return "".join(texts)
+
+    def widget(self, model, **state):
+        """The number of the one widget of this kind with this state."""
+        (found,) = [
+            comm
+            for comm, its in self.models.items()
+            if its.get("_model_name") == model and state.items() <= its.items()
+        ]
+        return found
+
+    async def move(self, slider, value):
+        """Set a slider as a browser does; returns pictures, texts, and the seconds to the first."""
+        update = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        heard = await self.ask("comm_msg", {"comm_id": slider, "data": update})
+        pictures, texts, seconds = [], [], None
+        for message, after in heard:
+            data = message["content"].get("data", {})
+            if message["msg_type"] == "comm_msg" and ["value"] in data.get("buffer_paths", []):
+                pictures.append(bytes(message["buffers"][0]))
+                seconds = after if seconds is None else seconds
+            elif message["msg_type"] == "comm_msg":
+                texts.append(str(data.get("state", {}).get("value", "")))
+        return pictures, " ".join(texts), seconds
+
+
+def memory(process):
+    """Bytes of a process; what it shares with others counts in proportion, where that is told."""
+    full = process.memory_full_info()
+    return getattr(full, "pss", full.uss)
+
+
+def processes(parent, name):
+    """Return a student's server and kernel processes."""
+    found = {}
+    for child in parent.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if child.environ().get("JUPYTERHUB_USER") == name:
+                line = " ".join(child.cmdline())
+                found["kernel" if "ipykernel" in line else "server"] = child
+    return found["server"], found["kernel"]
