@@ -1,9 +1,12 @@
 """Many training runs at once: K networks of one shape, each with its own weighting and seed.
 
 ``torch.func`` turns one network's forward pass into that of K: their weights are stacked along a
-first axis, and ``vmap`` runs over it. A small network leaves a GPU idle; K of them need little more
-time than one. Every run keeps its own initial weights, draws and levels, so that it comes out as it
-would alone (``networks.train``), but for float32 rounding.
+first axis, and ``vmap`` runs over it. Every run keeps its own initial weights, draws and levels, so
+that it comes out as it would alone (``networks.train``), but for float32 rounding.
+
+It is meant for a GPU, which so small a network leaves mostly idle; none was at hand to measure the
+gain. On one thread of a CPU ten networks of width 32 take 1.9 times as many steps a second together
+as alone, ten of width 256 as many as alone (``make bench``).
 """
 
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""What the training loop and the sampler cost beyond the network, and how noisy gradients are.
+"""What the training loop and the sampler cost beyond the network; batches; noise of gradients.
 
 The digits' network of the course, batch 128, one thread, CPU; runs interleaved, a row is the best
 processor time and the median of the ratios of neighbouring runs. The aim is 5 %. Times are printed;
@@ -8,6 +8,7 @@ only a ratio far beyond the aim fails, since a busy machine makes any ratio jump
 """
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from course_utils.processes import sample
 from course_utils.study import WEIGHTINGS
 
 torch = pytest.importorskip("torch")
+from course_utils.batched import train_together  # noqa: E402
 from course_utils.networks import (  # noqa: E402
     CHUNK,
     Levels,
@@ -24,6 +26,7 @@ from course_utils.networks import (  # noqa: E402
     Recipe,
     batch_loss,
     draw_batches,
+    gpu_is_here,
     gradient_variance,
     train,
     training,
@@ -95,6 +98,42 @@ def test_training_loop_over_the_bare_step(capsys):
     times = interleaved({ROOT: bare, "training loop, adaptive levels, EMA": loop})
     found = show(capsys, "Training, per step of batch 128", times, ROOT, RECIPE.n_steps)
     assert found["training loop, adaptive levels, EMA"] < FAR_BEYOND
+
+
+@pytest.mark.parametrize("width", [32, RECIPE.width])
+def test_runs_together_over_runs_alone(capsys, width):
+    """Steps of all runs a second: wall-clock where there is a GPU, else processor time."""
+    gpu = gpu_is_here()
+    x, recipe = digits()[0], replace(RECIPE, width=width, n_steps=CHUNK)
+    weightings = list(WEIGHTINGS.values())
+    clock = time.perf_counter if gpu else time.process_time
+
+    def seconds(function, k):
+        start = clock()
+        function(k)
+        return clock() - start
+
+    def alone(k):
+        for seed in range(k):
+            train(x, weightings[seed], seed=seed, recipe=recipe)
+
+    def together(k):
+        train_together(x, weightings[:k], range(k), recipe=recipe)
+
+    with capsys.disabled():
+        place = torch.cuda.get_device_name() if gpu else "CPU, one thread"
+        print(f"\nRuns trained together, width {width}, {place}; steps a second of all runs")
+        for k in (2, 5, 10):
+            alone(1)
+            together(1)
+            pairs = [(seconds(alone, k), seconds(together, k)) for _ in range(3)]
+            one, all_at_once = np.array(pairs).T
+            gain = float(np.median(one / all_at_once))
+            rates = [k * recipe.n_steps / times.min() for times in (one, all_at_once)]
+            print(
+                f"  K = {k:<3} alone {rates[0]:7.0f}  together {rates[1]:7.0f}  ratio {gain:5.2f}"
+            )
+    assert gain > 0.5
 
 
 @pytest.mark.parametrize("eta", [0, 1])
