@@ -3,6 +3,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
+NBVAL := $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
+OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 # A notebook is trusted while this server runs: reopened later, it shows each panel's saved picture
@@ -10,7 +12,7 @@ export OMP_WAIT_POLICY ?= passive
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere bench study picture slides site hub-env present app residuals address lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere test-reproducible test-newest soak audit bench study picture slides site hub-env present app residuals address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -39,15 +41,40 @@ lint: env        ## ruff over package, tests and notebooks
 test-all: env hub-env   ## the slower checks: every panel in the browser, a hub with a class, other processors
 	$(PYTEST) -m full $(TEST_ARGS)
 	$(MAKE) test-elsewhere
+	$(OFFLINE) PYTHONHASHSEED=1 OMP_NUM_THREADS=2 $(NBVAL)
 
 test-elsewhere: env   ## strict nbval under two emulated processors
 	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 AVX512F AVX512_SKX" \
-		$(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
+		$(NBVAL)
 	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 NPY_DISABLE_CPU_FEATURES="AVX512F AVX512_SKX" \
-		$(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
+		$(NBVAL)
 
-bench: env       ## times, memory and ratios
-	$(PYTEST) -m benchmark -s tests/benchmarks
+test-reproducible: env   ## strict nbval: three times with other hash seeds, two threads, no network, other processors
+	for seed in 0 1 20230301; do PYTHONHASHSEED=$$seed $(NBVAL) || exit 1; done
+	OMP_NUM_THREADS=2 $(NBVAL)
+	$(OFFLINE) $(NBVAL)
+	$(MAKE) test-elsewhere
+
+test-newest:     ## every everyday test, nbval laxly, with the newest packages that pyproject.toml admits
+	$(PYTHON) -m venv --clear build/newest-env
+	build/newest-env/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[lab,present,test]'
+	build/newest-env/bin/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env
+
+soak: env        ## 20,000 movements on every panel in one kernel, for hours (SOAK=1000: fewer)
+	SOAK_MOVEMENTS=$(or $(SOAK),20000) $(PYTEST) -m soak -s tests/soak
+
+audit:           ## known vulnerabilities of the pinned packages (asks a database on the network)
+	$(PYTHON) -m venv --clear build/audit-env
+	build/audit-env/bin/python -m pip install pip-audit
+	build/audit-env/bin/pip-audit -r requirements.txt --no-deps --disable-pip
+
+bench: build/bench-env/.ready   ## measure everything, and print the README's table of speed
+	build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed speed.md
+	cat speed.md && rm speed.md
+
+build/bench-env/.ready: tests/benchmarks/requirements.txt | env
+	$(layer)
+	touch $@
 
 study: env       ## train and measure ten weightings on the digits, resumable (STUDY_ARGS="--jobs 4")
 	$(PY) -m course_utils.study $(STUDY_ARGS)

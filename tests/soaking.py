@@ -1,0 +1,125 @@
+"""Thousands of movements on one panel, as messages from a browser, and what they leave behind.
+
+Runs inside a kernel: ``soak(panel, movements, warm_up)`` sends each movement through the widget's
+own channel and returns what may not grow. Nothing is drawn from a clock: of times only ratios of
+processor time over one and the same sequence of movements are taken.
+"""
+
+import gc
+import random
+import threading
+import time
+from collections.abc import Iterator
+
+import ipywidgets
+import psutil
+
+from course_utils.live import NO_PRESET, Equaliser, Panel
+
+
+def soak(panel: Panel, movements: int, warm_up: int, replayed: int = 0) -> dict[str, float]:
+    """Move ``panel`` at random and return what grew between the warm-up and the end.
+
+    ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` and ``artists``
+    alive, and where ``replayed`` is not 0 ``slowdown``: the processor time of so many movements at
+    the end over that of the very same after the warm-up.
+
+    Raises:
+        AssertionError: a movement left an error on the panel, or the panel does not show what its
+            controls say.
+    """
+    hand = random.Random(0)
+    replay = random.Random(1)
+    again = replay.getstate()
+
+    def timed():
+        replay.setstate(again)
+        move(panel, "reset")
+        start = time.process_time()
+        for _ in range(replayed):
+            random_movement(panel, replay)
+        return time.process_time() - start
+
+    for _ in range(warm_up):
+        random_movement(panel, hand)
+    if replayed:
+        timed()  # for what the sequence itself leaves in caches
+    before, first = timed(), standing(panel)
+    for _ in range(movements):
+        random_movement(panel, hand)
+    after, last = timed(), standing(panel)
+    grown = {name: last[name] - first[name] for name in first}
+    return grown | ({"slowdown": after / before} if replayed else {})
+
+
+def random_movement(panel: Panel, hand: random.Random) -> None:
+    """Move one control, take a preset or press Reset; then insist that the panel stands well."""
+    names = [*panel.controls, "reset", *(["preset"] if panel.presets else [])]
+    often = [10 if name in panel.controls else 1 for name in names]
+    name = hand.choices(names, often)[0]
+    move(panel, name, hand)
+    assert panel.error is None, f"after moving {name}: {panel.error!r} at {panel.values}"
+    assert panel._drawn == panel.values, f"after moving {name} the picture is of other values"
+
+
+def move(panel: Panel, name: str, hand: random.Random | None = None) -> None:
+    """Send the message that a browser would send for one movement of a control."""
+    if name == "reset":
+        data = {"method": "custom", "content": {"event": "click"}}
+        send(next(w for w in family(panel.widget) if isinstance(w, ipywidgets.Button)), data)
+    elif name == "preset":
+        chooser = panel._chooser
+        places = [i for i, (_, value) in enumerate(chooser.options) if value != NO_PRESET]
+        message(chooser, index=hand.choice(places))
+    else:
+        widget = panel.controls[name]
+        if isinstance(widget, Equaliser):
+            widget = hand.choice(widget.bars)
+        message(widget, **somewhere(widget, hand))
+
+
+def somewhere(widget: ipywidgets.Widget, hand: random.Random) -> dict:
+    """Return the state that a browser would send after a movement to a random place."""
+    if isinstance(widget.value, bool):
+        return {"value": not widget.value}
+    if hasattr(widget, "options"):
+        return {"index": hand.randrange(len(widget.options))}
+    if isinstance(widget, ipywidgets.IntSlider):
+        return {"value": hand.randrange(widget.min, widget.max + 1, widget.step)}
+    if isinstance(widget, ipywidgets.FloatSlider):
+        steps = round((widget.max - widget.min) / widget.step)
+        return {"value": min(widget.max, widget.min + widget.step * hand.randint(0, steps))}
+    raise TypeError(f"{type(widget).__name__}: say in somewhere() how it moves")
+
+
+def message(widget: ipywidgets.Widget, **state) -> None:
+    """Let the widget receive a new state as from the front end."""
+    send(widget, {"method": "update", "state": state, "buffer_paths": []})
+
+
+def send(widget: ipywidgets.Widget, data: dict) -> None:
+    """Deliver a message on the widget's channel."""
+    widget.comm.handle_msg({"content": {"comm_id": widget.model_id, "data": data}, "buffers": []})
+
+
+def family(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """Yield a widget and all its descendants."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from family(child)
+
+
+def standing(panel: Panel) -> dict[str, float]:
+    """Return what a panel and its process hold at rest."""
+    limit = time.monotonic() + 5
+    while threading.active_count() > 12 and time.monotonic() < limit:
+        time.sleep(0.05)  # sharp pictures still to come
+    time.sleep(0.5)
+    gc.collect()
+    return {
+        "memory": psutil.Process().memory_info().rss / 1e6,
+        "objects": len(gc.get_objects()),
+        "widgets": len(ipywidgets.widgets.widget._instances),
+        "artists": len(panel.figure.findobj(include_self=False)),
+        "threads": threading.active_count(),
+    }

@@ -1,0 +1,45 @@
+"""The cut network of `make test-reproducible`: it cuts, and leaves this machine to itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+OFFLINE = Path(__file__).parent / "offline"
+
+
+def run(code):
+    environment = os.environ | {"PYTHONPATH": str(OFFLINE)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import socket; socket.create_connection(('192.0.2.1', 80), timeout=2)",
+        "import socket; socket.socket().connect_ex(('192.0.2.1', 80))",
+        "import socket; socket.getaddrinfo('example.org', 80)",
+        "import urllib.request; urllib.request.urlopen('http://example.org', timeout=2)",
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.sendto(b'', ('192.0.2.1', 9))",
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import socket;"
+        ' socket.getaddrinfo("example.org", 80)\'], check=True)',
+    ],
+)
+def test_nothing_leaves(code):
+    done = run(code)
+    assert done.returncode != 0 and "the network is cut" in done.stderr
+
+
+def test_the_loopback_stays():
+    done = run("""if True:
+        import socket
+        server = socket.create_server(("127.0.0.1", 0))
+        client = socket.create_connection(("localhost", server.getsockname()[1]))
+        client.sendall(b"here")
+        print(server.accept()[0].recv(4).decode())
+    """)
+    assert done.stdout == "here\n", done.stderr
