@@ -157,6 +157,11 @@ def velocity(x):
     return (velocity_scale() * np.asarray(x) + galaxy_velocities().mean()) / 1000
 
 
+def in_km_s(level, digits):
+    """The blur at a level, in words: 4,540 km/s."""
+    return f"{Decimal(rounded(blur(level), digits)):,f} km/s"
+
+
 def smoothed(level, x):
     """The galaxies' density at a level, of z/α at x."""
     return alpha(level) * np.exp(data().diffuse(level).log_prob(alpha(level) * x[:, None]))
@@ -166,23 +171,23 @@ def smoothed(level, x):
 
 
 def counted(leave_out=0):
-    """The count, ½ e(λ) and the levels of the counting panel, one galaxy left out."""
-    found, _, error, _ = counting_panel.compute(keep=82, leave_out=leave_out, squeeze=1)
-    return found["count"], error / 2, counting_panel.LEVELS
+    """The count of the counting panel, with one galaxy left out."""
+    return counting_panel.compute(keep=82, leave_out=leave_out, squeeze=1)[0]["count"]
 
 
-@figure_of((1160, 400), 1, 2, width_ratios=[1, 1.7])
+@figure_of((1160, 350), 1, 2, width_ratios=[1, 1.7])
 def counting(figure, axes):
     of_points, of_error = axes
     v = galaxy_velocities()
     figures.line(of_points, v / 1000, np.arange(1, 83), "data", ls="", marker="o", ms=4)
     of_points.set(xlabel="velocity, 1000 km/s", ylabel="galaxy no.", xlim=(8, 36), ylim=(0, 85))
     figures.title(of_points, "82 galaxies")
-    count, half, levels = counted()
+    levels = np.linspace(-16, 24, 161)
+    half = counting_panel.noise_error(v / velocity_scale(), levels) / 2
     figures.SignedArea(of_error, "data").set(levels, half)
     figures.level_axis(of_error, -16, 24)
     of_error.set(ylim=(0, 0.5), xticks=[-10, 0, 10, 20], ylabel="½ e(λ)")
-    of_error.text(5, 0.13, f"area\n{np.log(count):.4f}", ha="center", fontsize=13)
+    of_error.text(5, 0.13, f"area\n{np.log(counted()):.4f}", ha="center", fontsize=13)
     figures.title(of_error, "error of the best guess of the noise")
 
 
@@ -194,9 +199,7 @@ def levels_of_noise(figure, axes):
         ax.fill_between(z, y / y.max(), color=figures.COLOURS["data"], alpha=0.35, lw=0)
         figures.line(ax, z, y / y.max(), "data", linewidth=1.5)
         ax.set(yticks=[], ylim=(0, 1.1), xlim=(-4, 4), xlabel="latent z")
-        figures.title(
-            ax, f"λ = {level:.0f}:  {float(f'{blur(level):.3g}'):,.0f} km/s".replace("-", "−")
-        )
+        figures.title(ax, f"λ = {level:.0f}:  {in_km_s(level, 3)}".replace("-", "−"))
 
 
 @figure_of((1160, 400), 1, 2, width_ratios=[2.6, 1], sharey=True)
@@ -250,16 +253,16 @@ def bug(figure, ax):
 def short_chain(figure, ax):
     long = alpha_bar(ddpm_betas())
     lists = [
-        ("1000 steps", long, "exact", "-"),
-        ("first 100 of them", long[:100], "data", "--"),
-        ("end values, 100 steps", alpha_bar(ddpm_betas(100)), "model", ":"),
+        ("1000 steps", long, "exact", "-", (0.44, 0.2)),
+        ("the first 100 of them", long[:100], "data", "--", (0.42, 0.86)),
+        ("the end values,\n100 steps", alpha_bar(ddpm_betas(100)), "model", ":", (0.5, 0.36)),
     ]
-    for name, bars, meaning, style in lists:
+    for name, bars, meaning, style, place in lists:
         t = np.linspace(0, 1, len(bars) + 1)
-        figures.line(ax, t, np.append(1, bars), meaning, label=name, ls=style)
-        figures.line(ax, [1], bars[-1:], meaning, ls="", marker="o")
+        figures.line(ax, t, np.append(1, bars), meaning, ls=style)
+        figures.line(ax, [1], bars[-1:], meaning, ls="", marker="o", clip_on=False)
+        ax.text(*place, name)
     ax.set(ylim=(0, 1.05), xlabel="t / T", xlim=(0, 1.03))
-    ax.legend(loc="lower left")
     figures.title(ax, r"$\bar\alpha_t$, what is left of the datum's variance")
 
 
@@ -319,8 +322,8 @@ def block_1():
     right, wrong = chain_variances()
     constants = {r: sde_limit.constants("chain", r, 1.5, 1.0) for r in ("right", "mid", "left")}
     return {
-        "count_all": rounded(counted()[0], 6),
-        "count_less": rounded(counted(leave_out=57)[0], 6),
+        "count_all": rounded(counted(), 6),
+        "count_less": rounded(counted(leave_out=57), 6),
         "log_82": rounded(np.log(82), 5),
         "scale": rounded(velocity_scale(), 4),
         "abar_end": scientific(long[-1], 5),
@@ -372,10 +375,12 @@ def fitted(figure, axes):
     dots = {"ms": 2.5, "color": figures.COLOURS["noise"], "alpha": 0.5, "rasterized": True}
     of_fit.plot(*(part[:1500] for part in fresh), ".", **dots)
     for k, style in [(0, ":"), (4, "--"), (16, "-")]:
-        figures.line(of_fit, z, features(z, k) @ found[k][0], "model", label=f"{k} bumps", ls=style)
-    figures.line(of_fit, z, data().eps(z, LEVEL), "exact", label="exact E[ε|z]", lw=1.2)
+        fit = (features(z, k) @ found[k][0])[:, 0]
+        figures.line(of_fit, z[:, 0], fit, "model", label=f"{k} bumps", ls=style)
+    exact = data().eps(z, LEVEL)[:, 0]
+    figures.line(of_fit, z[:, 0], exact, "exact", label="exact E[ε|z]", lw=1.2)
     of_fit.set(xlim=(-3.6, 3.6), ylim=(-3.2, 3.2), xlabel="latent z", ylabel="noise ε")
-    of_fit.legend(loc="lower right")
+    of_fit.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.9, borderpad=0.2)
     figures.title(of_fit, "the pairs (z, ε) at λ = 2, and three fits")
     losses = [loss for _, loss in found.values()]
     figures.line(of_loss, list(found), losses, "model", marker="o", label="on fresh pairs")
@@ -418,7 +423,7 @@ def two_ways_back(figure, axes):
         axes[2].stairs(heights, bins, ls=style, label=name, color=figures.COLOURS["model"], lw=1.8)
     law = smoothed(HIGH, x) * 1000 / velocity_scale()
     figures.line(axes[2], velocity(x), law, "exact", label="exact law", lw=1.4)
-    axes[2].set(xlim=(5, 38), ylim=(0, 0.21), yticks=[], xlabel="velocity z/α, 1000 km/s")
+    axes[2].set(xlim=(5, 38), ylim=(0, 0.27), yticks=[], xlabel="velocity z/α, 1000 km/s")
     axes[2].legend(loc="upper right")
     figures.title(axes[2], "3000 ends of each")
 
@@ -431,7 +436,7 @@ def photocopier(figure, ax):
         colour = figures.COLOURS[meaning]
         ax.semilogy(tops, [copied(width, top) for top in tops], style, color=colour, label=label)
     ax.axhline(1000 * neighbours(), color=figures.COLOURS["noise"], ls=":", label="real neighbours")
-    ax.set(xlabel="λ_max, where the sampler stops", ylabel="km/s", ylim=(0.2, 700))
+    ax.set(xlabel="$λ_{max}$, where the sampler stops", ylabel="km/s", ylim=(0.2, 700))
     ax.legend(loc="lower left")
     figures.title(ax, "median distance of a sample to a galaxy")
 
@@ -451,7 +456,7 @@ def copied(width, top):
     return float(np.median(velocity_scale() * np.abs(x - galaxies().T).min(axis=1)))
 
 
-@figure_of(WIDE, 1, 3, sharey=True, slow=True)
+@figure_of((1160, 340), 1, 3, sharey=True, slow=True)
 def step_bars(figure, axes):
     for ax, n in zip(axes, (8, 16, 32), strict=True):
         levels = np.linspace(10, -10, n + 1)
@@ -483,9 +488,8 @@ def spread_of_estimates(figure, axes):
     made = {**schedules(), "adaptive": adaptive_schedule(one, moments)}
     styles = [("data", "-"), ("weight", "--"), ("negative", ":"), ("noise", "-."), ("exact", "-")]
     e = curve().at(LEVELS)[0]
-    of_p.fill_between(
-        LEVELS, e / 3, color=figures.COLOURS["level"], alpha=0.35, lw=0, label="e, scaled"
-    )
+    shade = {"color": figures.COLOURS["level"], "alpha": 0.35, "lw": 0}
+    of_p.fill_between(LEVELS, e / 3, label="e, scaled", **shade)
     ratios = []
     for (name, schedule), (meaning, style) in zip(made.items(), styles, strict=True):
         figures.line(of_p, LEVELS, schedule.density(LEVELS), meaning, label=name, ls=style)
@@ -589,7 +593,7 @@ NAMES = {
 }
 
 
-@figure_of((1160, 480), 3, 5, sharex=True, sharey=True, slow=True)
+@figure_of((1160, 440), 3, 5, sharex=True, sharey=True, slow=True)
 def fifteen(figure, axes):
     levels = LEVELS[::8]
     for ax, (key, w) in zip(axes.flat, weightings().items(), strict=True):
@@ -602,14 +606,14 @@ def fifteen(figure, axes):
     axes[2, 2].set_xlabel("log-SNR λ     ← noise        data →")
 
 
-@figure_of((1160, 440), 2, 2, sharex="col", sharey="row", height_ratios=[1, 1.3])
+@figure_of((1160, 405), 2, 2, sharex="col", sharey="row", height_ratios=[1, 1.3])
 def two_sides(figure, axes):
     grid = np.linspace(-10, 10, 201)
     centres = (grid[1:] + grid[:-1]) / 2
     for (of_loss, of_sum), key in zip(axes.T, ("sigmoid", "cosine_eps"), strict=True):
         w = weightings()[key]
-        e, kl = curve().at(grid)
-        masses, atom = level_masses(w, grid)
+        e = curve().at(grid)[0]
+        masses = level_masses(w, grid)[0]
         half, product = w(grid) * e / 2, masses / np.diff(grid) * curve().at(centres)[1]
         figures.SignedArea(of_loss, "data").set(grid, half)
         figures.SignedArea(of_sum, "mixture").set(centres, product)
@@ -617,8 +621,8 @@ def two_sides(figure, axes):
         figures.title(of_sum, f"(−dw/dλ) L + atom − constant:  {sum_of_elbos(w, curve()):.6f}")
         figures.level_axis(of_sum, -10, 10)
         of_sum.axhline(0, color="black", lw=0.6)
-        of_loss.set(ylim=(0, 0.25), yticks=[0, 0.1, 0.2])
-        of_sum.set(ylim=(-0.05, 0.25), yticks=[0, 0.1, 0.2])
+        of_loss.set(ylim=(0, 0.29), yticks=[0, 0.1, 0.2])
+        of_sum.set(ylim=(-0.05, 0.29), yticks=[0, 0.1, 0.2])
     for ax in axes[:, 0]:
         ax.set_ylabel("nats per λ")
 
@@ -646,7 +650,7 @@ def layers(figure, ax):
     shares = 1 - w(fine) / w(-10.0)
     chosen = np.interp([0.1, 0.3, 0.5, 0.7, 0.9], shares, fine)
     ridges = figures.Ridges(ax, 5, x, margin=0.42)
-    words = [f"λ = {q:.1f}: {float(f'{blur(q):.2g}'):,.0f} km/s" for q in chosen]
+    words = [f"λ = {q:.1f}: {in_km_s(q, 2)}".replace("-", "−") for q in chosen]
     ridges.set([smoothed(q, x) for q in chosen], words, ["data"] * 5)
     ax.set(xlabel="velocity z/α, in standard deviations", xticks=range(-4, 6, 2))
     figures.title(ax, "five layers, levels from $p_w$")
@@ -679,7 +683,7 @@ def excess_loss(w, low, area):
     return area * np.trapezoid(w(levels), levels) / 2
 
 
-@figure_of(FULL, 1, 3, width_ratios=[1, 1, 1.5], slow=True)
+@figure_of((1160, 390), 1, 3, width_ratios=[1, 1, 1.5], slow=True)
 def half_nat(figure, axes):
     bins = np.linspace(5, 37, 65)
     real = np.histogram(galaxy_velocities() / 1000, bins)[0] / 82
@@ -709,7 +713,7 @@ def limited():
     return {name: retraining.compute(objective=key, **fixed) for key, name in named.items()}
 
 
-@figure_of((1160, 400), 1, 3, width_ratios=[1.3, 1, 1], slow=True)
+@figure_of((1160, 380), 1, 3, width_ratios=[1.3, 1, 1], slow=True)
 def retrained(figure, axes):
     real = planar_law("two_moons").sample(500, np.random.default_rng(2))
     looks = zip(axes[1:], limited().items(), (("exact", "-"), ("weight", "--")), strict=True)
@@ -726,10 +730,10 @@ def retrained(figure, axes):
     figures.title(axes[0], "error e(λ) of the retrained model")
 
 
-@figure_of((760, 450))
+@figure_of((680, 480))
 def ten_weightings(figure, ax):
     results = study.load_results()
-    aside = {"edm": (7, -15), "sd3": (-28, -22), "sigmoid_2": (-16, -24), "cosine_eps": (-30, -38)}
+    aside = {"edm": (7, -15), "sd3": (-28, -22), "sigmoid_2": (-16, -24), "cosine_eps": (-38, -30)}
     aside |= {"sigmoid_0": (-8, 16), "min_snr": (8, 4)}
     for name, runs in study.by_weighting(results).items():
         x, y = study.summary(runs, "bits.total"), study.summary(runs, "eta1.frechet")
@@ -739,7 +743,7 @@ def ten_weightings(figure, ax):
         shift = aside.get(name, (6, 6))
         ax.annotate(name, (x.mean, y.mean), xytext=shift, textcoords="offset points", fontsize=9)
     ax.axhline(results["floor"]["frechet"][0], ls=":", color="black")
-    ax.set(xlabel="held-out bits per dimension", xlim=(2.34, 2.6), ylim=(0, 9))
+    ax.set(xlabel="held-out bits per dimension", xlim=(2.32, 2.6), ylim=(0, 9))
     figures.title(ax, "Fréchet distance of the samples, η = 1")
 
 

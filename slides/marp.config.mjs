@@ -49,7 +49,6 @@ const plugin = (md) => {
 
 export default {
   html: true,
-  allowLocalFiles: true,
   options: { math: 'mathjax' },
   engine: ({ marp }) => {
     marp.themeSet.add(theme)

@@ -204,10 +204,12 @@ def unreadable(figure):
 def test_faint_and_small_words_are_seen():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(script(), "FIGURES", {})
-        draw = script().figure_of((600, 400))(
-            lambda figure, ax: ax.text(0, 0, "x", color="#999999")
-        )
-        figure = script().FIGURES[draw.__name__]()
+
+        @script().figure_of((600, 400))
+        def faint(figure, ax):
+            ax.text(0, 0, "x", color="#999999")
+
+        figure = script().FIGURES["faint"]()
     assert unreadable(figure) == ["x"]
     figure.texts.append(figure.text(0, 0, "y", fontsize=3))
     assert smallest(figure) == 3

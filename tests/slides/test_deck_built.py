@@ -1,0 +1,164 @@
+"""The built deck as a lecture hall sees it: every page in Chromium, the PDF, and a rebuild."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from deck_source import FOLDER, slides
+from lab import CHROMIUM_FLAGS, find_chromium
+from playwright.sync_api import sync_playwright
+from pypdf import PdfReader
+
+pytestmark = pytest.mark.full
+SLIDES = slides()
+WORDS, FOOTER, FORMULA = (
+    20,
+    18,
+    20,
+)  # px at 1280 × 720: least size of body, footer, and a formula's 1 em
+CONTRAST = 4.5  # WCAG 2.2, level AA
+
+# Lay all slides out at once, answers included, and look at each.
+LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
+
+
+def problems(page):
+    """Return {number of the slide: [what is wrong]} for the deck that the page shows."""
+    limits = {"words": WORDS, "footer": FOOTER, "formula": FORMULA, "contrast": CONTRAST}
+    found = page.evaluate(LOOK, limits)
+    return {i: list(dict.fromkeys(wrong)) for i, wrong in enumerate(found, 1) if wrong}
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """The committed deck.html from its file, and every address that it asked for."""
+    asked = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
+        context = browser.new_context(viewport={"width": 1280, "height": 720}, offline=True)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((FOLDER / "deck.html").as_uri())
+        page.wait_for_function("document.fonts.status === 'loaded'")
+        yield page, list(asked)
+        browser.close()
+
+
+def test_nothing_is_fetched(opened):
+    page, asked = opened
+    assert [a for a in asked if not a.startswith(("file://", "data:", "blob:"))] == []
+    assert sum(a.startswith("file://") for a in asked) == 1  # one file is all there is
+    fonts = page.evaluate(
+        "[...document.fonts].filter(f => f.status === 'loaded').map(f => f.family)"
+    )
+    assert "Deck" in {name.strip("\"'") for name in fonts}
+
+
+def test_every_slide_is_there_with_its_notes(opened):
+    page, _ = opened
+    notes = page.eval_on_selector_all(".bespoke-marp-note", "all => all.map(n => n.textContent)")
+    assert page.locator("svg.bespoke-marp-slide").count() == len(SLIDES) == len(notes)
+    for slide, note in zip(SLIDES, notes, strict=True):
+        assert f"minutes: {slide.minutes}" in note, f"slide {slide.number}"
+        assert "{{" not in note
+
+
+def test_every_slide_can_be_read(opened):
+    assert problems(opened[0]) == {}
+
+
+# What is done to one slide, s. The last word of the name must be in the complaint.
+ADD = "s.insertAdjacentHTML('beforeend', `{}`)"
+BLEMISHES = {
+    "too long": ADD.format("<p>more</p>" * 20),
+    "too wide": ADD.format(f"<p style='white-space: nowrap'>{'wide ' * 99}</p>"),
+    "behind the footer": ADD.format("<p style='position: absolute; bottom: 10px'>low</p>"),
+    "broken TeX": ADD.format("<p>then $\\\\alpha$</p>"),
+    "TeX error": ADD.format("<svg width=9 height=9><g data-mml-node='merror'></g></svg>"),
+    "red": "s.querySelector('p').style.color = 'red'",
+    "number left out": ADD.format("<p>{{count}}</p>"),
+    "image missing": ADD.format("<img alt='words' src='figures/none.svg'>"),
+    "alternative": ADD.format("<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"),
+    "small": "s.querySelector('p').style.fontSize = '15px'",
+    "formula small": "s.querySelector('mjx-container').style.fontSize = '15px'",
+    "faint": "s.querySelector('p').style.color = '#9aa5ad'",
+}
+
+
+@pytest.mark.parametrize("name", BLEMISHES)
+def test_a_blemish_is_seen(opened, name):
+    page, _ = opened
+    section = "document.querySelectorAll('svg.bespoke-marp-slide section')[5]"
+    before = page.evaluate(f"{section}.outerHTML")
+    try:
+        page.evaluate(f"() => {{ const s = {section}; {BLEMISHES[name]} }}")
+        if "image" in name or "alternative" in name:
+            page.wait_for_timeout(300)
+        found = problems(page)
+    finally:
+        page.evaluate(f"before => {{ {section}.outerHTML = before }}", before)
+    assert set(found) == {6}, found
+    assert any(name.split()[-1] in wrong for wrong in found[6]), found[6]
+    assert problems(page) == {}
+
+
+# --- PDF -----------------------------------------------------------------------------------------
+
+
+def words(text):
+    return set(re.findall(r"[A-Za-z]{4,}", text.replace("ﬁ", "fi").replace("ﬂ", "fl")))
+
+
+def test_pdf_has_the_same_pages_and_words(opened):
+    reader = PdfReader(FOLDER / "deck.pdf")
+    assert len(reader.pages) == len(SLIDES)
+    shown = opened[0].eval_on_selector_all(
+        "svg.bespoke-marp-slide section", "all => all.map(s => s.innerText)"
+    )
+    for i, (page, text) in enumerate(zip(reader.pages, shown, strict=True), 1):
+        width, height = float(page.mediabox.width), float(page.mediabox.height)
+        assert width / height == pytest.approx(16 / 9, rel=1e-3)
+        lost = words(text) - words(page.extract_text())
+        assert not lost, f"page {i} of deck.pdf lacks {sorted(lost)}: make slides"
+    assert len(reader.outline) >= 3
+
+
+# --- rebuild -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def marp():
+    """The deck's own Marp; where Node is missing, a skip by name, in CI an error."""
+    npm = shutil.which("npm")
+    if npm is None:
+        message = "no Node found: install nodejs and npm to rebuild the deck"
+        if os.environ.get("CI"):
+            raise RuntimeError(message)
+        pytest.skip(message)
+    if not (FOLDER / "node_modules" / ".package-lock.json").exists():
+        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
+    return FOLDER / "node_modules" / ".bin" / "marp"
+
+
+def build(marp, folder, target):
+    subprocess.run([marp, "deck.md", "-o", target], cwd=folder, check=True, timeout=120)
+    return target.read_text(encoding="utf-8")
+
+
+def test_html_is_what_the_source_builds(marp, tmp_path):
+    built = build(marp, FOLDER, tmp_path / "deck.html")
+    same = built == (FOLDER / "deck.html").read_text(encoding="utf-8")
+    assert same, "deck.html is older than its source: make slides"
+    assert build(marp, FOLDER, tmp_path / "again.html") == built
+
+
+def test_an_unknown_number_stops_the_build(marp, tmp_path):
+    copy = tmp_path / "slides"
+    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("node_modules", "live", "deck.*"))
+    (copy / "node_modules").symlink_to(FOLDER / "node_modules")
+    (copy / "deck.md").write_text("---\nmarp: true\ntheme: noise\n---\n\n# {{unheard_of}}\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        build(marp, copy, tmp_path / "deck.html")
