@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab import HOST, Notebook, PanelOnPage, chromium, jupyterlab
+from lab import HOST, Notebook, PanelOnPage, jupyterlab
 
 SLIDES = Path(__file__).parents[2] / "slides"
 NOTEBOOK = SLIDES / "live_panels.ipynb"
@@ -149,11 +149,11 @@ def moved_by_mouse(panel, misses=None):
 
 
 @pytest.fixture(scope="module")
-def presentation(tmp_path_factory):
+def presentation(browser_context, tmp_path_factory):
     home = tmp_path_factory.mktemp("present")
     shutil.copytree(SLIDES / "live/jupyterlab-settings", home / "settings")
-    with chromium() as context, jupyterlab(home) as address:
-        show = Presentation(context, address, home)
+    with jupyterlab(home) as address:
+        show = Presentation(browser_context, address, home)
         yield show
         show.close()
 
@@ -240,12 +240,12 @@ def wait_for(server, address, log):
     raise RuntimeError(f"Voila did not start:\n{log.read_text()[-3000:]}")
 
 
-def test_app_has_panels_and_no_code(tmp_path):
-    with chromium() as context, voila(tmp_path) as (address, server):
+def test_app_has_panels_and_no_code(browser_context, tmp_path):
+    with voila(tmp_path) as (address, server):
         sockets = psutil.Process(server.pid).net_connections()
         listening = [s for s in sockets if s.status == psutil.CONN_LISTEN]
         assert {s.laddr.ip for s in listening} == {HOST}
-        page = context.new_page()
+        page = browser_context.new_page()
         page.set_viewport_size(PROJECTOR)
         errors = []
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)

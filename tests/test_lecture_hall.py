@@ -1,0 +1,166 @@
+"""The notebook of live slides: its form, and whether what the slides say is what the panels say."""
+
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from test_notebooks import RULES
+
+from course_utils import panels
+
+ROOT = Path(__file__).parents[1]
+PATH = ROOT / "slides/live_panels.ipynb"
+LIVE = ROOT / "slides/live"
+ORDER = [
+    "counting",
+    "chain",
+    "sde_limit",
+    "reverse",
+    "elbo",
+    "weighting",
+    "sum_of_elbos",
+    "half_a_nat",
+    "retraining",
+]
+# Of the notebooks' rules these make no sense for slides: a slide has neither goals nor exercises.
+NOT_FOR_SLIDES = {"begins_with_the_installation", "opens_well", "closes_well"}
+NOT_FOR_SLIDES |= {"exercises_complete"}
+
+
+@pytest.fixture(scope="module")
+def nb():
+    return nbformat.read(PATH, as_version=nbformat.NO_CONVERT)
+
+
+def panel_module(name):
+    return importlib.import_module(f"course_utils.panels.{name}")
+
+
+def slide_type(cell):
+    return cell.metadata.get("slideshow", {}).get("slide_type")
+
+
+@pytest.mark.parametrize("rule", sorted(set(RULES) - NOT_FOR_SLIDES))
+def test_keeps_the_notebooks_rules(nb, rule):
+    assert list(RULES[rule](nb, PATH)) == []
+
+
+def test_every_panel_once_in_the_order_of_the_lecture(nb):
+    there = [module.name for module in pkgutil.iter_modules(panels.__path__)]
+    assert sorted(ORDER) == [name for name in there if not name.startswith("_")]
+    called = [re.search(r"(\w+)\.panel\(\)", c.source) for c in nb.cells if c.cell_type == "code"]
+    assert [match and match[1] for match in called] == ORDER
+
+
+def test_each_panel_is_asked_about_shown_and_answered(nb):
+    places = [k for k, cell in enumerate(nb.cells) if cell.cell_type == "code"]
+    for number, k in enumerate(places, start=1):
+        question, code, answer = nb.cells[k - 1 : k + 2]
+        assert slide_type(question) == "slide"
+        assert question.source.startswith(f"## {number} · ")
+        assert "**Predict.** " in question.source
+        assert slide_type(code) is None and code.metadata.jupyter.source_hidden
+        assert slide_type(answer) == "fragment" and answer.source.startswith("**Look.** ")
+        assert len(question.source) < 300 and len(answer.source) < 230, "it would not fit"
+
+
+def test_first_slide_names_the_key_that_the_settings_bind(nb):
+    path = LIVE / "jupyterlab-settings/@jupyterlab/shortcuts-extension"
+    (shortcut,) = json.loads((path / "shortcuts.jupyterlab-settings").read_text())["shortcuts"]
+    (key,) = shortcut["keys"]
+    assert f"**{key.replace(' ', ' + ')}**" in nb.cells[1].source
+    assert "deck-only" in nb.cells[1].metadata.tags
+    app = json.loads((LIVE / "voila.json").read_text())
+    assert app["TagRemovePreprocessor"]["remove_cell_tags"] == ["deck-only"]
+    assert app["Voila"]["ip"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((LIVE / "jupyterlab-settings").rglob("*.jupyterlab-settings")),
+    ids=lambda p: p.stem,
+)
+def test_settings_are_known_to_jupyterlab(path):
+    """A misspelt plugin or setting would be ignored in silence."""
+    folder = path.parent.relative_to(LIVE / "jupyterlab-settings")
+    share = Path(sys.prefix) / "share/jupyter"
+    found = [*share.glob(f"lab/schemas/{folder}/{path.stem}.json")]
+    found += share.glob(f"labextensions/*/schemas/{folder}/{path.stem}.json")
+    (schema,) = found
+    known = json.loads(schema.read_text())["properties"]
+    assert set(json.loads(path.read_text())) <= set(known)
+
+
+def test_app_leaves_out_exactly_the_extensions_that_are_for_slides():
+    """Voila loads every extension of JupyterLab; those of the slides fail in it."""
+    installed = Path(sys.prefix) / "share/jupyter/labextensions"
+    names = {str(p.parent.relative_to(installed)) for p in installed.glob("**/package.json")}
+    slides = {name for name in names if name.startswith(("@deathbeds/", "jupyterlab-slideshow"))}
+    denied = json.loads((LIVE / "voila.json").read_text())["VoilaConfiguration"]
+    assert set(denied["extension_denylist"]) == slides
+
+
+@pytest.mark.parametrize(
+    ("target", "parts"),
+    [
+        ("present", ["jupyterlab", "slides/live_panels.ipynb", "build/present"]),
+        ("app", ["-m voila", "slides/live_panels.ipynb", "slides/live"]),
+    ],
+)
+def test_make(target, parts):
+    command = ["make", "-n", "-o", ".venv/.ready", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for part in parts:
+        assert part in done.stdout
+
+
+# --- what the slides say ------------------------------------------------------------------------
+
+
+def results(name, **values):
+    panel = panel_module(name).panel()
+    panel.set(**values)
+    found = panel.results
+    panel.close()
+    return found
+
+
+def half_a_nat(width):
+    return panel_module("half_a_nat").curve(width, 0.5, (0.0,))[0, 0]
+
+
+def above(features):
+    settings = dict(data="two_moons", features=features, ridge=1e-4, eta=0.0, steps=40)
+    settings |= dict(draws="training", measure="nearest", shift=0.0, monotone_lock=False)
+    found, _ = panel_module("retraining").compute(objective="sigmoid", gains=(0.0,) * 7, **settings)
+    return found["above"]
+
+
+SAID = [
+    ("counting", "81.0000", lambda: results("counting", leave_out=9)["count"]),
+    ("counting", "81.0000", lambda: results("counting", leave_out=82)["count"]),
+    ("counting", "2.3026", lambda: results("counting", keep=10)["half_area"]),
+    ("counting", "4.6", lambda: 2 * np.log(10)),
+    ("elbo", "3.7032", lambda: results("elbo", gains=(0, 0, 0, 0.3, 0))["loss"]),
+    ("elbo", "3.99", lambda: results("elbo", schedule="cosine", weight="time")["loss"]),
+    ("elbo", "1.59", lambda: results("elbo", log_snr_max=4.0)["loss"]),
+    ("half_a_nat", "0.74", lambda: half_a_nat(4.0)),
+    ("half_a_nat", "0.46", lambda: half_a_nat(1.0)),
+    ("retraining", "0.71", lambda: above(128)),
+    ("retraining", "0.45", lambda: above(512)),
+]
+
+
+@pytest.mark.parametrize(("name", "printed", "compute"), SAID)
+def test_numbers_on_the_slides(nb, name, printed, compute):
+    answer = nb.cells[[name in cell.source for cell in nb.cells].index(True) + 1]
+    assert re.search(rf"(?<![\d.]){re.escape(printed)}(?!\d)", answer.source)
+    decimals = len(printed.split(".")[1])
+    assert f"{compute():.{decimals}f}" == printed
