@@ -37,7 +37,7 @@ from course_utils.yardstick import MEASURES
 FOLDER = ".study/own"  # below the folder of the notebook
 HELD_OUT = ("bits.total", *(f"eta{eta:g}.{measure}" for eta in ETAS for measure in MEASURES))
 DIRECTIONS = ("lower", "higher")
-SHORT = Plan(n_steps=300, n_samples=300, n_levels=32, bootstraps=20)  # for a lesson
+SHORT = Plan(n_steps=300, n_levels=32, bootstraps=20)  # for a lesson
 STORED = "trial_examples.json"
 
 
@@ -376,7 +376,7 @@ def report(finding, *, reason, not_shown=(), results=None):
     trial, hypothesis = finding.trial, finding.trial.hypothesis
     low, high = trial.plan.log_snr_min, trial.plan.log_snr_max
     monotone = "monotone" if is_monotone(trial.w, low, high) else "not monotone"
-    floor = (results or study.load_results())["floor"]
+    floor = _floor(trial.plan, results or study.load_results())
     rows = {
         "claim": hypothesis.claim,
         "why": reason,
@@ -393,17 +393,24 @@ def report(finding, *, reason, not_shown=(), results=None):
     lines += ["|---|---|---|---|---|"]
     for measure, (own, other, difference) in compared(finding).items():
         bold = "**" if measure == hypothesis.measure else ""
-        real = floor[measure.split(".")[1]][0] if "eta" in measure else None
+        real = floor.get(measure.split(".")[1]) if "eta" in measure else None
         cells = (
             f"{bold}{measure}{bold}",
             f"{own.mean:.3f}",
             f"{other.mean:.3f}",
             f"{bold}{_signed(difference)}{bold}",
-            "–" if real is None else f"{real:.3f}",
+            "–" if real is None else f"{real[0]:.3f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "The measure in bold decides; the others say at what price. Not shown:", ""]
     return Report("\n".join([*lines, *(f"- {text}" for text in (*not_shown, *_limits(finding)))]))
+
+
+def _floor(plan, results):
+    """The stored floor, if it is that of the plan's numbers of images; else none."""
+    of_study = Plan(**results["plan"])
+    same = all(getattr(plan, n) == getattr(of_study, n) for n in ("data", "n_samples", "held_out"))
+    return results["floor"] if same else {}
 
 
 def _limits(finding):

@@ -241,6 +241,7 @@ def test_a_report_says_all_of_it(tmp_path, untrained):
         [row] = [line for line in text.splitlines() if line.strip("|* ").startswith(measure)]
         assert f"{difference.mean:+.3f}" in row
         assert ("**" in row) == (measure == "eta0.frechet")
+        assert row.endswith("| – |")  # the study's floor is that of 500 images, these are 30
     assert "which has another plan" in text and "luck among" not in text
     others = [fix(hypothesis(by=by), sigmoid(0.5), TINY, tmp_path) for by in (0.1, 0.2)]
     assert "luck among" not in str(report(finding, reason="a reason"))  # not run: not tested
@@ -278,6 +279,17 @@ def test_a_trial_trains_and_another_weighting_gives_other_numbers(tmp_path):
     }
 
 
+def test_runs_trained_at_once_are_the_same_trial(tmp_path):
+    pytest.importorskip("torch")
+    fixed = fix(hypothesis(seeds=(0, 1)), W, TINY, tmp_path)
+    together = fixed.judge(fixed.run(batched=4))
+    assert {r["together"] for r in (*together.own, *together.others)} == {4}
+    alone = study.run(TINY, fixed.own, 1, W)
+    assert study.value_of(together.own[1], "bits.total") == pytest.approx(
+        study.value_of(alone, "bits.total"), rel=1e-4
+    )
+
+
 def test_own_names_cannot_hide_a_weighting_of_the_study(tmp_path):
     with pytest.raises(ValueError, match="another name"):
         next(study.run_all(TINY, ["elbo"], [0], tmp_path, own={"elbo": W}))
@@ -296,6 +308,15 @@ def test_the_command_makes_the_examples(tmp_path, untrained, capsys, monkeypatch
         with pytest.raises(ValueError, match=rf"by was {h.by}, now 0\.5"):
             fix(replace(h, by=0.5), w, Plan(n_steps=2), folder)
     assert not folder.exists()
+
+
+def test_reports_name_the_floor_where_it_is_the_right_one(tmp_path):
+    h, w = trial.examples()[0]
+    example = fix(h, w, folder=tmp_path)
+    text = str(report(example.judge(example.run()), reason="a reason"))
+    floor = study.load_results()["floor"]
+    [row] = [line for line in text.splitlines() if line.startswith("| eta1.recall")]
+    assert row.endswith(f"| {floor['recall'][0]:.3f} |")
 
 
 def test_the_stored_examples_are_those_of_the_code(tmp_path):
