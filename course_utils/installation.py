@@ -137,8 +137,9 @@ QUESTIONS = {
     "this folder can be written to": folder_problem,
     "free memory": memory_problem,
 }
-# A web page brings a Python and a JupyterLab of its own, and can have no PyTorch.
-NOT_IN_A_BROWSER = {python_problem, torch_problem, lab_problem}
+# A web page brings a Python and a JupyterLab of its own, and can have no PyTorch. Its folder is the
+# browser's storage, where a file that is removed while still open stops Pyodide for good.
+NOT_IN_A_BROWSER = {python_problem, torch_problem, lab_problem, folder_problem}
 WITHOUT_TORCH = (
     "Notebooks 00 to 06 run in this browser; parts of 07 and 08 need PyTorch: `make lab`."
 )
