@@ -24,6 +24,7 @@ NEEDS_TORCH = (
     "**One part of it needs PyTorch, which does not run in a browser**: the cells that train a "
     "network. All of it runs with `make lab` on your computer."
 )
+KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 SETTINGS = {
     "appName": "The weight of noise",
     "litePluginSettings": {
@@ -65,6 +66,7 @@ def build(target):
 
 def prepare(notebook, name):
     """Change a notebook into its copy for the browser."""
+    notebook.metadata.kernelspec = KERNEL
     for cell in notebook.cells:
         for output in cell.get("outputs", []):  # until it is run, a panel is its picture
             output.get("data", {}).pop(VIEW, None)
