@@ -54,9 +54,18 @@ def verdict(name: str, attempt: object) -> str:
     return exercise.verdict(attempt)
 
 
-@functools.cache
 def exercises(notebook: str) -> dict[str, "Exercise"]:
-    """Return the exercises of one notebook, "00" to "08", by name; {} where there are none."""
+    """Return the exercises of one notebook, "00" to "08", by name; {} where there are none.
+
+    Raises ``ValueError`` for what is no text.
+    """
+    if not isinstance(notebook, str):
+        raise ValueError(f"a notebook's number is a text such as '05', got {notebook!r:.80}")
+    return _exercises(notebook)
+
+
+@functools.cache
+def _exercises(notebook):
     for module in pkgutil.iter_modules(__path__):
         if re.fullmatch(rf"n{re.escape(notebook)}_\w+", module.name):
             return importlib.import_module(f"{__name__}.{module.name}").EXERCISES
