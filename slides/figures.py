@@ -700,7 +700,7 @@ def half_nat(figure, axes):
     figures.level_axis(axes[2], -10, 10)
     axes[2].set(ylim=(0, 0.6))
     axes[2].legend(loc="upper right")
-    figures.title(axes[2], "$W_1$, if the half nat lies at λ")
+    figures.title(axes[2], "$W_1$ in standard deviations, ½ nat at λ")
 
 
 @cache
