@@ -121,7 +121,7 @@ build/hub-env/.ready: tests/hub/requirements.txt tests/hub/package-lock.json | e
 present: env     ## the nine panels as slides, live, for the lecture hall
 	rm -rf build/present && mkdir -p build && cp -R slides/live/jupyterlab-settings build/present
 	JUPYTERLAB_SETTINGS_DIR="$(CURDIR)/build/present" JUPYTERLAB_WORKSPACES_DIR="$(CURDIR)/build/present" \
-		$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) slides/live_panels.ipynb
+		$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) --ServerApp.root_dir="$(CURDIR)" $(LAB_ARGS) slides/live_panels.ipynb
 
 app: env         ## the nine panels as an app without code, on this machine alone
 	JUPYTER_PATH="$(CURDIR)/slides/live" JUPYTER_CONFIG_PATH="$(CURDIR)/slides/live" \
