@@ -68,12 +68,13 @@ audit:           ## known vulnerabilities of the pinned packages (asks a databas
 	build/audit-env/bin/python -m pip install pip-audit
 	build/audit-env/bin/pip-audit -r requirements.txt --no-deps --disable-pip
 
-bench: build/bench-env/.ready   ## measure everything, and print the README's table of speed
-	build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed speed.md
-	cat speed.md && rm speed.md
+bench: build/bench/.ready   ## measure everything, and print the README's table of speed
+	PYTHONPATH=$(CURDIR)/build/bench JUPYTER_PATH=$(CURDIR)/build/bench/share/jupyter \
+		$(PYTEST) -m benchmark -s tests/benchmarks --speed build/speed.md $(BENCH_ARGS)
+	cat build/speed.md
 
-build/bench-env/.ready: tests/benchmarks/requirements.txt | env
-	$(layer)
+build/bench/.ready: tests/benchmarks/requirements.txt | env
+	rm -rf $(@D) && $(PY) -m pip install --no-deps --target $(@D) -r $(<)
 	touch $@
 
 study: env       ## train and measure ten weightings on the digits, resumable (STUDY_ARGS="--jobs 4")

@@ -1,11 +1,13 @@
-"""The live panel beside plain ``interact``, in one run: in the kernel and in a browser.
+"""The live panel beside plain ``interact``, ipympl and plotly, in one run: kernel and browser.
 
 Times are printed, not asserted: they belong to the machine. The ratios are what to look at.
 """
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
+import probe
 import pytest
 from jupyter_client.manager import start_new_kernel
 from lab import Notebook, chromium, jupyterlab, write_notebook
@@ -78,35 +80,39 @@ for _ in range(4):
         times[name] += milliseconds(control, 8)
 json.dumps(times)
 """
-WATCH = """
-([area, what]) => {
-    const seen = { moves: [], paints: [] };
-    window.seen = seen;
-    // After the frame in which it is painted; two changes in one frame count once.
-    const painted = () => requestAnimationFrame(frame => setTimeout(() => {
-        if (seen.frame !== frame) seen.paints.push(performance.now());
-        seen.frame = frame;
-    }));
-    const picture = image => image.decode().then(painted, () => {});  // superseded: not shown
-    new MutationObserver(records => {
-        for (const { type, target, addedNodes } of records) {
-            if (what !== "picture") painted();
-            else if (type === "attributes") picture(target);
-            else for (const node of addedNodes)
-                if (node.querySelectorAll) {
-                    if (node.matches("img")) picture(node);
-                    node.querySelectorAll("img").forEach(picture);
-                }
-        }
-    }).observe(area, {
-        subtree: true, childList: true, characterData: true,
-        attributes: true, attributeFilter: ["src"],
-    });
-    if (!window.listening) document.addEventListener("mousemove", event => {
-        if (event.buttons) window.seen.moves.push(performance.now());
-    }, true);
-    window.listening = true;
-}
+IPYMPL = """
+from ipympl.backend_nbagg import Canvas, FigureManager
+theirs = Figure((9, 4), dpi=100)
+canvas = Canvas(theirs)
+manager = FigureManager(canvas, 0)
+theirs_lines = draw(theirs, animated=False)
+theirs_slider = slider("shift", 0, 6, 0.01, 1)
+
+def redraw(change):
+    move(theirs_lines, change["new"])
+    canvas.draw_idle()
+
+theirs_slider.observe(redraw, "value")
+ipywidgets.VBox([theirs_slider, canvas])
+"""
+PLOTLY = """
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+plot = go.FigureWidget(make_subplots(1, 3))
+plot.update_layout(width=900, height=400, showlegend=False)
+plot.update_yaxes(range=[-1.5, 1.5])
+for column, count in ((1, 3), (2, 3), (3, 2)):
+    for i in range(count):
+        plot.add_scatter(x=x, y=np.sin(x + i), mode="lines", row=1, col=column)
+
+def replot(change):
+    with plot.batch_update():
+        for trace, i in zip(plot.data, (0, 1, 2, 0, 1, 2, 0, 1)):
+            trace.y = np.sin(x + i + change["new"])
+
+plot_slider = slider("shift", 0, 6, 0.01, 1)
+plot_slider.observe(replot, "value")
+ipywidgets.VBox([plot_slider, plot])
 """
 
 
@@ -132,73 +138,88 @@ def in_kernel() -> dict[str, np.ndarray]:
         manager.shutdown_kernel(now=True)
 
 
-def in_browser(notebook: Notebook, cell: int, watched: str, what: str, moves: int, seconds: float):
-    """Return the latencies of single movements (ms) and the pictures a second of a drag."""
-    page = notebook.page
-    output = page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
-    handle = output.locator(".noUi-handle").first
-    handle.scroll_into_view_if_needed()
-    handle.press("Home")  # room to move
-    page.wait_for_timeout(1000)
-    page.evaluate(WATCH, [output.locator(watched).first.element_handle(), what])
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-    page.mouse.move(x, y)
-    page.mouse.down()
-    latencies = []
-    for i in range(1, moves + 1):
-        page.evaluate("() => { seen.moves.length = seen.paints.length = 0; }")
-        page.mouse.move(x + 2 * i, y)
-        page.wait_for_function("() => seen.paints.length > 0")
-        latencies.append(page.evaluate("() => seen.paints[0] - seen.moves[0]"))
-        page.wait_for_timeout(150)  # let everything settle
-
-    page.evaluate("() => { seen.moves.length = seen.paints.length = 0; }")
-    start = page.evaluate("() => performance.now()")
-    step, now = 0, start
-    while now < start + 1000 * seconds:
-        step += 1
-        page.mouse.move(x + 60 + 50 * np.sin(step / 15), y)
-        page.wait_for_timeout(8)
-        now = page.evaluate("() => performance.now()")
-    paints = np.array(page.evaluate("() => seen.paints"))
-    page.mouse.up()
-    page.wait_for_timeout(1500)
-    return np.array(latencies), np.sum((paints > start) & (paints < now)) / (now - start) * 1000
+def handle_and_area(notebook, cell, watched):
+    """The slider in a cell's output, and the element that its movement changes."""
+    output = notebook.page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
+    area = output.locator(watched).first
+    area.wait_for(state="attached")
+    return output.locator(".noUi-handle").first, area
 
 
-def test_panel_beside_interact(tmp_path, capsys):
-    kernel = in_kernel()
-    cells = [FIGURE, INTERACT, PANEL, ROUND_TRIP]
-    original = write_notebook(tmp_path / "bench.ipynb", cells)
-    rows = {
-        "interact": (1, ".widget-output, .jp-OutputArea", "picture", 15),
-        "panel": (2, "img.widget-image", "picture", 40),
-        "round trip": (3, ".widget-html-content", "text", 40),
+def in_browser(notebook, rows, steps, seconds):
+    """Return the latencies of steps by keyboard, [steps], taken in turns, and the drags."""
+    places = {
+        name: (*handle_and_area(notebook, cell, watched), what)
+        for name, (cell, watched, what) in rows.items()
     }
-    browser = {}
-    with chromium() as context, jupyterlab(tmp_path / "lab") as address:
+    latencies, drags = {name: [] for name in rows}, {}
+    for _ in range(steps + 2):
+        for name, (handle, area, what) in places.items():
+            probe.install(area, pictures=what == "picture")
+            latencies[name].append(probe.step_latency(handle, "ArrowRight"))
+    for name, (handle, area, what) in places.items():
+        probe.install(area, pictures=what == "picture")
+        drags[name] = probe.drag(handle, seconds)
+    return {name: np.array(taken[2:]) for name, taken in latencies.items()}, drags
+
+
+def test_panel_beside_others(tmp_path, capsys, speed):
+    kernel = in_kernel()
+    cells = {"": FIGURE, "interact": INTERACT, "panel": PANEL, "round trip": ROUND_TRIP}
+    rows = {
+        "interact": (1, ".widget-output, .jp-OutputArea", "picture"),
+        "panel": (2, "img.widget-image", "picture"),
+        "round trip": (3, ".widget-html-content", "text"),
+    }
+    for name, cell, watched in (
+        ("ipympl", IPYMPL, ".jupyter-matplotlib"),
+        ("plotly", PLOTLY, ".plotly-graph-div, .js-plotly-plot"),
+    ):
+        if find_spec(name):
+            rows[name] = (len(cells), watched, "picture")
+            cells[name] = cell
+    original = write_notebook(tmp_path / "bench.ipynb", list(cells.values()))
+    with chromium(height=2400) as context, jupyterlab(tmp_path / "lab") as address:
         notebook = Notebook(context, address, tmp_path / "lab", original)
         notebook.run_all()
-        for name, (cell, watched, what, moves) in rows.items():
-            browser[name] = in_browser(notebook, cell, watched, what, moves, seconds=4)
+        latency, drags = in_browser(notebook, rows, steps=25, seconds=4)
         notebook.close()
 
     with capsys.disabled():
-        print("\n\n            in the kernel, ms    movement → picture, ms    pictures per second")
-        print("              median     p95        median     p95             in a drag")
-        for name, (latency, rate) in browser.items():
-            inside, outside = (
-                np.percentile(kernel[name], [50, 95]),
-                np.percentile(latency, [50, 95]),
-            )
+        print(
+            "\n\n            in the kernel, ms    step → picture, ms    in a drag: pictures    lag"
+        )
+        print("              median     p95        median     p95        a second         ms")
+        for name in rows:
+            inside = np.percentile(kernel.get(name, [np.nan]), [50, 95])
+            outside = np.percentile(latency[name], [50, 95])
             print(
-                f"{name:<11}{inside[0]:9.1f}{inside[1]:8.1f}"
-                f"{outside[0]:14.0f}{outside[1]:8.0f}{rate:22.1f}"
+                f"{name:<11}{inside[0]:9.1f}{inside[1]:8.1f}{outside[0]:14.0f}{outside[1]:8.0f}"
+                f"{drags[name].rate:16.1f}{drags[name].lag:15.0f}"
             )
-        inside = np.median(kernel["interact"]) / np.median(kernel["panel"])
-        outside = np.median(browser["interact"][0]) / np.median(browser["panel"][0])
-        rate = browser["panel"][1] / browser["interact"][1]
-        print(f"{'gain':<11}{inside:8.1f}×{outside:21.1f}×{rate:29.1f}×")
-    assert all(rate > 0 for _, rate in browser.values())  # each was really measured
+    panel = latency["panel"]
+    speed(
+        "one movement of a live panel, in the kernel",
+        "`interact`, same figure",
+        kernel["interact"] / kernel["panel"],
+        f"32 movements of each in turns; {np.median(kernel['panel']):.0f} ms",
+        "times faster",
+    )
+    for name in ("interact", "ipympl", "plotly"):
+        if name in latency:
+            speed(
+                "from the step of a slider to the painted picture, Chromium",
+                name,
+                latency[name] / panel,
+                f"25 steps of each in turns; {np.median(panel):.0f} ms, a bare round trip to the "
+                f"kernel {np.median(latency['round trip']):.0f} ms",
+                "times sooner",
+            )
+            speed(
+                "pictures per second in a drag",
+                name,
+                drags["panel"].rate / drags[name].rate,
+                f"4 s each; {drags['panel'].rate:.0f} a second",
+                "times as many",
+            )
+    assert all(drag.rate > 0 for drag in drags.values())  # each was really measured

@@ -2,8 +2,7 @@
 
 20,000 particles, 1000 steps, float64, one thread, runs interleaved. A row is the best processor
 time and the median of the ratios of neighbouring runs; no time is asserted. The other libraries
-are not part of the course: for their rows, ``pip install torchsde diffusers`` in an environment of
-your own. Run
+are not part of the course: `make bench` puts them beside it. Run
 
     OMP_NUM_THREADS=1 python -m pytest -m benchmark tests/benchmarks/test_processes_speed.py
 """
@@ -18,6 +17,7 @@ from course_utils.schedules import LinearBeta, ddpm_betas, discrete_betas, log_s
 
 pytestmark = pytest.mark.benchmark
 
+SAMPLER = "course_utils, ancestral sampler with ε̂ = 0"
 PARTICLES, STEPS = 20_000, 1000
 X0 = np.full((PARTICLES, 1), 1.5)
 CHAIN = ddpm_betas(STEPS)
@@ -74,7 +74,11 @@ def interleaved_times(work, repeats):
     return {name: np.array(seconds) for name, seconds in times.items()}
 
 
-def show(capsys, title, times, reference):
+def show(capsys, title, times, reference, speed=None, row=None):
+    if speed and row:
+        ratios = times[reference] / times[row]
+        how = f"{PARTICLES:,} particles × {STEPS} steps, {len(ratios)} runs of each in turns"
+        speed(f"simulating: {row}", reference, ratios, how, "of the speed")
     with capsys.disabled():
         print(f"\n{title} ({PARTICLES:,} particles × {STEPS} steps)")
         for name, seconds in times.items():
@@ -82,7 +86,7 @@ def show(capsys, title, times, reference):
             print(f"  {name:<44} {seconds.min():8.3f} s   speed / {reference}: {ratio:5.2f}")
 
 
-def test_ratio_to_bare_normals(capsys):
+def test_ratio_to_bare_normals(capsys, speed):
     work = {
         "bare normals": bare_normals,
         "chain, end state": chain_end,
@@ -92,7 +96,7 @@ def test_ratio_to_bare_normals(capsys):
             p.euler_maruyama_states(X0, EULER, rng())
         ),
     }
-    show(capsys, "Forward", interleaved_times(work, 15), "bare normals")
+    show(capsys, "Forward", interleaved_times(work, 15), "bare normals", speed, "chain, end state")
 
 
 def test_keeping_every_state(capsys):
@@ -114,7 +118,7 @@ def test_samplers_without_a_network(capsys):
     show(capsys, "Samplers with ε̂ = 0", interleaved_times(work, 3), "bare normals")
 
 
-def test_against_torchsde(capsys):
+def test_against_torchsde(capsys, speed):
     torch = pytest.importorskip("torch")
     torchsde = pytest.importorskip("torchsde")
     torch.set_num_threads(1)
@@ -136,10 +140,13 @@ def test_against_torchsde(capsys):
             torchsde.sdeint(VariancePreserving(), x0, ends, method="euler", dt=1 / STEPS)
 
     work = {"course_utils, Euler–Maruyama": sde_end, "torchsde, euler": theirs}
-    show(capsys, "Against torchsde", interleaved_times(work, 2), "torchsde, euler")
+    times = interleaved_times(work, 5)
+    show(
+        capsys, "Against torchsde", times, "torchsde, euler", speed, "course_utils, Euler–Maruyama"
+    )
 
 
-def test_against_diffusers(capsys):
+def test_against_diffusers(capsys, speed):
     torch = pytest.importorskip("torch")
     diffusers = pytest.importorskip("diffusers")
     torch.set_num_threads(1)
@@ -154,7 +161,8 @@ def test_against_diffusers(capsys):
 
     work = {
         "course_utils, chain": chain_end,
-        "course_utils, ancestral sampler with ε̂ = 0": sampler(p.ancestral_step),
+        SAMPLER: sampler(p.ancestral_step),
         "diffusers, DDPMScheduler.step": theirs,
     }
-    show(capsys, "Against diffusers", interleaved_times(work, 3), "diffusers, DDPMScheduler.step")
+    times = interleaved_times(work, 5)
+    show(capsys, "Against diffusers", times, "diffusers, DDPMScheduler.step", speed, SAMPLER)

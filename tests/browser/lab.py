@@ -45,7 +45,7 @@ def find_chromium() -> str:
 
 
 @contextlib.contextmanager
-def chromium(pixel_ratio: float = 1) -> Iterator[BrowserContext]:
+def chromium(pixel_ratio: float = 1, height: int = 1000) -> Iterator[BrowserContext]:
     """Start Chromium with no way out to the network; what tried to leave fails the block."""
     path = find_chromium()
     strays: list[str] = []
@@ -61,7 +61,7 @@ def chromium(pixel_ratio: float = 1) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         browser: Browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         context = browser.new_context(
-            viewport={"width": 1400, "height": 1000}, device_scale_factor=pixel_ratio
+            viewport={"width": 1400, "height": height}, device_scale_factor=pixel_ratio
         )
         context.route("**/*", stay_home)
         try:

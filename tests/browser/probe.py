@@ -23,7 +23,7 @@ INSTALL = """
     const observer = window.watching = new MutationObserver(records => {
         for (const { type, target, addedNodes } of records) {
             if (!pictures) painted(0);
-            else if (type === "attributes") shown(target);
+            else if (type === "attributes") target.matches("img") ? shown(target) : painted(0);
             else for (const node of addedNodes)
                 if (node.querySelectorAll) {
                     if (node.matches("img")) shown(node);
@@ -33,10 +33,16 @@ INSTALL = """
     });
     observer.observe(area, {
         subtree: true, childList: true, characterData: true,
-        attributes: true, attributeFilter: ["src"],
+        attributes: true, attributeFilter: ["src", "d"],
     });
+    window.drawn = canvas => { if (area.contains(canvas)) painted(0); };
     if (window.listening) return;
     window.listening = true;
+    const { drawImage } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.drawImage = function (...what) {
+        drawImage.apply(this, what);
+        window.drawn(this.canvas);
+    };
     const note = () => window.probe.events.push(performance.now());
     document.addEventListener("keydown", note, true);
     document.addEventListener("mousemove", event => { if (event.buttons) note(); }, true);
@@ -47,7 +53,7 @@ SHARPENED = 450  # ms after which the sharp picture of a rest (course_utils.live
 
 
 def install(area: Locator, pictures: bool = True) -> None:
-    """Watch an element: the pictures in it, or every change of its text."""
+    """Watch an element: its pictures (images, canvases, paths), or every change of its text."""
     area.page.evaluate(INSTALL, [area.element_handle(), pictures])
 
 

@@ -1,0 +1,49 @@
+"""The record of measured speed behind the README's table: ``--speed speed.md`` writes it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--speed", metavar="FILE", help="write the ratios to FILE, as Markdown")
+
+
+@pytest.fixture
+def speed(record_property):
+    """Note a ratio for the table."""
+
+    def note(what, against, ratios, how, unit="times", digits=2):
+        """``ratios``: of neighbouring runs, or one; the table has their median and quartiles."""
+        low, middle, high = np.percentile(np.atleast_1d(ratios), [25, 50, 75])
+        shown = " – ".join(f"{x:.{digits}g}" for x in (low, high))
+        spread = f" ({shown})" if np.size(ratios) > 1 else ""
+        record_property(
+            "speed", [what, against, f"{middle:.{digits}g}{spread} {unit}".strip(), how]
+        )
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    target = config.getoption("--speed")
+    if not target:
+        return
+    rows = [
+        value
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+        if name == "speed"
+    ]
+    lines = ["| what | against | ratio | how measured |", "|---|---|---|---|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"
+    lines += [
+        "",
+        f"One run on {os.cpu_count()} cores; a ratio of two runs side by side, in brackets the "
+        f"quartiles. Load of the machine in the last 1, 5, 15 minutes: {load}.",
+    ]
+    Path(target).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    terminalreporter.write_line(f"{len(rows)} ratios written to {target}")

@@ -1,0 +1,157 @@
+"""Every panel in JupyterLab under Chromium, beside a bare round trip and plain ``interact``.
+
+All in one run and in turns: a step by keyboard on a slider of the panel, one on a bare slider whose
+value comes back as text, and, less often, one on ``interact`` with the panel's own figure drawn
+whole. The aim for a panel: p95 within 1.6 times the round trip's p95 and the panel's own arithmetic
+(its ``update``, in the kernel); no queue after a drag; retraining above 8 pictures a second.
+"""
+
+import json
+import pkgutil
+
+import numpy as np
+import probe
+import pytest
+from lab import Notebook, chromium, jupyterlab, write_notebook
+
+import course_utils.panels
+
+pytestmark = pytest.mark.benchmark
+PANELS = [
+    module.name
+    for module in pkgutil.iter_modules(course_utils.panels.__path__)
+    if not module.name.startswith("_")
+]
+ROUNDS, SLIDERS, SECONDS, AIM = 12, 3, 4.0, 1.6
+ROUND_TRIP = """
+%matplotlib inline
+import ipywidgets
+from course_utils.live import slider
+bare, echo = slider("shift", 0, 6, 0.01, 1), ipywidgets.HTML("1")
+bare.observe(lambda change: setattr(echo, "value", f"{change['new']:.2f}"), "value")
+ipywidgets.VBox([bare, echo])
+"""
+PANEL = "from course_utils.panels import NAME\npanel = NAME.panel()\npanel"
+# The slider on top of the panel, the panel's figure, drawn whole at each movement.
+INTERACT = """
+sliders = (ipywidgets.FloatSlider, ipywidgets.IntSlider, ipywidgets.SelectionSlider)
+first = next(name for name, w in panel.controls.items() if isinstance(w, sliders))
+old = panel.controls[first]
+twin = (type(old)(options=old.options, value=old.value) if hasattr(old, "options")
+        else type(old)(value=old.value, min=old.min, max=old.max, step=old.step))
+
+def whole(value):
+    panel._update(**panel.values | {first: value})
+    panel.figure.set_dpi(100)
+    display(panel.figure)
+
+plain = ipywidgets.interactive(whole, value=twin)
+display(plain)
+"""
+ARITHMETIC = """
+import json, time
+panel.figure.set_dpi(200)
+panel.rebase()
+
+def arithmetic():
+    taken = []
+    for name, widget in panel.controls.items():
+        if not isinstance(widget, (ipywidgets.FloatSlider, ipywidgets.IntSlider)):
+            continue
+        for k in range(12):
+            values = panel.values | {name: min(widget.max, widget.min + k * widget.step)}
+            start = time.perf_counter()
+            panel._update(**values)
+            taken.append(1000 * (time.perf_counter() - start))
+    panel.redraw()
+    return taken
+
+print(json.dumps(arithmetic()))
+"""
+
+
+def measure(notebook):
+    """Return latencies (ms) by kind, the drag of the first slider, and the arithmetic (ms)."""
+    cells = [notebook.page.locator(".jp-Cell").nth(k) for k in range(3)]
+    text = cells[0].locator(".widget-html-content")
+    bare = cells[0].locator(".noUi-handle").first
+    image = cells[1].locator("img.widget-image")
+    handles = [h for h in cells[1].locator(".noUi-horizontal .noUi-handle").all() if h.is_visible()]
+    plain = cells[2].locator(".noUi-handle").first
+    whole = cells[2].locator(".widget-output, .jp-OutputArea").last
+    taken = {"round trip": [], "panel": [], "interact": []}
+
+    def step(kind, handle, area, pictures=True):
+        probe.install(area, pictures)
+        key = "ArrowRight" if len(taken[kind]) % 4 < 2 else "ArrowLeft"
+        taken[kind].append(probe.step_latency(handle, key))
+
+    notebook.page.wait_for_timeout(1000)
+    for turn in range(ROUNDS):
+        for handle in handles[:SLIDERS]:
+            step("round trip", bare, text, pictures=False)
+            step("panel", handle, image)
+        if turn < 4:
+            step("interact", plain, whole)
+    arithmetic = json.loads(notebook.execute(ARITHMETIC))
+    probe.install(image)
+    dragged = probe.drag(handles[0], SECONDS)
+    return {kind: np.array(ms[1:]) for kind, ms in taken.items()}, dragged, np.array(arithmetic)
+
+
+def test_every_panel_beside_round_trip_and_interact(tmp_path, capsys, speed):
+    rows = {}
+    with chromium(height=2600) as context, jupyterlab(tmp_path / "lab") as address:
+        for name in PANELS:
+            cells = [ROUND_TRIP, PANEL.replace("NAME", name), INTERACT]
+            path = write_notebook(tmp_path / f"{name}.ipynb", cells)
+            notebook = Notebook(context, address, tmp_path / "lab", path)
+            notebook.run_all(seconds=240)
+            notebook.panel()
+            rows[name] = measure(notebook)
+            notebook.close()
+    with capsys.disabled():
+        print(
+            "\n\nms: median / p95      panel    round trip    arithmetic      interact  p95/(rt+own)"
+        )
+    shares = {}
+    for name, (taken, _, arithmetic) in rows.items():
+        p50, p95 = (
+            {k: np.percentile(v, q) for k, v in (taken | {"own": arithmetic}).items()}
+            for q in (50, 95)
+        )
+        shares[name] = p95["panel"] / (p95["round trip"] + p95["own"])
+        columns = (
+            f"{p50[k]:5.0f} /{p95[k]:5.0f}" for k in ("panel", "round trip", "own", "interact")
+        )
+        with capsys.disabled():
+            print(f"{name:<16}" + "".join(f"{c:>14}" for c in columns) + f"{shares[name]:10.2f}")
+    with capsys.disabled():
+        print("\nin a drag        pictures a second   lag, ms   moving pictures after the hand")
+        for name, (_, dragged, _) in rows.items():
+            print(f"{name:<16}{dragged.rate:15.1f}{dragged.lag:13.0f}{len(dragged.after()):18d}")
+    worst = max(shares, key=shares.get)
+    how = f"{ROUNDS} steps on up to {SLIDERS} sliders of 9 panels, in turns"
+    speed(
+        "p95 from a slider's step to the painted picture, the nine panels",
+        "a bare round trip and the panel's own arithmetic, p95",
+        list(shares.values()),
+        f"{how}; worst: {worst}, {shares[worst]:.2f}; aim 1.6",
+        "times as long",
+    )
+    speed(
+        "the same, median",
+        "`interact`, the panel's own figure",
+        [np.median(t["interact"]) / np.median(t["panel"]) for t, _, _ in rows.values()],
+        how,
+        "times sooner",
+    )
+    rates = {name: dragged.rate for name, (_, dragged, _) in rows.items()}
+    speed(
+        "pictures per second in a drag, the nine panels",
+        "8 a second",
+        [rate / 8 for rate in rates.values()],
+        f"retraining {rates['retraining']:.1f}, least {min(rates.values()):.1f} a second",
+        "times as many",
+    )
+    assert all(len(dragged.after()) <= 3 for _, dragged, _ in rows.values())  # no queue
