@@ -10,13 +10,12 @@ else does: it imports the standard library alone, and uses no syntax newer than 
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from importlib import metadata
 
 COURSE = "weight-of-noise"
-REPAIR = "run `make -B env` in the course's folder, then start the course with `make lab`"
-AFRESH = "run `make clean lab` in the course's folder"  # what pip would think is satisfied
 MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}  # where the name to import differs
 LATER = {"torch"}  # needed from notebook 07 on
 GLYPHS = "λ ε α σ β η γ θ √ ½ ∫ ← → · −"  # what figures write with the plain font
@@ -29,13 +28,36 @@ def check():
     Never raises: a question that cannot be answered is a line too.
     """
     browser = sys.platform == "emscripten"
-    asked = {n: q for n, q in QUESTIONS.items() if not (browser and q in NOT_IN_A_BROWSER)}
-    answers = {name: _answer(question) for name, question in asked.items()}
+    skipped = NOT_IN_A_BROWSER if browser else {lab_problem} if _in_colab() else set()
+    answers = {n: _answer(question) for n, question in QUESTIONS.items() if question not in skipped}
     rows = [f"FIX  {name}: {says}" if says else f"OK   {name}" for name, says in answers.items()]
     wrong = any(answers.values())
     rows += [WITHOUT_TORCH] if browser else []
     rows += ["Mend the lines marked FIX, then run this again." if wrong else "The course is ready."]
     print("\n".join(rows))
+
+
+def require():
+    """Raise ``Unfit`` if a package of the course is missing, too old or too new.
+
+    Called before the first numbers of each notebook: an old package would fail later, deep inside
+    a function, with words that say nothing about its age. In a browser the page has seen to it.
+    """
+    if sys.platform == "emscripten":
+        return
+    try:
+        problem = "; ".join(filter(None, map(_version_problem, _requirements())))
+    except ImportError:  # what it takes to know is missing itself, or the course is not installed
+        return
+    if problem:
+        raise Unfit(f"{problem}. To mend it, {_repair()}")
+
+
+class Unfit(ImportError):
+    """The environment is not what the course needs; a notebook shows the sentence alone."""
+
+    def _render_traceback_(self):
+        return [f"The course cannot run here: {self}"]
 
 
 def python_problem(version=None):
@@ -44,9 +66,12 @@ def python_problem(version=None):
     wanted = metadata.metadata(COURSE)["Requires-Python"]
     if _fits(found, wanted):
         return ""
+    again = "run `make PYTHON=python3.11 lab`, with its name, in the course's folder"
+    if not shutil.which("make"):
+        again = "set the course up with it, as the README says"
     return (
         f"this is Python {found}, the course needs {_words(wanted)}: install one of these and "
-        "run `make PYTHON=python3.11 lab`, with its name, in the course's folder"
+        f"{again}"
     )
 
 
@@ -57,7 +82,11 @@ def packages_problem():
     if problems:
         return _with_repair(problems)
     broken = ", ".join(r.name for r in wanted if not _loads(r.name))
-    return f"{broken}: installed, but loading fails. To mend it, {AFRESH}" if broken else ""
+    return (
+        f"{broken}: installed, but loading fails. To mend it, {_repair(afresh=True)}"
+        if broken
+        else ""
+    )
 
 
 def torch_problem():
@@ -66,7 +95,7 @@ def torch_problem():
     problems = [problem for problem in found if problem]
     if not problems:
         return ""
-    return f"{problems[0]}. Notebooks 00 to 06 run without it. From 07 on it is needed: {REPAIR}"
+    return f"{problems[0]}. Notebooks 00 to 06 run without it. From 07 on it is needed: {_repair()}"
 
 
 def lab_problem():
@@ -75,7 +104,8 @@ def lab_problem():
     wanted += [r for r in _requirements(of="ipywidgets") if "widgets" in r.name]
     problems = [problem for problem in map(_version_problem, wanted) if problem]
     if not problems and not _front_end():
-        return f"@jupyter-widgets/jupyterlab-manager is missing, no slider can show: {AFRESH}"
+        lacking = "@jupyter-widgets/jupyterlab-manager is missing, no slider can show"
+        return f"{lacking}: {_repair(afresh=True)}"
     return _with_repair(problems)
 
 
@@ -145,17 +175,34 @@ WITHOUT_TORCH = (
 )
 
 
+def _in_colab():
+    return "COLAB_RELEASE_TAG" in os.environ
+
+
+def _repair(afresh=False):
+    """What to do, where this runs; ``afresh`` when pip would think that nothing is amiss."""
+    if _in_colab():
+        return "run the notebook's first cell in a new session (Runtime, Disconnect and delete)"
+    if shutil.which("make"):
+        lab = "run `make clean lab` in the course's folder"
+        env = "run `make -B env` in the course's folder, then start the course with `make lab`"
+        return lab if afresh else env
+    again = "remove the folder .venv and set the course up again, as the README says"
+    pip = f"run `{sys.executable} -m pip install -r requirements.txt -e .` in the course's folder"
+    return again if afresh else f"{pip}, then restart the kernel"
+
+
 def _answer(question):
     try:
         return question()
     except metadata.PackageNotFoundError as error:
         name = error.args[0] if error.args else "a package"
-        return f"{name} is not installed: {REPAIR}"
+        return f"{name} is not installed: {_repair()}"
     except ImportError as error:
-        return f"{error.name or 'a package'} cannot be imported: {REPAIR}"
+        return f"{error.name or 'a package'} cannot be imported: {_repair()}"
     except Exception as error:  # the reader gets a sentence, whatever happens
         reason = next(iter(str(error).splitlines()), "")[:200]
-        return f"this could not be looked at ({type(error).__name__}: {reason}): {REPAIR}"
+        return f"this could not be looked at ({type(error).__name__}: {reason}): {_repair()}"
 
 
 def _requirements(extra="", of=None):
@@ -202,7 +249,7 @@ def _words(wanted):
 
 
 def _with_repair(problems):
-    return f"{'; '.join(problems)}. To mend it, {REPAIR}" if problems else ""
+    return f"{'; '.join(problems)}. To mend it, {_repair()}" if problems else ""
 
 
 def _front_end():
@@ -218,6 +265,11 @@ def _front_end():
 
 def _free_memory():
     """Bytes that a new program could take, or None where that cannot be told."""
+    known = [free for free in (_free_on_machine(), _free_in_container()) if free is not None]
+    return min(known, default=None)
+
+
+def _free_on_machine():
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             for line in lines:
@@ -230,3 +282,18 @@ def _free_memory():
     except ImportError:
         return None
     return psutil.virtual_memory().available
+
+
+def _free_in_container(folder="/sys/fs/cgroup"):
+    """What is left of the limit that Binder, a hub or Docker sets; None where there is none."""
+
+    def number(name):
+        with open(os.path.join(folder, name), encoding="ascii") as file:
+            return int(file.read())
+
+    try:
+        with open(os.path.join(folder, "memory.stat"), encoding="ascii") as lines:
+            cached = dict(line.split() for line in lines).get("inactive_file", 0)
+        return number("memory.max") - number("memory.current") + int(cached)
+    except (OSError, ValueError):  # no such files, or the limit is "max"
+        return None

@@ -138,6 +138,71 @@ def test_folder_without_write_access(monkeypatch, capsys, tmp_path):
     assert "nothing can be saved" in line(capsys, "this folder")[0]
 
 
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({"max": "2000", "current": "1500", "stat": "anon 1200\ninactive_file 300\n"}, 800),
+        ({"max": "2000", "current": "1500", "stat": "anon 1200\n"}, 500),
+        ({"max": "max", "current": "1500", "stat": "anon 1200\n"}, None),
+        ({}, None),
+    ],
+)
+def test_memory_in_a_container(tmp_path, files, free):
+    for name, text in files.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert installation._free_in_container(str(tmp_path)) == free
+
+
+def test_without_make_the_advice_is_pip(monkeypatch, capsys):
+    monkeypatch.setattr(installation.shutil, "which", lambda name: None)
+    monkeypatch.setattr(metadata, "version", versions(scipy=None))
+    row, _ = line(capsys, "packages")
+    assert f"run `{sys.executable} -m pip install -r requirements.txt -e .`" in row
+    assert "make" not in row
+    assert "as the README says" in installation.python_problem((3, 10, 2))
+    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *parts: [])
+    assert "remove the folder .venv" in line(capsys, "JupyterLab")[0]
+
+
+def test_in_colab_no_jupyterlab_is_asked_for(monkeypatch, capsys):
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "any")
+    monkeypatch.setattr(metadata, "version", versions(numpy="1.26.4", jupyterlab=None))
+    installation.check()
+    printed = capsys.readouterr().out
+    assert "numpy is 1.26.4" in printed and "first cell in a new session" in printed
+    assert "JupyterLab" not in printed and "make" not in printed
+
+
+OLD = """if True:
+    from importlib import metadata
+    real = metadata.version
+    metadata.version = lambda name: "1.26.4" if name == "numpy" else real(name)
+"""
+
+
+def test_a_notebook_with_an_old_package_stops_with_a_sentence():
+    """IPython shows what to do, and no stack trace."""
+    import_check = "from course_utils.exercises import check"
+    code = f"""if True:
+        from IPython.core.interactiveshell import InteractiveShell
+        shell = InteractiveShell.instance(colors="nocolor")
+        shell.run_cell({OLD!r})
+        shell.run_cell({import_check!r})
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said = (done.stdout + done.stderr).strip().splitlines()
+    assert said == [
+        "The course cannot run here: numpy is 1.26.4, the course needs >=2.1. To mend it, "
+        "run `make -B env` in the course's folder, then start the course with `make lab`"
+    ]
+
+
+def test_require_is_silent_where_all_is_well_or_cannot_be_told(monkeypatch):
+    assert installation.require() is None
+    monkeypatch.setattr(installation, "COURSE", "no-such-course")
+    assert installation.require() is None
+
+
 def test_memory(monkeypatch, capsys):
     monkeypatch.setattr(installation, "_free_memory", lambda: 123e6)
     assert "123 MB are free" in line(capsys, "free memory")[0]

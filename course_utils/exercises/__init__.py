@@ -25,6 +25,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from course_utils import installation
+
+installation.require()  # every notebook imports `check` in its first cells
+
 NOT_ATTEMPTED = "not attempted yet"
 CORRECT = "correct"
 
