@@ -18,11 +18,9 @@ def speed(record_property):
     def note(what, against, ratios, how, unit="times", digits=2):
         """``ratios``: of neighbouring runs, or one; the table has their median and quartiles."""
         low, middle, high = np.percentile(np.atleast_1d(ratios), [25, 50, 75])
-        shown = " – ".join(f"{x:.{digits}g}" for x in (low, high))
-        spread = f" ({shown})" if np.size(ratios) > 1 else ""
-        record_property(
-            "speed", [what, against, f"{middle:.{digits}g}{spread} {unit}".strip(), how]
-        )
+        low, middle, high = (f"{float(f'{x:.{digits}g}'):g}" for x in (low, middle, high))
+        spread = f" ({low} – {high})" if low != high else ""
+        record_property("speed", [what, against, f"{middle}{spread} {unit}".strip(), how])
 
     return note
 

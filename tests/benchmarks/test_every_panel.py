@@ -111,9 +111,7 @@ def test_every_panel_beside_round_trip_and_interact(tmp_path, capsys, speed):
             rows[name] = measure(notebook)
             notebook.close()
     with capsys.disabled():
-        print(
-            "\n\nms: median / p95      panel    round trip    arithmetic      interact  p95/(rt+own)"
-        )
+        print("\n\nms: median / p95      panel    round trip    arithmetic      interact   p95/sum")
     shares = {}
     for name, (taken, _, arithmetic) in rows.items():
         p50, p95 = (
