@@ -88,7 +88,7 @@ class Panel:
             if not isinstance(widget, ipywidgets.Widget) or not widget.has_trait("value"):
                 raise ValueError(f"control {name!r} is {widget!r}: pass a widget with a value")
         if not isinstance(alt, str) or not alt.strip():
-            raise ValueError(f"alt is {alt!r:.80}: say in words what there is to see")
+            raise ValueError(f"alt is empty or no text, {alt!r:.80}: say in words what there is to see")
         if layout not in ("above", "beside"):
             raise ValueError(f"layout is {layout!r}: pass 'above' or 'beside'")
         self.figure = figure
@@ -224,13 +224,15 @@ class Panel:
             for name, value in values.items():
                 widget = self.controls[name]
                 try:
+                    if value is None:  # a list would take it for no choice
+                        raise ValueError("choose a value")
                     widget.value = value
                     if widget.value != value:  # sliders clip and round silently
                         raise ValueError(f"the nearest it can be is {widget.value!r}")
-                except (traitlets.TraitError, ValueError) as error:
+                except Exception as error:  # widgets raise many kinds for what they cannot read
                     for changed, old in before.items():
                         self.controls[changed].value = old
-                    raise ValueError(f"{name} cannot be {value!r}: {error}") from error
+                    raise ValueError(f"{name} cannot be {value!r:.80}: {error}") from error
 
     def _check(self, names: Iterable[str]) -> None:
         for name in names:

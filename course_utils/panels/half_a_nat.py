@@ -53,14 +53,13 @@ def panel(**start):
         "eta": live.slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
         "seed": live.slider("new draws", 0, 30, 1, 0),
     }
-    for name, value in start.items():
-        controls[name].value = value
     half = {"width": 1.0, "amount": 0.5}
     return live.Panel(
         figure,
         update,
         controls,
         alt=ALT,
+        start=start,
         formats={
             "excess": "excess ELBO {:.3f} nats",
             "distance": "W1 of these samples {:.3f} standard deviations",

@@ -50,9 +50,9 @@ MEASURES = {
 AXIS = {"nearest": "distance to the nearest", "wasserstein": "Wasserstein distance"}
 
 
-def controls(**start):
-    """Return the panel's controls, set to ``start`` where given."""
-    built = {
+def controls():
+    """Return the panel's controls."""
+    return {
         "data": live.choice("data", [(words, name) for name, words in DATA.items()]),
         "features": live.choice("random features", FEATURES, 128, slide=True),
         "ridge": live.choice(
@@ -67,9 +67,6 @@ def controls(**start):
         "steps": live.choice("sampling steps", (10, 20, 40, 80), 40, slide=True),
         **weighting_controls("sigmoid"),
     }
-    for name, value in start.items():
-        built[name].value = value
-    return built
 
 
 def panel(**start):
@@ -78,8 +75,9 @@ def panel(**start):
     return live.Panel(
         figure,
         update,
-        controls(**start),
+        controls(),
         alt=ALT,
+        start=start,
         formats={
             "objective": "on the training draws, ELBO loss + ridge {:#.3g} nats",
             "above": "{:z.2g} above w ≡ 1 (theorem: never below)",
