@@ -312,6 +312,7 @@ NUMBERS = [
     ("07", "0.021", lambda: compared("sigmoid_2", "elbo", "bits.total"), ".3f"),
     ("07", "3.66", lambda: -compared("sigmoid_2", "elbo", "eta1.frechet"), ".2f"),
     ("08", "7", seeds, "d"),
+    ("08", "37", lambda: 100 * (1 - 0.95**9), ".0f"),
 ]
 
 
@@ -333,6 +334,17 @@ def test_misjudged_by_their_coefficient():
         != is_monotone(o.implied_weighting())
     ]
     assert f"misjudges {len(wrong)} of {len(PUBLISHED) - 1}" in section("05")
+
+
+# --- assessment ---------------------------------------------------------------------------------
+
+
+def test_rubric_is_that_of_the_capstone():
+    told = [(part, int(points)) for part, points, _ in tables(GUIDE, "part")[0]]
+    rubric = re.search(r"(?ms)^## 9 A rubric.*?(?=^## )", notebook("08"))[0]
+    asked = re.findall(r"(?m)^\| \*\*(.+?)\*\* \((\d+)\)", rubric)
+    assert told == [(part, int(points)) for part, points in asked]
+    assert sum(points for _, points in told) == 20 and "Twenty points" in rubric
 
 
 # --- deck, panels, links ------------------------------------------------------------------------
