@@ -174,7 +174,7 @@ class Shown:
 
     def __init__(self, figure, alt):
         if not isinstance(alt, str) or not alt.strip():
-            raise ValueError(f"alt is empty or no text, {alt!r:.80}: say in words what there is to see")
+            raise ValueError(f"alt is empty or no text ({alt!r:.40}): say what there is to see")
         self.figure, self.alt = figure, " ".join(alt.split())
 
     def _repr_mimebundle_(self, include=None, exclude=None):

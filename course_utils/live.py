@@ -88,7 +88,7 @@ class Panel:
             if not isinstance(widget, ipywidgets.Widget) or not widget.has_trait("value"):
                 raise ValueError(f"control {name!r} is {widget!r}: pass a widget with a value")
         if not isinstance(alt, str) or not alt.strip():
-            raise ValueError(f"alt is empty or no text, {alt!r:.80}: say in words what there is to see")
+            raise ValueError(f"alt is empty or no text ({alt!r:.40}): say what there is to see")
         if layout not in ("above", "beside"):
             raise ValueError(f"layout is {layout!r}: pass 'above' or 'beside'")
         self.figure = figure
