@@ -93,7 +93,7 @@ slides/node_modules/.package-lock.json: slides/package-lock.json
 	touch $@
 
 site: build/site-env/.ready   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
-	build/site-env/bin/python docs/build.py build/site
+	build/site-env/bin/python docs/pages.py build/site
 
 # An environment of its own, $(@D), that sees the course's and adds what $(<) pins.
 define layer

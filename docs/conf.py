@@ -1,11 +1,11 @@
-"""Sphinx's settings of the course's web page. `make site` calls build.py, which gathers the
+"""Sphinx's settings of the course's web page. `make site` calls pages.py, which gathers the
 sources (these files, the notebooks, MathJax, the deck) into one folder and runs Sphinx on it."""
 
 import os
 import tomllib
 from pathlib import Path
 
-ROOT = Path(os.environ["COURSE_ROOT"])  # set by build.py: this file is read from a copy
+ROOT = Path(os.environ["COURSE_ROOT"])  # set by pages.py: this file is read from a copy
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 project = "The weight of noise"
@@ -23,6 +23,7 @@ extensions = [
     "plain_docstrings",
 ]
 templates_path = ["_templates"]
+suppress_warnings = ["toc.empty_glob"]
 exclude_patterns = ["_templates"]
 nitpicky = True
 default_role = "code"  # `x` in a docstring is code
@@ -41,7 +42,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 
-mathjax_path = "mathjax/tex-chtml.js"  # put into _static by build.py: nothing comes from afar
+mathjax_path = "mathjax/tex-chtml.js"  # put into _static by pages.py: nothing comes from afar
 mathjax4_config = {
     "loader": {"paths": {"fonts": "[mathjax]/.."}, "load": ["a11y/assistive-mml"]},
     # Long formulas break at a phone's width; what cannot be broken scrolls by itself.

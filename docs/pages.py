@@ -1,4 +1,4 @@
-"""Build the course's web page: `make site`, or `python docs/build.py FOLDER`.
+"""Build the course's web page: `make site`, or `python docs/pages.py FOLDER`.
 
 The notebooks are the only source of themselves. They are copied as they stand, with their outputs,
 and only the copy is changed: solutions are folded, a live panel becomes its picture with a link to
@@ -14,7 +14,6 @@ from pathlib import Path
 import lite
 import nbformat
 from nbformat.v4 import new_markdown_cell
-from sphinx.cmd.build import build_main
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -26,6 +25,8 @@ FOLDED = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the
 
 def main(target):
     """Write the web page into ``target``, and the notebooks that run in a browser below it."""
+    from sphinx.cmd.build import build_main  # in the site's environment alone
+
     target = Path(target).resolve()
     sources = ROOT / "build/site-sources"
     for folder in (target, sources):
@@ -65,12 +66,14 @@ def make_page(notebook, name):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     code[0].metadata.tags = ["remove-cell"]  # it installs the course, where there is none
     for cell in code:
+        settings = {}
         if "solution" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("hide-cell")
-            cell.metadata.mystnb = FOLDED
+            settings |= FOLDED
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
-                cell.metadata.mystnb = in_words(output, name)
+                settings |= in_words(output, name)
+        cell.metadata.mystnb = settings
     notebook.cells.insert(1, new_markdown_cell(where_it_runs(name)))
 
 
