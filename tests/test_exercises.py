@@ -3,8 +3,10 @@
 Typical answers, right and wrong, stand in tests/wrong_answers/nXX.py, one file a notebook.
 """
 
+import copy
 import importlib
 import itertools
+import re
 import subprocess
 import sys
 
@@ -90,6 +92,181 @@ def test_the_search_for_coinciding_mistakes_finds_them():
         mistakes={"squared": lambda x: x**2, "tripled": lambda x: 3 * x, "3": lambda x: x + 4},
     )
     assert coinciding(exercise) == [("the reference", "squared"), ("tripled", "3")]
+
+
+# --- kinds of mistakes that no formula explains --------------------------------------------------
+
+# What goes wrong after the right formula, whatever the exercise: result -> spoilt result.
+SPOILING = {
+    "the sign": lambda y: -y,
+    "squared": lambda y: y**2,
+    "twice": lambda y: 2 * y,
+    "a thousandth too much": lambda y: 1.001 * y,
+    "off by one": lambda y: y + 1,
+    "shifted by one place": lambda y: np.roll(y, 1),
+    "in reversed order": lambda y: y[::-1],
+    "normalised to sum 1": lambda y: y / y.sum(),
+    "divided by its maximum": lambda y: y / y.max(),
+    "integer division": lambda y: y // 1,
+    "the sum alone": lambda y: y.sum(),
+    "cumulated": lambda y: np.cumsum(y),
+    "a column": lambda y: y[..., None],
+    "a row too many": lambda y: np.append(y, y[-1:]),
+    "the last entry forgotten": lambda y: y[:-1],
+    "one NaN": lambda y: np.where(np.arange(y.size).reshape(y.shape) == 0, np.nan, y),
+    "infinite": lambda y: y / np.zeros(1),
+    "nothing": lambda y: None,
+    "text": lambda y: str(y),
+    "list of texts": lambda y: [str(number) for number in np.ravel(y)],
+    "a dict": lambda y: {"answer": y},
+    "a function": lambda y: lambda: y,
+    "complex": lambda y: y + 1j,
+    "truth": lambda y: y > 0,
+}
+DRESSING = {
+    "float32": lambda y: np.asarray(y, dtype=np.float32),
+    "a list": lambda y: y.tolist(),
+    "objects": lambda y: y.astype(object),
+    "Fortran order": lambda y: np.array(y, order="F"),
+}
+
+
+def changed(exercise, change, spoils=False):
+    """The reference with every part of its result changed; texts stay as they are."""
+
+    def attempt(*arguments):
+        result = exercise.reference(*arguments)
+        if spoils:
+            for argument in arguments:
+                if isinstance(argument, np.ndarray) and argument.dtype.kind == "f":
+                    argument[...] = -7.0
+        parts = result if isinstance(result, tuple) else (result,)
+        parts = [p if isinstance(p, str) else change(np.asarray(p, dtype=float)) for p in parts]
+        return tuple(parts) if isinstance(result, tuple) else parts[0]
+
+    return attempt
+
+
+def is_a_word(exercise):
+    return isinstance(exercise.reference(*copy.deepcopy(exercise.trials[0])), str)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_spoilt_result_is_rejected(name):
+    exercise = EXERCISES[name]
+    if is_a_word(exercise):
+        for word in ("", "yes", "supported?", "Supported and undecided"):
+            assert exercise.verdict(lambda *args, word=word: word).startswith("not yet: ")
+        return
+    rejected = 0
+    for kind, change in SPOILING.items():
+        text = exercise.verdict(changed(exercise, change))
+        # a result of 0 and 1 is its own square, a single number its own reverse
+        assert text.startswith("not yet: ") or unchanged(exercise, change), f"{kind}: {text}"
+        rejected += text.startswith("not yet: ")
+    assert rejected >= 16
+
+
+def unchanged(exercise, change):
+    """Whether a change leaves the results as they are, within the tolerance."""
+    try:
+        outcomes = exercise.run(changed(exercise, change))
+    except Exception:
+        return False
+    return not exercise.differing(outcomes, exercise.run(exercise.reference))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_right_result_passes_in_any_dress(name):
+    exercise = EXERCISES[name]
+    for kind, change in DRESSING.items():
+        assert exercise.verdict(changed(exercise, change)) == "correct", kind
+    assert exercise.verdict(changed(exercise, np.copy, spoils=True)) == "correct", "in place"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_learnt_by_heart_is_rejected(name):
+    """The numbers of one trial are not the function."""
+    exercise = EXERCISES[name]
+    results = [exercise.reference(*copy.deepcopy(trial)) for trial in exercise.trials]
+    if len(results) == 1:
+        pytest.skip("one trial, an array of them")
+    assert any(exercise.verdict(lambda *args, r=r: r).startswith("not yet: ") for r in results)
+    assert exercise.verdict(lambda *args: results[0]).startswith("not yet: ")
+
+
+# --- the errors that are common in the field: each named by the check that can see it ------------
+
+
+def cosine(t):
+    return -2 * np.log(np.tan(np.pi * t / 2))
+
+
+FIELD_ERRORS = [
+    # amplitudes and their squares
+    ("00.1", lambda a: np.log(a**2 / (1 - a**2)), "squared"),
+    ("00.2", lambda z, t: (2 * np.log((1 - t) / t), z), "not rescaled"),
+    ("00.3", lambda blur, spread: np.log(blur / spread), "-2|−2"),
+    ("01.1", lambda x, beta, eps: np.sqrt(1 - beta) * x + beta * eps, "scaled by β"),
+    ("01.2", lambda betas: 1 - np.cumprod(1 - betas), "the variance"),
+    ("01.3", lambda betas: 1.0, "^1: "),
+    ("01.4", lambda betas, n: betas[:n], "first entries"),
+    ("01.5", lambda betas: betas, "knowing x_0"),
+    # the limit
+    ("02.1", lambda beta, dt: (1 - beta * dt, -((beta * dt) ** 2) / 8), "half as much"),
+    ("02.2", lambda integral: np.diff(integral), "first order only"),
+    ("02.3", lambda beta, t: -np.trapezoid(beta(U * t) ** 2, U * t) / 2, "end-point term"),
+    ("02.4", lambda b: np.ones_like(b), "chain's"),
+    # back in time
+    ("03.1", lambda z, alpha, sigma: np.sign(z), "hard sign"),
+    ("03.2", lambda eps_hat, s: eps_hat * np.sqrt(1 + np.exp(s)), "sign is flipped"),
+    ("03.2", lambda eps_hat, s: -eps_hat + 0 * s, "1/σ is missing"),
+    ("03.3", lambda z, score, beta: -beta * z / 2 - beta * score, "full score"),
+    # the ELBO: L from the wrong end, a lost minus or ½, w held in t
+    ("04.1", lambda e, t, s: 0.5 * (1 - np.exp(t - s)) * e, "posterior's share"),
+    ("04.2", lambda n, span, L, e: span / (2 * np.sqrt(n)) * (L - e / 2), "order ½"),
+    ("04.3", lambda t: -np.pi / np.sin(np.pi * t), "minus is missing"),
+    ("04.3", lambda t: 2 * np.pi / np.sin(np.pi * t), "½ is missing"),
+    (
+        "04.4",
+        lambda x, e, prior: (
+            prior + np.array([np.trapezoid(e[i:], x[i:]) / 2 for i in range(len(x))])
+        ),
+        "λ_t to λ_max",
+    ),
+    ("04.5", lambda t, c, old, new: c(t), r"c\(t\) was kept"),
+    # published objectives
+    ("05.1", lambda s: np.exp(s / 2), "sign of λ is flipped"),
+    ("05.1", lambda s: 1 / np.cosh(s / 2), "alone"),
+    ("05.2", lambda s, g: np.minimum(np.exp(s) + 1, g) / (np.exp(s) + 1), "conversion alone"),
+    ("05.3", lambda s, g, k: 1 / (np.exp(g * s) + k), "whole bracket"),
+    ("05.5", lambda s, sd: s - 2 * np.log(sd), "wrong way"),
+    # the sum of ELBOs
+    ("06.1", lambda w, L: w[0] * L[0] + np.diff(w) @ L[2:] - w[-1] * L[-1], "off by one"),
+    ("06.2", lambda t, w: (np.diff(w) / w[-1], 0.0), "total is below 1"),
+    ("06.3", lambda u, b, low, high: low + u * (high - low), "uniform in λ"),
+    ("06.4", lambda s, w: np.where(s > s[np.argmax(w)], w.max(), w), "high-λ side"),
+    (
+        "06.5",
+        lambda t, b: -np.tanh((cosine(t) - b) / 2) / np.cosh((cosine(t) - b) / 2) / 2,
+        "dw/dλ",
+    ),
+    # what may be claimed
+    ("07.4", lambda pairs, d: (0.0, d / w1(pairs).std(ddof=1)), "floor is not zero"),
+]
+U = np.linspace(0, 1, 200_001)
+
+
+def w1(pairs):
+    return np.abs(np.sort(pairs[:, 0]) - np.sort(pairs[:, 1])).mean(axis=-1)
+
+
+@pytest.mark.parametrize(("name", "answer", "words"), FIELD_ERRORS)
+def test_common_errors_of_the_field_are_named(name, answer, words):
+    text = EXERCISES[name].verdict(answer)
+    message = text.removeprefix("not yet: ")
+    assert message in EXERCISES[name].mistakes, text
+    assert re.search(words, message), text
 
 
 # --- the references themselves, against independent truths ------------------------------------
