@@ -165,9 +165,9 @@ def measured(plan, name, seed, model, training_seconds, together=1):
     Keys: weighting, seed, bits (held-out −ELBO in bits per dimension: total and its terms) and
     bits_train (total), each [value, standard error]; noise_error, noise_error_train
     (E‖ε − ε̂‖²/d at the levels ``plan.curve``); eta0 and eta1, ``yardstick.MEASURES`` of DDIM and
-    ancestral samples as [value, standard error]; sheets and side (see ``sheet``); seconds
-    (training, its share where several were trained together, and measuring); together, how many
-    these were; machine.
+    ancestral samples as [value, standard error]; sheets and side (see ``sheet``); seconds on the
+    clock (training, its share where several were trained together, and measuring); together, how
+    many these were; machine.
     """
     from course_utils.networks import generator_for
 
@@ -335,8 +335,9 @@ def collected(plan, runs):
     machines = sorted({r.get("machine", _processor()) for r in runs})
     apart = ("sheets", "side")  # these go into the npz
     return {
-        "about": f"{yardstick.images.title}; made by make study; see course_utils/study.py for "
-        "each number.",
+        "about": f"{yardstick.images.title}; {plan.n_steps} steps of {plan.batch} images a run, a "
+        f"network of width {plan.width}; made by make study; see course_utils/study.py for each "
+        "number.",
         "plan": plan.settings(),
         "seeds": sorted({r["seed"] for r in runs}),
         "curve_log_snr": plan.curve.tolist(),

@@ -385,6 +385,23 @@ def test_intervals_over_seeds_are_students():
         value_of(runs[0], "bits.totl")
 
 
+def test_the_stored_study_of_clothes_is_whole_and_small():
+    """It is read where Fashion-MNIST is not installed."""
+    results, sheets = (load(data="fashion") for load in (study.load_results, study.load_sheets))
+    assert Plan(**results["plan"]) == study.PLANS["fashion"]
+    assert results["about"].startswith("Fashion-MNIST, 28×28; 2000 steps of 128 images a run")
+    groups = study.by_weighting(results)
+    assert list(groups) == ["elbo", "sigmoid_2", "edm"] and results["seeds"] == [0, 1, 2]
+    for name, runs in groups.items():
+        assert [r["seed"] for r in runs] == results["seeds"]
+        assert all(3 < r["bits"]["total"][0] < 8 for r in runs)  # 8 is guessing the grey levels
+        assert all(r[f"eta{eta:g}"]["precision"][0] > 0.7 for r in runs for eta in study.ETAS)
+        assert all(sheets[name, eta].shape == (36, 28, 28) for eta in study.ETAS)
+    assert len(sheets) == 6
+    files = [study.DATA / f"study_fashion.{kind}" for kind in ("json", "npz")]
+    assert sum(len(file.read_bytes()) for file in files) < 200_000
+
+
 def test_the_stored_study_is_whole_and_small():
     results, sheets = study.load_results(), study.load_sheets()
     groups = study.by_weighting(results)
