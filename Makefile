@@ -26,7 +26,7 @@ test: env        ## set up, then every test of the everyday tier, strict nbval i
 env: .venv/.ready   ## the environment alone
 
 .venv/.ready: requirements.txt pyproject.toml Makefile
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
 	$(PY) -m pip install --no-deps --editable .
