@@ -156,7 +156,7 @@ def in_browser(notebook, rows, steps, seconds):
     for _ in range(steps + 2):
         for name, (handle, area, what) in places.items():
             probe.install(area, pictures=what == "picture")
-            latencies[name].append(probe.step_latency(handle, "ArrowRight"))
+            latencies[name].append(probe.step_latency(handle))
     for name, (handle, area, what) in places.items():
         probe.install(area, pictures=what == "picture")
         drags[name] = probe.drag(handle, seconds)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, TimeoutError
 
 # Times are the page's own, in ms. A picture counts when the frame that shows it has been painted;
 # one that a newer picture overtakes before it is decoded is never shown and does not count.
@@ -57,12 +57,20 @@ def install(area: Locator, pictures: bool = True) -> None:
     area.page.evaluate(INSTALL, [area.element_handle(), pictures])
 
 
-def step_latency(handle: Locator, key: str) -> float:
-    """Press a key on a slider's handle; returns the ms from the event to the painted change."""
+def step_latency(handle: Locator, patience: float = 10) -> float:
+    """Step a slider by keyboard, away from its upper end or back from it.
+
+    Returns the ms from the event to the painted change; nan if none is painted in ``patience`` s,
+    as when the step changes no pixel.
+    """
     page = handle.page
+    value, top = (float(handle.get_attribute(f"aria-value{word}")) for word in ("now", "max"))
     page.evaluate(CLEAR)
-    handle.press(key)
-    page.wait_for_function("() => probe.paints.length > 0", polling=20)
+    handle.press("Home" if value >= top else "ArrowRight")
+    try:
+        page.wait_for_function("() => probe.paints.length > 0", polling=20, timeout=1000 * patience)
+    except TimeoutError:
+        return float("nan")
     latency = page.evaluate("() => probe.paints[0] - probe.events[0]")
     page.wait_for_timeout(SHARPENED)
     return latency
