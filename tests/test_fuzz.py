@@ -747,7 +747,7 @@ def test_right_values_are_known(name):
     right_values(name)
 
 
-EVERYDAY = settings(max_examples=5, suppress_health_check=list(HealthCheck))
+EVERYDAY = settings(max_examples=4, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=50, suppress_health_check=list(HealthCheck))
 
 

@@ -73,7 +73,7 @@ def stands_well(name, data):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_controls_in_combination(name, data):
     stands_well(name, data)
@@ -109,7 +109,7 @@ def test_illegal_values_change_nothing(name):
 def test_a_picture_and_a_start_refuse_what_the_controls_do(name):
     module = importlib.import_module(f"course_utils.panels.{name}")
     control = next(iter(built(name)[0].controls))
-    for strange in ({control: np.nan}, {"whatsit": 1}):
-        for made_with in (module.panel, module.figure):
-            with pytest.raises(ValueError, match=next(iter(strange))):
-                made_with(**strange)
+    with pytest.raises(ValueError, match=control):
+        module.panel(**{control: np.nan})
+    with pytest.raises(ValueError, match="no control 'whatsit'"):
+        module.figure(whatsit=1)
