@@ -62,8 +62,9 @@ def line(ax, x, y, meaning, *, label=None, moving=False, **options):
     """Draw y over x in the colour of ``meaning`` (a key of ``COLOURS``); returns the line."""
     colour = COLOURS[require_known("meaning", meaning, tuple(COLOURS))]
     x, y = finite("x", x), finite("y", y)
-    if x.ndim != 1 or y.shape != x.shape:
-        raise ValueError(f"x and y must be [n] both, got shapes {x.shape} and {y.shape}")
+    if x.size != y.size or not {x.shape, y.shape} <= {(x.size,), (x.size, 1)}:
+        raise ValueError(f"x and y must be [n] or [n, 1], got shapes {x.shape} and {y.shape}")
+    x, y = x.ravel(), y.ravel()
     return ax.plot(x, y, color=colour, label=label, animated=moving, **options)[0]
 
 
