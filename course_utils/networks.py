@@ -23,7 +23,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_utils._arrays import floating, require_count, require_levels_fit, unknown
+from course_utils._arrays import (
+    data_set,
+    floating,
+    require_count,
+    require_levels_fit,
+    unknown,
+)
 from course_utils._progress import progress
 from course_utils.estimators import DensitySchedule
 from course_utils.processes import ddim_coefficients
@@ -316,9 +322,10 @@ def train(x, w, *, seed, recipe=None, label=None, device=None):
 
 def data_tensor(x, device=None):
     """Return data [n, d] as a float32 tensor on ``device``; see ``train``."""
-    data = np.asarray(floating(x)[1], dtype=np.float32)
-    if data.ndim != 2 or data.size == 0 or not np.isfinite(data).all():
-        raise ValueError(f"need finite data of shape [n, d], got shape {data.shape}")
+    data = data_set(x)
+    if (largest := np.abs(data).max()) > np.finfo(np.float32).max:
+        raise ValueError(f"data must fit in float32, got {largest:g}: divide by its scale")
+    data = data.astype(np.float32)
     return torch.from_numpy(data).to(device or ("cuda" if gpu_is_here() else "cpu"))
 
 

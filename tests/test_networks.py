@@ -307,8 +307,13 @@ def test_a_bad_recipe_is_refused(change, message):
 
 def test_bad_data_levels_and_weightings_are_refused(trained):
     tiny = Recipe(n_steps=1, width=4, n_blocks=1)
-    for x in (np.zeros(5), np.array([[np.nan]]), np.zeros((0, 2))):
-        with pytest.raises(ValueError, match="finite data"):
+    for x, message in (
+        (np.zeros(5), "finite data"),
+        (np.zeros((0, 2)), "finite data"),
+        (np.array([[np.nan]]), "nan"),
+        (np.array([[1e39]]), "float32, got 1e"),
+    ):
+        with pytest.raises(ValueError, match=message):
             train(x, flat, seed=0, recipe=tiny)
     x = np.zeros((4, 2))
     with pytest.raises(ValueError, match="not negative"):
