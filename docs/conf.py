@@ -23,7 +23,6 @@ extensions = [
     "plain_docstrings",
 ]
 templates_path = ["_templates"]
-suppress_warnings = ["toc.empty_glob"]
 exclude_patterns = ["_templates"]
 nitpicky = True
 default_role = "code"  # `x` in a docstring is code

@@ -1,0 +1,96 @@
+"""The built web page, served from this machine, and a browser that cannot leave it."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from lab import HOST, chromium
+
+ROOT = Path(__file__).parents[2]
+PYODIDE = ROOT / "docs/node_modules/pyodide"
+KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the web page, built now; a warning of Sphinx's is a failure."""
+    if not shutil.which("npm"):
+        message = "no npm found: install Node, which brings MathJax for the web page"
+        if os.environ.get("CI"):
+            raise RuntimeError(message)
+        pytest.skip(message)
+    done = subprocess.run(["make", "site"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return ROOT / "build/site"
+
+
+class Server(SimpleHTTPRequestHandler):
+    """Serves a folder as GitHub Pages would: files, and no header of its own.
+
+    Pyodide, which readers get from its own server, is served too: from ``pyodide``, folders of
+    which the first that has a file is taken. The settings of JupyterLite are changed to match.
+    """
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def __init__(self, *args, pyodide=(), **options):
+        self.pyodide = pyodide
+        super().__init__(*args, **options)
+
+    def log_message(self, *args):
+        pass
+
+    def translate_path(self, path):
+        if "/static/pyodide/" in path:
+            name = path.split("?")[0].rsplit("/", 1)[1]
+            for folder in self.pyodide:
+                if (folder / name).exists():
+                    return str(folder / name)
+        return super().translate_path(path)
+
+    def do_GET(self):
+        if not self.pyodide or self.path.split("?")[0] != "/lite/jupyter-lite.json":
+            return super().do_GET()
+        settings = json.loads(Path(super().translate_path(self.path)).read_text(encoding="utf-8"))
+        data = settings["jupyter-config-data"]
+        data["exposeAppInBrowser"] = True
+        data["litePluginSettings"][KERNEL]["pyodideUrl"] = "./static/pyodide/pyodide.mjs"
+        body = json.dumps(settings).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """A function that serves a folder and returns its address."""
+    servers = []
+
+    def start(folder, pyodide=()):
+        handler = functools.partial(Server, directory=str(folder), pyodide=pyodide)
+        servers.append(ThreadingHTTPServer((HOST, 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://{HOST}:{servers[-1].server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def context():
+    """A browser for which a request that leaves this machine is a failure."""
+    with chromium() as context:
+        yield context

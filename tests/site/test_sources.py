@@ -1,0 +1,117 @@
+"""What makes the web page, short of making it."""
+
+import json
+import re
+from pathlib import Path
+
+import lite
+import nbformat
+import pages
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from plain_docstrings import restructured
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        ("the largest |x| of 2 * y", r"the largest \|x\| of 2 \* y"),
+        ("``a * b`` and `c|d` stay", "``a * b`` and `c|d` stay"),
+        (
+            "First.\n\n    x = |y| * 2\n\nThen |z|.",
+            "First.\n\n::\n\n    x = |y| * 2\n\nThen \\|z\\|.",
+        ),
+        (
+            "label   what it is\nx       a number,\n        or |two|\n\nMore.",
+            "label\n    what it is\nx\n    a number,\n    or \\|two\\|\n\nMore.",
+        ),
+        (
+            "Args:\n    x: |a|, or\n        two.\n\nRaises:\n    ValueError: never.",
+            "Args:\n    x: \\|a\\|, or\n        two.\n\nRaises:\n    ValueError: never.",
+        ),
+    ],
+)
+def test_plain_docstrings(plain, expected):
+    assert "\n".join(restructured(plain.split("\n"))) == expected
+
+
+def code(source, tags=(), **data):
+    data = {kind.replace("_", "/", 1): content for kind, content in data.items()}
+    outputs = [new_output("execute_result", data=data)]
+    return new_code_cell(source, metadata={"tags": list(tags)}, outputs=outputs if data else [])
+
+
+def page_of(*cells):
+    notebook = new_notebook(cells=[new_markdown_cell("# T"), code("%pip install x"), *cells])
+    pages.make_page(notebook, "03_back_in_time.ipynb")
+    nbformat.validate(notebook)
+    return notebook.cells
+
+
+def test_a_page_says_first_where_it_runs_and_leaves_the_installation_out():
+    title, where, install = page_of()
+    assert title.source == "# T" and "lite/notebooks/index.html?path=03_back" in where.source
+    assert "PyTorch" not in where.source and install.metadata.tags == ["remove-cell"]
+
+
+def test_a_solution_is_folded():
+    cell = page_of(code("answer = 42", tags=["solution"]))[-1]
+    assert set(cell.metadata.tags) == {"solution", "hide-cell"}
+    assert cell.metadata.mystnb["code_prompt_show"] == "Show the solution"
+
+
+def test_a_panel_becomes_its_picture_with_its_words_and_a_link():
+    cell = code("panel()", image_png="iVBO", text_plain="Two plots.\nloss 1.5 *nats* · a_b")
+    cell.outputs[0].data[lite.VIEW] = {"model_id": "x"}
+    cell = page_of(cell)[-1]
+    assert set(cell.outputs[0].data) == {"image/png", "text/plain"}
+    assert cell.metadata.mystnb["image"]["alt"] == "Two plots. loss 1.5 *nats* · a_b"
+    caption = cell.metadata.mystnb["figure"]["caption"]
+    assert r"loss 1\.5 \*nats\* · a\_b" in caption and "lite/notebooks" in caption
+
+
+def test_a_figure_keeps_its_words_and_gets_no_caption():
+    cell = page_of(code("show()", image_png="iVBO", text_plain="A curve\nthat falls."))[-1]
+    assert cell.metadata.mystnb == {"image": {"alt": "A curve that falls."}}
+
+
+def test_what_needs_torch_says_so_at_once():
+    for path in NOTEBOOKS:
+        needs = lite.needs_torch(path.name)
+        assert ("PyTorch, which does not run" in pages.where_it_runs(path.name)) == needs
+        notebook = nbformat.read(path, as_version=4)
+        sources = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        imports = re.findall(r"(?m)^\s*(?:from|import) (torch|course_utils\.networks)\b", sources)
+        assert needs or not imports, f"{path.name} runs in a browser and needs torch"
+        lite.prepare(notebook, path.name)
+        assert ("PyTorch, which does not run" in notebook.cells[0].source) == needs
+        assert notebook.metadata.kernelspec["name"] == "python"
+        assert lite.VIEW not in json.dumps(notebook)
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_site_pins_everything_and_nothing_twice():
+    def pins(path):
+        lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+        return {normal(line.split("==")[0]) for line in lines}
+
+    assert not pins(ROOT / "docs/requirements.txt") & pins(ROOT / "requirements.txt")
+    lock = (ROOT / "docs/package-lock.json").read_text()
+    assert '"resolved"' not in lock and lock.count('"integrity"') == lock.count('"node_modules/')
+
+
+def test_the_reference_has_every_room():
+    listed = re.findall(
+        r"^   (course_utils[\w.]+)$", (ROOT / "docs/reference.md").read_text(), re.M
+    )
+    package = ROOT / "course_utils"
+    rooms = [*package.glob("[a-z]*.py"), *(package / "panels").glob("[a-z]*.py")]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in rooms]
+    assert sorted(listed) == sorted([*names, "course_utils.exercises"])
