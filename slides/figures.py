@@ -37,8 +37,10 @@ from course_utils.objectives import (
     sum_of_elbos,
     weighted_loss,
 )
+from course_utils.panels import chain as chain_panel
 from course_utils.panels import counting as counting_panel
-from course_utils.panels import half_a_nat, retraining, sde_limit
+from course_utils.panels import elbo as elbo_panel
+from course_utils.panels import half_a_nat, retraining, reverse, sde_limit
 from course_utils.schedules import (
     Cosine,
     FlowMatching,
@@ -253,16 +255,16 @@ def bug(figure, ax):
 def short_chain(figure, ax):
     long = alpha_bar(ddpm_betas())
     lists = [
-        ("1000 steps", long, "exact", "-", (0.44, 0.2)),
-        ("the first 100 of them", long[:100], "data", "--", (0.42, 0.86)),
-        ("the end values,\n100 steps", alpha_bar(ddpm_betas(100)), "model", ":", (0.5, 0.36)),
+        ("1000 steps", long, "exact", "-", (0.45, 0.19)),
+        ("the first 100 of them", long[:100], "data", "--", (0.52, 1.0)),
+        ("the end values,\n100 steps", alpha_bar(ddpm_betas(100)), "model", ":", (0.46, 0.34)),
     ]
     for name, bars, meaning, style, place in lists:
         t = np.linspace(0, 1, len(bars) + 1)
         figures.line(ax, t, np.append(1, bars), meaning, ls=style)
         figures.line(ax, [1], bars[-1:], meaning, ls="", marker="o", clip_on=False)
         ax.text(*place, name)
-    ax.set(ylim=(0, 1.05), xlabel="t / T", xlim=(0, 1.03))
+    ax.set(ylim=(0, 1.12), xlabel="t / T", xlim=(0, 1.03))
     figures.title(ax, r"$\bar\alpha_t$, what is left of the datum's variance")
 
 
@@ -297,7 +299,7 @@ def error_line(figure, ax):
     figures.line(ax, n, limit / n, "exact", ls="--", label=f"predicted: {limit:.3f} / N")
     ax.set(xscale="log", yscale="log", xlabel="number of steps N", ylabel="$W_2$ at t = 0.3")
     ax.legend()
-    figures.title(ax, "distance from the exact law")
+    figures.title(ax, "distance from the exact law, $x_0$ = 1.5")
 
 
 @figure_of(HALF)
@@ -332,6 +334,8 @@ def block_1():
         "abar_spread": rounded(spread, 3),
         "abar_first": rounded(long[99], 3),
         "kl_spread": rounded(-np.log1p(-spread) / 2, 2),
+        "tv_spread": rounded(chain_panel.compute("ddpm", "root", 100, 1.0)["total_variation"], 2),
+        "var_spread": rounded(1 + spread * (4 - 1), 3),
         "needle_variance": rounded(wrong[-1], 2),
         "needle_width": rounded(np.sqrt(wrong[-1]), 2),
         "kept_variance": rounded(right[-1], 4),
@@ -379,8 +383,8 @@ def fitted(figure, axes):
         figures.line(of_fit, z[:, 0], fit, "model", label=f"{k} bumps", ls=style)
     exact = data().eps(z, LEVEL)[:, 0]
     figures.line(of_fit, z[:, 0], exact, "exact", label="exact E[ε|z]", lw=1.2)
-    of_fit.set(xlim=(-3.6, 3.6), ylim=(-3.2, 3.2), xlabel="latent z", ylabel="noise ε")
-    of_fit.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.9, borderpad=0.2)
+    of_fit.set(xlim=(-3.6, 3.6), ylim=(-4.8, 3.2), xlabel="latent z", ylabel="noise ε")
+    of_fit.legend(loc="lower right", ncols=2)
     figures.title(of_fit, "the pairs (z, ε) at λ = 2, and three fits")
     losses = [loss for _, loss in found.values()]
     figures.line(of_loss, list(found), losses, "model", marker="o", label="on fresh pairs")
@@ -534,6 +538,7 @@ def block_2():
     }
     gap = gap_constant(curve(), LinearLogSnr())
     _, found = fits()
+    held = elbo_panel.compute("cosine", "time", (0.0,) * len(elbo_panel.KNOTS), -10.0, 10.0)[0]
     return {
         "two_probability": rounded(p, 3),
         "two_mean": rounded(2 * p - 1, 3),
@@ -548,9 +553,11 @@ def block_2():
         "w1_ode": rounded(of_ode, 2),
         "copy_12": rounded(copied(0.0, 12.0), 2),
         "copy_wide": rounded(copied(300.0, 12.0), 2),
+        "copy_panel": rounded(reverse.compute(0.0, 96, 12.0, 0, 0)[0]["nearest"], 1),
         "neighbours": rounded(1000 * neighbours(), 2),
         "step_ratio": rounded(step_kl(1.0, 0.0, 2.0) / step_kl(1.0, 0.0, 1.0), 3),
         "elbo_area": rounded(weighted_loss(one, curve()), 4),
+        "elbo_held": rounded(held["loss"], 3),
         "gap": rounded(gap, 4),
         "gap_64": rounded(discretisation_gap(np.linspace(10, -10, 65), curve()), 3),
         "gap_1000": rounded(gap / 1000, 2),
@@ -730,19 +737,37 @@ def retrained(figure, axes):
     figures.title(axes[0], "error e(λ) of the retrained model")
 
 
+SHORT = {
+    "elbo": ("ELBO", (10, 8)),
+    "cosine_eps": ("cosine, ε", (-28, -34)),
+    "edm": ("EDM", (-38, 20)),
+    "edm_monotonic": ("EDM, monotonic", (10, 22)),
+    "sigmoid_2": ("sigmoid(2 − λ)", (-22, -30)),
+    "cosine_v": ("cosine, v", (8, 16)),
+    "sigmoid_0": ("sigmoid(−λ)", (-20, 46)),
+    "sd3": ("SD3", (-14, -32)),
+    "min_snr": ("Min-SNR", (-4, 26)),
+    "p2": ("P2", (-6, 24)),
+}  # name on the figure, and where it stands from its mark, in points
+
+
 @figure_of((680, 480))
 def ten_weightings(figure, ax):
     results = study.load_results()
-    aside = {"edm": (7, -15), "sd3": (-28, -22), "sigmoid_2": (-16, -24), "cosine_eps": (-38, -30)}
-    aside |= {"sigmoid_0": (-8, 16), "min_snr": (8, 4)}
+    kinds = {True: ("o", "data", "monotone"), False: ("^", "model", "not monotone")}
     for name, runs in study.by_weighting(results).items():
         x, y = study.summary(runs, "bits.total"), study.summary(runs, "eta1.frechet")
-        marker, meaning = ("o", "data") if is_monotone(study.WEIGHTINGS[name]) else ("^", "model")
+        marker, meaning, _ = kinds[is_monotone(study.WEIGHTINGS[name])]
         spread = [[y.mean - y.low], [y.high - y.mean]]
         ax.errorbar(x.mean, y.mean, spread, fmt=marker, color=figures.COLOURS[meaning], ms=8)
-        shift = aside.get(name, (6, 6))
-        ax.annotate(name, (x.mean, y.mean), xytext=shift, textcoords="offset points", fontsize=9)
-    ax.axhline(results["floor"]["frechet"][0], ls=":", color="black")
+        words, shift = SHORT[name]
+        leader = {"arrowstyle": "-", "lw": 0.7, "color": "#555555", "shrinkA": 0, "shrinkB": 5}
+        place = {"xytext": shift, "textcoords": "offset points", "fontsize": 9}
+        ax.annotate(words, (x.mean, y.mean), **place, arrowprops=leader)
+    for marker, meaning, words in kinds.values():
+        figures.line(ax, [], [], meaning, ls="", marker=marker, ms=8, label=words)
+    ax.axhline(results["floor"]["frechet"][0], ls=":", color="black", label="real images")
+    ax.legend(loc="upper right")
     ax.set(xlabel="held-out bits per dimension", xlim=(2.32, 2.6), ylim=(0, 9))
     figures.title(ax, "Fréchet distance of the samples, η = 1")
 
@@ -793,6 +818,7 @@ def block_3():
         "half_early": rounded(halves[0, 0], 2),
         "half_middle": rounded(halves[0, 1], 2),
         "half_early_ddim": rounded(halves[1, 0], 2),
+        "half_floor": rounded(half_a_nat.compute(-9.0, 1.0, 0.5, 1.0, 0)[0]["floor"], 2),
         "retrained_cost": rounded(sig["above"], 2),
         "retrained_elbo": rounded((elbo["off"] + elbo["missed"]) / 2, 2),
         "retrained_sigmoid": rounded((sig["off"] + sig["missed"]) / 2, 2),

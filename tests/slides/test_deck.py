@@ -35,6 +35,7 @@ TYPED = {
     "0.1": "β(0)",
     "19.9": "β(1) − β(0)",
     "0.3": "t in a figure",
+    "1.5": "x₀ in that figure",
     "1.05": "model B's area",
     "1.01": "one side, spoilt",
     "0.0099": "0.01/1.01",
