@@ -270,6 +270,7 @@ NUMBERS = [
     ("01", "2.0e-5", lambda: -np.log1p(-a_bar()[-1]) / 2, ".1e"),
     ("01", "0.23", galaxies_alone, ".2f"),
     ("01", "0.028", galaxies_together, ".3f"),
+    ("01", "2.09", lambda: 1 + alpha_bar(ddpm_betas(100))[-1] * (4 - 1), ".2f"),
     ("01", "0.4547", lambda: (1 - a_bar()[0]) / (1 - a_bar()[1]), ".4f"),
     ("01", "0.5241", lambda: a_bar()[249], ".4f"),
     ("01", "2.572", lambda: 1 + a_bar()[249] * 3, ".3f"),
