@@ -132,6 +132,16 @@ class Student:
         """Ask a server, one's own or that of somebody else, for ``path``; returns the response."""
         return await self.http.get(f"/user/{of or self.name}/{path}", headers=self._headers())
 
+    async def follow(self, repository, path):
+        """Click an nbgitpuller link: the course is copied home, and ``path`` in it opens."""
+        query = {"repo": repository, "branch": "main", "urlpath": f"lab/tree/{path}"}
+        page = await self.http.get("/hub/user-redirect/git-pull", params=query)
+        assert page.url.path == f"{self.home}/git-pull" and page.status_code == 200, page.url
+        stream = await self.http.get(  # what the page itself does
+            f"{self.home}/git-pull/api", params=query, headers=self._headers()
+        )
+        assert '"phase": "finished"' in stream.text, stream.text
+
     async def start_kernel(self, path):
         """Open the notebook at ``path`` as JupyterLab does; returns its kernel, ready."""
         order = {"path": path, "type": "notebook", "name": path, "kernel": {"name": "python3"}}

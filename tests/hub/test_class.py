@@ -11,6 +11,7 @@ import math
 import re
 import shutil
 import statistics
+import subprocess
 import time
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.full
 
 NOTEBOOK = ROOT / "notebooks/06_sum_of_elbos.ipynb"
 STUDENTS = {f"student-{k:02d}": f"a password of number {k}" for k in range(12)}
+COURSE = f"weight-of-noise/notebooks/{NOTEBOOK.name}"  # in each student's home
 SECRET = "what nobody else may read"
 DRAG, MOVES = 4, 10  # a drag takes so many seconds, and makes at least so many moves
 
@@ -59,12 +61,24 @@ def saved():
             yield cell.source, "".join(texts)
 
 
-async def attend(student, password, report):
-    """Log in, start the kernel, run the notebook to its end."""
+def repository(folder):
+    """A git repository that holds the notebook; returns its address."""
+    home = folder / "weight-of-noise"
+    (home / "notebooks").mkdir(parents=True)
+    shutil.copy(NOTEBOOK, home / "notebooks")
+    who = ["-c", "user.name=Teacher", "-c", "user.email=teacher@example.org"]
+    for command in (["init", "-q", "-b", "main"], ["add", "."], [*who, "commit", "-qm", "Course"]):
+        subprocess.run(["git", *command], cwd=home, check=True)
+    return f"file://{home}"
+
+
+async def attend(student, password, link, report):
+    """Log in, fetch the course by its link, start the kernel, run the notebook to its end."""
     start = time.perf_counter()
     await student.log_in(password)
     await student.wait_for_server()
-    student.kernel = await student.start_kernel(f"course/{NOTEBOOK.name}")
+    await student.follow(link, COURSE)
+    student.kernel = await student.start_kernel(COURSE)
     report.ready.append(time.perf_counter() - start)
     start = time.perf_counter()
     for source, text in saved():
@@ -100,10 +114,15 @@ def processor(root):
 
 async def trespass(thief, victim):
     """What one student gets who asks for another's files, kernels, tokens and account."""
-    path = f"course/{NOTEBOOK.name}"
     answers = {
         what: (await thief.get(f"api/{what}", of=victim.name)).status_code
-        for what in ("contents/secret.txt", f"contents/{path}", "kernels", "sessions", "terminals")
+        for what in (
+            "contents/secret.txt",
+            f"contents/{COURSE}",
+            "kernels",
+            "sessions",
+            "terminals",
+        )
     }
     headers = {"X-XSRFToken": thief.xsrf("/hub/")}
     mine = f"/hub/api/users/{thief.name}/tokens"
@@ -132,7 +151,7 @@ async def trespass(thief, victim):
     return answers
 
 
-async def lesson(address, process, report):
+async def lesson(address, process, link, report):
     """The whole hour."""
     first, second, *_ = class_ = [Student(address, name) for name in STUDENTS]
     for what, name, password in (
@@ -143,7 +162,7 @@ async def lesson(address, process, report):
     ):
         page = await Student(address, name).log_in(password)
         report.wrong_passwords[what] = (page.status_code, page.url.path)
-    await asyncio.gather(*(attend(s, STUDENTS[s.name], report) for s in class_))
+    await asyncio.gather(*(attend(s, STUDENTS[s.name], link, report) for s in class_))
 
     for student in class_:
         server, kernel = student.server, student.process = processes(process, student.name)
@@ -181,12 +200,11 @@ async def lesson(address, process, report):
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     for name in STUDENTS:
-        (folder / "homes" / name / "course").mkdir(parents=True)
-        shutil.copy(NOTEBOOK, folder / "homes" / name / "course")
+        (folder / "homes" / name).mkdir(parents=True)
         (folder / "homes" / name / "secret.txt").write_text(SECRET)
     report = Report()
     with hub(folder, STUDENTS) as (address, process):
-        asyncio.run(lesson(address, process, report))
+        asyncio.run(lesson(address, process, repository(folder), report))
     return report
 
 
