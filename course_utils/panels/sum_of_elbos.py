@@ -22,6 +22,7 @@ ALT = (
 LAYERS = 6
 BAR = 1.2  # width of the bars for the atom and the constant, in units of λ: area = mass
 CELLS = 400  # cells in which p_w is drawn
+COARSE = (1, 2, 5, 10)  # where the vertical axes may end, times powers of ten
 
 
 def controls():
@@ -161,12 +162,14 @@ def _drawing():
         atom_bar.set(LOG_SNR_MAX + bar, atom * kl[-1] * shape)
         constant_bar.set(LOG_SNR_MIN - bar[::-1], -heights[0] * kl[0] * shape)
         tallest = max(half.max(), product.max(), atom * kl[-1] / BAR, 1e-3)
-        deepest = max(-product.min(), heights[0] * kl[0] / BAR, tallest / 8)
-        limits = -figures.snapped_limit(deepest * 1.05), figures.snapped_limit(tallest * 1.25)
+        deepest = max(-product.min(), heights[0] * kl[0] / BAR)
+        # Few limits, and the lower bound to the upper: each change costs a full redraw.
+        top = figures.snapped_limit(tallest * 1.1, COARSE)
+        limits = -top * 2.0 ** max(-3, np.ceil(np.log2(max(1.05 * deepest / top, 1e-9)))), top
         for ax in (of_loss, of_sum):
             if ax.get_ylim() != limits:
                 ax.set_ylim(limits)
-        swing = 1.12 * figures.snapped_limit(max(1.0, np.abs(rate).max()))
+        swing = 1.12 * figures.snapped_limit(max(1.0, np.abs(rate).max()), COARSE)
         w_limits = (-swing if rate.min() < -0.5 else -0.55 * swing, swing)
         if of_w.get_ylim() != w_limits:
             of_w.set_ylim(w_limits)
