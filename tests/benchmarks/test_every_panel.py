@@ -102,17 +102,34 @@ def measure(notebook):
     return taken, dragged, np.array(arithmetic)
 
 
-def test_every_panel_beside_round_trip_and_interact(tmp_path, capsys, speed):
-    rows = {}
-    with chromium(height=2600) as context, jupyterlab(tmp_path / "lab") as address:
-        for name in PANELS:
-            cells = [ROUND_TRIP, PANEL.replace("NAME", name), INTERACT]
-            path = write_notebook(tmp_path / f"{name}.ipynb", cells)
-            notebook = Notebook(context, address, tmp_path / "lab", path)
-            notebook.run_all(seconds=240)
-            notebook.panel()
-            rows[name] = measure(notebook)
-            notebook.close()
+ROWS = {}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A browser tall enough for a whole panel, and a server: (context, address, home)."""
+    home = tmp_path_factory.mktemp("lab")
+    with chromium(height=2600) as context, jupyterlab(home) as address:
+        yield context, address, home
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_panel_beside_round_trip_and_interact(name, place, tmp_path):
+    cells = [ROUND_TRIP, PANEL.replace("NAME", name), INTERACT]
+    notebook = Notebook(*place, write_notebook(tmp_path / f"{name}.ipynb", cells))
+    try:
+        notebook.run_all(seconds=240)
+        notebook.panel()
+        ROWS[name] = measure(notebook)
+    finally:
+        notebook.close()
+    assert len(ROWS[name][1].after()) <= 3  # no queue
+
+
+def test_the_panels_together(capsys, speed):
+    if not ROWS:
+        pytest.skip("no panel was measured")
+    rows = ROWS
     with capsys.disabled():
         print("\n\nms: median / p95      panel    round trip    arithmetic      interact   p95/sum")
     shares = {}
@@ -132,9 +149,9 @@ def test_every_panel_beside_round_trip_and_interact(tmp_path, capsys, speed):
         for name, (_, dragged, _) in rows.items():
             print(f"{name:<16}{dragged.rate:15.1f}{dragged.lag:13.0f}{len(dragged.after()):18d}")
     worst = max(shares, key=shares.get)
-    how = f"{ROUNDS} steps on up to {SLIDERS} sliders of 9 panels, in turns"
+    how = f"{ROUNDS} steps on up to {SLIDERS} sliders of {len(rows)} panels, in turns"
     speed(
-        "p95 from a slider's step to the painted picture, the nine panels",
+        "p95 from a slider's step to the painted picture, all panels",
         "a bare round trip and the panel's own arithmetic, p95",
         list(shares.values()),
         f"{how}; worst: {worst}, {shares[worst]:.2f}; aim 1.6",
@@ -149,10 +166,9 @@ def test_every_panel_beside_round_trip_and_interact(tmp_path, capsys, speed):
     )
     rates = {name: dragged.rate for name, (_, dragged, _) in rows.items()}
     speed(
-        "pictures per second in a drag, the nine panels",
+        "pictures per second in a drag, all panels",
         "8 a second",
         [rate / 8 for rate in rates.values()],
-        f"retraining {rates['retraining']:.1f}, least {min(rates.values()):.1f} a second",
+        f"retraining {rates.get('retraining', np.nan):.1f}, least {min(rates.values()):.1f} a second",
         "times as many",
     )
-    assert all(len(dragged.after()) <= 3 for _, dragged, _ in rows.values())  # no queue
