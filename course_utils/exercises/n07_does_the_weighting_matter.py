@@ -154,6 +154,11 @@ def _unpaired(ours, others):
     return _about(a.mean() - b.mean(), np.hypot(_reach(a, quantile), _reach(b, quantile)))
 
 
+def _of_the_next_run(ours, others):
+    mean, low, _ = _over_seeds(ours, others)
+    return _about(mean, (mean - low) * np.sqrt(1 + len(ours)))
+
+
 def _runs(n_seeds, n, seed):
     rng = np.random.default_rng(seed)
     common = rng.normal(0, 0.4, (n_seeds, 1))
@@ -165,7 +170,7 @@ over_seeds = Exercise(
     statement="""attempt(ours, others) -> (difference, low, high)
     ours, others  [S, n]: a measure of n held-out images for each of S seeds and two weightings;
                   row s of both was trained from the same seed s
-    Return the mean of ours − others and the ends of its 95 % interval for *another training run*:
+    Return the mean of ours − others and the ends of its 95 % interval, *over training runs*:
     each seed gives one difference of means, and Student's t has S − 1 degrees of freedom
     (scipy.stats.t.ppf(0.975, S − 1) standard errors to either side).""",
     reference=_over_seeds,
@@ -181,6 +186,9 @@ over_seeds = Exercise(
         ),
         "the spread of one seed; the mean of S seeds is known better by the root of S": (
             lambda ours, others: _over_seeds(ours, others, root=False)
+        ),
+        "that interval is for the next run; the mean of all runs is asked: drop the 1 in 1 + 1/S": (
+            _of_the_next_run
         ),
         "the spread must be divided by S − 1, not S: use ddof=1": (
             lambda ours, others: _over_seeds(ours, others, ddof=0)

@@ -31,10 +31,10 @@ seeds = Exercise(
     Return the smallest number n >= 2 of seeds for which half the length of the 95 % interval
     (Student's t with n − 1 degrees of freedom) of the mean difference is at most ``by``.""",
     reference=_seeds,
-    inputs=[(0.36, 0.3), (0.36, 0.5), (0.005, 0.01), (1.0, 0.31), (0.2, 0.9)],
+    inputs=[(0.36, 0.3), (0.36, 0.5), (0.005, 0.01), (1.0, 0.31), (0.5, 0.9)],
     mistakes={
         "1.96 is for many seeds; for few of them Student's t asks for more": (
-            lambda spread, by: _first(lambda n: 1.96 * spread / np.sqrt(n) <= by)
+            lambda spread, by: int(np.ceil((1.96 * spread / by) ** 2))
         ),
         "that is the whole length of the interval; half of it is asked": (
             lambda spread, by: _first(lambda n: 2 * _t_reach(n, spread) <= by)
