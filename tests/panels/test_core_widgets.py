@@ -1,4 +1,4 @@
-"""Panels use ipywidgets' own widgets alone: Colab, VS Code and hubs show these with no extension."""
+"""Panels use ipywidgets' own widgets alone: Colab, VS Code and hubs need no extension for them."""
 
 import importlib
 import pkgutil
