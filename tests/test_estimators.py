@@ -153,9 +153,9 @@ def test_a_bad_learner_is_refused(options, message):
     [
         ([0.0, 1.0], [1.0], "one squared error for each level"),
         ([11.0], [1.0], r"log_snr must lie in \[-10, 10\], got 11"),
-        ([np.nan], [1.0], "log_snr must lie"),
-        ([0.0], [-1.0], "finite and at least 0"),
-        ([0.0], [np.nan], "finite and at least 0"),
+        ([np.nan], [1.0], "log_snr must be finite"),
+        ([0.0], [-1.0], "squared errors must be at least 0"),
+        ([0.0], [np.nan], "squared errors must be finite"),
     ],
 )
 def test_bad_observations_are_refused_and_teach_nothing(levels, errors, message):

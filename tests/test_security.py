@@ -246,13 +246,14 @@ def lab(tmp_path_factory):
     with open(home / "log", "w") as log:
         process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log)
     try:
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 120
         while not (found := list((home / "runtime").glob("jpserver-*.json"))):
             if process.poll() is not None or time.monotonic() > limit:
                 raise RuntimeError((home / "log").read_text())
             time.sleep(0.1)
         server = json.loads(found[0].read_text())
-        while "is running at" not in (home / "log").read_text() and time.monotonic() < limit:
+        while not answers(server["port"]):
+            assert time.monotonic() < limit, (home / "log").read_text()
             time.sleep(0.1)
         yield server, process
     finally:
@@ -260,11 +261,19 @@ def lab(tmp_path_factory):
         process.wait(20)
 
 
+def answers(port):
+    try:
+        socket.create_connection(("localhost", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def ask(server, path, token="", data=None):
     request = urllib.request.Request(
         server["url"] + path, data, {"Authorization": f"token {token}"} if token else {}
     )
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return json.load(reply)
 
 

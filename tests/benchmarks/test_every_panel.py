@@ -169,6 +169,6 @@ def test_the_panels_together(capsys, speed):
         "pictures per second in a drag, all panels",
         "8 a second",
         [rate / 8 for rate in rates.values()],
-        f"retraining {rates.get('retraining', np.nan):.1f}, least {min(rates.values()):.1f} a second",
+        f"retraining {rates.get('retraining', 0):.1f}, least {min(rates.values()):.1f} a second",
         "times as many",
     )
