@@ -74,9 +74,9 @@ def test_in_a_browser_what_the_page_brings_is_not_asked():
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"numpy": "1.26.4"}, "numpy is 1.26.4, the course needs >=2.1. To mend it, run `make"),
+        ({"numpy": "1.26.4"}, "numpy is 1.26.4, the course needs >=2.0. To mend it, run `make"),
         ({"scipy": None}, "scipy is missing"),
-        ({"ipykernel": "7.1.0"}, "ipykernel is 7.1.0, the course needs >=6.31 and <7"),
+        ({"ipykernel": "7.1.0"}, "ipykernel is 7.1.0, the course needs >=6.17 and <7"),
         ({"scipy": None, "pillow": "9"}, "pillow is 9, the course needs >=10.4; scipy is missing"),
     ],
 )
@@ -192,7 +192,7 @@ def test_a_notebook_with_an_old_package_stops_with_a_sentence():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     said = (done.stdout + done.stderr).strip().splitlines()
     assert said == [
-        "The course cannot run here: numpy is 1.26.4, the course needs >=2.1. To mend it, "
+        "The course cannot run here: numpy is 1.26.4, the course needs >=2.0. To mend it, "
         "run `make -B env` in the course's folder, then start the course with `make lab`"
     ]
 
