@@ -9,6 +9,7 @@ from inspect import signature
 import array_api_compat
 import numpy as np
 
+QUICK = (np.ndarray, float)  # certainly no torch tensor
 MOST = 10_000_000  # no count is larger: arrays of as many numbers still fit a laptop's memory
 
 
@@ -20,7 +21,7 @@ def floating(value):
     numbers.
     """
     xp, array = read(value)
-    if bool(array != array) if array.ndim == 0 else bool((array != array).any()):
+    if math.isnan(array) if array.ndim == 0 else bool((array != array).any()):
         raise ValueError(f"expected numbers, got nan{_among(array)}: look for 0/0 or ∞ − ∞ before")
     return xp, array
 
@@ -49,7 +50,7 @@ def data_set(x):
 
 def read(value):
     """Return ``(xp, array)`` as ``floating`` does, but let a NaN pass."""
-    if array_api_compat.is_torch_array(value):
+    if not isinstance(value, QUICK) and array_api_compat.is_torch_array(value):
         xp = array_api_compat.array_namespace(value)
         return xp, value if value.is_floating_point() else xp.astype(value, xp.float64)
     try:
@@ -96,7 +97,7 @@ def _is_finite(result):
         return all(map(_is_finite, result))
     if array_api_compat.is_torch_array(result):
         return bool(result.isfinite().all())
-    return not isinstance(result, np.ndarray) or bool(np.isfinite(result).all())
+    return not isinstance(result, np.ndarray | np.generic) or bool(np.isfinite(result).all())
 
 
 def described(value):

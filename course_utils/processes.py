@@ -439,7 +439,9 @@ def _linear_states(z, steps, rng):
 def _reverse_states(eps, grid, z, step, rng):
     yield z
     for log_snr, log_snr_to in pairwise(grid):
-        z = _particles("the state after a step", step(eps, z, log_snr, log_snr_to, rng))
+        z = step(eps, z, log_snr, log_snr_to, rng)
+        if not isinstance(z, np.ndarray) or not np.isfinite(np.sum(z)):  # quick, and rarely wrong
+            z = _particles("the state after a step", z)
         yield z
 
 

@@ -33,6 +33,7 @@ from course_utils._arrays import (
     finite_result,
     positive_number,
     prediction,
+    read,
     real_number,
     require_count,
     require_function,
@@ -282,10 +283,9 @@ class Denoiser:
     weights: np.ndarray
     condition: float
 
-    @finite_result
     def eps(self, z, log_snr):
         """Return ε̂ = σ z + α φᵀΘ for z [n, d] at one level or [n, 1]; computed in float32."""
-        z = finite("z", z)
+        z = np.asarray(read(z)[1])
         if z.ndim != 2 or z.shape[1] != self.theta.shape[1]:
             raise ValueError(f"z must be [n, {self.theta.shape[1]}] for this model, got {z.shape}")
         return sigma(log_snr) * z + alpha(log_snr) * (
@@ -355,8 +355,9 @@ def _mean_square(difference):
 
 def _single(name, value):
     """The value in float32, which float64 in its outer range does not fit."""
-    value = finite(name, value)
-    if value.size and np.abs(value).max() > 1e30:
+    value = np.asarray(read(value)[1])
+    if not (np.abs(value) <= 1e30).all():  # a NaN fails this too
+        finite(name, value)
         raise ValueError(f"{name} must be at most 1e30 in size for float32, got {described(value)}")
     return value.astype(np.float32)
 
