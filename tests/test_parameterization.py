@@ -111,6 +111,7 @@ ONES = np.ones((3, 3))
         (lambda: eps_loss_to("epsilon", 0.0), r"did you mean 'eps'\? \(x, eps, v, score, velocity"),
         (lambda: eps_loss_to(None, 0.0), "unknown prediction None"),
         (lambda: convert(ONES, ONES[:2], 0.0), r"one shape, got \(3, 3\) and \(2, 3\)"),
+        (lambda: convert(ONES[:2], ONES, 0.0), r"one shape, got \(2, 3\) and \(3, 3\)"),
         # [batch] beside [batch, d] with batch = d would be silently wrong
         (lambda: convert(ONES, ONES, np.zeros(3)), r"\[batch, 1\]"),
         (lambda: convert(ONES, ONES, np.zeros((1, 3, 1))), r"\[batch, 1\]"),
