@@ -37,6 +37,7 @@ nb_code_prompt_show = "Show the solution"
 nb_code_prompt_hide = "Hide the solution"
 
 autosummary_generate = True
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
@@ -60,11 +61,13 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 html_extra_path = ["_extra"]
-html_copy_source = True
+html_use_index = False  # the search finds names
+html_domain_indices = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's machine has it
 html_show_sphinx = False
 html_theme_options = {
     "show_toc_level": 2,
-    "use_download_button": True,
+    "use_download_button": False,
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # the side bar has the search
 }

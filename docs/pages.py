@@ -97,10 +97,9 @@ def where_it_runs(name):
 def live_link(name):
     """Return a link to where a notebook runs, and what to expect there."""
     there = f"../lite/notebooks/index.html?path={name}"
-    elsewhere = "where_to_run" if (DOCS / "where_to_run.md").exists() else "index"
     return (
         f'<a href="{there}">Run it in your browser</a> (nothing to install; it takes a minute to '
-        f"start), or [elsewhere](../{elsewhere}.md)."
+        f"start), or [elsewhere](../where_to_run.md)."
     )
 
 

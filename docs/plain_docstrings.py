@@ -47,5 +47,10 @@ def setup(app):
     def rewrite(app, what, name, obj, options, lines):
         lines[:] = restructured(lines)
 
+    def skip(app, what, name, obj, skip, options):
+        """Leave out a named tuple's fields, of which Python says only their numbers."""
+        return True if (obj.__doc__ or "").startswith("Alias for field number") else None
+
     app.connect("autodoc-process-docstring", rewrite, priority=400)
+    app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

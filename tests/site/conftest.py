@@ -13,7 +13,6 @@ import pytest
 from lab import HOST, chromium
 
 ROOT = Path(__file__).parents[2]
-PYODIDE = ROOT / "docs/node_modules/pyodide"
 KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 
 
