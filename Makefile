@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= passive
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere test-reproducible test-newest soak audit bench study picture slides site hub-env present app residuals address lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere test-reproducible test-newest soak audit bench study picture slides site hub-env present app residuals mutation address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -58,7 +58,7 @@ test-reproducible: env   ## strict nbval: three times with other hash seeds, two
 test-newest:     ## every everyday test, nbval laxly, with the newest packages that pyproject.toml admits
 	$(PYTHON) -m venv --clear build/newest-env
 	build/newest-env/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[lab,present,test]'
-	build/newest-env/bin/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env
+	build/newest-env/bin/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --ignore tests/test_requirements.py
 
 soak: env        ## 20,000 movements on every panel in one kernel, for hours (SOAK=1000: fewer)
 	SOAK_MOVEMENTS=$(or $(SOAK),20000) $(PYTEST) -m soak -s tests/soak
@@ -130,6 +130,13 @@ app: env         ## the nine panels as an app without code, on this machine alon
 
 residuals: env   ## the table of measured residuals of the README
 	$(PYTEST) -q tests/test_claims.py tests/test_regression.py tests/panels/test_half_a_nat.py --residuals residuals.md && cat residuals.md && rm residuals.md
+
+mutation: env    ## mutation testing of one room in a copy, an hour or more (MODULE=schedules); tests/mutation.md
+	test -x build/mutation/env/bin/cosmic-ray || { $(PY) -m venv build/mutation/env && build/mutation/env/bin/pip install -q cosmic-ray==8.7.0; }
+	rm -rf build/mutation/tree && mkdir build/mutation/tree && cp -r course_utils tests pyproject.toml build/mutation/tree
+	cd build/mutation/tree && sed 's/MODULE/$(or $(MODULE),schedules)/; s|PYTHON|$(CURDIR)/$(PY)|' tests/mutation.toml > m.toml && \
+		../env/bin/cosmic-ray init m.toml m.sqlite && ../env/bin/cr-filter-operators m.sqlite m.toml && \
+		../env/bin/cosmic-ray exec m.toml m.sqlite && ../env/bin/cr-report m.sqlite --surviving-only --show-diff
 
 address: env     ## set the repository's public address (URL=https://host/owner/name) in all places
 	$(PY) .ci/address.py $(URL)
