@@ -74,7 +74,7 @@ class Schedule:
             ends = [
                 float(self._time(np.float64(end))) for end in (self.log_snr_max, self.log_snr_min)
             ]
-        if not 0 <= ends[0] < ends[1] <= 1:
+        if not ends[0] < ends[1]:
             raise ValueError(
                 f"the times at which {type(self).__name__} passes λ = {self.log_snr_max:g} and "
                 f"{self.log_snr_min:g} are the same number in float64: choose levels nearer to 0"

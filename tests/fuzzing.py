@@ -268,7 +268,7 @@ def dressed(array):
     return [
         array.tolist(),
         array.astype(np.float32),
-        np.rint(array).astype(np.int64),
+        np.rint(np.clip(array, -9, 9)).astype(np.int64),
         array.astype(object),
         array.astype(str),
         array.astype(complex),

@@ -748,7 +748,7 @@ def test_right_values_are_known(name):
 
 
 EVERYDAY = settings(max_examples=4, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=50, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", NAMES)

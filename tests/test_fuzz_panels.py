@@ -81,7 +81,7 @@ def test_controls_in_combination(name, data):
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_many_more_combinations(name, data):
     stands_well(name, data)
