@@ -244,6 +244,20 @@ def test_sampled_levels_follow_p_w(name):
         assert law.pvalue > 1e-6
 
 
+def test_where_w_changes_within_one_cell_of_the_grid():
+    """Half the mass in the first cell, half in the atom."""
+    drop = lambda log_snr: np.where(log_snr <= -10, 2.0, 1.0)  # noqa: E731
+    levels = sample_levels(drop, 4000, np.random.default_rng(0))
+    assert abs(np.mean(levels == 10) - 0.5) < 6 * 0.5 / np.sqrt(4000)
+    assert levels[levels < 10].max() < -9.99
+
+
+def test_ends_and_defaults():
+    assert peak(np.exp, -3, 4) == 4
+    assert sigmoid()(2.0) == 0.5
+    assert_close(bent(sigmoid(0), [0, 1], [300, 300])(0.0), 0.5e300, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -267,6 +281,14 @@ def test_sampled_levels_follow_p_w(name):
         (lambda: evaluate(lambda s: s, [-1.0, 1.0]), r"w\(-1\) = -1"),
         (lambda: Weighting(np.zeros_like, "nothing").normalised(), "'nothing' is zero on all"),
         (lambda: shifted(sigmoid(0), np.inf), "shift must be one finite number"),
+        (lambda: evaluate(lambda s: 0.5 - 2.0 * (s == 1), [0, 1]), r"w\(1\) = -1.5"),
+        (lambda: evaluate(lambda s: np.ones(7), np.zeros(3)), r"got shape \(7,\) for levels"),
+        (lambda: evaluate(lambda s: np.ones(2), np.zeros(3)), r"got shape \(2,\) for levels"),
+        (lambda: evaluate(0.5, [0, 1]), "must be a function of λ, got 0.5"),
+        (lambda: evaluate(lambda s: -1 - s, [0, 1]), r"w\(0\) = -1:"),
+        (lambda: bent(sigmoid(0), np.eye(2), np.eye(2)), "one gain per knot"),
+        (lambda: bent(sigmoid(0), [0, 1], [0, 300.5]), "at most 300 in size"),
+        (lambda: level_masses(sigmoid(0), [1, 0.5]), "increasing levels"),
         (lambda: bent(sigmoid(0), [0, 1], [1]), "one gain per knot"),
         (lambda: bent(sigmoid(0), [0], [1]), "one gain per knot"),
         (lambda: bent(sigmoid(0), [1, 0], [1, 1]), "increasing knots"),
