@@ -32,26 +32,25 @@ bare.observe(lambda change: setattr(echo, "value", f"{change['new']:.2f}"), "val
 ipywidgets.VBox([bare, echo])
 """
 PANEL = "from course_utils.panels import NAME\npanel = NAME.panel()\npanel"
-# The slider on top of the panel, the panel's figure, drawn whole at each movement.
+# The figure of another such panel, drawn whole at each movement of the first slider.
 INTERACT = """
+other = NAME.panel()
+other.figure.set_dpi(100)
 sliders = (ipywidgets.FloatSlider, ipywidgets.IntSlider, ipywidgets.SelectionSlider)
-first = next(name for name, w in panel.controls.items() if isinstance(w, sliders))
-old = panel.controls[first]
+first = next(name for name, w in other.controls.items() if isinstance(w, sliders))
+old = other.controls[first]
 twin = (type(old)(options=old.options, value=old.value) if hasattr(old, "options")
         else type(old)(value=old.value, min=old.min, max=old.max, step=old.step))
 
 def whole(value):
-    panel._update(**panel.values | {first: value})
-    panel.figure.set_dpi(100)
-    display(panel.figure)
+    other._update(**other.values | {first: value})
+    display(other.figure)
 
 plain = ipywidgets.interactive(whole, value=twin)
 display(plain)
 """
 ARITHMETIC = """
 import json, time
-panel.figure.set_dpi(200)
-panel.rebase()
 
 def arithmetic():
     taken = []
@@ -115,7 +114,7 @@ def place(tmp_path_factory):
 
 @pytest.mark.parametrize("name", PANELS)
 def test_panel_beside_round_trip_and_interact(name, place, tmp_path):
-    cells = [ROUND_TRIP, PANEL.replace("NAME", name), INTERACT]
+    cells = [ROUND_TRIP, PANEL.replace("NAME", name), INTERACT.replace("NAME", name)]
     notebook = Notebook(*place, write_notebook(tmp_path / f"{name}.ipynb", cells))
     try:
         notebook.run_all(seconds=240)
