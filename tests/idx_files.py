@@ -9,7 +9,7 @@ import numpy as np
 def idx(array):
     """The bytes of a gzipped idx file that holds an array of bytes."""
     head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape)
-    return gzip.compress(head + array.astype(np.uint8).tobytes(), compresslevel=1)
+    return gzip.compress(head + array.astype(np.uint8).tobytes(), compresslevel=1, mtime=0)
 
 
 def write_idx_set(folder, n_train=700, n_test=300):

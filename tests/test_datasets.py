@@ -170,6 +170,16 @@ def test_without_fashion_the_package_is_named(tmp_path, monkeypatch):
         (idx(np.zeros((300, 32, 32))), "28×28"),
         (idx(np.zeros((299, 28, 28))), "a label for each"),
     ],
+    ids=[
+        "no gzip",
+        "cut short",
+        "empty",
+        "no sizes",
+        "a pixel less",
+        "floats",
+        "32×32",
+        "299 images",
+    ],
 )
 def test_spoilt_files_are_refused(tmp_path, monkeypatch, content, message):
     write_idx_set(tmp_path)
