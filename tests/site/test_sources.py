@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import lite
@@ -90,6 +91,27 @@ def test_what_needs_torch_says_so_at_once():
         assert ("PyTorch, which does not run" in notebook.cells[0].source) == needs
         assert notebook.metadata.kernelspec["name"] == "python"
         assert lite.VIEW not in json.dumps(notebook)
+
+
+@pytest.mark.parametrize(
+    ("server", "buttons"),
+    [
+        (None, set()),
+        ("https://github.com", {"binderhub_url", "notebook_interface", "colab_url"}),
+        ("https://git.example.org", {"binderhub_url", "notebook_interface"}),
+    ],
+)
+def test_launch_buttons_only_where_the_address_is_known(monkeypatch, tmp_path, server, buttons):
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project.urls]")[0]
+    (tmp_path / "pyproject.toml").write_text(project, encoding="utf-8")
+    monkeypatch.setenv("COURSE_ROOT", str(tmp_path))
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    if server:
+        monkeypatch.setenv("GITHUB_SERVER_URL", server)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
+    theme = runpy.run_path(str(ROOT / "docs/conf.py"))["html_theme_options"]
+    assert set(theme.get("launch_buttons", {})) == buttons
+    assert theme.get("repository_url") == (f"{server}/owner/name" if server else None)
 
 
 def normal(name):
