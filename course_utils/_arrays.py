@@ -21,7 +21,7 @@ def floating(value):
     numbers.
     """
     xp, array = read(value)
-    if math.isnan(array) if array.ndim == 0 else bool((array != array).any()):
+    if bool(array != array) if array.ndim == 0 else bool((array != array).any()):
         raise ValueError(f"expected numbers, got nan{_among(array)}: look for 0/0 or ∞ − ∞ before")
     return xp, array
 
