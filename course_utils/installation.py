@@ -181,6 +181,8 @@ def _in_colab():
 
 def _repair(afresh=False):
     """What to do, where this runs; ``afresh`` when pip would think that nothing is amiss."""
+    if sys.platform == "emscripten":
+        return "reload the page, and run the first code cell again"
     if _in_colab():
         return "run the notebook's first cell in a new session (Runtime, Disconnect and delete)"
     if shutil.which("make"):
