@@ -116,5 +116,5 @@ def test_shown_figures_have_words():
     picture = Image.open(io.BytesIO(data["image/png"]))
     assert picture.info["Description"] == "A line that rises."
     assert picture.size == (800, 400) and metadata["image/png"] == {"width": 400, "height": 200}
-    with pytest.raises(ValueError, match="say in words"):
+    with pytest.raises(ValueError, match="say what there is to see"):
         figures.show(figure, " ")
