@@ -6,6 +6,7 @@ processor time over one and the same sequence of movements are taken.
 """
 
 import gc
+import itertools
 import random
 import threading
 import time
@@ -17,12 +18,13 @@ import psutil
 from course_utils.live import NO_PRESET, Equaliser, Panel
 
 
-def soak(panel: Panel, movements: int, warm_up: int, replayed: int = 0) -> dict[str, float]:
+def soak(panel: Panel, movements: int, warm_up: int, replayed: int) -> dict[str, float]:
     """Move ``panel`` at random and return what grew between the warm-up and the end.
 
     ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` and ``artists``
-    alive, and where ``replayed`` is not 0 ``slowdown``: the processor time of so many movements at
-    the end over that of the very same after the warm-up.
+    alive, and ``slowdown``, a ratio of processor times. All are taken after one and the same
+    sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were: the
+    retraining panel keeps its last six models, of 1 to 100 MB each.
 
     Raises:
         AssertionError: a movement left an error on the panel, or the panel does not show what its
@@ -40,16 +42,31 @@ def soak(panel: Panel, movements: int, warm_up: int, replayed: int = 0) -> dict[
             random_movement(panel, replay)
         return time.process_time() - start
 
+    tour(panel)
     for _ in range(warm_up):
         random_movement(panel, hand)
-    if replayed:
-        timed()  # for what the sequence itself leaves in caches
+    timed()  # for what the sequence itself leaves in tables
     before, first = timed(), standing(panel)
     for _ in range(movements):
         random_movement(panel, hand)
     after, last = timed(), standing(panel)
     grown = {name: last[name] - first[name] for name in first}
-    return grown | ({"slowdown": after / before} if replayed else {})
+    return grown | {"slowdown": after / before}
+
+
+def tour(panel: Panel, most: int = 40) -> None:
+    """Visit the combinations of the panel's lists and switches, so that its tables are filled."""
+    lists = {
+        name: [value for _, value in widget.options]
+        if hasattr(widget, "options") and isinstance(widget.options[0], tuple)
+        else list(getattr(widget, "options", (False, True)))
+        for name, widget in panel.controls.items()
+        if hasattr(widget, "options") or isinstance(widget.value, bool)
+    }
+    all_of_them = list(itertools.product(*lists.values()))
+    for values in random.Random(2).sample(all_of_them, min(most, len(all_of_them))):
+        panel.set(**dict(zip(lists, values, strict=True)))
+    panel.reset()
 
 
 def random_movement(panel: Panel, hand: random.Random) -> None:

@@ -19,8 +19,8 @@ PANELS = [
     if not module.name.startswith("_")
 ]
 MOVEMENTS = int(os.environ.get("SOAK_MOVEMENTS", "20000"))
-SHORT, REPLAYED = 100, 200
-# What may remain after the warm-up. Memory, in MB, is the whole process's; objects are printed only:
+SHORT, REPLAYED = 80, 200
+# What may remain after the warm-up; memory, in MB, is the whole process's. Objects are printed:
 # matplotlib remembers the sizes of some 4000 different words.
 LIMITS = {"memory": 10.0, "widgets": 0, "artists": 0, "threads": 0}
 SLOWER = 1.3  # processor time, the same 200 movements
@@ -69,7 +69,7 @@ def outgrown(found):
 @pytest.mark.full
 @pytest.mark.parametrize("name", PANELS)
 def test_a_short_soak(name, kernel):
-    code = SOAK.format(name=name, numbers=f"{SHORT}, {SHORT}")
+    code = SOAK.format(name=name, numbers=f"{SHORT}, 20, {SHORT}")
     found = json.loads(kernel(code, 600))
     assert outgrown(found) == []
 
@@ -85,3 +85,25 @@ def test_a_long_soak(name, kernel, capsys):
         print(f"\n{name:<14} {MOVEMENTS} movements: {words}", flush=True)
     assert outgrown(found) == []
     assert found["slowdown"] < SLOWER
+
+
+LEAKY = """
+from matplotlib.figure import Figure
+from course_utils.live import Panel, slider
+
+figure, kept = Figure((3, 2)), []
+axes = figure.subplots()
+
+def update(x):
+    axes.plot([0, x])
+    kept.append(bytearray(1_000_000))
+
+panel = Panel(figure, update, {"x": slider("x", 0, 9, 1, 0)}, alt="It keeps what it draws.")
+print(json.dumps(soaking.soak(panel, 40, 0, 5)))
+"""
+
+
+@pytest.mark.full
+def test_a_leak_is_seen(kernel):
+    found = json.loads(kernel(LEAKY, 300))
+    assert [words.split(":")[0] for words in outgrown(found)] == ["memory", "artists"]
