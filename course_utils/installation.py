@@ -19,7 +19,7 @@ COURSE = "weight-of-noise"
 MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}  # where the name to import differs
 LATER = {"torch"}  # needed from notebook 07 on
 GLYPHS = "λ ε α σ β η γ θ √ ½ ∫ ← → · −"  # what figures write with the plain font
-MEMORY = 500e6  # bytes: what the notebooks before the networks take, with room
+MEMORY = 1e9  # bytes: the most that a notebook takes, 0.87e9 for a moment in 06, with room
 
 
 def check():
@@ -152,7 +152,7 @@ def memory_problem(free=None):
     if free is None or free >= MEMORY:
         return ""
     return (
-        f"{free / 1e6:.0f} MB are free, the notebooks take up to {MEMORY / 1e6:.0f} MB: close "
+        f"{free / 1e6:.0f} MB are free, a notebook takes up to {MEMORY / 1e6:.0f} MB: close "
         "other programs, or shut down kernels that you no longer use"
     )
 

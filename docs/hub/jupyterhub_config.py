@@ -24,4 +24,4 @@ c.Spawner.args = [
 c.Spawner.default_url = "/lab"
 
 # Upheld by spawners that can (systemd, Docker, Kubernetes); measured in docs/running_a_class.md.
-c.Spawner.mem_limit = "1G"
+c.Spawner.mem_limit = "1536M"

@@ -254,6 +254,14 @@ def memory(process):
     return getattr(full, "pss", full.uss)
 
 
+def most_memory(process):
+    """Bytes that a process has held at most so far; what it has now, where that is not told."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        return memory(process)
+    return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
+
+
 def processes(parent, name):
     """Return a student's server and kernel processes."""
     found = {}

@@ -18,7 +18,7 @@ import httpx
 import nbformat
 import psutil
 import pytest
-from classroom import ROOT, Student, hub, memory, processes
+from classroom import ROOT, Student, hub, memory, most_memory, processes
 from tornado.httpclient import HTTPClientError
 
 pytestmark = pytest.mark.full
@@ -167,6 +167,7 @@ async def lesson(address, process, link, report):
         server, kernel = student.server, student.process = processes(process, student.name)
         report.memory.setdefault("server", []).append(memory(server))
         report.memory.setdefault("kernel", []).append(memory(kernel))
+        report.memory.setdefault("kernel, for a moment", []).append(most_memory(kernel))
     report.memory["hub"] = [memory(process)]
     report.memory["proxy"] = [
         memory(p) for p in process.children() if "configurable-http-proxy" in " ".join(p.cmdline())
