@@ -187,7 +187,7 @@ def test_elbo_terms_and_discretisation_gap_agree(curves):
 
 @pytest.mark.parametrize("levels", [[-10.0, 10.0], [1.0], [np.inf, 0.0], [2.0, 2.0]])
 def test_bad_levels_are_refused(levels):
-    with pytest.raises(ValueError, match="decrease strictly|log_snr must be finite"):
+    with pytest.raises(ValueError, match=r"decrease strictly|log_snr must be finite"):
         elbo_terms(np.array(levels), HILLS)
 
 
@@ -328,7 +328,7 @@ def test_a_schedule_from_a_density_is_that_schedule(named):
 
 @pytest.mark.parametrize("heights", [[1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0]])
 def test_a_density_that_loses_levels_is_refused(heights):
-    with pytest.raises(ValueError, match="finite and positive|heights must be finite"):
+    with pytest.raises(ValueError, match=r"finite and positive|heights must be finite"):
         DensitySchedule([0.0, 1.0, 2.0], heights)
-    with pytest.raises(ValueError, match="one height|heights must be finite"):
+    with pytest.raises(ValueError, match=r"one height|heights must be finite"):
         DensitySchedule([0.0, 1.0], heights)
