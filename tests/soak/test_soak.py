@@ -96,7 +96,7 @@ axes = figure.subplots()
 
 def update(x):
     axes.plot([0, x])
-    kept.append(bytearray(1_000_000))
+    kept.append(b"x" * 4_000_000)  # written, or no page is taken
 
 panel = Panel(figure, update, {"x": slider("x", 0, 9, 1, 0)}, alt="It keeps what it draws.")
 print(json.dumps(soaking.soak(panel, 40, 0, 5)))
