@@ -106,5 +106,4 @@ print(json.dumps(soaking.soak(panel, 40, 0, 5)))
 @pytest.mark.full
 def test_a_leak_is_seen(kernel):
     found = json.loads(kernel(LEAKY, 300))
-    seen = {words.split(":")[0] for words in outgrown(found)}  # and a timer, at times
-    assert seen >= {"memory", "artists"}
+    assert [words.split(":")[0] for words in outgrown(found)] == ["memory", "artists"]
