@@ -105,7 +105,7 @@ class Panel:
         self._drawn: dict[str, Any] | None = None  # the values on show
         self._coarsening = max(1, int(pixel_ratio))
         self._sharpener: threading.Timer | None = None
-        self._still = Still(figure)
+        self._still = _Still(figure)
         self._assign(start or {})
         self._initial = self.values
         for values in self.presets.values():
@@ -397,7 +397,7 @@ class Panel:
         return data, {"image/png": {"width": round(width), "height": round(height)}}
 
 
-class Still:
+class _Still:
     """The still parts of a figure as pixels, drawn afresh where they have changed.
 
     An animated artist does not mark its axes and figure as stale; every other change does. Where
@@ -441,7 +441,8 @@ class Still:
         frozen = engine is None or isinstance(engine, PlaceHolderLayoutEngine)
         if self.pixels is None or not (same and frozen):
             return []
-        if self.pixels.shape != self._canvas().shape:
+        width, height = self.figure.bbox.size.astype(int)
+        if self.pixels.shape[:2] != (height, width):
             return []
         stale = [child for child in children if child.stale]
         return stale if all(isinstance(child, Axes) for child in stale) else []
@@ -450,6 +451,7 @@ class Still:
         """Draw the stale axes alone; False if that cannot be right, since some axes overlap."""
         if self._paper is None:  # now the rectangles of all axes are needed
             self._paper = self._drawn([])
+            self.pixels = self._paper.copy()
             stale = [child for child in self._children if isinstance(child, Axes)]
         for axes in stale:
             pixels = self._drawn([axes])
@@ -478,7 +480,7 @@ class Still:
 
     def _box(self, axes: Axes, pixels: np.ndarray) -> tuple[slice, slice]:
         """The rectangle, in rows and columns, of all that axes have drawn and of their patch."""
-        height, width = pixels.shape[:2]
+        height = len(pixels)
         ink = (pixels.view(np.uint32) != self._paper.view(np.uint32))[..., 0]
         rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
         if not axes.get_visible() or not rows.size:

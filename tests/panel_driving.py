@@ -100,6 +100,4 @@ def still(panel: Panel) -> np.ndarray | None:
     moving = panel.figure.findobj(lambda artist: artist.get_animated(), include_self=False)
     if not moving:
         return None
-    canvas = panel.figure.canvas
-    canvas.restore_region(panel._background)
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return panel._still.pixels[..., :3]

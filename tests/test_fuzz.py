@@ -470,6 +470,10 @@ AS = {
         "self": lambda s: st.builds(lambda: figures.SignedArea(axes(), "data"))
     },
     "figures.SignedArea.set": {"x": lambda s: array((3,)), "y": lambda s: array((3,))},
+    "figures.Pixels.set": {
+        "self": lambda s: st.builds(lambda: figures.Pixels(axes())),
+        "grid": lambda s: st.just(np.zeros((2, 3, 3), np.uint8)),
+    },
     "figures.line": {"x": lambda s: array((3,)), "y": lambda s: array((3,))},
     "figures.Ridges": {"x": lambda s: st.just(np.arange(3.0)), "n": lambda s: st.just(2)},
     "figures.Ridges.*": {

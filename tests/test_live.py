@@ -107,7 +107,7 @@ def test_ghosts_would_be_seen():
     """The comparison above does notice a background that holds a moving artist."""
     panel, _ = waves()
     before = np.asarray(panel.picture)
-    panel._background = panel.figure.canvas.copy_from_bbox(panel.figure.bbox)
+    panel._still.pixels = np.array(panel.figure.canvas.buffer_rgba())
     panel.set(shift=2.0)
     panel.reset()
     assert not np.array_equal(np.asarray(panel.picture), before)
@@ -123,6 +123,87 @@ def test_moving_artists_cost_no_full_redraw_and_still_ones_cost_one():
     panel.set(shift=0.5)
     panel.set(shift=0.6)
     assert len(counted) == 1
+
+
+def three_axes(update, **options):
+    """Return a panel of three axes in a frozen layout, and how often each was drawn."""
+    figure = Figure((6, 3), layout="constrained")
+    axes = figure.subplots(1, 3)
+    lines = [ax.plot([0, 1], [0, k], animated=True)[0] for k, ax in enumerate(axes, 1)]
+    for ax in axes:
+        ax.set(title="a title", ylabel="y")
+    FigureCanvasAgg(figure).draw()
+    figure.set_layout_engine("none")
+    drawn = {ax: 0 for ax in axes}
+    for ax in axes:
+        draw = ax.draw
+
+        def counting(renderer, ax=ax, draw=draw):
+            drawn[ax] += 1
+            draw(renderer)
+
+        ax.draw = counting
+    controls = {"k": slider("k", 0, 20, 1, 0)}
+    return Panel(figure, lambda k: update(k, axes, lines), controls, alt="Lines."), axes, drawn
+
+
+def test_only_the_axes_that_changed_are_drawn_afresh():
+    def update(k, axes, lines):
+        axes[k % 2].set_ylim(0, 10 ** (k / 2))  # tick labels become longer, then shorter
+        if k == 5:
+            axes[0].set_title("a longer title")
+        lines[2].set_ydata([0, k / 20])
+
+    panel, axes, drawn = three_axes(update)
+    for k in (1, 2, 3, 12, 5, 0, 1, 18, 4):
+        panel.set(k=k)
+        before = dict(drawn)
+        picture = np.asarray(panel.picture)
+        panel.rebase()
+        np.testing.assert_array_equal(picture, np.asarray(panel.picture))
+        assert {ax: n + 1 for ax, n in before.items()} == drawn
+    panel.set(k=1)  # finds the rectangles of all
+    counts = [drawn[ax] for ax in axes]
+    panel.set(k=3)
+    panel.set(k=2)
+    panel.set(k=6)
+    assert [drawn[ax] - n for ax, n in zip(axes, counts, strict=True)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda figure, axes: figure.suptitle("over all"),
+        lambda figure, axes: figure.set_facecolor("0.9"),
+        lambda figure, axes: axes[0].set_position([0.02, 0.1, 0.5, 0.7]),  # over the next
+        lambda figure, axes: axes[1].set_visible(False),
+        lambda figure, axes: axes[1].set_ylim(0, 1e9),
+        lambda figure, axes: axes[1].set_ylabel("so long that it enters the first axes\n" * 4),
+        lambda figure, axes: axes[1].set_facecolor("0.8"),
+        lambda figure, axes: axes[2].remove(),
+        lambda figure, axes: figure.add_axes([0.3, 0.3, 0.4, 0.4]),
+        lambda figure, axes: axes[2].inset_axes([0.5, 0.5, 0.4, 0.4]),
+        lambda figure, axes: axes[0].twinx().plot([0, 1], [5, 0]),
+        lambda figure, axes: figure.set_size_inches(5, 4),
+        lambda figure, axes: axes[0].set_aspect("equal"),
+    ],
+)
+def test_whatever_changes_the_picture_equals_one_from_scratch(change):
+    def update(k, axes, lines):
+        axes[k % 2].set_xlim(0, 1 + k)
+        if k == 3:
+            change(axes[0].figure, axes)
+
+    panel, _, _ = three_axes(update)
+    panel.set(k=1)
+    panel.set(k=2)
+    before = np.asarray(panel.picture)
+    for k in (3, 4, 5, 6):
+        panel.set(k=k)
+        picture = np.asarray(panel.picture)
+        assert not np.array_equal(picture, before)
+        panel.rebase()
+        np.testing.assert_array_equal(picture, np.asarray(panel.picture))
 
 
 def test_update_may_change_limits_and_titles():

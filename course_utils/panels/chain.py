@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.patheffects import withStroke
 from scipy.special import ndtr
@@ -186,15 +187,16 @@ def _drawing():
     tint = LinearSegmentedColormap.from_list(
         "dissolving", ["white", "#BFDDF0", figures.COLOURS["data"], "#00263D", "black"]
     )
-    image = of_map.imshow(
-        np.zeros((2, 2)), aspect="auto", origin="lower", cmap=tint, norm=SCALE, extent=(0, 1, -1, 1)
-    )
-    image.set_interpolation("nearest")  # a chain has steps
+    image = figures.Pixels(of_map)
     figures.title(of_map, "the galaxies' density at every step")
-    of_map.set(ylabel="$x_t$", ylim=(-REACH, REACH))
-    of_map.tick_params(labelbottom=False)
+    of_map.set(ylabel="$x_t$", ylim=(-REACH, REACH), xlim=(0, 1), xticks=[])
     figure.colorbar(
-        image, ax=of_map, location="left", ticks=[0, 0.1, 0.5, 1, 2], pad=0.02, aspect=30
+        ScalarMappable(SCALE, tint),
+        ax=of_map,
+        location="left",
+        ticks=[0, 0.1, 0.5, 1, 2],
+        pad=0.02,
+        aspect=30,
     ).set_label("density", labelpad=1)
 
     figures.title(of_density, "a cut at step t")
@@ -241,18 +243,16 @@ def _drawing():
         if chain != drawn:
             shown, densities = dissolving(*chain)
             half = (shown[1] - shown[0]) / 2
-            image.set_data(densities)
-            image.set_extent((-half, n_steps + half, -REACH, REACH))
-            for ax in (of_map, of_levels):
-                ax.set_xlim(-half, n_steps + half)
-            of_map.set_ylim(-REACH, REACH)
+            image.set(tint(SCALE(densities), bytes=True)[..., :3])
+            of_levels.set_xlim(-half, n_steps + half)
             steps = np.arange(n_steps + 1)
             signal.set_data(steps, amplitude**2)
             variance.set_data(steps, amplitude**2 + deviation**2)
             drawn = chain
         t = _step(n_steps, time)
-        for mark in marks:
-            mark.set_xdata([t, t])
+        first, last = of_levels.get_xlim()
+        marks[0].set_xdata([(t - first) / (last - first)] * 2)  # the map's own axis stays as it is
+        marks[1].set_xdata([t, t])
         heights = cell_masses(EDGES, amplitude[t], deviation[t]) / width
         curve.set_data(heights, x)
         away = (x - amplitude[t] * galaxies().max()) / deviation[t]

@@ -32,6 +32,7 @@ SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 N_SAMPLES, N_TRAINING, N_FRESH = 500, 1000, 128  # the last two at each of 51 levels
 FEATURES = (16, 32, 64, 128, 256, 512)
 TRAIL = 60
+FEW = (1, 2, 5, 10)  # where axes may end whose limits shall seldom change, times powers of ten
 BLUR = 500.0  # km/s: width of the kernels of the blurred galaxies
 DATA = {
     "two_moons": "two moons",
@@ -344,7 +345,7 @@ def _drawing():
         least.set_data(levels, world.least_error)
         top = 1.5 if line else 3.0
         if e.max() > top:
-            top = figures.snapped_limit(1.1 * e.max())
+            top = figures.snapped_limit(1.1 * e.max(), FEW)
         w_area.set(levels, 0.3 * top * weights / weights.max())
         _limit(of_error, "ylim", (0, top))
 
@@ -374,9 +375,11 @@ def _drawing():
         now.set_data(across[-1:], up[-1:])
         star.set_data([0], [of_flat])
         band.set(y=floor.mean - floor.spread, height=2 * floor.spread)
-        _limit(of_quality, "ylim", (0, figures.snapped_limit(1.45 * max(*up, of_flat, floor.mean))))
-        reach = figures.snapped_limit(max(*across, 0.09) * 1.1)
-        _limit(of_quality, "xlim", (-max(0.08 * reach, -1.1 * min(across)), reach))
+        highest = 1.45 * max(*up, of_flat, floor.mean)
+        _limit(of_quality, "ylim", (0, _kept(of_quality.get_ylim()[1], highest)))
+        reach = _kept(of_quality.get_xlim()[1], max(*across, 0.09) * 1.1)
+        before_zero = figures.snapped_limit(max(0.08 * reach, -1.1 * min(across)), FEW)
+        _limit(of_quality, "xlim", (-before_zero, reach))
         if of_quality.get_ylabel() != AXIS[measure]:
             of_quality.set_ylabel(AXIS[measure])
         return results
@@ -397,8 +400,13 @@ class _Trail:
             self.points = [*self.points[-TRAIL:], point]
 
 
+def _kept(end, value):
+    """The end of an axis, left where it is unless the value leaves it or its lower third."""
+    return end if end / 3 <= value <= end else figures.snapped_limit(value)
+
+
 def _limit(ax, which, limits):
-    """Set a limit where it differs: each change costs a full redraw."""
+    """Set a limit where it differs: each change costs the drawing of the axes."""
     if getattr(ax, f"get_{which}")() != limits:
         ax.set(**{which: limits})
 

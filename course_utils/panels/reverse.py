@@ -7,7 +7,6 @@ exactly. What errors remain are those of the steps, of stopping early, and of ch
 from functools import cache
 
 import numpy as np
-from matplotlib.artist import Artist
 from scipy.special import ndtr
 
 from course_utils import figures, live
@@ -173,38 +172,6 @@ def _shares(log_snr_max, width):
     return np.diff(below) / np.diff(EDGES)
 
 
-class _Map(Artist):
-    """The exact density of z over (λ, z) in grey, behind all that moves.
-
-    Its pixels go to the canvas as they are: 1 ms where ``imshow``, which resamples, takes 20.
-    """
-
-    def __init__(self, ax):
-        super().__init__()
-        self.ax, self.zorder = ax, 0
-        self.drawn, self.pixels = None, None
-        self.set_animated(True)
-
-    def show(self, width):
-        """Show the map for a kernel of ``width`` km/s."""
-        self.width = width
-
-    def draw(self, renderer):
-        box = self.ax.bbox
-        left, bottom = round(box.x0), round(box.y0)
-        wide, high = round(box.x1) - left, round(box.y1) - bottom
-        if self.drawn != (self.width, wide, high):
-            grey = _map(self.width)
-            rows = np.arange(high) * len(grey) // high
-            columns = np.arange(wide) * grey.shape[1] // wide
-            self.pixels = np.full((high, wide, 4), 255, np.uint8)
-            self.pixels[..., :3] = grey[rows][:, columns][..., None]
-            self.drawn = self.width, wide, high
-        context = renderer.new_gc()
-        renderer.draw_image(context, left, bottom, self.pixels)
-        context.restore()
-
-
 @cache
 def _map(width):
     """The exact density of z over (z, λ) in bytes [181, 89], 255 for none, by column's peak."""
@@ -216,7 +183,7 @@ def _map(width):
         bandwidth = np.hypot(a * _bandwidth(level, width), pixel)
         columns.append(_smoothed(a * points, bandwidth, MAP_POINTS))
     darkness = np.stack([column / column.max() for column in columns], axis=1)
-    return np.uint8(255 - 135 * darkness)
+    return np.uint8(255 - 135 * darkness)[..., None].repeat(3, axis=2)
 
 
 def _drawing():
@@ -224,7 +191,7 @@ def _drawing():
         1, 2, size=(9.4, 4.2), width_ratios=[1.25, 1]
     )
     figures.title(of_paths, "paths towards the data, on the exact density")
-    density = of_paths.add_artist(_Map(of_paths))
+    density = figures.Pixels(of_paths)
     paths = figures.line(of_paths, [], [], "model", moving=True, linewidth=0.8, alpha=0.75)
     stop = of_paths.axvline(10, color="black", ls=":", lw=1.2, animated=True)
     figures.level_axis(of_paths, LOG_SNR_MIN, HIGHEST)
@@ -269,7 +236,7 @@ def _drawing():
     def update(**values):
         results, samples, levels, states = compute(**values)
         settings = values["log_snr_max"], values["width"]
-        density.show(values["width"])
+        density.set(_map(values["width"]))
         gap = np.full((1, N_PATHS), np.nan)
         heights = np.concatenate([states[:, :N_PATHS], gap]).T.ravel()
         paths.set_data(np.tile(np.append(levels, np.nan), N_PATHS), heights)
@@ -279,7 +246,9 @@ def _drawing():
         shares = _shares(*settings)
         histogram.set_data(found)
         exact.set_data(shares)
-        top = figures.snapped_limit(1.1 * max(shares.max(), found.max()))
+        # Few limits, and seldom chance's: each change costs the drawing of the axes.
+        top = max(1.55 * shares.max(), 1.05 * found.max())
+        top = figures.snapped_limit(top, (1, 1.5, 2, 2.5, 3, 4, 5, 7, 10))
         limits = (-0.08 * top, top)
         if of_samples.get_ylim() != limits:
             of_samples.set_ylim(limits)

