@@ -391,6 +391,7 @@ class Panel:
     def _repr_mimebundle_(self, include=None, exclude=None):
         """Return the live view, and the picture and words for where no kernel runs."""
         with self._lock:
+            self._still.prepare()
             data = self.widget._repr_mimebundle_()
             data |= {"image/png": self.png(), "text/plain": self.text()}
         width, height = self.figure.get_size_inches() * CSS_PIXELS_PER_INCH
@@ -402,11 +403,13 @@ class _Still:
 
     An animated artist does not mark its axes and figure as stale; every other change does. Where
     only axes are stale and the layout is frozen, those axes alone are drawn, each in its own
-    rectangle; anything else draws the whole figure.
+    rectangle; anything else, and a figure whose rectangles were ever seen to overlap, is drawn
+    whole.
     """
 
     def __init__(self, figure: Figure):
         self.figure = figure
+        self._overlapping = False
         self.forget()
 
     def forget(self) -> None:
@@ -416,6 +419,12 @@ class _Still:
         # What is there without any axes, and the rectangle of each; None until axes change alone.
         self._paper: np.ndarray | None = None
         self._boxes: dict[Axes, tuple[slice, slice]] = {}
+
+    def prepare(self) -> None:
+        """Find the rectangles of the axes, so that their first change costs no more than others."""
+        unchanged = self._axes_may_change_alone() and not self.figure.stale
+        if unchanged and self._paper is None and not self._redraw_axes([]):
+            self.forget()
 
     def restore(self) -> None:
         """Put the still parts, as they are now, on the canvas."""
@@ -432,24 +441,29 @@ class _Still:
     def _canvas(self) -> np.ndarray:
         return np.asarray(self.figure.canvas.buffer_rgba())
 
+    def _axes_may_change_alone(self) -> bool:
+        """Whether the same axes stand in the same places as when the figure was drawn."""
+        if self.pixels is None or self._overlapping:
+            return False
+        children, engine = self.figure.get_children(), self.figure.get_layout_engine()
+        width, height = self.figure.bbox.size.astype(int)
+        return (
+            len(children) == len(self._children)
+            and all(a is b for a, b in zip(children, self._children, strict=True))
+            and (engine is None or isinstance(engine, PlaceHolderLayoutEngine))
+            and self.pixels.shape[:2] == (height, width)
+        )
+
     def _changed_axes(self) -> list[Axes]:
         """The axes that are stale, or none if something else may have changed too."""
-        children, engine = self.figure.get_children(), self.figure.get_layout_engine()
-        same = len(children) == len(self._children) and all(
-            a is b for a, b in zip(children, self._children, strict=True)
-        )
-        frozen = engine is None or isinstance(engine, PlaceHolderLayoutEngine)
-        if self.pixels is None or not (same and frozen):
+        if not self._axes_may_change_alone():
             return []
-        width, height = self.figure.bbox.size.astype(int)
-        if self.pixels.shape[:2] != (height, width):
-            return []
-        stale = [child for child in children if child.stale]
+        stale = [child for child in self._children if child.stale]
         return stale if all(isinstance(child, Axes) for child in stale) else []
 
     def _redraw_axes(self, stale: list[Axes]) -> bool:
         """Draw the stale axes alone; False if that cannot be right, since some axes overlap."""
-        if self._paper is None:  # now the rectangles of all axes are needed
+        if self._paper is None:  # the rectangles of all axes are needed
             self._paper = self._drawn([])
             self.pixels = self._paper.copy()
             stale = [child for child in self._children if isinstance(child, Axes)]
@@ -457,6 +471,7 @@ class _Still:
             pixels = self._drawn([axes])
             box = self._box(axes, pixels)
             if any(_overlap(box, other) for a, other in self._boxes.items() if a is not axes):
+                self._overlapping = True
                 return False
             if axes in self._boxes:
                 self.pixels[self._boxes[axes]] = self._paper[self._boxes[axes]]

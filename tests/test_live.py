@@ -170,6 +170,37 @@ def test_only_the_axes_that_changed_are_drawn_afresh():
     assert [drawn[ax] - n for ax, n in zip(axes, counts, strict=True)] == [2, 1, 0]
 
 
+def test_a_panel_on_show_is_prepared_for_the_first_change():
+    def update(k, axes, lines):
+        axes[1].set_ylim(0, 1 + k)
+
+    panel, axes, drawn = three_axes(update)
+    before, shown = dict(drawn), np.asarray(panel.picture)
+    panel._repr_mimebundle_()
+    assert {ax: n + 1 for ax, n in before.items()} == drawn
+    panel.set(k=3)
+    panel.set(k=0)
+    np.testing.assert_array_equal(np.asarray(panel.picture), shown)
+    assert [drawn[ax] - before[ax] for ax in axes] == [1, 3, 1]
+
+
+def test_overlapping_axes_are_drawn_whole_and_tried_once():
+    def update(k, axes, lines):
+        axes[0].set_xlim(0, 1 + k)
+
+    panel, axes, drawn = three_axes(update)
+    axes[1].set_position(axes[0].get_position())
+    panel.redraw()
+    panel._repr_mimebundle_()
+    for k in (1, 2):
+        before = dict(drawn)
+        panel.set(k=k)
+        assert {ax: n + 1 for ax, n in before.items()} == drawn
+        picture = np.asarray(panel.picture)
+        panel.rebase()
+        np.testing.assert_array_equal(picture, np.asarray(panel.picture))
+
+
 @pytest.mark.parametrize(
     "change",
     [
