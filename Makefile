@@ -124,7 +124,7 @@ present: env     ## the nine panels as slides, live, for the lecture hall
 	JUPYTERLAB_SETTINGS_DIR="$(CURDIR)/build/present" JUPYTERLAB_WORKSPACES_DIR="$(CURDIR)/build/present" \
 		$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) --ServerApp.root_dir="$(CURDIR)" $(LAB_ARGS) slides/live_panels.ipynb
 
-app: env         ## the nine panels as an app without code, on this machine alone
+app: env         ## the nine panels as an app without code, on this machine alone; prints its address
 	JUPYTER_PATH="$(CURDIR)/slides/live" JUPYTER_CONFIG_PATH="$(CURDIR)/slides/live" \
 		$(PY) -m voila $(APP_ARGS) slides/live_panels.ipynb
 

@@ -79,7 +79,7 @@ def test_first_slide_names_the_key_that_the_settings_bind(nb):
     assert "deck-only" in nb.cells[1].metadata.tags
     app = json.loads((LIVE / "voila.json").read_text())
     assert app["TagRemovePreprocessor"]["remove_cell_tags"] == ["deck-only"]
-    assert app["Voila"]["ip"] == "127.0.0.1"
+    assert app["Voila"]["ip"] == "127.0.0.1" and app["Voila"]["auto_token"] is True
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def show(capsys, title, times, reference, speed=None, row=None):
     if speed and row:
         ratios = times[reference] / times[row]
         how = f"{PARTICLES:,} particles × {STEPS} steps, {len(ratios)} runs of each in turns"
-        speed(f"simulating: {row}", reference, ratios, how, "of the speed")
+        speed(f"simulating: {row}", reference, ratios, how, "times the speed")
     with capsys.disabled():
         print(f"\n{title} ({PARTICLES:,} particles × {STEPS} steps)")
         for name, seconds in times.items():

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -202,7 +203,7 @@ def test_show_ends_with_escape(presentation):
 
 @contextlib.contextmanager
 def voila(home):
-    """Serve the notebook as `make app` does; yields the address and the process."""
+    """Serve the notebook as `make app` does; yields the address it prints, and the process."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
@@ -213,11 +214,11 @@ def voila(home):
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
     }
-    command = [sys.executable, "-m", "voila", "--no-browser", f"--port={port}", str(NOTEBOOK)]
+    command = [sys.executable, "-m", "voila", f"--port={port}", str(NOTEBOOK)]
     with open(home / "voila.log", "w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            yield wait_for(server, f"http://{HOST}:{port}", home / "voila.log"), server
+            yield wait_for(server, home / "voila.log"), server
         finally:
             server.terminate()
             try:
@@ -226,18 +227,32 @@ def voila(home):
                 server.kill()
 
 
-def wait_for(server, address, log):
-    """Return the address once the server answers, whatever it says."""
+def wait_for(server, log):
+    """Return the address that the server prints, once it answers."""
     limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{address}/voila/static/voila.js", timeout=5).close()
-            return address
-        except urllib.error.HTTPError:
-            return address
-        except OSError:
-            time.sleep(0.2)
+        found = re.search(r"(http://\S+?/)(\?token=[0-9a-f]{40,})", log.read_text())
+        with contextlib.suppress(OSError):
+            if found:
+                urllib.request.urlopen(found[1] + "voila/static/voila.js", timeout=5).close()
+                return found[0]
+        time.sleep(0.2)
     raise RuntimeError(f"Voila did not start:\n{log.read_text()[-3000:]}")
+
+
+def test_app_asks_for_the_key_in_its_address(tmp_path):
+    with voila(tmp_path) as (address, _):
+        place = address.partition("?")[0]
+
+        def page(end=""):
+            with urllib.request.urlopen(place + end, timeout=60) as reply:
+                return reply.url, reply.read().decode()
+
+        for key in ("", "?token=" + 48 * "0"):
+            url, words = page(key)
+            assert url.startswith(place + "login") and "widget" not in words
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            page("api/kernels/0/channels")
 
 
 def test_app_has_panels_and_no_code(browser_context, tmp_path):
