@@ -1,6 +1,7 @@
 """The nine live panels as in the lecture hall: slides in JupyterLab, and an app without code."""
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
@@ -8,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
+import urllib.parse
 import urllib.request
+import uuid
 from pathlib import Path
 
 import psutil
@@ -251,8 +253,24 @@ def test_app_asks_for_the_key_in_its_address(tmp_path):
         for key in ("", "?token=" + 48 * "0"):
             url, words = page(key)
             assert url.startswith(place + "login") and "widget" not in words
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            page("api/kernels/0/channels")
+        assert socket_status(place, "") == 403
+        key = address.partition("=")[2]
+        assert socket_status(place, key) == 404  # let in, but there is no such kernel
+
+
+def socket_status(place, key):
+    """The answer to a browser that would talk to a kernel."""
+    server = urllib.parse.urlsplit(place)
+    connection = http.client.HTTPConnection(server.hostname, server.port, timeout=60)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    upgrade |= {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": place.rstrip("/")}
+    if key:
+        upgrade["Authorization"] = f"token {key}"
+    connection.request("GET", f"/api/kernels/{uuid.uuid4()}/channels", headers=upgrade)
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def test_app_has_panels_and_no_code(browser_context, tmp_path):
