@@ -131,10 +131,13 @@ app: env         ## the nine panels as an app without code, on this machine alon
 residuals: env   ## the table of measured residuals of the README
 	$(PYTEST) -q tests/test_claims.py tests/test_regression.py tests/panels/test_half_a_nat.py --residuals residuals.md && cat residuals.md && rm residuals.md
 
+MUTATED := $(or $(MODULE),schedules)
+MUTATION_TESTS := tests/test_$(MUTATED).py $(if $(filter objectives,$(MUTATED)),tests/test_elbo.py)
+
 mutation: env    ## mutation testing of one room in a copy, an hour or more (MODULE=schedules); tests/mutation.md
 	test -x build/mutation/env/bin/cosmic-ray || { $(PY) -m venv build/mutation/env && build/mutation/env/bin/pip install -q cosmic-ray==8.7.0; }
 	rm -rf build/mutation/tree && mkdir build/mutation/tree && cp -r course_utils tests pyproject.toml build/mutation/tree
-	cd build/mutation/tree && sed 's/MODULE/$(or $(MODULE),schedules)/; s|PYTHON|$(CURDIR)/$(PY)|' tests/mutation.toml > m.toml && \
+	cd build/mutation/tree && sed 's/MODULE/$(MUTATED)/; s|PYTHON|$(CURDIR)/$(PY)|; s|TESTS|$(MUTATION_TESTS)|' tests/mutation.toml > m.toml && \
 		../env/bin/cosmic-ray init m.toml m.sqlite && ../env/bin/cr-filter-operators m.sqlite m.toml && \
 		../env/bin/cosmic-ray exec m.toml m.sqlite && ../env/bin/cr-report m.sqlite --surviving-only --show-diff
 
