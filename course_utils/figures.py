@@ -186,7 +186,8 @@ class _Cells(Artist):
         if self.grid is None:
             return
         box = self.ax.bbox
-        left, bottom = round(box.x0), round(box.y0)
+        edge = round(self.ax.spines["left"].get_linewidth() * renderer.dpi / 144)  # half a spine
+        left, bottom = round(box.x0) + edge, round(box.y0) + edge
         wide, high = round(box.x1) - left, round(box.y1) - bottom
         if self.drawn is not self.grid or self.pixels.shape[:2] != (high, wide):
             rows = np.arange(high) * self.grid.shape[0] // high

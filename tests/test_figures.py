@@ -98,8 +98,8 @@ def test_pixels_fill_the_axes_from_below_with_sharp_cells():
         picture, box = whole(), ax.bbox
         x = np.linspace(box.x0, box.x1, 7)[1::2].astype(int)
         y = len(picture) - np.linspace(box.y0, box.y1, 5)[1::2].astype(int)
-        inside = picture[len(picture) - int(box.y1) : len(picture) - int(box.y0) - 1]
-        assert len(np.unique(inside[:, int(box.x0) + 1 : int(box.x1)].reshape(-1, 3), axis=0)) == 4
+        inside = picture[len(picture) - int(box.y1) : len(picture) - int(box.y0) - 3]
+        assert len(np.unique(inside[:, int(box.x0) + 3 : int(box.x1)].reshape(-1, 3), axis=0)) == 4
         return picture[y][:, x]
 
     np.testing.assert_array_equal(colours(), grid)
