@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from course_utils.datasets import galaxies
-from course_utils.mixtures import GaussianMixture
+from course_utils.mixtures import PART, GaussianMixture
 from course_utils.schedules import alpha, sigma
 
 TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
@@ -173,6 +173,20 @@ def test_one_level_per_row():
         function = getattr(TWO, method)
         rows = [function(z[i : i + 1], level[i, 0])[0] for i in range(4)]
         assert_close(function(z, level), np.array(rows), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["galaxies", "points in 5-D"])
+def test_many_points_go_by_parts_and_come_back_in_order(name):
+    mixture = MIXTURES[name]
+    n = 3 * PART // len(mixture.weights) + 7
+    rng = np.random.default_rng(3)
+    z, level = rng.normal(size=(n, mixture.dim)), rng.uniform(-8, 8, (n, 1))
+    some = np.r_[0, rng.integers(n, size=50), n - 1]
+    for levels in (level, 1.5):
+        found = mixture.eps(z, levels)
+        assert found.shape == z.shape
+        few = mixture.eps(z[some], level[some] if levels is level else levels)
+        assert_close(found[some], few, rtol=1e-10, atol=1e-13)
 
 
 @given(

@@ -160,6 +160,21 @@ def test_the_estimate_repeats_with_its_generator():
     assert run(1) == run(1) != run(2)
 
 
+# --- the sum of ELBOs ---------------------------------------------------------------------------
+
+
+def test_the_three_terms_for_straight_lines():
+    """w = 3 − λ/4 and L = 5 + λ/2 over [−2, 4]: every term by hand."""
+    levels = np.linspace(-3, 5, 9)
+    curve = ErrorCurve(levels, 2 + levels / 10 + 1, 5 + levels / 2)
+    terms = elbo_parts(lambda s: 3 - s / 4, curve, -2, 4)
+    integral = (5 * 6 + (4**2 - 2**2) / 4) / 4  # ∫ −dw/dλ L dλ
+    assert_close(terms, (integral, 2 * 7, -3.5 * 4), rtol=1e-12)
+    assert_close(sum_of_elbos(lambda s: 3 - s / 4, curve, -2, 4), sum(terms), rtol=1e-12)
+    loss = (3 * 3 * 6 + (0.3 - 0.75) * (4**2 - 2**2) / 2 - 0.025 * (4**3 + 2**3) / 3) / 2
+    assert_close(weighted_loss(lambda s: 3 - s / 4, curve, -2, 4), loss, rtol=1e-8)
+
+
 # --- likelihood --------------------------------------------------------------------------------
 
 
@@ -187,6 +202,9 @@ POINTS = GaussianMixture.from_data([0.0, 1.0])
         (lambda: ErrorCurve(SIX[::-1], SIX, SIX), "must increase"),
         (lambda: ErrorCurve(SIX, SIX * np.nan, SIX), "noise_error must be finite"),
         (lambda: ErrorCurve(SIX, -SIX, SIX), "not negative, got -5"),
+        (lambda: ErrorCurve(SIX, [1, 1, 1, 1, 1, -1e-9], SIX), "not negative, got -1e-09"),
+        (lambda: ErrorCurve(SIX, SIX, SIX, -1e-9), "at least 0, got -1e-09"),
+        (lambda: ErrorCurve(SIX, SIX, SIX, [0.1]), "quadrature_error must be a number"),
         (lambda: ErrorCurve(list("abcdef"), SIX, SIX), "real numbers"),
         (
             lambda: ErrorCurve.from_mixtures(GaussianMixture([1], [[0.0, 1.0]], [1])),
@@ -204,7 +222,13 @@ POINTS = GaussianMixture.from_data([0.0, 1.0])
         (lambda: weighted_loss(sigmoid(0), CURVE, np.nan, 3), "log_snr_min must be one finite"),
         (lambda: weighted_loss(lambda s: -1 + 0 * s, CURVE), "finite and not negative"),
         (lambda: sum_of_elbos(lambda s: np.nan * s, CURVE), "finite and not negative"),
+        (lambda: ErrorCurve.from_mixtures(TWO, log_snr=SIX[:5]), "at least 6 levels"),
+        (lambda: ErrorCurve.from_mixtures(TWO, log_snr=[SIX, SIX]), "list of at least 6 levels"),
         (lambda: negative_log_likelihood(CURVE), "wider range"),
+        (
+            lambda: negative_log_likelihood(ErrorCurve(SIX, alpha(SIX) ** 2 - SIX / 20, SIX)),
+            r"at λ = 0 and 5 differ from a Gaussian's by 0\.0e\+00 and 2\.5e-01",
+        ),
         (
             lambda: negative_log_likelihood(ErrorCurve.from_mixtures(POINTS, x=0.0)),
             "point masses has no density",
