@@ -21,3 +21,5 @@ c.ClearMetadataPreprocessor.preserve_cell_metadata_mask = {
     "cellView",
     "slideshow",
 }
+# Streams arrive in pieces, cut by the clock; joined after execution.
+c.NotebookExporter.preprocessors = ["nbconvert.preprocessors.CoalesceStreamsPreprocessor"]
