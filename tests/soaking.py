@@ -2,7 +2,8 @@
 
 Runs inside a kernel: ``soak(panel, movements, warm_up)`` sends each movement through the widget's
 own channel and returns what may not grow. Nothing is drawn from a clock: of times only ratios of
-processor time over one and the same sequence of movements are taken.
+processor time are taken, of one and the same sequence of movements to a bare figure drawn between
+them, since a processor that does other things too is slower for both.
 """
 
 import gc
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 
 import ipywidgets
 import psutil
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from course_utils.live import NO_PRESET, Equaliser, Panel
 
@@ -22,8 +25,8 @@ def soak(panel: Panel, movements: int, warm_up: int, replayed: int) -> dict[str,
     """Move ``panel`` at random and return what grew between the warm-up and the end.
 
     ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` and ``artists``
-    alive, and ``slowdown``, a ratio of processor times. All are taken after one and the same
-    sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were: the
+    alive, and ``slowdown``, how many times as long movements take. All are taken after one and the
+    same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were: the
     retraining panel keeps its last six models, of 1 to 100 MB each.
 
     Raises:
@@ -34,13 +37,20 @@ def soak(panel: Panel, movements: int, warm_up: int, replayed: int) -> dict[str,
     replay = random.Random(1)
     again = replay.getstate()
 
+    bare = FigureCanvasAgg(Figure((6, 4), dpi=100))
+    bare.figure.subplots().plot(range(400))
+
     def timed():
         replay.setstate(again)
         move(panel, "reset")
-        start = time.process_time()
+        moving, drawing = 0.0, 0.0
         for _ in range(replayed):
+            start = time.thread_time()
             random_movement(panel, replay)
-        return time.process_time() - start
+            middle = time.thread_time()
+            bare.draw()
+            moving, drawing = moving + middle - start, drawing + time.thread_time() - middle
+        return moving / drawing
 
     tour(panel)
     for _ in range(warm_up):
