@@ -26,8 +26,8 @@ def soak(panel: Panel, movements: int, warm_up: int, replayed: int) -> dict[str,
 
     ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` and ``artists``
     alive, and ``slowdown``, how many times as long movements take. All are taken after one and the
-    same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were: the
-    retraining panel keeps its last six models, of 1 to 100 MB each.
+    same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were:
+    the retraining panel keeps its last six models, of 1 to 100 MB each.
 
     Raises:
         AssertionError: a movement left an error on the panel, or the panel does not show what its
