@@ -18,6 +18,8 @@ from course_utils.objectives import (
     elbo_parts,
     estimate_loss,
     negative_log_likelihood,
+    path_and_marginal_kl,
+    squared_errors,
     sum_of_elbos,
     weighted_loss,
 )
@@ -96,6 +98,12 @@ def test_the_average_is_the_average_of_the_points():
     each = [ErrorCurve.from_mixtures(data, TWO, x=x, log_snr=levels) for x in galaxies()[::20, 0]]
     assert_close(np.mean([c.noise_error for c in each], axis=0), whole.noise_error, rtol=1e-8)
     assert_close(np.mean([c.path_kl for c in each], axis=0), whole.path_kl, atol=1e-8)
+
+
+def test_one_point_may_come_as_an_array():
+    found = [ErrorCurve.from_mixtures(TWO, BROAD, x=x, log_snr=SIX) for x in (0.5, [0.5], [[0.5]])]
+    for curve in found:
+        np.testing.assert_array_equal(curve.noise_error, found[0].noise_error)
 
 
 def test_the_splines_are_exact_enough_between_the_levels():
@@ -205,6 +213,7 @@ POINTS = GaussianMixture.from_data([0.0, 1.0])
         (lambda: ErrorCurve(SIX, [1, 1, 1, 1, 1, -1e-9], SIX), "not negative, got -1e-09"),
         (lambda: ErrorCurve(SIX, SIX, SIX, -1e-9), "at least 0, got -1e-09"),
         (lambda: ErrorCurve(SIX, SIX, SIX, [0.1]), "quadrature_error must be a number"),
+        (lambda: ErrorCurve([0, 1, 2, 2, 3, 4], SIX, SIX), "must increase"),
         (lambda: ErrorCurve(list("abcdef"), SIX, SIX), "real numbers"),
         (
             lambda: ErrorCurve.from_mixtures(GaussianMixture([1], [[0.0, 1.0]], [1])),
@@ -230,8 +239,32 @@ POINTS = GaussianMixture.from_data([0.0, 1.0])
             r"at λ = 0 and 5 differ from a Gaussian's by 0\.0e\+00 and 2\.5e-01",
         ),
         (
+            lambda: negative_log_likelihood(
+                ErrorCurve(SIX, alpha(SIX) ** 2 + SIX / 20 - 0.25, SIX)
+            ),
+            "differ from a Gaussian's by 2.5e-01 and",
+        ),
+        (
+            lambda: ErrorCurve.from_mixtures(POINTS, log_snr=np.linspace(50, 60, 6)),
+            "cannot be resolved in float64",
+        ),
+        (lambda: path_and_marginal_kl(TWO, TWO.eps, [0.0]), "at least 2 levels"),
+        (
+            lambda: path_and_marginal_kl(GaussianMixture.from_data([0.8]), TWO.eps, [0.0, 40.0]),
+            r"a grid of 19\.6 in steps of 1\.29e-10 is too long: end at a lower level than 40",
+        ),
+        (
             lambda: negative_log_likelihood(ErrorCurve.from_mixtures(POINTS, x=0.0)),
             "point masses has no density",
+        ),
+        *(
+            (lambda x=x, noise=noise: squared_errors(TWO.eps, x, noise, SIX[:2]), "got shapes")
+            for x, noise in [
+                (SIX[:2], SIX[:2]),
+                (SIX[:2, None], SIX[:3, None]),
+                (SIX[:2, None], SIX[:1, None]),
+                (SIX[:3, None], SIX[:3, None]),
+            ]
         ),
         (lambda: estimate(x=[1.0, 2.0]), r"\[n, d\], got shape \(2,\)"),
         (lambda: estimate(x=np.zeros((0, 1))), r"\[n, d\], got shape \(0, 1\)"),
