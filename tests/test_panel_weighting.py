@@ -112,3 +112,14 @@ def test_the_text_follows():
     assert "w is monotone" in panel.text() and "peak of w at λ = -10.00" in panel.text()
     panel.close()
     assert weighting.figure(objective="edm").size[0] == 1880  # twice 9.4 inch at 100 dots
+
+
+def test_a_rise_too_slow_for_one_step_has_its_place_too():
+    """Not monotone on the levels of is_monotone, and below its tolerance on the panel's."""
+
+    def w(log_snr):
+        return 1 + 6e-7 * np.clip(log_snr, -2, 3)
+
+    levels = np.linspace(-10, 10, 20_001)
+    assert not is_monotone(w)
+    assert weighting._verdict(levels, w(levels), False).endswith("rises with λ from -2.0 to 3.0")

@@ -130,7 +130,10 @@ def _verdict(levels, heights, monotone):
     """Say whether w is monotone and, if not, where it rises with λ."""
     if monotone:
         return "w is monotone"
-    rises = np.diff(heights) > 1e-9 * heights.max()
+    steps = np.diff(heights)
+    # These levels are closer than those on which w was judged: a slow rise may be below 1e-9 in
+    # each of the steps.
+    rises = steps > min(1e-9 * heights.max(), steps.max() / 2)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], rises, [False]])))
     starts, stops = levels[edges[::2]], levels[edges[1::2]]
     if len(starts) > 1:
