@@ -60,8 +60,12 @@ def test_signed_area_parts_at_zero():
     assert corners(area.below).max() == 0 and corners(area.below).min() < -0.99
     assert area.below.get_hatch() and not area.above.get_hatch()  # never by colour alone
     assert_close(area.edge.get_ydata(), np.sin(x))
+    assert area.below.get_visible()
     area.set(x, x)
     assert corners(area.below).min() == 0
+    assert not area.below.get_visible()
+    area.set(x, np.where(x == x[7], -1e-9, x))
+    assert area.below.get_visible()
     assert drawn(figure).std() > 0
 
 

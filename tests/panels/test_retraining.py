@@ -164,3 +164,9 @@ def test_picture_and_words(shown):
     assert picture.size == (1880, 740)
     assert "theorem: never below" in shown.text() and "no theorem" in shown.text()
     assert not np.array_equal(np.asarray(picture), np.asarray(shown.picture))
+
+
+def test_an_axis_ends_where_it_did_while_its_upper_two_thirds_are_used():
+    assert retraining._kept(0.3, 0.11) == retraining._kept(0.3, 0.3) == 0.3
+    assert retraining._kept(0.3, 0.31) == 0.5  # the next round number
+    assert retraining._kept(0.3, 0.09) == 0.1
