@@ -10,6 +10,7 @@ import array_api_compat
 import numpy as np
 
 QUICK = (np.ndarray, float)  # certainly no torch tensor
+LEVELS = ("adaptive", "uniform", "cosine")  # how a training run samples them
 MOST = 10_000_000  # no count is larger: arrays of as many numbers still fit a laptop's memory
 
 
@@ -154,6 +155,44 @@ def require_count(name, value, least=1, most=MOST):
         raise ValueError(f"{name} must be a whole number of at least {least}, got {shown}")
     if value > most:
         raise ValueError(f"{name} is {value:.3g}, more than memory and patience hold: {most:,}")
+
+
+def require_seed(seed):
+    """Return the seed, or raise ``ValueError`` unless it is a whole number from 0 to 2³² − 1."""
+    number = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not number or not 0 <= seed < 2**32:
+        raise ValueError(
+            f"seed must be a whole number from 0 to 4294967295, got {reprlib.repr(seed)}"
+        )
+    return int(seed)
+
+
+def require_training(settings):
+    """Raise ``ValueError`` unless these settings of a training run can be trained with.
+
+    ``settings`` has the attributes of ``networks.Recipe``.
+    """
+    for name, most in {"n_steps": MOST, "batch": 100_000, "width": 10_000, "n_blocks": 100}.items():
+        require_count(name, getattr(settings, name), most=most)
+    positive_number("learning_rate", settings.learning_rate)
+    ema = real_number("ema", settings.ema)
+    if not 0 <= ema < 1:
+        raise ValueError(f"ema must be at least 0 and below 1, got {ema:g}")
+    require_known("kind of levels", settings.levels, LEVELS)
+    for name in ("skip", "low_discrepancy"):
+        require_kind(name, getattr(settings, name), bool, "say True or False")
+    require_range(settings.log_snr_min, settings.log_snr_max)
+
+
+def require_range(log_snr_min, log_snr_max):
+    """Return the two levels as floats, or raise ``ValueError`` unless they are a finite range."""
+    low = real_number("log_snr_min", log_snr_min)
+    high = real_number("log_snr_max", log_snr_max)
+    if not (low < high and math.isfinite(high - low)):
+        raise ValueError(
+            f"need a finite range with log_snr_min < log_snr_max, got {low:g} and {high:g}"
+        )
+    return low, high
 
 
 def require_function(name, value, takes):

@@ -19,12 +19,12 @@ from course_utils._progress import progress
 from course_utils.networks import (
     Batches,
     Levels,
-    Recipe,
     Trained,
     beginning,
     data_tensor,
     descent,
     draw_batches,
+    usual_recipe,
 )
 
 
@@ -61,12 +61,16 @@ def train_together(x, weightings, seeds, *, recipe=None, label=None, device=None
     The rest is as in ``networks.train``. Raises ``ValueError`` as that does, and for lengths that
     differ or are zero.
     """
+    try:
+        weightings, seeds = list(weightings), list(seeds)
+    except TypeError as error:
+        raise ValueError(f"need lists of weightings and of seeds: {error}") from None
     if not 0 < len(weightings) == len(seeds):
         raise ValueError(
             f"need one seed for each weighting, got {len(weightings)} weightings and "
             f"{len(seeds)} seeds"
         )
-    recipe = recipe or Recipe()
+    recipe = usual_recipe(recipe)
     x = data_tensor(x, device)
     networks, generators = zip(*(beginning(seed, x, recipe) for seed in seeds), strict=True)
     levels = [Levels(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels) for w in weightings]

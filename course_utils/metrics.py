@@ -40,9 +40,9 @@ from course_utils._arrays import (
     finite,
     finite_result,
     prediction,
-    real_number,
     require_count,
     require_function,
+    require_range,
     require_rng,
     together,
 )
@@ -244,12 +244,9 @@ def bits_per_dimension(eps, x, values, log_snr_min, log_snr_max, rng, *, n_level
     x, values = data_set(x), finite("values", values)
     if values.ndim != 1:
         raise ValueError(f"values must be a list of numbers, got shape {values.shape}")
-    log_snr_min = real_number("log_snr_min", log_snr_min)
-    log_snr_max = real_number("log_snr_max", log_snr_max)
+    log_snr_min, log_snr_max = require_range(log_snr_min, log_snr_max)
     if not np.isin(np.round(x, 9), np.round(values, 9)).all():
         raise ValueError(f"x must be [n, d] with coordinates among the values, got {x.shape}")
-    if not log_snr_min < log_snr_max:
-        raise ValueError(f"need a finite range of levels, got {log_snr_min, log_snr_max}")
     require_count("n_levels", n_levels)
     n, d = x.shape
     a2, s2 = alpha(log_snr_min) ** 2, sigma(log_snr_min) ** 2

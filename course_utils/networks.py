@@ -24,11 +24,17 @@ import torch
 from torch import nn
 
 from course_utils._arrays import (
+    LEVELS,
     data_set,
+    described,
     floating,
     require_count,
+    require_kind,
+    require_known,
     require_levels_fit,
-    unknown,
+    require_range,
+    require_seed,
+    require_training,
 )
 from course_utils._progress import progress
 from course_utils.estimators import DensitySchedule
@@ -40,7 +46,6 @@ torch.set_num_threads(1)
 
 CHUNK = 40  # steps whose draws are made at once
 N_BINS = 64  # of levels, in which an adaptive schedule keeps the running error
-LEVELS = ("adaptive", "uniform", "cosine")
 
 
 # --- The network --------------------------------------------------------------------------------
@@ -129,9 +134,8 @@ class Levels:
     """
 
     def __init__(self, w, log_snr_min, log_snr_max, kind="adaptive"):
-        if kind not in LEVELS:
-            raise unknown("kind of levels", kind, LEVELS)
-        self.kind = kind
+        self.kind = require_known("kind of levels", kind, LEVELS)
+        log_snr_min, log_snr_max = require_range(log_snr_min, log_snr_max)
         edges = np.linspace(log_snr_min, log_snr_max, N_BINS + 1)
         fine = np.linspace(log_snr_min, log_snr_max, 4001)
         scale = np.trapezoid(evaluate(w, fine) * alpha(fine) ** 2, fine)
@@ -179,8 +183,11 @@ def times(n_batches, batch, generator, low_discrepancy=True):
     Low-discrepancy: each batch is one uniform shift of an even grid, modulo 1, so that every number
     is uniform by itself and a batch covers [0, 1) evenly. Source: Kingma et al. 2021 (VDM).
     """
+    require_count("n_batches", n_batches)
+    require_count("batch", batch)
     columns = 1 if low_discrepancy else batch
     shape = (n_batches, columns)
+    _require_generator(generator)
     u = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
     u = u.cpu().numpy()
     return (u + np.arange(batch) / batch) % 1 if low_discrepancy else u
@@ -212,18 +219,12 @@ class Recipe:
     log_snr_max: float = 6.0
 
     def __post_init__(self):
-        for name in ("n_steps", "batch", "width", "n_blocks"):
-            require_count(name, getattr(self, name))
-        if not 0 <= self.ema < 1 or not 0 < self.learning_rate < np.inf:
-            raise ValueError(
-                f"need 0 <= ema < 1 and a positive learning_rate, got {self.ema} and "
-                f"{self.learning_rate}"
-            )
-        if not -np.inf < self.log_snr_min < self.log_snr_max < np.inf:
-            raise ValueError(f"need a finite range of levels: {self.log_snr_min, self.log_snr_max}")
+        require_training(self)
 
     def rate(self, step):
         """Return the learning rate at step 0 … n_steps − 1."""
+        if not 0 <= step < self.n_steps:
+            raise ValueError(f"step must be one of 0 to {self.n_steps - 1}, got {step}")
         warm = max(1, self.n_steps // 20)
         cooled = (1 + np.cos(np.pi * step / self.n_steps)) / 2
         return self.learning_rate * min(1.0, (step + 1) / warm) * float(cooled)
@@ -300,8 +301,15 @@ def descent(network, average, draw, observe, recipe):
                 with torch.no_grad():
                     torch._foreach_lerp_(averaged, weights, 1 - decay)
             yield loss.detach()
+        errors = torch.stack(errors).cpu().numpy()
+        if not np.isfinite(errors).all():
+            step = start + int(np.argmin([np.isfinite(each).all() for each in errors]))
+            raise ValueError(
+                f"training diverged at step {step} of {recipe.n_steps}: the error is not finite. "
+                f"Lower learning_rate, {recipe.learning_rate:g}, or divide the data by their scale"
+            )
         log_snr = batches.log_snr.cpu().numpy().astype(float)
-        observe(log_snr, torch.stack(errors).cpu().numpy() * alpha(log_snr) ** 2)
+        observe(log_snr, errors * alpha(log_snr) ** 2)
 
 
 def train(x, w, *, seed, recipe=None, label=None, device=None):
@@ -309,9 +317,10 @@ def train(x, w, *, seed, recipe=None, label=None, device=None):
 
     ``seed`` fixes initial weights, batches, levels and noise; on one machine the result is then the
     same each time. A ``label`` shows a progress bar. ``device`` is "cuda" where there is one, else
-    "cpu". Raises ``ValueError`` for data that are not finite [n, d] and for an improper w.
+    "cpu". Raises ``ValueError`` for data that are not finite [n, d], for an improper w, and when
+    the loss grows beyond all numbers.
     """
-    recipe = recipe or Recipe()
+    recipe = usual_recipe(recipe)
     x = data_tensor(x, device)
     network, generator = beginning(seed, x, recipe)
     average = deepcopy(network).requires_grad_(False)
@@ -325,8 +334,30 @@ def data_tensor(x, device=None):
     data = data_set(x)
     if (largest := np.abs(data).max()) > np.finfo(np.float32).max:
         raise ValueError(f"data must fit in float32, got {largest:g}: divide by its scale")
-    data = data.astype(np.float32)
-    return torch.from_numpy(data).to(device or ("cuda" if gpu_is_here() else "cpu"))
+    return torch.from_numpy(data.astype(np.float32)).to(_device(device))
+
+
+def usual_recipe(recipe):
+    """Return the recipe, ``Recipe()`` for None, or raise ``ValueError`` for anything else."""
+    return Recipe() if recipe is None else require_kind("recipe", recipe, Recipe, "see Recipe")
+
+
+def _device(device):
+    """The torch device of that name, where tensors can lie on it; None stands for the best."""
+    if device is None:
+        return torch.device("cuda" if gpu_is_here() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except Exception as error:  # of many kinds, one for each way in which a device is not there
+        raise ValueError(
+            f'device must be "cpu", or "cuda" where there is one, got {device!r}: {error}'
+        ) from None
+
+
+def _require_generator(generator):
+    """Raise ``ValueError`` unless it is a ``torch.Generator``."""
+    require_kind("generator", generator, torch.Generator, "pass torch.Generator().manual_seed(0)")
 
 
 def gpu_is_here():
@@ -336,6 +367,7 @@ def gpu_is_here():
 
 def beginning(seed, x, recipe):
     """Return the network a run with this seed starts from, and the generator of its draws."""
+    seed = require_seed(seed)
     start = torch.Generator().manual_seed(seed)
     network = Network(x.shape[1], recipe.width, recipe.n_blocks, recipe.skip, generator=start)
     return network.to(x.device), torch.Generator(x.device).manual_seed(seed + 2**32)
@@ -354,11 +386,12 @@ class Trained:
         """Return ε̂ = σ z + α v̂ for z [n, d], NumPy, at one level or [n, 1]; v̂ is in float32.
 
         What ``processes.sample`` and ``metrics.bits_per_dimension`` take. Raises ``ValueError`` for
-        other shapes, and for levels outside those of training.
+        other shapes, for levels outside those of training, and for a z too large for float32.
         """
         _, z = floating(z)
         _, level = floating(log_snr)
-        if z.ndim != 2 or z.shape[1] != self.dim:
+        z, level = np.asarray(z), np.asarray(level)
+        if z.ndim != 2 or z.shape[1] != self.dim or not len(z):
             raise ValueError(f"z must be [n, {self.dim}] for this network, got {z.shape}")
         require_levels_fit(level, z)
         low, high = self.recipe.log_snr_min, self.recipe.log_snr_max
@@ -368,12 +401,15 @@ class Trained:
                 f"{level.min():g} to {level.max():g}"
             )
         device = self.network.first.weight.device
-        inputs = (
-            torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device)
-            for array in (z, level.reshape(-1, 1))
-        )
-        with torch.inference_mode():
-            v = self.network(*inputs).cpu().numpy()
+        with np.errstate(over="ignore"):  # what becomes infinite shows in v
+            inputs = (
+                torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device)
+                for array in (z, level.reshape(-1, 1))
+            )
+            with torch.inference_mode():
+                v = self.network(*inputs).cpu().numpy()
+        if not np.isfinite(v).all():
+            raise ValueError(f"the network's answer is not finite for z = {described(z)}")
         return sigma(level) * z + alpha(level) * v
 
     def sample(self, n, generator, *, n_steps=64, eta=0.0):
@@ -385,6 +421,7 @@ class Trained:
         """
         require_count("n", n)
         require_count("n_steps", n_steps)
+        _require_generator(generator)
         levels = np.linspace(self.recipe.log_snr_min, self.recipe.log_snr_max, n_steps + 1)
         step = ddim_coefficients(levels[:-1], levels[1:], eta)
         # ε̂ = σ z + α v̂, so that one step is z ← of_z · z + of_v · v̂ + noise · ε
@@ -419,18 +456,26 @@ class Trained:
 
 def generator_for(trained, seed):
     """Return a ``torch.Generator`` with that seed on the device of a trained network."""
-    return torch.Generator(trained.network.first.weight.device).manual_seed(seed)
+    return torch.Generator(trained.network.first.weight.device).manual_seed(require_seed(seed))
 
 
 def load(path, device="cpu"):
-    """Return the ``Trained`` denoiser of a checkpoint; nothing in the file is executed."""
-    state = torch.load(path, map_location=device, weights_only=True)
-    recipe = Recipe(**state["recipe"])
-    start = torch.Generator().manual_seed(0)
-    network = Network(state["dim"], recipe.width, recipe.n_blocks, recipe.skip, generator=start)
-    network.load_state_dict(state["weights"])
-    network = network.to(device).requires_grad_(False)
-    return Trained(network, recipe, state["dim"], state["losses"].cpu().numpy())
+    """Return the ``Trained`` denoiser of a checkpoint; nothing in the file is executed.
+
+    Raises ``ValueError`` for a file that ``Trained.save`` did not write.
+    """
+    device = _device(device)
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location=device, weights_only=True)
+            recipe, dim = Recipe(**state["recipe"]), state["dim"]
+            start = torch.Generator().manual_seed(0)
+            network = Network(dim, recipe.width, recipe.n_blocks, recipe.skip, generator=start)
+            network.load_state_dict(state["weights"])
+            losses = state["losses"].cpu().numpy()
+        except Exception as error:  # of many kinds, one for each way in which a file can be wrong
+            raise ValueError(f"{path} is no checkpoint of Trained.save: {error}") from error
+    return Trained(network.to(device).requires_grad_(False), recipe, dim, losses)
 
 
 # --- How noisy the gradient is ------------------------------------------------------------------
@@ -443,8 +488,7 @@ def gradient_variance(network, x, levels, *, batch, n_batches, generator, low_di
     same for every density of levels and for low-discrepancy times or not, so what these change is
     this number alone. Leaves the network as it is. ``ValueError`` for fewer than two batches.
     """
-    if n_batches < 2:
-        raise ValueError(f"a variance needs two batches or more, got {n_batches}")
+    require_count("n_batches of a variance", n_batches, least=2)
     weights = [p for p in network.parameters() if p.requires_grad]
     total, squares = 0.0, 0.0
     batches = draw_batches(x, levels, n_batches, batch, generator, low_discrepancy)

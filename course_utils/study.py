@@ -34,17 +34,29 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from course_utils._arrays import require_count, unknown
+from course_utils._arrays import (
+    real_number,
+    require_count,
+    require_kind,
+    require_known,
+    require_seed,
+    require_training,
+)
 from course_utils._progress import progress
 from course_utils.datasets import IMAGES
 from course_utils.metrics import bits_per_dimension
 from course_utils.schedules import alpha, sigma
 from course_utils.weightings import PUBLISHED, Weighting, sigmoid
-from course_utils.yardstick import yardstick_of
+from course_utils.yardstick import MEASURES, yardstick_of
 
 DATA = files("course_utils") / "data"
 ETAS = (0.0, 1.0)  # DDIM and the ancestral sampler
 BITS = ("total", "prior", "diffusion", "reconstruction")
+MEASURED = (
+    *(f"bits.{term}" for term in BITS),
+    "bits_train",
+    *(f"eta{eta:g}.{measure}" for eta in ETAS for measure in MEASURES),
+)
 ON_SHEET = 12  # samples kept of each run
 LATER = {"data": "digits", "skip": False}  # settings that plans did not have at first
 TOGETHER = 10  # runs trained at once on a GPU
@@ -89,8 +101,16 @@ class Plan:
     skip: bool = False
 
     def __post_init__(self):
-        if self.data not in IMAGES:
-            raise unknown("set of images", self.data, tuple(IMAGES))
+        require_known("set of images", self.data, tuple(IMAGES))
+        require_training(self)
+        for name, least in {
+            "n_samples": 2,
+            "sampler_steps": 1,
+            "held_out": 2,
+            "n_levels": 1,
+            "bootstraps": 2,
+        }.items():
+            require_count(name, getattr(self, name), least)
 
     def settings(self):
         """Return all settings as a dict, the ``LATER`` ones only where they are not as before.
@@ -135,6 +155,7 @@ def run(plan, name, seed, w=None, label=None):
     """
     from course_utils.networks import train
 
+    require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
     w = _weighting(name) if w is None else w
     x = yardstick_of(plan.data, plan.held_out).train
     start = time.perf_counter()
@@ -209,14 +230,13 @@ def measured(plan, name, seed, model, training_seconds, together=1):
 def sheet(result, eta=1):
     """Return the kept samples of a run's result, uint8 grey levels [12, side, side]."""
     side = result.get("side", 8)  # runs of digits did not say so at first
-    content = base64.b64decode(result["sheets"][f"eta{eta:g}"])
+    kept, key = result["sheets"], f"eta{real_number('eta', eta):g}"
+    content = base64.b64decode(kept[require_known("sampler", key, tuple(kept))])
     return np.frombuffer(content, np.uint8).reshape(-1, side, side)
 
 
 def _weighting(name):
-    if name not in WEIGHTINGS:
-        raise unknown("weighting of the study", name, tuple(WEIGHTINGS))
-    return WEIGHTINGS[name]
+    return WEIGHTINGS[require_known("weighting of the study", name, tuple(WEIGHTINGS))]
 
 
 def _mean(values):
@@ -259,7 +279,11 @@ def run_all(
     ``run``; with ``batched`` > 1, ``action(plan, tasks)`` makes those of a batch in place of
     ``run_together``.
     """
+    require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
     require_count("batched", batched)
+    if jobs != -1:
+        require_count("jobs, if not -1,", jobs)
+    names, seeds = list(names), [require_seed(seed) for seed in seeds]
     own = own or {}
     if taken := sorted(own.keys() & WEIGHTINGS.keys()):
         raise ValueError(f"{taken[0]!r} is a weighting of the study: give your own another name")
@@ -396,15 +420,19 @@ def write_results(plan, runs, folder):
 
 def load_results(folder=None, data="digits"):
     """Return the stored study's dict (see ``collected``), from the package unless told."""
-    place = DATA if folder is None else Path(folder)
-    return json.loads((place / f"study_{data}.json").read_text(encoding="utf-8"))
+    return json.loads(_stored(folder, data, "json").read_text(encoding="utf-8"))
 
 
 def load_sheets(folder=None, data="digits"):
     """Return the stored samples: {(weighting, η): uint8 grey levels [seeds · 12, side, side]}."""
-    place = DATA if folder is None else Path(folder)
-    with (place / f"study_{data}.npz").open("rb") as file, np.load(file) as arrays:
+    with _stored(folder, data, "npz").open("rb") as file, np.load(file) as arrays:
         return {(key.split("/eta")[0], float(key.split("/eta")[1])): arrays[key] for key in arrays}
+
+
+def _stored(folder, data, ending):
+    """The path of a file of results, in the package unless a folder is told."""
+    place = DATA if folder is None else Path(folder)
+    return place / f"study_{require_known('set of images', data, tuple(IMAGES))}.{ending}"
 
 
 class Summary(NamedTuple):
@@ -417,12 +445,21 @@ class Summary(NamedTuple):
 
 
 def value_of(result, measure):
-    """Return one number of a run: "bits.total", "bits_train", "eta0.frechet", "eta1.recall", …"""
+    """Return one number of a run: "bits.total", "bits_train", "eta0.frechet", "eta1.recall", …
+
+    Raises ``ValueError`` for a name that is not among ``MEASURED``, or not among the run's.
+    """
+    known = [name for name in MEASURED if _found(result, name) is not None]
+    return _found(result, require_known("measure", measure, known))[0]
+
+
+def _found(result, measure):
+    """[value, standard error], or None where a run has no such measure."""
     for part in measure.split("."):
-        if part not in result:
-            raise unknown("measure", part, tuple(result))
-        result = result[part]
-    return result[0]
+        result = result.get(part)
+        if result is None:
+            return None
+    return result
 
 
 def summary(runs, measure):

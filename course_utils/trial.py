@@ -28,7 +28,13 @@ import numpy as np
 from scipy.stats import t as student
 
 from course_utils import study
-from course_utils._arrays import require_count, unknown
+from course_utils._arrays import (
+    real_number,
+    require_count,
+    require_kind,
+    require_known,
+    require_seed,
+)
 from course_utils._progress import progress
 from course_utils.study import ETAS, WEIGHTINGS, Plan, Summary
 from course_utils.weightings import bent, evaluate, is_monotone
@@ -59,22 +65,26 @@ class Hypothesis:
     seeds: tuple
 
     def __post_init__(self):
-        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
-        object.__setattr__(self, "by", float(self.by))
-        if not self.claim.strip():
+        try:
+            object.__setattr__(self, "seeds", tuple(require_seed(seed) for seed in self.seeds))
+        except TypeError:
+            raise ValueError(
+                f"seeds must be whole numbers such as range(5, 15), got {self.seeds!r}"
+            ) from None
+        object.__setattr__(self, "by", real_number("by", self.by))
+        if not require_kind("claim", self.claim, str, "write a sentence").strip():
             raise ValueError("the claim is empty: say in a sentence what you expect, and why")
-        if self.measure.startswith("bits_train"):
+        if str(self.measure).startswith("bits_train"):
             raise ValueError("bits_train is of training images: choose a held-out measure")
         for kind, value, known in (
             ("held-out measure", self.measure, HELD_OUT),
             ("direction", self.direction, DIRECTIONS),
             ("weighting of the study", self.versus, tuple(WEIGHTINGS)),
         ):
-            if value not in known:
-                raise unknown(kind, value, known)
-        if not 0 <= self.by < np.inf:
+            require_known(kind, value, known)
+        if self.by < 0:
             raise ValueError(f"by must be a finite number of at least 0, got {self.by}")
-        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds, default=0) < 0:
+        if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be different whole numbers from 0 on, got {self.seeds}")
         require_count("number of seeds", len(self.seeds), least=2)
 
@@ -93,8 +103,9 @@ def verdict(difference, direction, by):
     its ``direction``. Supported: its whole 95 % interval is there. Not supported: the whole
     interval is not. Undecided: the interval has a part on each side of the claim's threshold.
     """
+    require_kind("difference", difference, Summary, "see study.compare")
     low, high = difference.low, difference.high
-    if direction == "lower":
+    if require_known("direction", direction, DIRECTIONS) == "lower":
         low, high = -high, -low
     if low >= by:
         return "supported"
@@ -110,8 +121,7 @@ def expected_reach(measure, versus, n_seeds, results=None):
     """
     require_count("n_seeds", n_seeds, least=2)
     groups = study.by_weighting(results or study.load_results())
-    if versus not in groups:
-        raise unknown("weighting of the study", versus, tuple(groups))
+    require_known("weighting of the study", versus, tuple(groups))
     own, others = groups[versus], [runs for name, runs in groups.items() if name != versus]
     spreads = []
     for runs in others:
@@ -253,7 +263,8 @@ def fix(hypothesis, w, plan=None, folder=FOLDER):
     refused with a ``ValueError`` once a run of w from one of its seeds is there: its results have
     been seen. ``plan`` is the study's unless told; its own folder of runs is below ``folder``.
     """
-    trial = Trial(hypothesis, w, plan or Plan(), Path(folder))
+    require_kind("hypothesis", hypothesis, Hypothesis, "write one first")
+    trial = Trial(hypothesis, w, Plan() if plan is None else plan, Path(folder))
     if trial.stored or _read(trial._seal) == trial.record:
         return trial
     seen, earlier = _seen(trial)
@@ -274,6 +285,7 @@ def fingerprint(w, plan):
     w at 65 levels, divided by its largest value there and rounded to four digits: a factor before
     w changes nothing. Raises ``ValueError`` for a w that is negative, not finite or zero.
     """
+    require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
     values = evaluate(w, np.linspace(plan.log_snr_min, plan.log_snr_max, 65))
     if not values.max() > 0:
         raise ValueError("w is zero at all levels: nothing would be learnt")
@@ -371,7 +383,7 @@ def report(finding, *, reason, not_shown=(), results=None):
     ``reason``: why this was to be expected, a sentence or two. ``not_shown``: sentences of your
     own beside those that hold for every trial. ``results`` of the study, for the floor.
     """
-    if not reason.strip():
+    if not require_kind("reason", reason, str, "write a sentence").strip():
         raise ValueError("reason is empty: say why the claim was to be expected")
     trial, hypothesis = finding.trial, finding.trial.hypothesis
     low, high = trial.plan.log_snr_min, trial.plan.log_snr_max

@@ -25,6 +25,7 @@ from course_utils._arrays import (
     require_count,
     require_function,
     require_known,
+    require_range,
     require_rng,
     unknown,
 )
@@ -348,9 +349,4 @@ def _named(w):
 
 
 def _grid(log_snr_min, log_snr_max):
-    low, high = real_number("log_snr_min", log_snr_min), real_number("log_snr_max", log_snr_max)
-    if not (low < high and np.isfinite(high - low)):
-        raise ValueError(
-            f"need a finite range with log_snr_min < log_snr_max, got {low:g} and {high:g}"
-        )
-    return np.linspace(low, high, 4001)
+    return np.linspace(*require_range(log_snr_min, log_snr_max), 4001)

@@ -12,7 +12,8 @@ from functools import cache
 
 import numpy as np
 
-from course_utils.datasets import grey_levels, images, to_pixels
+from course_utils._arrays import data_set, require_count, require_known, require_rng
+from course_utils.datasets import IMAGES, grey_levels, images, to_pixels
 from course_utils.metrics import bootstrap, frechet, nearer_to_first, within_manifold
 
 MEASURES = ("frechet", "precision", "recall", "memorised")
@@ -36,21 +37,37 @@ class Yardstick:
 
     def pixels(self, x):
         """The nearest grey levels of samples x [n, d], uint8 [n, side, side]."""
+        x = self._samples(x)
         return to_pixels(x, self.images.white).reshape(-1, self.images.side, self.images.side)
 
     def rounded(self, x):
         """Samples x [n, d] with every coordinate at the nearest grey level."""
-        return self.values[to_pixels(x, self.images.white)]
+        return self.values[to_pixels(self._samples(x), self.images.white)]
 
     def features(self, x):
         """The 32 activations before the classifier's last layer, [n, 32]."""
+        x = self._samples(x)
         layers = zip(self.classifier.coefs_, self.classifier.intercepts_, strict=True)
         for weights, biases in list(layers)[:-1]:
             x = np.maximum(x @ weights + biases, 0)
         return x
 
+    def _samples(self, x):
+        """x as finite numbers [n, d], d that of the images."""
+        x = data_set(x)
+        if x.shape[1] != self.train.shape[1]:
+            raise ValueError(
+                f"samples must be [n, {self.train.shape[1]}] for {self.images.title}, got {x.shape}"
+            )
+        return x
+
     def measure(self, x, bootstraps, rng):
         """[value, standard error] of each of ``MEASURES`` for images x [n, d]."""
+        require_rng(rng)
+        require_count("bootstraps", bootstraps, least=2)
+        x = self._samples(x)
+        if len(x) < 2:
+            raise ValueError(f"two images or more are needed to compare, got {len(x)}")
         features = self.features(x)
         copies = self.train[: len(self.held_out)]
         found = {
@@ -69,6 +86,8 @@ class Yardstick:
 
         They come from the training images that ``memorised`` is not compared with.
         """
+        require_count("n", n, least=2)
+        require_count("repeats", repeats, least=2)
         rng = np.random.default_rng(5)
         fresh = self.train[len(self.held_out) :]
         n = min(n, len(fresh))
@@ -80,7 +99,13 @@ class Yardstick:
         return {k: [float(np.mean(v)), float(np.std(v, ddof=1))] for k, v in table.items()}
 
 
-@cache
 def yardstick_of(name, held_out=500):
     """Return the ``Yardstick`` of a set of images, made once; see ``datasets.images``."""
+    require_known("set of images", name, tuple(IMAGES))
+    require_count("held_out", held_out, least=2)
+    return _made_once(name, held_out)
+
+
+@cache
+def _made_once(name, held_out):
     return Yardstick(images(name, held_out))

@@ -52,14 +52,17 @@ def soak(panel: Panel, movements: int, warm_up: int, replayed: int) -> dict[str,
             moving, drawing = moving + middle - start, drawing + time.thread_time() - middle
         return moving / drawing
 
+    def measured():
+        timed()  # for what the sequence itself leaves in tables, before and after alike
+        return timed(), standing(panel)
+
     tour(panel)
     for _ in range(warm_up):
         random_movement(panel, hand)
-    timed()  # for what the sequence itself leaves in tables
-    before, first = timed(), standing(panel)
+    before, first = measured()
     for _ in range(movements):
         random_movement(panel, hand)
-    after, last = timed(), standing(panel)
+    after, last = measured()
     grown = {name: last[name] - first[name] for name in first}
     return grown | {"slowdown": after / before}
 

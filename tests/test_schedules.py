@@ -193,9 +193,31 @@ def test_the_other_rules_sample_the_rate():
         assert_close(discrete_betas(schedule, n, rule), (0.1 + 19.9 * t) / n, atol=1e-14)
 
 
+def test_ddpm_s_own_list():
+    betas = ddpm_betas()
+    assert betas.shape == (1000,) and betas[0] == 1e-4 and betas[-1] == 0.02
+    assert_close(np.diff(betas), 0.0199 / 999, atol=1e-15)
+
+
 @given(st.floats(1e-9, 1 - 1e-9))
 def test_level_of_a_chain(kept):
     assert_close(alpha(log_snr_from_alpha_bar(kept)) ** 2, kept, rtol=1e-12)
+
+
+# --- edges -------------------------------------------------------------------------------------
+
+
+def test_the_cosine_schedule_is_exact_near_its_ends():
+    tiny = 1e-20  # 1 − tiny is 1
+    assert_close(Cosine().log_snr(tiny), -2 * np.log(np.pi / 2 * tiny), rtol=1e-14)
+    near = 2.0**-53  # 1 − near is the last number before 1
+    assert_close(Cosine().log_snr(1 - near), 2 * np.log(np.pi / 2 * near), rtol=1e-14)
+
+
+def test_a_rate_may_be_constant_and_as_large_as_float64_bears():
+    assert_close(LinearBeta(5, 5).beta([0.0, 0.3, 1.0]), 5.0, rtol=1e-15)  # β_min comes first
+    steep = LinearBeta(beta_max=700)
+    assert_close(steep.log_snr(1.0), -350.05, rtol=1e-12)  # −log(e^B − 1), B = 350.05
 
 
 # --- bad input ---------------------------------------------------------------------------------
@@ -218,7 +240,10 @@ def test_level_of_a_chain(kept):
         (lambda: Cosine(log_snr_min=np.inf), "log_snr_min must be one finite number"),
         (lambda: Cosine(log_snr_max="ten"), "real numbers, got 'ten'"),
         (lambda: LinearBeta(log_snr_min=-20), r"from -10.0499\d* to inf only"),
+        (lambda: Cosine(log_snr_min=-201, log_snr_max=-200), "same number in float64"),
         (lambda: LinearLogSnr(log_snr_max=np.inf), "one finite number"),
+        (lambda: LinearLogSnr(-1e308, 1e308), "too wide for float64"),
+        (lambda: LinearBeta(beta_max=700.5), "at most 700, got 700.5"),
         (lambda: LinearBeta(beta_min=0.0), "0 < beta_min <= beta_max"),
         (lambda: LinearBeta(beta_min=3, beta_max=2), "got 3.0 and 2.0"),
         (lambda: LinearBeta(beta_max=np.nan), "beta_max must be one finite number"),
@@ -232,11 +257,15 @@ def test_level_of_a_chain(kept):
         (lambda: discrete_betas(LinearBeta(), 10, "right"), "more steps, or rule='exact'"),
         (lambda: discrete_betas(Cosine(), 10), "on a cut schedule"),
         (lambda: alpha_bar([]), "at least one number"),
+        (lambda: alpha_bar([[0.1, 0.2]]), r"shape \(1, 2\)"),
+        (lambda: alpha_bar(0.1), r"shape \(\)"),
         (lambda: alpha_bar([0.1, 1.0]), "entry 1 of 2 is 1"),
         (lambda: alpha_bar([0.0, 0.1]), "strictly between 0 and 1"),
         (lambda: alpha_bar([0.1, np.nan]), "got nan"),
         (lambda: alpha_bar(["a"]), "real numbers"),
         (lambda: log_snr_from_alpha_bar(1.0), "strictly between 0 and 1"),
+        (lambda: log_snr_from_alpha_bar([0.5, 0.0]), "strictly between 0 and 1"),
+        (lambda: log_snr_from_alpha_bar(-0.5), "got -0.5"),
         (lambda: log_snr_from_alpha_bar(np.nan), "got nan"),
     ],
 )
