@@ -102,7 +102,7 @@ def made_monotone(w):
     """Return w with everything on the noisy side of its peak raised to the peak's height.
 
     Source: Kingma & Gao 2023, EDM-monotonic. For a w with a single peak the result is monotone,
-    and w is unchanged at the clean side (λ above the peak).
+    and w is unchanged at the clean side (λ above the peak). The peak is looked for from −30 to 30.
     """
     w = _named(w)
     top = peak(w, -30, 30)

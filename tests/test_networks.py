@@ -202,7 +202,7 @@ def test_where_levels_are_drawn_changes_the_gradient_s_noise(trained):
         )
     network.requires_grad_(False)
     assert noise["adaptive"] < 0.7 * noise["cosine"]
-    with pytest.raises(ValueError, match="n_batches .* at least 2"):
+    with pytest.raises(ValueError, match=r"n_batches .* at least 2"):
         gradient_variance(network, x, levels, batch=4, n_batches=1, generator=generator())
 
 

@@ -381,7 +381,7 @@ def test_intervals_over_seeds_are_students():
         compare(runs, shifted[:3], "bits.total")
     with pytest.raises(ValueError, match="at least 2"):
         summary(runs[:1], "bits.total")
-    with pytest.raises(ValueError, match="'bits.total'"):
+    with pytest.raises(ValueError, match=r"'bits\.total'"):
         value_of(runs[0], "bits.totl")
 
 

@@ -1,5 +1,7 @@
 """Weightings: what fifteen objectives imply, monotone or not, peaks, and the measure p_w."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from comparing import assert_close, standard_errors_off
@@ -156,7 +158,8 @@ def test_monotone_is_tolerant_of_rounding_and_of_nothing_else():
 
     assert is_monotone(wobble(1e-12))
     assert not is_monotone(wobble(1e-3))
-    assert is_monotone(np.ones_like)
+    assert not is_monotone(lambda s: 1e-6 * wobble(1e-3)(s))
+    assert is_monotone(np.ones_like) and is_monotone(np.zeros_like)
     assert is_monotone(sigmoid(0), 2, 5)
     hump = PUBLISHED["cosine_eps"].implied_weighting()
     assert is_monotone(hump, 0, 10) and not is_monotone(hump, -0.1, 10)
@@ -184,6 +187,10 @@ def test_made_monotone():
     assert is_monotone(raised) and not is_monotone(w)
     assert_close(raised(s[s > top]), w(s[s > top]))
     assert_close(raised(s[s <= top]), float(w(top)), rtol=1e-12)
+    for end in (-30.0, 30.0):  # no peak is looked for beyond
+        for at, found in ((0.98 * end, 0.98 * end), (1.02 * end, end)):
+            hump = lambda s, at=at: np.exp(-((s - at) ** 2))  # noqa: E731
+            assert_close(made_monotone(hump)(-99.0), hump(found), atol=1e-6)
 
 
 @objectives
@@ -252,10 +259,26 @@ def test_where_w_changes_within_one_cell_of_the_grid():
     assert levels[levels < 10].max() < -9.99
 
 
+def test_where_w_falls_in_the_last_cell():
+    drop = lambda log_snr: np.where(log_snr >= 10, 1.0, 2.0)  # noqa: E731
+    levels = sample_levels(drop, 4000, np.random.default_rng(0))
+    assert abs(np.mean(levels == 10) - 0.5) < 6 * 0.5 / np.sqrt(4000)
+
+
+def test_names_are_kept_and_nothing_can_be_changed():
+    w = sigmoid(0)
+    assert shifted(w, 1).name == w.name and shifted(np.ones_like, 1).name == "ones_like"
+    assert made_monotone(w).reference == w.reference == "Kingma & Gao 2023"
+    for thing in (w, PUBLISHED["edm"]):
+        with pytest.raises(FrozenInstanceError):
+            thing.name = "another"
+
+
 def test_ends_and_defaults():
     assert peak(np.exp, -3, 4) == 4
     assert sigmoid()(2.0) == 0.5
     assert_close(bent(sigmoid(0), [0, 1], [300, 300])(0.0), 0.5e300, rtol=1e-12)
+    assert_close(level_masses(sigmoid(0), [0, 1])[0], 0.5 - expit(-1.0), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -286,15 +309,23 @@ def test_ends_and_defaults():
         (lambda: evaluate(lambda s: np.ones(2), np.zeros(3)), r"got shape \(2,\) for levels"),
         (lambda: evaluate(0.5, [0, 1]), "must be a function of λ, got 0.5"),
         (lambda: evaluate(lambda s: -1 - s, [0, 1]), r"w\(0\) = -1:"),
+        (lambda: evaluate(lambda s: s, [0, -1]), r"w\(-1\) = -1:"),
+        (lambda: is_monotone(sigmoid(0), -1e308, 1e308), "need a finite range"),
         (lambda: bent(sigmoid(0), np.eye(2), np.eye(2)), "one gain per knot"),
         (lambda: bent(sigmoid(0), [0, 1], [0, 300.5]), "at most 300 in size"),
         (lambda: level_masses(sigmoid(0), [1, 0.5]), "increasing levels"),
         (lambda: bent(sigmoid(0), [0, 1], [1]), "one gain per knot"),
         (lambda: bent(sigmoid(0), [0], [1]), "one gain per knot"),
+        (lambda: bent(sigmoid(0), 0, 1), "one gain per knot"),
+        (lambda: bent(sigmoid(0), [0, 1], [1, 1, 1]), "one gain per knot"),
+        (lambda: bent(sigmoid(0), [0, 0], [1, 1]), "increasing knots"),
         (lambda: bent(sigmoid(0), [1, 0], [1, 1]), "increasing knots"),
         (lambda: bent(sigmoid(0), [0, 1], [np.nan, 1]), "gains must be finite"),
         (lambda: level_masses(sigmoid(0), [1, 0]), "increasing levels"),
         (lambda: level_masses(sigmoid(0), [1]), "at least two"),
+        (lambda: level_masses(sigmoid(0), 1), "at least two"),
+        (lambda: level_masses(sigmoid(0), [[0, 1], [2, 3]]), "a list of at least two"),
+        (lambda: level_masses(sigmoid(0), [1, 1]), "increasing levels"),
         (lambda: level_masses(sigmoid(0), [np.nan, 1]), "log_snr must be finite, got nan"),
         (lambda: sample_levels(sigmoid(0), 0, np.random.default_rng(0)), "at least 1"),
         (lambda: sample_levels(sigmoid(0), 5, None), "numpy.random.Generator, got None"),
