@@ -195,6 +195,16 @@ def require_range(log_snr_min, log_snr_max):
     return low, high
 
 
+def listed(name, value):
+    """Return the value's items as a list, or raise ``ValueError`` if it is text or no sequence."""
+    if not isinstance(value, str | bytes | dict):
+        try:
+            return list(value)
+        except TypeError:
+            pass
+    raise ValueError(f"{name} must be a list, got {reprlib.repr(value)}")
+
+
 def require_function(name, value, takes):
     """Return the value, or raise ``ValueError`` unless it can be called, with what it ``takes``."""
     if not callable(value):

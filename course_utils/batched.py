@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
+from course_utils._arrays import listed
 from course_utils._progress import progress
 from course_utils.networks import (
     Batches,
@@ -61,10 +62,7 @@ def train_together(x, weightings, seeds, *, recipe=None, label=None, device=None
     The rest is as in ``networks.train``. Raises ``ValueError`` as that does, and for lengths that
     differ or are zero.
     """
-    try:
-        weightings, seeds = list(weightings), list(seeds)
-    except TypeError as error:
-        raise ValueError(f"need lists of weightings and of seeds: {error}") from None
+    weightings, seeds = listed("weightings", weightings), listed("seeds", seeds)
     if not 0 < len(weightings) == len(seeds):
         raise ValueError(
             f"need one seed for each weighting, got {len(weightings)} weightings and "

@@ -27,7 +27,9 @@ from course_utils._arrays import (
     LEVELS,
     data_set,
     described,
+    finite,
     floating,
+    real_number,
     require_count,
     require_kind,
     require_known,
@@ -64,6 +66,7 @@ class Network(nn.Module):
         super().__init__()
         for name, value in {"dim": dim, "width": width, "n_blocks": n_blocks}.items():
             require_count(name, value)
+        _require_generator(generator)
         self.embedding = LevelEmbedding(generator=generator)
         self.first = _linear(dim, width, generator)
         self.blocks = nn.ModuleList(
@@ -171,6 +174,12 @@ class Levels:
         """Take note of squared errors ‖ε − ε̂‖²/d at levels of one shape; earlier ones fade."""
         if self.kind != "adaptive":
             return
+        log_snr, error = finite("log_snr", log_snr), finite("error", error)
+        if log_snr.shape != error.shape or (error < 0).any():
+            raise ValueError(
+                f"need an error of at least 0 for each level, got {described(error)} for "
+                f"{described(log_snr)}"
+            )
         bins = np.clip(np.searchsorted(self.edges, log_snr.ravel()) - 1, 0, N_BINS - 1)
         self._sums = 0.7 * self._sums + np.bincount(bins, error.ravel(), N_BINS)
         self._counts = 0.7 * self._counts + np.bincount(bins, minlength=N_BINS)
@@ -223,8 +232,9 @@ class Recipe:
 
     def rate(self, step):
         """Return the learning rate at step 0 … n_steps − 1."""
+        step = real_number("step", step)
         if not 0 <= step < self.n_steps:
-            raise ValueError(f"step must be one of 0 to {self.n_steps - 1}, got {step}")
+            raise ValueError(f"step must be one of 0 to {self.n_steps - 1}, got {step:g}")
         warm = max(1, self.n_steps // 20)
         cooled = (1 + np.cos(np.pi * step / self.n_steps)) / 2
         return self.learning_rate * min(1.0, (step + 1) / warm) * float(cooled)
@@ -241,6 +251,7 @@ class Batches(NamedTuple):
 
 def draw_batches(x, levels, n_batches, batch, generator, low_discrepancy=True):
     """Return ``Batches`` of latents of the data x [n, d], a float32 tensor, at drawn levels."""
+    require_kind("levels", levels, Levels, "see networks.Levels")
     u = times(n_batches, batch, generator, low_discrepancy)
     log_snr, coefficient = levels.draw(u)
     device = generator.device
@@ -367,7 +378,7 @@ def gpu_is_here():
 
 def beginning(seed, x, recipe):
     """Return the network a run with this seed starts from, and the generator of its draws."""
-    seed = require_seed(seed)
+    seed, recipe = require_seed(seed), usual_recipe(recipe)
     start = torch.Generator().manual_seed(seed)
     network = Network(x.shape[1], recipe.width, recipe.n_blocks, recipe.skip, generator=start)
     return network.to(x.device), torch.Generator(x.device).manual_seed(seed + 2**32)

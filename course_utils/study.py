@@ -35,6 +35,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from course_utils._arrays import (
+    listed,
     real_number,
     require_count,
     require_kind,
@@ -47,7 +48,7 @@ from course_utils.datasets import IMAGES
 from course_utils.metrics import bits_per_dimension
 from course_utils.schedules import alpha, sigma
 from course_utils.weightings import PUBLISHED, Weighting, sigmoid
-from course_utils.yardstick import MEASURES, yardstick_of
+from course_utils.yardstick import FEWEST, MEASURES, yardstick_of
 
 DATA = files("course_utils") / "data"
 ETAS = (0.0, 1.0)  # DDIM and the ancestral sampler
@@ -104,9 +105,9 @@ class Plan:
         require_known("set of images", self.data, tuple(IMAGES))
         require_training(self)
         for name, least in {
-            "n_samples": 2,
+            "n_samples": FEWEST,
             "sampler_steps": 1,
-            "held_out": 2,
+            "held_out": FEWEST,
             "n_levels": 1,
             "bootstraps": 2,
         }.items():
@@ -156,6 +157,7 @@ def run(plan, name, seed, w=None, label=None):
     from course_utils.networks import train
 
     require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
+    require_kind("name", name, str, "it names the runs")
     w = _weighting(name) if w is None else w
     x = yardstick_of(plan.data, plan.held_out).train
     start = time.perf_counter()
@@ -283,12 +285,13 @@ def run_all(
     require_count("batched", batched)
     if jobs != -1:
         require_count("jobs, if not -1,", jobs)
-    names, seeds = list(names), [require_seed(seed) for seed in seeds]
-    own = own or {}
+    names = listed("names", names)
+    seeds = [require_seed(seed) for seed in listed("seeds", seeds)]
+    own = require_kind("own", {} if own is None else own, dict, "say {name: weighting}")
     if taken := sorted(own.keys() & WEIGHTINGS.keys()):
         raise ValueError(f"{taken[0]!r} is a weighting of the study: give your own another name")
     for name in names:
-        if name not in own:
+        if not (isinstance(name, str) and name in own):
             _weighting(name)
     folder = Path(folder) / plan.key
     folder.mkdir(parents=True, exist_ok=True)
@@ -501,6 +504,7 @@ def by_weighting(results):
 
 def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1.recall")):
     """Return lines of text: each weighting's mean ± half its 95 % interval, for every measure."""
+    measures = [require_known("measure", m, MEASURED) for m in listed("measures", measures)]
     lines = ["  ".join([f"{'weighting':<14}", *(f"{m:>18}" for m in measures)])]
     for name, runs in by_weighting(results).items():
         cells = [summary(runs, m) for m in measures]

@@ -29,6 +29,7 @@ from scipy.stats import t as student
 
 from course_utils import study
 from course_utils._arrays import (
+    listed,
     real_number,
     require_count,
     require_kind,
@@ -65,15 +66,13 @@ class Hypothesis:
     seeds: tuple
 
     def __post_init__(self):
-        try:
-            object.__setattr__(self, "seeds", tuple(require_seed(seed) for seed in self.seeds))
-        except TypeError:
-            raise ValueError(
-                f"seeds must be whole numbers such as range(5, 15), got {self.seeds!r}"
-            ) from None
+        seeds = tuple(require_seed(seed) for seed in listed("seeds", self.seeds))
+        object.__setattr__(self, "seeds", seeds)
         object.__setattr__(self, "by", real_number("by", self.by))
         if not require_kind("claim", self.claim, str, "write a sentence").strip():
-            raise ValueError("the claim is empty: say in a sentence what you expect, and why")
+            raise ValueError(
+                f"the claim is empty, got {self.claim!r}: say in a sentence what you expect"
+            )
         if str(self.measure).startswith("bits_train"):
             raise ValueError("bits_train is of training images: choose a held-out measure")
         for kind, value, known in (
@@ -104,7 +103,7 @@ def verdict(difference, direction, by):
     interval is not. Undecided: the interval has a part on each side of the claim's threshold.
     """
     require_kind("difference", difference, Summary, "see study.compare")
-    low, high = difference.low, difference.high
+    by, low, high = real_number("by", by), difference.low, difference.high
     if require_known("direction", direction, DIRECTIONS) == "lower":
         low, high = -high, -low
     if low >= by:
@@ -373,7 +372,7 @@ def compared(finding, measures=HELD_OUT):
             study.summary(finding.others, measure),
             study.compare(finding.own, finding.others, measure),
         )
-        for measure in measures
+        for measure in listed("measures", measures)
     }
 
 
@@ -384,7 +383,9 @@ def report(finding, *, reason, not_shown=(), results=None):
     own beside those that hold for every trial. ``results`` of the study, for the floor.
     """
     if not require_kind("reason", reason, str, "write a sentence").strip():
-        raise ValueError("reason is empty: say why the claim was to be expected")
+        raise ValueError(f"reason is empty, got {reason!r}: why was the claim to be expected?")
+    for i, text in enumerate(not_shown := listed("not_shown", not_shown)):
+        require_kind(f"not_shown[{i}]", text, str, "write a sentence")
     trial, hypothesis = finding.trial, finding.trial.hypothesis
     low, high = trial.plan.log_snr_min, trial.plan.log_snr_max
     monotone = "monotone" if is_monotone(trial.w, low, high) else "not monotone"

@@ -17,6 +17,7 @@ from course_utils.datasets import IMAGES, grey_levels, images, to_pixels
 from course_utils.metrics import bootstrap, frechet, nearer_to_first, within_manifold
 
 MEASURES = ("frechet", "precision", "recall", "memorised")
+FEWEST = 4  # images to compare: each has three neighbours
 LESSONS = 10_000  # the classifier learns from no more images
 
 
@@ -66,8 +67,7 @@ class Yardstick:
         require_rng(rng)
         require_count("bootstraps", bootstraps, least=2)
         x = self._samples(x)
-        if len(x) < 2:
-            raise ValueError(f"two images or more are needed to compare, got {len(x)}")
+        require_count("number of images", len(x), least=FEWEST)
         features = self.features(x)
         copies = self.train[: len(self.held_out)]
         found = {
@@ -86,7 +86,7 @@ class Yardstick:
 
         They come from the training images that ``memorised`` is not compared with.
         """
-        require_count("n", n, least=2)
+        require_count("n", n, least=FEWEST)
         require_count("repeats", repeats, least=2)
         rng = np.random.default_rng(5)
         fresh = self.train[len(self.held_out) :]
@@ -102,7 +102,7 @@ class Yardstick:
 def yardstick_of(name, held_out=500):
     """Return the ``Yardstick`` of a set of images, made once; see ``datasets.images``."""
     require_known("set of images", name, tuple(IMAGES))
-    require_count("held_out", held_out, least=2)
+    require_count("held_out", held_out, least=FEWEST)
     return _made_once(name, held_out)
 
 

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 import course_utils
@@ -282,3 +283,67 @@ def dressed(array):
         1e8 * array,
         1e160 * array.astype(float),
     ]
+
+
+# --- Fuzzing -----------------------------------------------------------------------------------
+
+EVERYDAY = settings(max_examples=4, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=25, suppress_health_check=list(HealthCheck))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fuzz:
+    """Callables and what is known of their arguments.
+
+    ``found``: {name: function}. ``right``: {parameter: scene → strategy of right values};
+    ``special``: the same for single callables, or for all methods under "module.Class.*".
+    ``holds``: {name: what must be true of a result}. ``trusted``: parameters that are not spoilt.
+    ``infinite``: names of callables that may return infinities.
+    """
+
+    found: dict
+    right: dict
+    special: dict
+    holds: dict
+    trusted: set
+    infinite: set = frozenset()
+
+    def right_values(self, name):
+        """Return {parameter: scene → strategy} of a callable, or say which one is unknown."""
+        special = self.special
+        overriding = special.get(name.rpartition(".")[0] + ".*", {}) if name.count(".") > 1 else {}
+        overriding = overriding | special.get(name, {})
+        known, unknown = {}, []
+        for parameter in inspect.signature(self.found[name]).parameters.values():
+            key = {2: "*", 4: "**"}.get(int(parameter.kind), "") + parameter.name
+            kind = overriding.get(key, self.right.get(key))
+            if kind is None:
+                unknown.append(key)
+            known[key] = kind
+        assert not unknown, (
+            f"{name}: no right values are known for {unknown}: add them to AS or RIGHT"
+        )
+        return known
+
+    def scene(self, draw, name):
+        """Numbers n, m, d of points and dimensions and k of steps, as in ``special`` or drawn."""
+        fixed = {k: v for k, v in self.special.get(name, {}).items() if isinstance(v, int)}
+        one_to_four = st.integers(1, 4)
+        drawn = {key: draw(one_to_four) for key in "nmk"} | {"d": draw(st.integers(1, 2))}
+        return types.SimpleNamespace(**drawn | fixed)
+
+    def keeps_the_contract(self, name, data):
+        """Right arguments are taken and the result is right; strange ones keep the contract."""
+        kinds = self.right_values(name)
+        scene = self.scene(data.draw, name)
+        arguments = {key: data.draw(kind(scene)) for key, kind in kinds.items()}
+        may_be_infinite = name in self.infinite
+        result, refused = outcome(self.found[name], arguments, may_be_infinite)
+        assert refused is None, f"right arguments were refused: {refused}"
+        if name in self.holds:
+            self.holds[name](result, **arguments)
+        spoilable = [key for key in arguments if key not in self.trusted and key[0] != "*"]
+        for _ in range(4 if spoilable else 0):
+            for key in data.draw(st.lists(st.sampled_from(spoilable), min_size=1, max_size=2)):
+                spoilt = arguments | {key: data.draw(strange(arguments[key]))}
+            outcome(self.found[name], spoilt, may_be_infinite)

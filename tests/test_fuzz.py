@@ -6,14 +6,12 @@ parameters have known names is tested without another word, and any other one fa
 it stands here. ``HOLDS`` has what must be true of a result whose arguments were all right.
 """
 
-import inspect
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fuzzing import Broken, outcome, public_callables, strange
-from hypothesis import HealthCheck, given, settings
+from fuzzing import EVERYDAY, LONG, Broken, Fuzz, outcome, public_callables
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -29,8 +27,7 @@ from course_utils import (
     weightings,
 )
 
-# Panels: test_fuzz_panels.py. The others train networks, write files, and take minutes: they have
-# tests of their own, of bad input too.
+# test_fuzz_panels.py and test_fuzz_training.py
 ELSEWHERE = ("panels", "networks", "batched", "study", "trial", "yardstick")
 FOUND = public_callables(without=ELSEWHERE)
 EXEMPT = {
@@ -724,42 +721,19 @@ TRUSTED = {"ax", "figure", "label", "labels", "unit", "moving", "negative_label"
 TRUSTED |= {"margin", "orientation", "slide", "attempt", "meanings", "self"}
 
 
-def right_values(name):
-    """Return {parameter: scene -> strategy} of a callable, or say which parameter is unknown."""
-    overriding = AS.get(name.rpartition(".")[0] + ".*", {}) if name.count(".") > 1 else {}
-    overriding = overriding | AS.get(name, {})
-    known, unknown = {}, []
-    for parameter in inspect.signature(FOUND[name]).parameters.values():
-        key = {2: "*", 4: "**"}.get(int(parameter.kind), "") + parameter.name
-        kind = overriding.get(key, RIGHT.get(key))
-        if kind is None:
-            unknown.append(key)
-        known[key] = kind
-    assert not unknown, f"{name}: no right values are known for {unknown}: add them to AS or RIGHT"
-    return known
-
-
-def a_scene(draw, name):
-    fixed = {k: v for k, v in AS.get(name, {}).items() if isinstance(v, int)}
-    one_to_four = st.integers(1, 4)
-    drawn = {key: draw(one_to_four) for key in "nmk"} | {"d": draw(st.integers(1, 2))}
-    return SimpleNamespace(**drawn | fixed)
+FUZZ = Fuzz(FOUND, RIGHT, AS, HOLDS, TRUSTED, MAY_BE_INFINITE)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_right_values_are_known(name):
-    right_values(name)
-
-
-EVERYDAY = settings(max_examples=4, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    FUZZ.right_values(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @EVERYDAY
 @given(data=st.data())
 def test_finite_or_an_error_that_names_the_problem(name, data):
-    keeps_the_contract(name, data)
+    FUZZ.keeps_the_contract(name, data)
 
 
 @pytest.mark.full
@@ -767,24 +741,7 @@ def test_finite_or_an_error_that_names_the_problem(name, data):
 @LONG
 @given(data=st.data())
 def test_many_more_arguments(name, data):
-    keeps_the_contract(name, data)
-
-
-def keeps_the_contract(name, data):
-    """Right arguments are taken and the result is right; strange ones keep the contract."""
-    kinds = right_values(name)
-    scene = a_scene(data.draw, name)
-    arguments = {key: data.draw(kind(scene)) for key, kind in kinds.items()}
-    may_be_infinite = name in MAY_BE_INFINITE
-    result, refused = outcome(FOUND[name], arguments, may_be_infinite)
-    assert refused is None, f"right arguments were refused: {refused}"
-    if name in HOLDS:
-        HOLDS[name](result, **arguments)
-    spoilable = [key for key in arguments if key not in TRUSTED and key[0] != "*"]
-    for _ in range(4 if spoilable else 0):
-        for key in data.draw(st.lists(st.sampled_from(spoilable), min_size=1, max_size=2)):
-            spoilt = arguments | {key: data.draw(strange(arguments[key]))}
-        outcome(FOUND[name], spoilt, may_be_infinite)
+    FUZZ.keeps_the_contract(name, data)
 
 
 # --- The contract itself on trial --------------------------------------------------------------
@@ -813,4 +770,4 @@ def test_a_new_function_is_found_and_an_unknown_parameter_named(monkeypatch):
     assert not set(EXEMPT) - set(FOUND), "exempt, but no longer there"
     monkeypatch.setitem(FOUND, "schedules.new", lambda log_snr, whatsit: None)
     with pytest.raises(AssertionError, match=r"schedules.new.*'whatsit'"):
-        right_values("schedules.new")
+        FUZZ.right_values("schedules.new")

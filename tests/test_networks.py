@@ -298,6 +298,8 @@ def test_training_uses_the_gpu():
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"log_snr_min": 7.0}, "range"),
         ({"width": 2.5}, "width"),
+        ({"levels": "adaptve"}, "did you mean 'adaptive'"),
+        ({"skip": "no"}, "skip must be a bool, got 'no'"),
     ],
 )
 def test_a_bad_recipe_is_refused(change, message):
@@ -328,6 +330,32 @@ def test_bad_data_levels_and_weightings_are_refused(trained):
         trained.eps(x, np.zeros(4))
     with pytest.raises(ValueError, match="must be"):
         trained.eps(np.zeros((4, 3)), 0.0)
+
+
+def test_a_run_that_diverges_says_where_and_what_to_do():
+    x = rng().standard_normal((30, 2))
+    calm = dict(n_steps=60, width=8, n_blocks=1, batch=8, levels="uniform")
+    assert np.isfinite(train(x, flat, seed=0, recipe=Recipe(**calm)).losses).all()
+    with pytest.raises(ValueError, match=r"diverged at step \d+ of 60.*learning_rate, 1e\+25"):
+        train(x, flat, seed=0, recipe=Recipe(**calm, learning_rate=1e25))
+    with pytest.raises(ValueError, match=r"diverged at step 0 of 60.*divide the data"):
+        train(1e25 * x, flat, seed=0, recipe=Recipe(**calm))
+
+
+def test_what_is_no_checkpoint_is_refused(trained, tmp_path):
+    good = tmp_path / "good.pt"
+    trained.save(good)
+    half = tmp_path / "half.pt"
+    half.write_bytes(good.read_bytes()[:2000])
+    torch.save({"recipe": {"n_stps": 3}}, tmp_path / "recipe.pt")
+    (tmp_path / "text.pt").write_text("not a checkpoint")
+    for name in ("half.pt", "recipe.pt", "text.pt"):
+        with pytest.raises(ValueError, match=f"{name} is no checkpoint"):
+            load(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        load(tmp_path / "none.pt")
+    with pytest.raises(ValueError, match=r'device must be "cpu".*got .gpu'):
+        load(good, "gpu")
 
 
 # --- the progress bar -----------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def untrained(monkeypatch):
         ({"direction": "better"}, "unknown direction"),
         ({"versus": "sigmoid2"}, "did you mean 'sigmoid_2'"),
         ({"by": -0.1}, "at least 0"),
-        ({"by": float("nan")}, "at least 0"),
+        ({"by": float("nan")}, "by must be one finite number, got nan"),
         ({"seeds": (3,)}, "at least 2"),
         ({"seeds": (3, 3)}, "different"),
         ({"seeds": (-1, 3)}, "from 0 to .*got -1"),
