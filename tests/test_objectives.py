@@ -16,7 +16,9 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import (
     ErrorCurve,
     elbo_parts,
+    elbo_terms,
     estimate_loss,
+    gap_constant,
     negative_log_likelihood,
     path_and_marginal_kl,
     squared_errors,
@@ -202,6 +204,22 @@ RNG = np.random.default_rng(0)
 POINTS = GaussianMixture.from_data([0.0, 1.0])
 
 
+def test_path_and_marginal_of_wide_data_under_the_standard_normal():
+    """ε̂ = σ z belongs to N(0, 1), which it keeps; the data have the variance 9 α² + σ²."""
+    wide = GaussianMixture([1.0], [[0.0]], [9.0])
+    levels = np.concatenate([[-4.0], np.arange(-2.0, 1.01, 0.02)])
+    variance = 1 + 8 * alpha(levels) ** 2
+    exact = (variance - 1 - np.log(variance)) / 2
+    apart = []
+    for per_sd in (8, 16):
+        found = path_and_marginal_kl(wide, lambda z, log_snr: sigma(log_snr) * z, levels, per_sd)
+        assert_close(found.marginal[0], exact[0], rtol=1e-9)  # the grid's p is N(0, 1) itself
+        assert found.path[0] == found.marginal[0]
+        apart.append(np.abs(found.marginal - exact).max())
+    assert apart[1] < 4e-3 and 3.5 < apart[0] / apart[1] < 4.5  # second order in the grid's step
+    assert_close(found.excess, 0.0, atol=4e-3)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -221,7 +239,10 @@ POINTS = GaussianMixture.from_data([0.0, 1.0])
         ),
         (lambda: ErrorCurve.from_mixtures(TWO, x=np.nan), "x must be finite, got nan"),
         (lambda: ErrorCurve.from_mixtures(TWO, x=[1.0, 2.0]), "x must be one finite number"),
+        (lambda: ErrorCurve.from_mixtures(TWO, x=[]), "x must be one finite number"),
         (lambda: ErrorCurve.from_mixtures(TWO, x="a"), "real numbers"),
+        (lambda: gap_constant(CURVE, Cosine()), "must have a finite range of levels"),
+        (lambda: elbo_terms([[3, 1], [2, 0]], TWO), "list of at least two finite levels"),
         (lambda: ErrorCurve.from_mixtures(TWO, log_snr=5.0), "at least 6 levels"),
         (lambda: ErrorCurve.from_mixtures(TWO, log_snr=[*SIX, np.nan]), "log_snr must be finite"),
         (lambda: CURVE.at(10.1), r"leave the tabulated range \[-10, 10\]"),
