@@ -318,6 +318,10 @@ def test_bad_data_levels_and_weightings_are_refused(trained):
         with pytest.raises(ValueError, match=message):
             train(x, flat, seed=0, recipe=tiny)
     x = np.zeros((4, 2))
+    with pytest.raises(ValueError, match=r"recipe must be a Recipe, got \{'n_steps': 1\}"):
+        train(x, flat, seed=0, recipe={"n_steps": 1})
+    with pytest.raises(ValueError, match=r"seed must be a whole number.*got 1\.5"):
+        train(x, flat, seed=1.5, recipe=tiny)
     with pytest.raises(ValueError, match="not negative"):
         train(x, lambda s: -flat(s), seed=0, recipe=tiny)
     with pytest.raises(ValueError, match="is zero"):

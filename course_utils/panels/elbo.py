@@ -1,6 +1,6 @@
 """The ELBO panel: bend the schedule; the loss stands still, the spread of its estimates moves."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -141,7 +141,7 @@ def _random_numbers():
     return x, rng.standard_normal((n, 1)), rng.random(n)
 
 
-@cache
+@lru_cache(maxsize=64)  # 16 kB each, and a thousand settings
 def _base_density(schedule, low, high):
     levels = np.linspace(low, high, 2001)
     if schedule in ("adaptive", "optimal"):

@@ -4,7 +4,7 @@ The model is ideal: the galaxies, each widened to a Gaussian of the kernel's wid
 exactly. What errors remain are those of the steps, of stopping early, and of chance.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.special import ndtr
@@ -127,13 +127,13 @@ def _points():
     return points, np.stack([points, np.ones_like(points)])
 
 
-@cache
+@lru_cache(maxsize=8)  # 0.3 MB each
 def _draws(seed):
     rng = np.random.default_rng(seed)
     return rng.standard_normal(N_PARTICLES), rng.standard_normal((MOST_STEPS, N_PARTICLES))
 
 
-@cache
+@lru_cache(maxsize=32)  # 0.13 MB each, and 775 settings
 def _truth(log_snr_max, width):
     """The exact law of z/α at λ_max: grid, density, floor of W1, median distance to a galaxy."""
     points, _ = _points()
