@@ -229,10 +229,10 @@ SPECIAL = {
 TRUSTED = {"self", "label", "network", "trained", "result", "results", "runs", "others", "finding"}
 TRUSTED |= {"folder", "action", "scheduler", "path", "held_out"}
 ALSO_TRUSTED = {
-    **dict.fromkeys(("networks.draw_batches", "networks.gradient_variance"), {"x"}),
+    **{key: {"x"} for key in ("networks.draw_batches", "networks.gradient_variance")},
     "networks.beginning": {"x"},
     # None would be the usual recipe, of 2000 steps; what is no recipe: test_networks.py
-    **dict.fromkeys(("networks.train", "batched.train_together"), {"recipe"}),
+    **{key: {"recipe"} for key in ("networks.train", "batched.train_together")},
 }
 
 # --- What must hold where all arguments were right ---------------------------------------------
