@@ -3,6 +3,8 @@
 Both sides of S5 and the other claims are in test_claims.py.
 """
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from comparing import assert_close, standard_errors_off
@@ -204,6 +206,20 @@ RNG = np.random.default_rng(0)
 POINTS = GaussianMixture.from_data([0.0, 1.0])
 
 
+def test_a_curve_passes_on_polynomials_of_degree_five_and_cannot_be_changed():
+    levels, between = np.arange(8.0), np.array([0.5, 2.25, 6.9])
+
+    def quintic(s):
+        return 30 + (s - 3) ** 5 / 100 + s**2
+
+    curve = ErrorCurve(levels, quintic(levels), -quintic(levels))
+    error, kl = curve.at(between)
+    assert_close(error, quintic(between), rtol=1e-13)
+    assert_close(kl, -quintic(between), rtol=1e-13)
+    with pytest.raises(FrozenInstanceError):
+        curve.path_kl = levels
+
+
 def test_path_and_marginal_of_wide_data_under_the_standard_normal():
     """ε̂ = σ z belongs to N(0, 1), which it keeps; the data have the variance 9 α² + σ²."""
     wide = GaussianMixture([1.0], [[0.0]], [9.0])
@@ -254,6 +270,12 @@ def test_path_and_marginal_of_wide_data_under_the_standard_normal():
         (lambda: sum_of_elbos(lambda s: np.nan * s, CURVE), "finite and not negative"),
         (lambda: ErrorCurve.from_mixtures(TWO, log_snr=SIX[:5]), "at least 6 levels"),
         (lambda: ErrorCurve.from_mixtures(TWO, log_snr=[SIX, SIX]), "list of at least 6 levels"),
+        (lambda: ErrorCurve.from_mixtures(TWO, log_snr=[0, 1, 2, 2, 3, 4]), "list of at least 6"),
+        (
+            lambda: ErrorCurve.from_mixtures(TWO, log_snr=np.arange(12.0).reshape(6, 2)),
+            "list of at least 6 levels",
+        ),
+        (lambda: estimate(schedule=Cosine()), "must have a finite range of levels"),
         (lambda: negative_log_likelihood(CURVE), "wider range"),
         (
             lambda: negative_log_likelihood(ErrorCurve(SIX, alpha(SIX) ** 2 - SIX / 20, SIX)),
@@ -285,6 +307,7 @@ def test_path_and_marginal_of_wide_data_under_the_standard_normal():
                 (SIX[:2, None], SIX[:3, None]),
                 (SIX[:2, None], SIX[:1, None]),
                 (SIX[:3, None], SIX[:3, None]),
+                (SIX[:2, None, None], SIX[:2, None, None]),
             ]
         ),
         (lambda: estimate(x=[1.0, 2.0]), r"\[n, d\], got shape \(2,\)"),
@@ -303,5 +326,5 @@ def test_bad_input_says_what_came_in(call, words):
         call()
 
 
-def estimate(w=sigmoid(0), eps=TWO.eps, x=((1.0,),), n=10, rng=RNG):  # noqa: B008
-    return estimate_loss(w, eps, x, LinearLogSnr(), n, rng)
+def estimate(w=sigmoid(0), eps=TWO.eps, x=((1.0,),), n=10, rng=RNG, schedule=LinearLogSnr()):  # noqa: B008
+    return estimate_loss(w, eps, x, schedule, n, rng)
