@@ -79,7 +79,10 @@ def finite_result(function):
     @wraps(function)
     def guarded(*args, **kwargs):
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            result = function(*args, **kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except np.linalg.LinAlgError:  # what infinities become in a matrix
+                result = math.nan
         if not _is_finite(result):
             given = signature(function).bind(*args, **kwargs).arguments
             words = ", ".join(f"{k} = {described(v)}" for k, v in given.items() if k != "self")
