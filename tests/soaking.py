@@ -11,7 +11,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import ipywidgets
 import psutil
@@ -21,13 +21,20 @@ from matplotlib.figure import Figure
 from course_utils.live import NO_PRESET, Equaliser, Panel
 
 
-def soak(panel: Panel, movements: int, warm_up: int, replayed: int) -> dict[str, float]:
+def soak(
+    panel: Panel,
+    movements: int,
+    warm_up: int,
+    replayed: int,
+    emptied: Iterable[Callable[[], None]] = (),
+) -> dict[str, float]:
     """Move ``panel`` at random and return what grew between the warm-up and the end.
 
     ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` and ``artists``
     alive, and ``slowdown``, how many times as long movements take. All are taken after one and the
     same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were:
-    the retraining panel keeps its last six models, of 1 to 100 MB each.
+    the retraining panel keeps its last six models, of 1 to 100 MB each. What grows inside such a
+    table as it is used is ``emptied`` before.
 
     Raises:
         AssertionError: a movement left an error on the panel, or the panel does not show what its
@@ -53,6 +60,8 @@ def soak(panel: Panel, movements: int, warm_up: int, replayed: int) -> dict[str,
         return moving / drawing
 
     def measured():
+        for empty in emptied:
+            empty()
         timed()  # for what the sequence itself leaves in tables, before and after alike
         return timed(), standing(panel)
 
