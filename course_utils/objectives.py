@@ -26,6 +26,7 @@ from course_utils._arrays import (
     require_count,
     require_function,
     require_kind,
+    require_range,
     require_rng,
     require_schedule,
     together,
@@ -113,10 +114,7 @@ class ErrorCurve:
         """Return (levels, e, L) on a fine grid over the range (the table's, if left out)."""
         low = self.log_snr[0] if log_snr_min is None else log_snr_min
         high = self.log_snr[-1] if log_snr_max is None else log_snr_max
-        low, high = real_number("log_snr_min", low), real_number("log_snr_max", high)
-        if not low < high:
-            raise ValueError(f"need log_snr_min < log_snr_max, got {low:g} and {high:g}")
-        return _fine_grid(self, low, high)
+        return _fine_grid(self, *require_range(low, high))
 
 
 @lru_cache(maxsize=16)

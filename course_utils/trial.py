@@ -37,12 +37,11 @@ from course_utils._arrays import (
     require_seed,
 )
 from course_utils._progress import progress
-from course_utils.study import ETAS, WEIGHTINGS, Plan, Summary
+from course_utils.study import WEIGHTINGS, Plan, Summary
 from course_utils.weightings import bent, evaluate, is_monotone
-from course_utils.yardstick import MEASURES
 
 FOLDER = ".study/own"  # below the folder of the notebook
-HELD_OUT = ("bits.total", *(f"eta{eta:g}.{measure}" for eta in ETAS for measure in MEASURES))
+HELD_OUT = ("bits.total", *(measure for measure in study.MEASURED if measure.startswith("eta")))
 DIRECTIONS = ("lower", "higher")
 SHORT = Plan(n_steps=300, n_levels=32, bootstraps=20)  # for a lesson
 STORED = "trial_examples.json"
