@@ -50,7 +50,7 @@ def bound(label: str, residual, below: float = 1e-12) -> None:
     not finite.
     """
     below = positive_number("below", below)
-    sizes = np.abs(read(residual)[1])
+    sizes = np.abs(np.asarray(read(residual)[1], dtype=np.float64))  # float32 would round `below`
     if sizes.size == 0:
         raise ValueError(f"bound({label!r}) got an empty residual: nothing was compared")
     if not sizes.max() < below:  # a NaN fails this too

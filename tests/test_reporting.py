@@ -85,6 +85,15 @@ def test_bound_raises_with_the_actual_value(residual, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("below", [1e-50, 1e300])
+def test_bound_of_a_float32_residual_is_not_rounded_to_float32(below, capsys):
+    bound("both sides", np.float32(0.0), below=below)
+    assert capsys.readouterr().out == f"both sides: below {below:g}\n"
+    nearly = np.float32(1) + 2 * np.finfo(np.float32).eps
+    with pytest.raises(ValueError, match="the residual is 1, not below 1"):
+        bound("both sides", nearly, below=1.0)
+
+
 def test_bound_needs_a_bound_and_a_residual():
     with pytest.raises(ValueError, match="below must be positive"):
         bound("x", 0.0, below=0)

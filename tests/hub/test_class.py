@@ -6,6 +6,7 @@ tests only), so what is shown of isolation is what the hub guarantees over the n
 """
 
 import asyncio
+import itertools
 import json
 import re
 import shutil
@@ -77,7 +78,7 @@ async def attend(student, password, link, report):
     await student.log_in(password)
     await student.wait_for_server()
     await student.follow(link, COURSE)
-    student.kernel = await student.start_kernel(COURSE)
+    student.kernel, student.places = await student.start_kernel(COURSE), to_and_fro()
     report.ready.append(time.perf_counter() - start)
     start = time.perf_counter()
     for source, text in saved():
@@ -86,13 +87,22 @@ async def attend(student, password, link, report):
     report.through.append(time.perf_counter() - start)
 
 
+def to_and_fro():
+    """Places from −3 to 3 and back in steps of 0.1, without end; no two neighbours are equal."""
+    for k in itertools.count():
+        yield round(3 - abs((0.1 * k + 2.9) % 12 - 6), 2)
+
+
 async def drag(student, report, seconds=DRAG):
-    """Drag a slider to and fro, always on to the next place once its picture has come."""
+    """Drag a slider, always on to the next place once its picture has come.
+
+    A second drag goes on where the first ended: a slider set to where it is draws nothing.
+    """
     kernel = student.kernel
     slider = kernel.widget("FloatSliderModel", description="shift along λ")
     waits, last, start = [], b"", time.perf_counter()
     while len(waits) < MOVES or time.perf_counter() - start < seconds:
-        place = round(3 - abs((0.1 * len(waits) + 2.9) % 12 - 6), 2)  # to and fro in steps of 0.1
+        place = next(student.places)
         pictures, text, wait = await kernel.move(slider, place)
         residual = re.search(r"residual (\S+) of", text)
         if not pictures or pictures[0][:2] != b"\xff\xd8" or float(residual[1]) > 1e-6:
