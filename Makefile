@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= passive
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere test-reproducible test-newest soak audit bench study picture slides site hub-env present app residuals mutation address lock clean
+.PHONY: help lab test env notebooks lint test-all test-elsewhere test-reproducible test-newest soak fuzz audit bench study picture slides site hub-env present app residuals mutation address lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
@@ -62,6 +62,9 @@ test-newest:     ## every everyday test, nbval laxly, with the newest packages t
 
 soak: env        ## 20,000 movements on every panel in one kernel, for hours (SOAK=1000: fewer)
 	SOAK_MOVEMENTS=$(or $(SOAK),20000) $(PYTEST) -m soak -s tests/soak
+
+fuzz: env        ## arguments and movements that no run has tried, more with FUZZ_EXAMPLES=1000
+	$(PYTEST) -n 2 --hypothesis-profile fresh -m full tests/test_fuzz.py tests/test_fuzz_panels.py tests/test_fuzz_training.py $(TEST_ARGS)
 
 audit:           ## known vulnerabilities of the pinned packages (asks a database on the network)
 	$(PYTHON) -m venv --clear build/audit-env

@@ -27,6 +27,7 @@ For images, as points [n, d] or as features of them:
     bootstrap(statistic, *samples, rng=rng)           any of them with its error
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,7 @@ from course_utils._arrays import (
     finite,
     finite_result,
     prediction,
+    real_number,
     require_count,
     require_function,
     require_range,
@@ -353,10 +355,12 @@ def bootstrap(statistic, *samples, rng, repeats=200):
     if not samples or not all(sample.ndim and sample.size for sample in samples):
         shapes = [sample.shape for sample in samples]
         raise ValueError(f"need samples [n, ...] of at least one point, got shapes {shapes}")
+    value = partial(real_number, "the statistic")
     again = [
-        statistic(*(s[rng.integers(len(s), size=len(s))] for s in samples)) for _ in range(repeats)
+        value(statistic(*(s[rng.integers(len(s), size=len(s))] for s in samples)))
+        for _ in range(repeats)
     ]
-    return Interval(float(statistic(*samples)), float(np.std(again, ddof=1)))
+    return Interval(value(statistic(*samples)), float(np.std(again, ddof=1)))
 
 
 def _surprise(x, z, values, spread):

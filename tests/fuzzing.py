@@ -287,8 +287,15 @@ def dressed(array):
 
 # --- Fuzzing -----------------------------------------------------------------------------------
 
-EVERYDAY = settings(max_examples=4, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=25, suppress_health_check=list(HealthCheck))
+
+def examples(count):
+    """Settings with so many examples, always the same; under `make fuzz` as many as it asks for."""
+    profile = settings.default
+    count = count if profile.derandomize else profile.max_examples
+    return settings(max_examples=count, suppress_health_check=list(HealthCheck))
+
+
+EVERYDAY, LONG = examples(4), examples(25)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,8 @@ from functools import cache
 import ipywidgets
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from panel_driving import inspect
 
@@ -73,7 +74,7 @@ def stands_well(name, data):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=2, suppress_health_check=list(HealthCheck))
+@examples(2)
 @given(data=st.data())
 def test_controls_in_combination(name, data):
     stands_well(name, data)
@@ -81,7 +82,7 @@ def test_controls_in_combination(name, data):
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@examples(12)
 @given(data=st.data())
 def test_many_more_combinations(name, data):
     stands_well(name, data)

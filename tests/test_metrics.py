@@ -452,3 +452,5 @@ def test_bootstrap_error_of_a_mean_and_its_coverage():
     assert 0.87 < inside / 200 < 0.99
     with pytest.raises(ValueError, match="repeats"):
         bootstrap(np.mean, x, rng=rng, repeats=1)
+    with pytest.raises(ValueError, match="the statistic must be one finite number, got array"):
+        bootstrap(np.sort, x, rng=rng)

@@ -128,10 +128,11 @@ def compute(n_steps, rule, recursion, x0, t):
     now = _compare(recursion, rule, (n_steps,), x0, t)
     limit = constants(recursion, rule, x0, t)
     w2, kl, log_error = now.wasserstein[0], now.kl[0], now.log_error[0]
-    results = {"time": now.time[0], "wasserstein": f"below {NO_ERROR:g}: no error at any N"}
-    if w2 < NO_ERROR:
-        return results
-    return results | {
+    time = {"time": now.time[0]}
+    if w2 < NO_ERROR:  # for one N alone: Euler–Maruyama's one step from 0 with exact β_i
+        where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
+        return time | {"wasserstein": f"below {NO_ERROR:g}: no error {where}"}
+    return time | {
         "wasserstein": f"{w2:.4g}, N·W2 = {n_steps * w2:.4g} → {limit.wasserstein:.4g}",
         "kl": f"{kl:.4g} nats, N²·KL = {n_steps**2 * kl:.4g} → {limit.kl:.4g}",
         "log_error": f"{n_steps * log_error:.2f} → {limit.log_decay:.2f}",
@@ -280,8 +281,9 @@ def _drawing():
         if of_law.get_ylim() != (0, top):
             of_law.set_ylim(0, top)
 
-        heights = np.array([every_n.wasserstein, every_n.kl])
-        free = heights[0].max() < NO_ERROR
+        shown = every_n.wasserstein >= NO_ERROR
+        heights = np.where(shown, [every_n.wasserstein, every_n.kl], np.nan)
+        free = not shown.any()
         limit = constants(recursion, rule, x0, t)
         predicted = [limit.wasserstein / np.array(STEPS), limit.kl / np.array(STEPS) ** 2.0]
         for mark, filled, ray, height, expected in zip(
@@ -291,7 +293,7 @@ def _drawing():
             filled.set_data(([], []) if free else ([n_steps], [height[k]]))
             ray.set_data(([], []) if free else (STEPS, expected))
         nothing.set_text("no error at any N" if free else "")
-        limits = of_error.get_ylim() if free else _decades(heights.min(), heights.max())
+        limits = of_error.get_ylim() if free else _decades(np.nanmin(heights), np.nanmax(heights))
         if of_error.get_ylim() != limits:
             of_error.set_ylim(limits)
         return compute(n_steps, rule, recursion, x0, t)

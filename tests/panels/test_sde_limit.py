@@ -84,6 +84,15 @@ def test_exact_steps_have_no_error_at_any_n(t):
     assert "kl" not in results
 
 
+def test_one_euler_maruyama_step_from_zero_has_no_error_but_two_have():
+    panel = sde_limit.panel(n_steps=21, rule="exact", recursion="em", x0=0.0, t=0.05)
+    assert panel.results["wasserstein"] == "below 1e-12: no error after one step"
+    of_error = panel.figure.axes[2]
+    assert of_error.get_ylim() == (1e-16, 1e-4)  # of the other N; log 0 has no place
+    marks = of_error.get_lines()[2]
+    assert np.isnan(marks.get_ydata()[0]) and (marks.get_ydata()[1:] > 1e-8).all()
+
+
 def test_all_grids_see_one_brownian_path():
     assert all(sde_limit.FINEST % n == 0 for n in sde_limit.STEPS)
     assert all(n % 20 == 0 for n in sde_limit.STEPS[1:])
