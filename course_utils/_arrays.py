@@ -29,12 +29,12 @@ def floating(value):
 
 def float64(value):
     """Return the value as a float64 NumPy array; raises ``ValueError`` as ``floating`` does."""
-    return np.asarray(floating(value)[1], dtype=np.float64)
+    return numeric(value).astype(np.float64, copy=False)
 
 
 def finite(name, value):
     """Return the value as a float64 NumPy array, or raise ``ValueError`` unless all is finite."""
-    array = np.asarray(read(value)[1], dtype=np.float64)
+    array = in_numpy(value).astype(np.float64, copy=False)
     good = np.isfinite(array)
     if not good.all():
         raise ValueError(f"{name} must be finite, got {array[~good].ravel()[0]}{_among(array)}")
@@ -53,6 +53,8 @@ def read(value):
     """Return ``(xp, array)`` as ``floating`` does, but let a NaN pass."""
     if not isinstance(value, QUICK) and array_api_compat.is_torch_array(value):
         xp = array_api_compat.array_namespace(value)
+        if value.is_complex() or value.is_meta or value.layout is not xp.strided:
+            raise ValueError(f"expected real numbers, got {_tensor(value)}: pass a dense real one")
         return xp, value if value.is_floating_point() else xp.astype(value, xp.float64)
     try:
         array = np.asarray(value)
@@ -63,6 +65,30 @@ def read(value):
         shown = reprlib.repr(value)
         raise ValueError(f"expected real numbers, got {shown}: pass floats or an array") from None
     return np, array
+
+
+def in_numpy(value):
+    """Return the value as a NumPy array, float32 where it was that and float64 otherwise.
+
+    Raises ``ValueError`` as ``read`` does, and for a tensor that records gradients, which NumPy
+    would lose silently.
+    """
+    xp, array = read(value)
+    if xp is np:
+        return array
+    if array.requires_grad:
+        raise ValueError(f"NumPy would lose the gradients of {_tensor(array)}: pass its .detach()")
+    array = array.cpu()
+    return np.asarray(array if array.dtype == xp.float32 else array.double())
+
+
+def numeric(value):
+    """Return the value as ``in_numpy`` does, or raise ``ValueError`` for a NaN too."""
+    return in_numpy(floating(value)[1])
+
+
+def _tensor(value):
+    return f"a tensor {tuple(value.shape)} ({value.dtype}, {value.layout}, {value.device})"
 
 
 def _among(array):

@@ -467,8 +467,8 @@ def slider(label, low, high, step, value, *, unit="", orientation="horizontal"):
         ValueError: ``value`` is outside the range, or ``step`` is not positive.
     """
     for name, number in (("low", low), ("high", high), ("step", step), ("value", value)):
-        if isinstance(number, bool):
-            raise ValueError(f"{name} must be a number, got {number}")
+        if isinstance(number, bool) or not isinstance(number, numbers.Real):
+            raise ValueError(f"{name} must be a number, got {number!r}")
         real_number(name, number)
     if not (low <= value <= high and step > 0):
         raise ValueError(f"value {value}, step {step}: needs {low} <= value <= {high} and step > 0")

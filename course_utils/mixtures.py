@@ -11,7 +11,7 @@ import numpy as np
 from course_utils._arrays import (
     finite,
     finite_result,
-    floating,
+    numeric,
     real_number,
     require_count,
     require_levels_fit,
@@ -82,7 +82,7 @@ class GaussianMixture:
 
     def diffuse(self, log_snr):
         """Return the law of z = α x + σ ε at one level λ: means α μ_k, variances α² v_k + σ²."""
-        _, level = floating(log_snr)
+        level = numeric(log_snr)
         if level.ndim != 0:
             raise ValueError(
                 f"diffuse takes one level, a number, got shape {level.shape}: {log_snr}"
@@ -176,7 +176,7 @@ class GaussianMixture:
 
     def _at_level(self, z, log_snr):
         z = self._require_points(z)
-        _, log_snr = floating(log_snr)
+        log_snr = numeric(log_snr)
         require_levels_fit(log_snr, z)
         if not np.isfinite(log_snr).all():
             raise ValueError(f"a level must be finite, got {log_snr}")

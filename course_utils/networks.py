@@ -28,7 +28,7 @@ from course_utils._arrays import (
     data_set,
     described,
     finite,
-    floating,
+    in_numpy,
     real_number,
     require_count,
     require_kind,
@@ -399,9 +399,7 @@ class Trained:
         What ``processes.sample`` and ``metrics.bits_per_dimension`` take. Raises ``ValueError`` for
         other shapes, for levels outside those of training, and for a z too large for float32.
         """
-        _, z = floating(z)
-        _, level = floating(log_snr)
-        z, level = np.asarray(z), np.asarray(level)
+        z, level = in_numpy(z), in_numpy(log_snr)
         if z.ndim != 2 or z.shape[1] != self.dim or not len(z):
             raise ValueError(f"z must be [n, {self.dim}] for this network, got {z.shape}")
         require_levels_fit(level, z)

@@ -336,7 +336,7 @@ def loss_draws(w, eps, x, noise, t, schedule):
 
     No randomness in here: the same x, ε, t under two schedules are common random numbers.
     """
-    levels = require_schedule(schedule, cut=True).log_snr(t)
+    levels = require_schedule(schedule, cut=True).log_snr(float64(t))
     squared = squared_errors(eps, x, noise, levels)
     return evaluate(w, levels) / schedule.density(levels) * squared / 2
 

@@ -26,7 +26,10 @@ def convert(value, z, log_snr, source="eps", target="v"):
     xp, z = floating(z)
     of_levels, log_snr = floating(log_snr)
     if kind is not xp or (log_snr.ndim and of_levels is not xp):
-        raise ValueError("value, z and levels must be all NumPy arrays or all torch tensors")
+        kinds = ", ".join(
+            namespace.__name__.rpartition(".")[2] for namespace in (kind, xp, of_levels)
+        )
+        raise ValueError(f"value, z and levels must be all of NumPy or all of torch, got {kinds}")
     if value.shape != z.shape:
         raise ValueError(
             f"value and z must have one shape, got {tuple(value.shape)} and {tuple(z.shape)}"

@@ -18,7 +18,7 @@ from course_utils._arrays import (
     described,
     finite,
     finite_result,
-    floating,
+    numeric,
     positive_number,
     prediction,
     real_number,
@@ -386,7 +386,7 @@ def sample_states(eps, log_snr_grid, z_start, eta=0.0, rng=None):
 
     η = 0 is DDIM (``rng`` may be left out), η = 1 the ancestral sampler. See ``reverse_states``.
     """
-    require_between("eta", floating(eta)[1], 0, 1, "0 is DDIM, 1 ancestral")
+    require_between("eta", numeric(eta), 0, 1, "0 is DDIM, 1 ancestral")
     if eta:
         require_rng(rng)
     return reverse_states(eps, log_snr_grid, z_start, partial(ddim_step, eta=eta), rng)
@@ -493,13 +493,13 @@ def _particles(name, value):
 
 
 def _level(log_snr, z):
-    _, log_snr = floating(log_snr)
+    log_snr = numeric(log_snr)
     require_levels_fit(log_snr, z)
     return log_snr
 
 
 def _grid(log_snr_grid):
-    _, grid = floating(log_snr_grid)
+    grid = numeric(log_snr_grid)
     if grid.ndim != 1 or grid.size < 2:
         raise ValueError(f"a grid of levels is a list of at least two, got shape {grid.shape}")
     return grid

@@ -31,9 +31,9 @@ from course_utils._arrays import (
     described,
     finite,
     finite_result,
+    in_numpy,
     positive_number,
     prediction,
-    read,
     real_number,
     require_count,
     require_function,
@@ -285,7 +285,7 @@ class Denoiser:
 
     def eps(self, z, log_snr):
         """Return ε̂ = σ z + α φᵀΘ for z [n, d] at one level or [n, 1]; computed in float32."""
-        z = np.asarray(read(z)[1])
+        z = in_numpy(z)
         if z.ndim != 2 or z.shape[1] != self.theta.shape[1]:
             raise ValueError(f"z must be [n, {self.theta.shape[1]}] for this model, got {z.shape}")
         return sigma(log_snr) * z + alpha(log_snr) * (
@@ -355,7 +355,7 @@ def _mean_square(difference):
 
 def _single(name, value):
     """The value in float32, which float64 in its outer range does not fit."""
-    value = np.asarray(read(value)[1])
+    value = in_numpy(value)
     if not (np.abs(value) <= 1e30).all():  # a NaN fails this too
         finite(name, value)
         raise ValueError(f"{name} must be at most 1e30 in size for float32, got {described(value)}")

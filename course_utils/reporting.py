@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from course_utils._arrays import positive_number, read, real_number
+from course_utils._arrays import in_numpy, positive_number, real_number
 
 
 def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e-10) -> None:
@@ -32,7 +32,7 @@ def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e
         raise ValueError(f"report({label!r}) got digits={digits}: use 1 to 8 significant digits")
     try:
         values = np.asarray(value)
-    except ValueError:  # ragged
+    except (ValueError, TypeError, RuntimeError):  # ragged, or no tensor for NumPy
         values = np.asarray(None)
     if values.dtype.kind not in "iuf" or values.ndim > 1 or not np.isfinite(values).all():
         raise ValueError(f"report({label!r}) got {value!r}: hand over finite real numbers")
@@ -50,7 +50,7 @@ def bound(label: str, residual, below: float = 1e-12) -> None:
     not finite.
     """
     below = positive_number("below", below)
-    sizes = np.abs(np.asarray(read(residual)[1], dtype=np.float64))  # float32 would round `below`
+    sizes = np.abs(in_numpy(residual).astype(np.float64))  # float32 would round `below`
     if sizes.size == 0:
         raise ValueError(f"bound({label!r}) got an empty residual: nothing was compared")
     if not sizes.max() < below:  # a NaN fails this too

@@ -300,7 +300,7 @@ def alpha_bar(betas):
 
 def log_snr_from_alpha_bar(alpha_bar):
     """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached, for 0 < ᾱ < 1."""
-    _, value = floating(alpha_bar)
+    value = float64(alpha_bar)
     if not bool(((value > 0) & (value < 1)).all()):
         raise ValueError(f"ᾱ must lie strictly between 0 and 1, got {alpha_bar!r}")
     return np.log(value) - np.log1p(-value)

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -110,7 +111,7 @@ def _approved(error):
     """The message of a ValueError, if the course wrote it and it tells of what came in."""
     if isinstance(error, UnicodeError) or not _where(error, last=True).startswith(str(PACKAGE)):
         raise Broken(f"a library's words, not ours: {error}\n{_where(error)}") from error
-    if not re.search(r"\d|nan|inf|None|True|False|'|[<\[({]", str(error)):
+    if not re.search(r"\d|nan|inf|masked|None|True|False|'|[<\[({]", str(error)):
         raise Broken(f"does not say what came in: {error}") from error
     return str(error)
 
@@ -240,6 +241,16 @@ OTHERS = [
     np.longdouble(0.5),
     np.datetime64("2020-01-01"),
     np.ma.masked_array([1.0, 2.0], [True, False]),
+    torch.tensor(0.5),
+    torch.tensor([0.25, 0.5, 0.75], requires_grad=True),
+    torch.tensor([[0.5], [np.nan]]),
+    torch.tensor([1, 2, 3]),
+    torch.tensor([True, False]),
+    torch.tensor([1j]),
+    torch.tensor([0.5, 2.0]).bfloat16(),
+    torch.tensor([0.5, 2.0]).to_sparse(),
+    torch.ones(2, device="meta"),
+    torch.zeros(0, 2),
 ]
 
 
@@ -269,6 +280,8 @@ def dressed(array):
     return [
         array.tolist(),
         array.astype(np.float32),
+        torch.tensor(array.copy()),
+        torch.tensor(array.copy(), dtype=torch.float32, requires_grad=True),
         np.rint(np.clip(array, -9, 9)).astype(np.int64),
         array.astype(object),
         array.astype(str),

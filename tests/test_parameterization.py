@@ -117,7 +117,10 @@ ONES = np.ones((3, 3))
         (lambda: convert(ONES, ONES, np.zeros((1, 3, 1))), r"\[batch, 1\]"),
         (lambda: convert(ONES, ONES, np.zeros((2, 1))), r"levels of shape \(2, 1\)"),
         (lambda: convert(torch.ones(3, 3), torch.ones(3, 3), torch.zeros(3)), r"\[batch, 1\]"),
-        (lambda: convert(torch.ones(3), np.ones(3), 0.0), "all NumPy arrays or all torch"),
+        (
+            lambda: convert(torch.ones(3), np.ones(3), 0.0),
+            "all of NumPy or all of torch, got torch, numpy, numpy",
+        ),
         (lambda: convert(torch.ones(3, 1), torch.ones(3, 1), np.zeros((3, 1))), "all torch"),
         (lambda: convert(ONES, ONES, np.nan), "got nan"),
         (lambda: convert(ONES, ONES, "0"), "real numbers, got '0'"),

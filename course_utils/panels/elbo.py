@@ -3,7 +3,6 @@
 from functools import cache, lru_cache
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from course_utils import figures, live
 from course_utils.datasets import galaxies
@@ -11,6 +10,7 @@ from course_utils.estimators import DensitySchedule, ErrorMoments, draw_variance
 from course_utils.objectives import loss_draws, weighted_loss
 from course_utils.panels._galaxies import error_curve, galaxies_mixture
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
+from course_utils.weightings import Weighting, bent
 
 ALT = (
     "Three plots. Left: the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the "
@@ -90,23 +90,24 @@ def figure(**values):
 def bent_schedule(schedule, gains, log_snr_min, log_snr_max):
     """Return the schedule between its two ends, with the time at each level multiplied by hand."""
     levels = np.linspace(log_snr_min, log_snr_max, 2001)
-    gain = PchipInterpolator(KNOTS, gains)(np.clip(levels, KNOTS[0], KNOTS[-1]))
-    return DensitySchedule(levels, _base_density(schedule, log_snr_min, log_snr_max) * 10**gain)
+    factor = bent(Weighting(np.ones_like, "1"), KNOTS, gains)(levels)
+    return DensitySchedule(levels, _base_density(schedule, log_snr_min, log_snr_max) * factor)
 
 
 def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     """Return the numbers in the panel's text, then (schedule, w, all draws), for its controls."""
     span = (log_snr_min, log_snr_max)
-    bent = bent_schedule(schedule, gains, *span)
-    heights = bent.heights / np.trapezoid(bent.heights, bent.levels) * (log_snr_max - log_snr_min)
+    by_hand = bent_schedule(schedule, gains, *span)
+    scale = (log_snr_max - log_snr_min) / np.trapezoid(by_hand.heights, by_hand.levels)  # to w ≡ 1
 
     def w(log_snr):
         held = weight == "time"
-        return np.interp(log_snr, bent.levels, heights) if held else np.ones_like(log_snr)
+        p = by_hand.heights * scale
+        return np.interp(log_snr, by_hand.levels, p) if held else np.ones_like(log_snr)
 
-    draws = loss_draws(w, galaxies_mixture().eps, *_random_numbers(), bent)
+    draws = loss_draws(w, galaxies_mixture().eps, *_random_numbers(), by_hand)
     loss, elbo = weighted_loss(w, error_curve(), *span), _elbo(*span)
-    variance, least = draw_variance(w, moments(), bent), least_variance(w, moments(), *span)
+    variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
     still = weight == "level" or abs(loss - elbo) < 5e-5
     results = {
         "loss": loss,
@@ -119,7 +120,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
         if still
         else "the loss has moved: another w(λ), no longer the ELBO",
     }
-    return results, (bent, w, draws)
+    return results, (by_hand, w, draws)
 
 
 @cache
