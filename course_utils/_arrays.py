@@ -162,7 +162,7 @@ def require_levels_fit(log_snr, z):
 
 def real_number(name, value):
     """Return the value as a finite Python float, or raise ``ValueError``."""
-    _, array = read(value)
+    array = in_numpy(value)
     if array.ndim != 0 or not math.isfinite(array):
         raise ValueError(f"{name} must be one finite number, got {reprlib.repr(value)}")
     return float(array)
@@ -209,7 +209,7 @@ def require_training(settings):
         raise ValueError(f"ema must be at least 0 and below 1, got {ema:g}")
     require_known("kind of levels", settings.levels, LEVELS)
     for name in ("skip", "low_discrepancy"):
-        require_kind(name, getattr(settings, name), bool, "say True or False")
+        require_switch(name, getattr(settings, name))
     require_range(settings.log_snr_min, settings.log_snr_max)
 
 
@@ -246,6 +246,11 @@ def require_kind(name, value, kind, advice):
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be a {kind.__name__}, got {reprlib.repr(value)}: {advice}")
     return value
+
+
+def require_switch(name, value):
+    """Return the value, or raise ``ValueError`` unless it is True or False."""
+    return require_kind(name, value, bool, "say True or False")
 
 
 def require_schedule(value, *, cut=False):
@@ -319,5 +324,5 @@ def require_between(name, value, low, high, advice):
     """Raise ``ValueError`` unless low ≤ value ≤ high everywhere (a NaN is outside)."""
     inside = (value >= low) & (value <= high)
     if not bool(inside.all()):
-        worst = np.asarray(value)[~np.asarray(inside)].ravel()[0]
+        worst = value[~inside].ravel()[0].item()
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {worst:g}: {advice}")

@@ -414,7 +414,7 @@ class Equaliser(ipywidgets.VBox):
         starts = finite("value", value)
         if starts.shape not in ((), (len(labels),)):
             raise ValueError(f"need one value, or one for each of {len(labels)} bars, got {value}")
-        start = np.broadcast_to(value, len(labels)).tolist()
+        start = value if starts.ndim else [value] * len(labels)
         self.bars = [
             slider(str(words), low, high, step, at, orientation="vertical")
             for words, at in zip(labels, start, strict=True)
@@ -423,7 +423,7 @@ class Equaliser(ipywidgets.VBox):
         row = ipywidgets.HBox(self.bars, layout=ipywidgets.Layout(flex_flow="row wrap"))
         title = [ipywidgets.Label(_with_unit(label, unit))] if label else []
         layout = ipywidgets.Layout(grid_area=WHOLE_ROW)
-        super().__init__([*title, row], value=tuple(start), layout=layout)
+        super().__init__([*title, row], value=tuple(bar.value for bar in self.bars), layout=layout)
         for bar in self.bars:
             bar.layout.flex, bar.layout.height = "1 1 0", "160px"
             bar.layout.min_width, bar.layout.max_width = "44px", "64px"

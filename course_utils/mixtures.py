@@ -140,7 +140,7 @@ class GaussianMixture:
     @finite_result
     def eps(self, z, log_snr):
         """Return E[ε|z] = −σ ∇ log q(z) at level λ, the ideal noise prediction."""
-        return -sigma(log_snr) * self.score(z, log_snr)
+        return -sigma(numeric(log_snr)) * self.score(z, log_snr)
 
     @finite_result
     def posterior_variance(self, z, log_snr):

@@ -36,6 +36,7 @@ from course_utils._arrays import (
     require_levels_fit,
     require_range,
     require_seed,
+    require_switch,
     require_training,
 )
 from course_utils._progress import progress
@@ -66,6 +67,7 @@ class Network(nn.Module):
         super().__init__()
         for name, value in {"dim": dim, "width": width, "n_blocks": n_blocks}.items():
             require_count(name, value)
+        require_switch("skip", skip)
         _require_generator(generator)
         self.embedding = LevelEmbedding(generator=generator)
         self.first = _linear(dim, width, generator)
@@ -194,7 +196,7 @@ def times(n_batches, batch, generator, low_discrepancy=True):
     """
     require_count("n_batches", n_batches)
     require_count("batch", batch)
-    columns = 1 if low_discrepancy else batch
+    columns = 1 if require_switch("low_discrepancy", low_discrepancy) else batch
     shape = (n_batches, columns)
     _require_generator(generator)
     u = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)

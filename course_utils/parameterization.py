@@ -4,7 +4,15 @@ Given the latent z = α x + σ ε at a known level, any one of these fixes all t
 x (the clean data), ε (the noise), v = α ε − σ x, score = −ε/σ, velocity u = ε − x.
 """
 
-from course_utils._arrays import finite_result, floating, require_known, require_levels_fit
+import numpy as np
+
+from course_utils._arrays import (
+    finite_result,
+    floating,
+    in_numpy,
+    require_known,
+    require_levels_fit,
+)
 from course_utils.schedules import alpha, sigma
 
 NAMES = ("x", "eps", "v", "score", "velocity")
@@ -26,15 +34,15 @@ def convert(value, z, log_snr, source="eps", target="v"):
     xp, z = floating(z)
     of_levels, log_snr = floating(log_snr)
     if kind is not xp or (log_snr.ndim and of_levels is not xp):
-        kinds = ", ".join(
-            namespace.__name__.rpartition(".")[2] for namespace in (kind, xp, of_levels)
-        )
+        kinds = [namespace.__name__.rpartition(".")[2] for namespace in (kind, xp, of_levels)]
         raise ValueError(f"value, z and levels must be all of NumPy or all of torch, got {kinds}")
     if value.shape != z.shape:
         raise ValueError(
             f"value and z must have one shape, got {tuple(value.shape)} and {tuple(z.shape)}"
         )
     require_levels_fit(log_snr, z)
+    if kind is np:
+        log_snr = in_numpy(log_snr)  # a single level may have come as a tensor
     a, s = alpha(log_snr), sigma(log_snr)
 
     if source == "x":

@@ -32,6 +32,7 @@ from course_utils._arrays import (
     finite,
     finite_result,
     in_numpy,
+    numeric,
     positive_number,
     prediction,
     real_number,
@@ -288,6 +289,7 @@ class Denoiser:
         z = in_numpy(z)
         if z.ndim != 2 or z.shape[1] != self.theta.shape[1]:
             raise ValueError(f"z must be [n, {self.theta.shape[1]}] for this model, got {z.shape}")
+        log_snr = numeric(log_snr)
         return sigma(log_snr) * z + alpha(log_snr) * (
             self.model.features(z, log_snr) @ self._theta32
         )

@@ -283,7 +283,7 @@ def run_all(
     """
     require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
     require_count("batched", batched)
-    if jobs != -1:
+    if not (isinstance(jobs, int) and jobs == -1):
         require_count("jobs, if not -1,", jobs)
     names = listed("names", names)
     seeds = [require_seed(seed) for seed in listed("seeds", seeds)]

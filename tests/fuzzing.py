@@ -133,7 +133,7 @@ def materialised(result):
 def unfinished(result, infinite=False):
     """Yield what in a result is not a finite number, looking into whatever holds numbers."""
     if hasattr(result, "detach"):
-        result = result.detach().cpu().numpy()
+        result = result.detach().cpu().double().numpy()
     if isinstance(result, float | complex | np.ndarray | np.generic):
         array = np.asarray(result)
         if array.dtype.kind in "fc":

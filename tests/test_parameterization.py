@@ -119,9 +119,9 @@ ONES = np.ones((3, 3))
         (lambda: convert(torch.ones(3, 3), torch.ones(3, 3), torch.zeros(3)), r"\[batch, 1\]"),
         (
             lambda: convert(torch.ones(3), np.ones(3), 0.0),
-            "all of NumPy or all of torch, got torch, numpy, numpy",
+            "all of NumPy or all of torch, got \\['torch', 'numpy', 'numpy'\\]",
         ),
-        (lambda: convert(torch.ones(3, 1), torch.ones(3, 1), np.zeros((3, 1))), "all torch"),
+        (lambda: convert(torch.ones(3, 1), torch.ones(3, 1), np.zeros((3, 1))), "all of torch"),
         (lambda: convert(ONES, ONES, np.nan), "got nan"),
         (lambda: convert(ONES, ONES, "0"), "real numbers, got '0'"),
         (lambda: convert([["a"]], [[1.0]], 0.0), "real numbers"),
