@@ -257,7 +257,7 @@ def _objectives(edm_data_sd=0.5, p2_gamma=1.0, min_snr_gamma=5.0, sigmoid_bias=2
         ),
         "indi": Objective("InDI, x-loss", "Delbracio & Milanfar 2023", straight, "x"),
         "sd3": Objective(
-            "SD3, logit-normal(0, 1) times", "Esser et al. 2024", norm(0, 2).pdf, "velocity"
+            "SD3, t ~ logit-normal(0, 1)", "Esser et al. 2024", norm(0, 2).pdf, "velocity"
         ),
         "edm": Objective("EDM", "Karras et al. 2022", **edm),
         "edm_monotonic": Objective(

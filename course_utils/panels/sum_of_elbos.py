@@ -211,4 +211,5 @@ def _layer_words(level, sign, top):
     km_s = f"{float(f'{blur(level):.2g}'):,.0f} km/s"
     if level == top:
         return f"atom: {km_s}"
-    return f"{'' if sign > 0 else '− '}λ {level:.1f}: {km_s}"
+    at = f"λ {level:.1f}".replace("-", "−")
+    return f"{'' if sign > 0 else '− '}{at}: {km_s}"
