@@ -163,7 +163,7 @@ class Levels:
             error = self._sums / self._counts
             at_edges = np.interp(self.edges, (self.edges[:-1] + self.edges[1:]) / 2, error)
             share = self.weight(self.edges) * at_edges
-            heights = share / share.mean() + 0.1
+            heights = share / (share.mean() or 1.0) + 0.1  # w may be zero at every edge
         self.schedule = DensitySchedule(self.edges, heights)
 
     def draw(self, u):
@@ -434,7 +434,7 @@ class Trained:
         require_count("n_steps", n_steps)
         _require_generator(generator)
         levels = np.linspace(self.recipe.log_snr_min, self.recipe.log_snr_max, n_steps + 1)
-        step = ddim_coefficients(levels[:-1], levels[1:], eta)
+        step = ddim_coefficients(levels[:-1], levels[1:], real_number("eta", eta))
         # ε̂ = σ z + α v̂, so that one step is z ← of_z · z + of_v · v̂ + noise · ε
         of_z = step.keep + step.eps_hat * sigma(levels[:-1])
         of_v = step.eps_hat * alpha(levels[:-1])

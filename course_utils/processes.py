@@ -218,7 +218,7 @@ def euler_maruyama(x0, drift, diffusion, increments, dt):
     section 10.2.
     """
     x = finite("x0", x0)
-    increments = _increments(increments, x, dt)
+    increments, dt = _increments(increments, x, dt)
     require_function("drift", drift, "(x, t)")
     require_function("diffusion", diffusion, "(x, t)")
     for i, dw in enumerate(increments):
@@ -236,7 +236,7 @@ def geometric_brownian_motion(x0, drift, volatility, increments, dt):
     """
     x0 = finite("x0", x0)
     drift, volatility = real_number("drift", drift), real_number("volatility", volatility)
-    increments = _increments(increments, x0, dt)
+    increments, dt = _increments(increments, x0, dt)
     duration = len(increments) * dt
     return x0 * np.exp(
         (drift - volatility * volatility / 2) * duration + volatility * increments.sum(axis=0)
@@ -516,8 +516,7 @@ def _increments(increments, x, dt):
             f"increments must be [n_steps, *{x.shape}], one of the shape of x0 a step, got "
             f"{increments.shape}"
         )
-    positive_number("dt", dt)
-    return increments
+    return increments, positive_number("dt", dt)
 
 
 def _require_towards_data(noisy, clean, finite=False):
