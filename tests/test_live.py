@@ -665,6 +665,8 @@ def test_slider_of_integers_and_bad_ranges():
         slider("n", 1, 9, 1, 10)
     with pytest.raises(ValueError, match="step 0"):
         slider("n", 1, 9, 0, 2)
+    with pytest.raises(ValueError, match=r"step must be a number, got array\(1\)"):
+        slider("n", 1, 9, np.array(1), 2)
 
 
 # The house

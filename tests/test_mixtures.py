@@ -268,3 +268,28 @@ LEVEL_ARRAY = np.zeros(2)
 def test_bad_input_says_what_came_in(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.int64])
+def test_tensors_are_read_as_the_numbers_they_hold(dtype):
+    z, levels = torch.tensor([[0.5], [-2.0]]).to(dtype), torch.tensor([[1.0], [-3.0]]).to(dtype)
+    exact = TWO.eps(z.double().numpy(), levels.double().numpy())
+    np.testing.assert_allclose(TWO.eps(z, levels), exact, rtol=1e-6)
+    np.testing.assert_allclose(TWO.eps(z, levels[0, 0]), TWO.eps(z.double().numpy(), 1.0), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda z: z.requires_grad_(), r"lose the gradients of a tensor \(2, 1\) .*\.detach\(\)"),
+        (lambda z: z + 1j, r"got a tensor \(2, 1\) \(torch.complex64.*pass a dense real one"),
+        (lambda z: z.to_sparse(), r"sparse_coo.*pass a dense real one"),
+        (lambda z: z.to("meta"), r"meta\): pass a dense real one"),
+    ],
+)
+def test_tensors_that_hold_no_plain_real_numbers_are_refused(spoil, words):
+    z = np.zeros((2, 1))
+    with pytest.raises(ValueError, match=words):
+        TWO.eps(spoil(torch.zeros(2, 1)), 0.0)
+    with pytest.raises(ValueError, match=words):
+        TWO.eps(z, spoil(torch.zeros(2, 1)))

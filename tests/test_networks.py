@@ -336,6 +336,12 @@ def test_bad_data_levels_and_weightings_are_refused(trained):
         trained.eps(np.zeros((4, 3)), 0.0)
 
 
+def test_a_weighting_that_is_zero_at_every_edge_of_the_bins_samples_uniformly_at_first():
+    edges = np.linspace(-10, 6, 65)
+    levels = Levels(lambda at: np.abs(at[..., None] - edges).min(axis=-1) > 1e-9, -10, 6)
+    np.testing.assert_allclose(levels.draw(np.array([0.25, 0.5]))[0], [2, -2], atol=1e-9)
+
+
 def test_a_run_that_diverges_says_where_and_what_to_do():
     x = rng().standard_normal((30, 2))
     calm = dict(n_steps=60, width=8, n_blocks=1, batch=8, levels="uniform")

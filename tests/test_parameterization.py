@@ -102,6 +102,14 @@ def test_factors_on_arrays(target):
 ONES = np.ones((3, 3))
 
 
+def test_a_single_level_may_be_a_tensor_beside_arrays_and_a_number_beside_tensors():
+    exact = convert(ONES, 2 * ONES, 0.5)
+    np.testing.assert_array_equal(convert(ONES, 2 * ONES, torch.tensor(0.5).double()), exact)
+    found = convert(torch.ones(3, 3), torch.full((3, 3), 2.0), 0.5)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
