@@ -386,7 +386,8 @@ def sample_states(eps, log_snr_grid, z_start, eta=0.0, rng=None):
 
     η = 0 is DDIM (``rng`` may be left out), η = 1 the ancestral sampler. See ``reverse_states``.
     """
-    require_between("eta", numeric(eta), 0, 1, "0 is DDIM, 1 ancestral")
+    eta = real_number("eta", eta)
+    require_between("eta", np.float64(eta), 0, 1, "0 is DDIM, 1 ancestral")
     if eta:
         require_rng(rng)
     return reverse_states(eps, log_snr_grid, z_start, partial(ddim_step, eta=eta), rng)
