@@ -133,3 +133,11 @@ def test_start_values_and_the_picture():
     assert picture.size[0] == 1880
     with pytest.raises(ValueError, match="did you mean 'objective'"):
         sum_of_elbos.panel(objectve="edm")
+
+
+def test_layers_are_named_by_level_and_blur_with_a_minus_not_a_hyphen():
+    top = sum_of_elbos.LOG_SNR_MAX
+    names = [sum_of_elbos._layer_words(*at, top) for at in [(-0.42, 1), (2.0, -1), (top, 1)]]
+    assert re.fullmatch(r"λ −0\.4: [\d,]+ km/s", names[0])
+    assert re.fullmatch(r"− λ 2\.0: [\d,]+ km/s", names[1])
+    assert re.fullmatch(r"atom: \d+ km/s", names[2])

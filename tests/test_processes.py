@@ -575,6 +575,7 @@ def eps_zero(z, log_snr):
         (lambda: p.reverse_sde_step(eps_zero, ZERO, 0.0, 1.0, 7), "default_rng"),
         (lambda: p.sample(eps_zero, [0.0, 1.0], ZERO, 2.0, RNG), "eta must lie in"),
         (lambda: p.sample_states(eps_zero, [0.0, 1.0], ZERO, 0.5), "default_rng"),
+        (lambda: p.sample_states(eps_zero, [0.0, 1.0], ZERO, [0.5]), "eta must be one .* number"),
         (lambda: p.sample(eps_zero, [1.0, 0.0], ZERO), r"increase strictly.*\[::-1\]"),
         (lambda: p.sample(eps_zero, [0.0, np.inf], ZERO), "log_snr_max"),
         (lambda: p.sample(eps_zero, 3.0, ZERO), "at least two"),

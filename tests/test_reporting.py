@@ -89,9 +89,13 @@ def test_bound_raises_with_the_actual_value(residual, capsys):
 def test_bound_of_a_float32_residual_is_not_rounded_to_float32(below, capsys):
     bound("both sides", np.float32(0.0), below=below)
     assert capsys.readouterr().out == f"both sides: below {below:g}\n"
-    nearly = np.float32(1) + 2 * np.finfo(np.float32).eps
+
+
+def test_bound_tells_a_float32_residual_from_a_bound_just_above_or_below_it(capsys):
+    bound("both sides", np.float32(1), below=1 + 1e-9)
+    assert capsys.readouterr().out == "both sides: below 1\n"
     with pytest.raises(ValueError, match="the residual is 1, not below 1"):
-        bound("both sides", nearly, below=1.0)
+        bound("both sides", np.float32(1), below=1 - 1e-9)
 
 
 def test_bound_needs_a_bound_and_a_residual():

@@ -98,7 +98,8 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     """Return the numbers in the panel's text, then (schedule, w, all draws), for its controls."""
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
-    scale = (log_snr_max - log_snr_min) / np.trapezoid(by_hand.heights, by_hand.levels)  # to w ≡ 1
+    # With the times held, w is the density scaled to a mean of 1 over the range.
+    scale = (log_snr_max - log_snr_min) / np.trapezoid(by_hand.heights, by_hand.levels)
 
     def w(log_snr):
         held = weight == "time"
