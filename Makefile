@@ -81,7 +81,7 @@ build/bench/.ready: tests/benchmarks/requirements.txt | env
 	touch $@
 
 study: env       ## train and measure ten weightings on the digits, resumable (STUDY_ARGS="--jobs 4")
-	$(PY) -m course_utils.study $(STUDY_ARGS)
+	$(PY) -m course_utils.training.study $(STUDY_ARGS)
 
 picture: env     ## the moving picture of the README, from the real panel
 	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp

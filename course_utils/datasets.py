@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils._arrays import finite_result, float64, require_count, require_known
+from course_utils._checks import finite_result, float64, require_count, require_known
 from course_utils.mixtures import GaussianMixture
 
 THICKNESS = 0.08  # standard deviation of the planar shapes about their centres
@@ -44,7 +44,7 @@ def velocity_scale():
 
 
 @finite_result
-def blur(log_snr):
+def km_per_s(log_snr):
     """Return the blur in km/s at level λ: noise of standard deviation σ/α times the data's unit.
 
     Equation: blur = ``velocity_scale()`` · e^{−λ/2}, for levels of any shape.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_utils._arrays import (
+from course_utils._checks import (
     finite,
     finite_result,
     numeric,

@@ -17,16 +17,9 @@ import matplotlib as mpl
 import numpy as np
 from scipy.special import expit
 
-from course_utils import figures, metrics, processes, study
-from course_utils.datasets import blur, galaxies, galaxy_velocities, planar_law, velocity_scale
-from course_utils.estimators import (
-    ErrorMoments,
-    adaptive_schedule,
-    draw_variance,
-    least_variance,
-)
-from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import (
+from course_utils import distances, forward, samplers
+from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, planar_law, velocity_scale
+from course_utils.elbo import (
     ErrorCurve,
     discretisation_gap,
     elbo_parts,
@@ -37,6 +30,8 @@ from course_utils.objectives import (
     sum_of_elbos,
     weighted_loss,
 )
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import PUBLISHED
 from course_utils.panels import chain as chain_panel
 from course_utils.panels import counting as counting_panel
 from course_utils.panels import elbo as elbo_panel
@@ -53,7 +48,10 @@ from course_utils.schedules import (
     log_snr_from_alpha_bar,
     sigma,
 )
-from course_utils.weightings import PUBLISHED, is_monotone, level_masses, peak, sigmoid
+from course_utils.training import study
+from course_utils.variance import ErrorMoments, adaptive_schedule, draw_variance, least_variance
+from course_utils.weightings import is_monotone, level_masses, peak, sigmoid
+from course_utils.widgets import figures
 
 HERE = Path(__file__).parent
 PX_PER_INCH = 150  # on a slide of 1280 × 720: 8.5 points of text are then 17.7 px
@@ -161,7 +159,7 @@ def velocity(x):
 
 def in_km_s(level, digits):
     """The blur at a level, in words: 4,540 km/s."""
-    return f"{Decimal(rounded(blur(level), digits)):,f} km/s"
+    return f"{Decimal(rounded(km_per_s(level), digits)):,f} km/s"
 
 
 def smoothed(level, x):
@@ -236,9 +234,9 @@ def dissolving(figure, axes):
 
 
 def chain_variances():
-    right = processes.chain_steps(ddpm_betas())
-    wrong = processes.LinearSteps(right.decay, ddpm_betas())
-    return [processes.moments(0.0, steps, variance=1.0)[1] for steps in (right, wrong)]
+    right = forward.chain_steps(ddpm_betas())
+    wrong = forward.GaussianSteps(right.decay, ddpm_betas())
+    return [forward.state_moments(0.0, steps, variance=1.0)[1] for steps in (right, wrong)]
 
 
 @figure_of(HALF)
@@ -283,7 +281,7 @@ def walks(figure, axes):
 
 def chain_laws(n_steps, x0=1.5, t=0.3):
     betas = discrete_betas(LinearBeta(), n_steps, "right")
-    mean, variance = processes.moments(x0, processes.chain_steps(betas))
+    mean, variance = forward.state_moments(x0, forward.chain_steps(betas))
     return mean[round(t * n_steps)], variance[round(t * n_steps)]
 
 
@@ -293,7 +291,7 @@ def error_line(figure, ax):
     n = n[np.isclose(n * 0.3, np.round(n * 0.3))]
     elapsed = 0.1 * 0.3 + 9.95 * 0.3**2
     exact = 1.5 * np.exp(-elapsed / 2), 1 - np.exp(-elapsed)
-    w2 = [metrics.gaussian_wasserstein(*chain_laws(k), *exact) for k in n]
+    w2 = [distances.gaussian_wasserstein(*chain_laws(k), *exact) for k in n]
     limit = sde_limit.constants("chain", "right", 1.5, 0.3).wasserstein
     figures.line(ax, n, w2, "model", ls="", marker="o", label="chain of N steps")
     figures.line(ax, n, limit / n, "exact", ls="--", label=f"predicted: {limit:.3f} / N")
@@ -307,11 +305,11 @@ def at_rest(figure, ax):
     b = np.array([0.1, 0.4, 0.7, 0.9])
     fine = np.linspace(0, 0.95, 100)
     kinds = [
-        (processes.euler_maruyama_steps, 1 / (1 - fine / 4), "Euler–Maruyama", "s"),
-        (processes.chain_steps, np.ones(100), "chain S1", "o"),
+        (forward.euler_maruyama_steps, 1 / (1 - fine / 4), "Euler–Maruyama", "s"),
+        (forward.chain_steps, np.ones(100), "chain S1", "o"),
     ]
     for make_steps, predicted, name, mark in kinds:
-        found = [processes.moments(0.0, make_steps(np.full(200, v)))[1][-1] for v in b]
+        found = [forward.state_moments(0.0, make_steps(np.full(200, v)))[1][-1] for v in b]
         figures.line(ax, fine, predicted, "exact", linewidth=1.4)
         figures.line(ax, b, found, "model", label=name, ls="", marker=mark, ms=8)
     ax.set(xlabel="b = βΔ", ylim=(0.95, 1.35))
@@ -406,9 +404,9 @@ def paths():
     """The exact score at work: states of the reverse SDE and of the flow ODE [201, 3000, 1]."""
     rng = np.random.default_rng(1)
     start, grid = rng.standard_normal((3000, 1)), np.linspace(LOW, HIGH, 201)
-    steppers = {"reverse SDE": processes.reverse_sde_step, "flow ODE": processes.euler_step}
+    steppers = {"reverse SDE": samplers.reverse_sde_step, "flow ODE": samplers.euler_step}
     return grid, {
-        name: np.stack(list(processes.reverse_states(data().eps, grid, start, step, rng)))
+        name: np.stack(list(samplers.reverse_states(data().eps, grid, start, step, rng)))
         for name, step in steppers.items()
     }
 
@@ -455,7 +453,7 @@ def copied(width, top):
     """Median distance in km/s of 1000 DDIM samples of the exact score to the nearest galaxy."""
     mixture = GaussianMixture.from_data(galaxies(), bandwidth=width / velocity_scale())
     start = np.random.default_rng(1).standard_normal((1000, 1))
-    z = processes.sample(mixture.eps, np.linspace(LOW, top, 97), start)
+    z = samplers.sample(mixture.eps, np.linspace(LOW, top, 97), start)
     x = mixture.denoise(z, top)
     return float(np.median(velocity_scale() * np.abs(x - galaxies().T).min(axis=1)))
 
@@ -520,9 +518,9 @@ def sampler_distances():
     truth = smoothed(HIGH, y)
 
     def w1(z):
-        return velocity_scale() * metrics.wasserstein_to_density(z / alpha(HIGH), truth, y)
+        return velocity_scale() * distances.wasserstein_to_density(z / alpha(HIGH), truth, y)
 
-    chance = metrics.noise_floor(
+    chance = distances.noise_floor(
         law.sample, 3000, np.random.default_rng(2), repeats=40, distance=lambda z, _: w1(z)
     )
     return chance.mean, chance.spread, *(w1(path[-1]) for path in paths()[1].values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ipywidgets
 import numpy as np
 
-from course_utils.live import Equaliser, Panel
+from course_utils.widgets.live import Equaliser, Panel
 
 
 @dataclass

@@ -20,7 +20,7 @@ import psutil
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from course_utils.live import NO_PRESET, Equaliser, Panel
+from course_utils.widgets.live import NO_PRESET, Equaliser, Panel
 
 
 def soak(

@@ -98,8 +98,8 @@ def test_imports_run_one_way(path):
 @pytest.mark.parametrize(
     ("room", "source"),
     [
-        ("schedules", "from course_utils.parameterization import convert"),
-        ("mixtures", "import course_utils.processes"),
+        ("schedules", "from course_utils.predictions import convert"),
+        ("mixtures", "import course_utils.forward"),
         ("mixtures", "from course_utils import processes"),
         ("mixtures", "from . import processes"),
         ("mixtures", "def f():\n    from .processes import step"),
@@ -121,11 +121,11 @@ def test_a_wrong_import_is_seen(room, source):
     ("room", "source"),
     [
         ("parameterization", "import numpy as np\nfrom course_utils.schedules import alpha"),
-        ("schedules", "from course_utils._arrays import namespace"),
+        ("schedules", "from course_utils._checks import namespace"),
         ("panels", "from ..objectives import ErrorCurve\nfrom . import weighting"),
         ("panels", "from course_utils.panels.weighting import figure"),
         ("networks", "import torch"),
-        ("batched", "from course_utils.networks import Network"),
+        ("batched", "from course_utils.training.networks import Network"),
         ("live", "from .figures import style"),
         ("exercises", "from course_utils.exercises import Exercise\nimport course_utils"),
     ],
@@ -139,7 +139,7 @@ def test_torch_is_needed_by_networks_and_batched_alone():
         import importlib, pkgutil, sys
         import course_utils
         for module in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
-            if module.name not in {"course_utils.networks", "course_utils.batched"}:
+            if module.name not in {"course_utils.training.networks", "course_utils.training.batched"}:
                 importlib.import_module(module.name)
                 if "torch" in sys.modules:
                     sys.exit(f"importing {module.name} imports torch")

@@ -5,11 +5,12 @@ import pytest
 from comparing import assert_close, relative_difference
 
 from course_utils.datasets import digits
-from course_utils.weightings import PUBLISHED, sigmoid
+from course_utils.objectives import PUBLISHED
+from course_utils.weightings import sigmoid
 
 torch = pytest.importorskip("torch")
-from course_utils.batched import Stack, train_together  # noqa: E402
-from course_utils.networks import Network, Recipe, train  # noqa: E402
+from course_utils.training.batched import Stack, train_together  # noqa: E402
+from course_utils.training.networks import Network, Recipe, train  # noqa: E402
 
 RECIPE = Recipe(n_steps=100, width=32, n_blocks=2, batch=32, learning_rate=1e-2, ema=0.9)
 P2, EDM = (PUBLISHED[name].implied_weighting() for name in ("p2", "edm"))

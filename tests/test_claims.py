@@ -21,8 +21,7 @@ from scipy.stats import norm
 from sklearn.neighbors import KernelDensity
 
 from course_utils.datasets import galaxies, velocity_scale
-from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import (
+from course_utils.elbo import (
     ErrorCurve,
     elbo_parts,
     estimate_loss,
@@ -30,9 +29,12 @@ from course_utils.objectives import (
     sum_of_elbos,
     weighted_loss,
 )
+from course_utils.forward import chain_steps, posterior, simulate, state_moments
+from course_utils.forward import transition as exact_transition
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import PUBLISHED, published
 from course_utils.panels._galaxies import error_curve, galaxies_mixture
-from course_utils.processes import chain_steps, ddim_coefficients, moments, posterior, simulate
-from course_utils.processes import transition as exact_transition
+from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import (
     Cosine,
     FlowMatching,
@@ -42,14 +44,7 @@ from course_utils.schedules import (
     ddpm_betas,
     discrete_betas,
 )
-from course_utils.weightings import (
-    PUBLISHED,
-    is_monotone,
-    level_masses,
-    published,
-    sample_levels,
-    sigmoid,
-)
+from course_utils.weightings import is_monotone, level_masses, sample_levels, sigmoid
 
 TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 GALAXIES = galaxies()[:, 0]
@@ -225,7 +220,7 @@ def test_s1_the_recursion_adds_up_to_the_closed_form(claim):
     # what each ε_s still contributes to x_T: √β_s Π_{r>s} √(1 − β_r)
     later = np.cumprod(np.append(1.0, np.sqrt(1 - betas[:0:-1])))[::-1]
     variance = np.sum((np.sqrt(betas) * later) ** 2)
-    mean, by_moments = moments(1.5, chain_steps(betas))
+    mean, by_moments = state_moments(1.5, chain_steps(betas))
     found = max(
         abs(variance + alpha_bar(betas)[-1] - 1),
         abs(by_moments[-1] - variance),
@@ -235,7 +230,7 @@ def test_s1_the_recursion_adds_up_to_the_closed_form(claim):
 
 
 def test_s1_variance_one_stays_one(claim):
-    variance = moments(0.0, chain_steps(ddpm_betas()), variance=1.0)[1]
+    variance = state_moments(0.0, chain_steps(ddpm_betas()), variance=1.0)[1]
     # found 2.2e-15
     claim("S1", "variance 1 kept over 1000 steps", largest_difference(variance, 1.0), 1e-12)
 

@@ -10,12 +10,12 @@ from idx_files import idx, write_idx_set
 from course_utils.datasets import (
     GREY_LEVELS,
     PLANAR,
-    blur,
     digits,
     galaxies,
     galaxy_velocities,
     grey_levels,
     images,
+    km_per_s,
     labelled_digits,
     labelled_fashion,
     planar,
@@ -48,11 +48,13 @@ def test_standardised():
 
 
 def test_blur():
-    assert_close(blur(0), velocity_scale())
-    assert_close(blur(np.array([-2.0, 2.0])), velocity_scale() * np.exp([1.0, -1.0]), rtol=1e-14)
-    assert_close(blur(2 * np.log(velocity_scale() / 50)), 50.0, rtol=1e-13)
+    assert_close(km_per_s(0), velocity_scale())
+    assert_close(
+        km_per_s(np.array([-2.0, 2.0])), velocity_scale() * np.exp([1.0, -1.0]), rtol=1e-14
+    )
+    assert_close(km_per_s(2 * np.log(velocity_scale() / 50)), 50.0, rtol=1e-13)
     with pytest.raises(ValueError, match="real numbers"):
-        blur("much")
+        km_per_s("much")
 
 
 def test_each_call_hands_out_its_own_array():

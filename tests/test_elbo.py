@@ -6,15 +6,7 @@ from scipy import integrate
 from scipy.stats import norm
 
 from course_utils.datasets import galaxies
-from course_utils.estimators import (
-    DensitySchedule,
-    ErrorMoments,
-    adaptive_schedule,
-    draw_variance,
-    optimal_schedule,
-)
-from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import (
+from course_utils.elbo import (
     ErrorCurve,
     discretisation_gap,
     elbo_terms,
@@ -25,8 +17,16 @@ from course_utils.objectives import (
     step_kl,
     weighted_loss,
 )
-from course_utils.processes import posterior
+from course_utils.forward import posterior
+from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import Cosine, FlowMatching, LinearBeta, LinearLogSnr, alpha, sigma
+from course_utils.variance import (
+    DensitySchedule,
+    ErrorMoments,
+    adaptive_schedule,
+    draw_variance,
+    optimal_schedule,
+)
 
 HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 WRONG = GaussianMixture([0.5, 0.5], [[-0.8], [1.1]], [0.5, 0.3])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from course_utils.datasets import galaxies
-from course_utils.estimators import (
+from course_utils.elbo import ErrorCurve, loss_draws, squared_errors, weighted_loss
+from course_utils.mixtures import GaussianMixture
+from course_utils.variance import (
     DensitySchedule,
     ErrorMoments,
     LearntSchedule,
@@ -13,8 +15,6 @@ from course_utils.estimators import (
     learn_schedule,
     least_variance,
 )
-from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import ErrorCurve, loss_draws, squared_errors, weighted_loss
 from course_utils.weightings import sigmoid
 
 GALAXIES = GaussianMixture.from_data(galaxies())

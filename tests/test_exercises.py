@@ -16,9 +16,9 @@ from scipy import integrate
 from scipy.special import expit
 
 from course_utils.exercises import EXERCISES, Exercise, check, exercises, verdict
-from course_utils.parameterization import eps_loss_to
+from course_utils.objectives import published
+from course_utils.predictions import eps_loss_to
 from course_utils.schedules import Cosine, FlowMatching
-from course_utils.weightings import published
 
 NAMES = sorted(EXERCISES)
 

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from course_utils import figures
+from course_utils.widgets import figures
 
 
 def drawn(figure):

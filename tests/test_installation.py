@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import installation
+from course_utils.classroom import install_check
 
 REAL_VERSION, REAL_IMPORT = metadata.version, importlib.import_module
 
 
 def line(capsys, start):
     """The one printed line about the question that begins with `start`."""
-    installation.check()
+    install_check.check()
     printed = capsys.readouterr()
     assert printed.err == ""
     assert "Traceback" not in printed.out
     rows = printed.out.splitlines()
-    assert len(rows) == len(installation.QUESTIONS) + 1
+    assert len(rows) == len(install_check.QUESTIONS) + 1
     (found,) = [row for row in rows if row[5:].startswith(start)]
     return found, rows[-1]
 
@@ -36,9 +36,9 @@ def versions(**changed):
 
 
 def test_a_right_installation_prints_the_same_everywhere(capsys):
-    installation.check()
+    install_check.check()
     rows = capsys.readouterr().out.splitlines()
-    assert rows == [f"OK   {name}" for name in installation.QUESTIONS] + ["The course is ready."]
+    assert rows == [f"OK   {name}" for name in install_check.QUESTIONS] + ["The course is ready."]
     assert not any(sign.isdigit() for row in rows for sign in row.replace("notebook 07", ""))
 
 
@@ -120,7 +120,7 @@ def test_sliders_need_the_front_end_files(monkeypatch, capsys, tmp_path):
 
 
 def test_python():
-    problem = installation.python_problem
+    problem = install_check.python_problem
     assert "this is Python 3.10.2, the course needs >=3.11 and <3.14" in problem((3, 10, 2))
     assert problem((3, 14, 0)) and not problem((3, 13, 1))
 
@@ -135,7 +135,7 @@ def test_font_without_greek(monkeypatch, capsys):
 
 
 def test_folder_without_write_access(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(installation.os, "getcwd", lambda: str(tmp_path / "gone"))
+    monkeypatch.setattr(install_check.os, "getcwd", lambda: str(tmp_path / "gone"))
     assert "nothing can be saved" in line(capsys, "this folder")[0]
 
 
@@ -151,16 +151,16 @@ def test_folder_without_write_access(monkeypatch, capsys, tmp_path):
 def test_memory_in_a_container(tmp_path, files, free):
     for name, text in files.items():
         (tmp_path / f"memory.{name}").write_text(text)
-    assert installation._free_in_container(str(tmp_path)) == free
+    assert install_check._free_in_container(str(tmp_path)) == free
 
 
 def test_without_make_the_advice_is_pip(monkeypatch, capsys):
-    monkeypatch.setattr(installation.shutil, "which", lambda name: None)
+    monkeypatch.setattr(install_check.shutil, "which", lambda name: None)
     monkeypatch.setattr(metadata, "version", versions(scipy=None))
     row, _ = line(capsys, "packages")
     assert f"run `{sys.executable} -m pip install -r requirements.txt -e .`" in row
     assert "make" not in row
-    assert "as the README says" in installation.python_problem((3, 10, 2))
+    assert "as the README says" in install_check.python_problem((3, 10, 2))
     monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *parts: [])
     assert "remove the folder .venv" in line(capsys, "JupyterLab")[0]
 
@@ -168,7 +168,7 @@ def test_without_make_the_advice_is_pip(monkeypatch, capsys):
 def test_in_colab_no_jupyterlab_is_asked_for(monkeypatch, capsys):
     monkeypatch.setenv("COLAB_RELEASE_TAG", "any")
     monkeypatch.setattr(metadata, "version", versions(numpy="1.26.4", jupyterlab=None))
-    installation.check()
+    install_check.check()
     printed = capsys.readouterr().out
     assert "numpy is 1.26.4" in printed and "first cell in a new session" in printed
     assert "JupyterLab" not in printed and "make" not in printed
@@ -199,20 +199,20 @@ def test_a_notebook_with_an_old_package_stops_with_a_sentence():
 
 
 def test_require_is_silent_where_all_is_well_or_cannot_be_told(monkeypatch):
-    assert installation.require() is None
-    monkeypatch.setattr(installation, "COURSE", "no-such-course")
-    assert installation.require() is None
+    assert install_check.require() is None
+    monkeypatch.setattr(install_check, "COURSE", "no-such-course")
+    assert install_check.require() is None
 
 
 def test_memory(monkeypatch, capsys):
-    monkeypatch.setattr(installation, "_free_memory", lambda: 123e6)
+    monkeypatch.setattr(install_check, "_free_memory", lambda: 123e6)
     assert "123 MB are free" in line(capsys, "free memory")[0]
-    monkeypatch.setattr(installation, "_free_memory", lambda: None)  # it cannot be told
+    monkeypatch.setattr(install_check, "_free_memory", lambda: None)  # it cannot be told
     assert line(capsys, "free memory")[0] == "OK   free memory"
 
 
 def test_the_course_itself_is_not_installed(monkeypatch, capsys):
-    monkeypatch.setattr(installation, "COURSE", "no-such-course")
+    monkeypatch.setattr(install_check, "COURSE", "no-such-course")
     assert "no-such-course is not installed: run `make" in line(capsys, "packages")[0]
 
 
@@ -220,7 +220,7 @@ def test_whatever_else_happens_is_a_sentence(monkeypatch, capsys):
     def burst():
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setitem(installation.QUESTIONS, "data", burst)
+    monkeypatch.setitem(install_check.QUESTIONS, "data", burst)
     assert "(RuntimeError: first line)" in line(capsys, "data")[0]
 
 
@@ -228,7 +228,7 @@ def test_it_runs_where_nothing_is_installed():
     """With the standard library alone: sentences, and no exception."""
     code = f"""if True:
         import sys
-        sys.path = [{str(Path(installation.__file__).parent.parent)!r}] + [
+        sys.path = [{str(Path(install_check.__file__).parent.parent)!r}] + [
             p for p in sys.path if "site-packages" not in p
         ]
         sys.meta_path = [f for f in sys.meta_path if "editable" not in repr(f)]

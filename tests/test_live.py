@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from panel_driving import Drive, drive
 from PIL import Image
 
-from course_utils.live import Equaliser, Panel, choice, equaliser, slider, snapshot, switch
+from course_utils.widgets.live import Equaliser, Panel, choice, equaliser, slider, snapshot, switch
 
 X = np.linspace(0, 10, 200)
 
@@ -279,7 +279,7 @@ def test_jpeg_on_show_is_close_to_the_picture_and_twice_its_size_on_the_page():
 
 
 def test_movement_sends_a_coarse_picture_and_rest_the_sharp_one(monkeypatch):
-    monkeypatch.setattr("course_utils.live.REST", 0.05)
+    monkeypatch.setattr("course_utils.widgets.live.REST", 0.05)
     panel, _ = waves()
 
     def size():
@@ -674,7 +674,7 @@ def test_slider_of_integers_and_bad_ranges():
 
 def test_import_does_nothing_and_needs_no_torch_or_pyplot():
     code = (
-        "import sys, ipywidgets, course_utils.live as live\n"
+        "import sys, ipywidgets, course_utils.widgets.live as live\n"
         "from matplotlib.figure import Figure\n"
         "n = len(ipywidgets.widgets.widget._instances)\n"
         "figure = Figure((2, 2)); figure.subplots()\n"

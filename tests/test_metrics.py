@@ -7,26 +7,28 @@ from scipy import integrate
 from scipy.special import logsumexp
 from scipy.stats import norm, wasserstein_distance
 
-from course_utils.metrics import (
-    bits_per_dimension,
+from course_utils.distances import (
     bootstrap,
-    frechet,
     gaussian_kl,
     gaussian_total_variation,
     gaussian_wasserstein,
     kl_divergence,
-    nearer_to_first,
+    nearest_distances,
     noise_floor,
-    off_and_missed,
     projections,
     sliced_wasserstein,
     total_variation,
     wasserstein,
     wasserstein_densities,
     wasserstein_to_density,
-    within_manifold,
 )
 from course_utils.mixtures import GaussianMixture
+from course_utils.training.image_metrics import (
+    bits_per_dimension,
+    frechet,
+    nearer_to_first,
+    within_manifold,
+)
 
 GRID = np.linspace(-12, 12, 1201)
 PAIRS = [
@@ -306,16 +308,16 @@ def test_off_and_missed_against_all_distances():
     for d in (1, 2, 5):
         a, b = rng.normal(size=(30, d)), rng.normal(size=(45, d))
         every = np.linalg.norm(a[:, None] - b, axis=2)
-        found = off_and_missed(a, b)
+        found = nearest_distances(a, b)
         assert np.allclose(found, [every.min(axis=1).mean(), every.min(axis=0).mean()], atol=1e-14)
-        assert abs(found.mean - off_and_missed(b, a).mean) < 1e-14
+        assert abs(found.mean - nearest_distances(b, a).mean) < 1e-14
     blurred, broken = b + rng.normal(size=b.shape), b[:5]
-    assert off_and_missed(blurred, b).off > 0 == off_and_missed(broken, b).off
-    assert off_and_missed(broken, b).missed > 0
+    assert nearest_distances(blurred, b).off > 0 == nearest_distances(broken, b).off
+    assert nearest_distances(broken, b).missed > 0
     with pytest.raises(ValueError, match=r"need samples|need finite data"):
-        off_and_missed(a, b[:, :2])
+        nearest_distances(a, b[:, :2])
     with pytest.raises(ValueError, match=r"need samples|need finite data"):
-        off_and_missed(a[:, 0], b[:, 0])
+        nearest_distances(a[:, 0], b[:, 0])
 
 
 # --- Images -------------------------------------------------------------------------------------

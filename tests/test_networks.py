@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 from comparing import assert_close, relative_difference, standard_errors_off
 
-from course_utils._progress import progress
+from course_utils.classroom.progress import progress
 from course_utils.mixtures import GaussianMixture
-from course_utils.parameterization import convert
-from course_utils.processes import ddim_coefficients, sample
+from course_utils.objectives import PUBLISHED
+from course_utils.predictions import convert
+from course_utils.samplers import ddim_coefficients, sample
 from course_utils.schedules import alpha
-from course_utils.weightings import PUBLISHED, sigmoid
+from course_utils.weightings import sigmoid
 
 torch = pytest.importorskip("torch")
-from course_utils.networks import (  # noqa: E402
+from course_utils.training.networks import (
     LEVELS,
-    Levels,
+    LevelSampler,
     Network,
     Recipe,
     Trained,
@@ -27,9 +28,9 @@ from course_utils.networks import (  # noqa: E402
     draw_batches,
     gradient_variance,
     load,
-    times,
     train,
     training,
+    uniform_times,
 )
 
 LAW = GaussianMixture([0.35, 0.65], [[-1.2, 0.6], [0.8, -0.4]], [0.06, 0.16])
@@ -142,7 +143,7 @@ def test_loss_of_no_prediction_is_one_for_every_density_of_levels(name, kind):
     """Data N(0, 1): v has variance 1, so v̂ = 0 has loss 1 under every w and every p."""
     x = torch.randn(4000, 2, generator=generator(5))
     x = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
-    levels = Levels(PUBLISHED[name].implied_weighting(), -10, 6, kind)
+    levels = LevelSampler(PUBLISHED[name].implied_weighting(), -10, 6, kind)
     for seed in range(2):  # the second time an adaptive schedule has seen an odd error
         draws = draw_batches(x, levels, 400, 64, generator(seed))
         loss, error = batch_loss(zero_network(), *(part.flatten(0, 1) for part in draws))
@@ -154,7 +155,7 @@ def test_loss_of_no_prediction_is_one_for_every_density_of_levels(name, kind):
 
 
 def test_levels_follow_their_density():
-    levels = Levels(sigmoid(1), -10, 6)
+    levels = LevelSampler(sigmoid(1), -10, 6)
     levels.observe(np.full(300, 2.5), np.full(300, 50.0))  # all error about λ = 2.5
     drawn, _ = levels.draw((np.arange(20_000) + 0.5) / 20_000)
     near = np.mean(np.abs(drawn - 2.5) < 0.5)
@@ -168,18 +169,18 @@ def test_levels_follow_their_density():
 
 
 def test_low_discrepancy_times_are_uniform_and_even():
-    u = times(500, 16, generator())
+    u = uniform_times(500, 16, generator())
     cells = np.sort((u * 16).astype(int) % 16, axis=1)
     assert (cells == np.arange(16)).all()  # one in each sixteenth, in every batch
     assert abs(u[:, 0].mean() - 0.5) < 4.5 / np.sqrt(12 * 500)
-    plain = times(500, 16, generator(), low_discrepancy=False)
+    plain = uniform_times(500, 16, generator(), low_discrepancy=False)
     assert plain.shape == (500, 16) and (plain >= 0).all() and (plain < 1).all()
     assert not (np.sort((plain * 16).astype(int), axis=1) == np.arange(16)).all()
 
 
 def test_latents_are_at_their_levels():
     x = torch.full((10, 3), 0.7)
-    draws = draw_batches(x, Levels(flat, -10, 6), 3, 8, generator())
+    draws = draw_batches(x, LevelSampler(flat, -10, 6), 3, 8, generator())
     z, v, log_snr = (t.numpy().astype(float) for t in (draws.z, draws.v, draws.log_snr[..., None]))
     for i in range(3):
         assert_close(convert(v[i], z[i], log_snr[i], "v", "x"), np.full((8, 3), 0.7), atol=1e-5)
@@ -190,7 +191,7 @@ def test_where_levels_are_drawn_changes_the_gradient_s_noise(trained):
     x = torch.tensor(LAW.sample(4000, rng()), dtype=torch.float32)
     noise = {}
     for kind in ("cosine", "adaptive"):
-        levels = Levels(flat, -10, 6, kind)
+        levels = LevelSampler(flat, -10, 6, kind)
         for seed in range(4):  # an adaptive schedule must have looked first
             draws = draw_batches(x, levels, 10, 64, generator(seed))
             with torch.no_grad():
@@ -217,7 +218,7 @@ def test_gradient_variance_of_a_known_case():
         def forward(self, z, log_snr):
             return self.a * z
 
-    x, levels = torch.randn(500, 1, generator=generator()), Levels(flat, -2, 2, "uniform")
+    x, levels = torch.randn(500, 1, generator=generator()), LevelSampler(flat, -2, 2, "uniform")
     found = gradient_variance(Scale(), x, levels, batch=8, n_batches=50, generator=generator(1))
     z, _, v, c = draw_batches(x, levels, 50, 8, generator(1))
     g = (c * 2 * (2 * z - v)[..., 0] * z[..., 0]).mean(dim=1).double().numpy()
@@ -327,7 +328,7 @@ def test_bad_data_levels_and_weightings_are_refused(trained):
     with pytest.raises(ValueError, match="is zero"):
         train(x, lambda s: 0 * s, seed=0, recipe=tiny)
     with pytest.raises(ValueError, match="'adaptive'"):
-        Levels(flat, -10, 6, "adaptiv")
+        LevelSampler(flat, -10, 6, "adaptiv")
     with pytest.raises(ValueError, match="trained on λ"):
         trained.eps(x, 7.0)
     with pytest.raises(ValueError, match="do not fit"):
@@ -338,7 +339,7 @@ def test_bad_data_levels_and_weightings_are_refused(trained):
 
 def test_a_weighting_that_is_zero_at_every_edge_of_the_bins_samples_uniformly_at_first():
     edges = np.linspace(-10, 6, 65)
-    levels = Levels(lambda at: np.abs(at[..., None] - edges).min(axis=-1) > 1e-9, -10, 6)
+    levels = LevelSampler(lambda at: np.abs(at[..., None] - edges).min(axis=-1) > 1e-9, -10, 6)
     np.testing.assert_allclose(levels.draw(np.array([0.25, 0.5]))[0], [2, -2], atol=1e-9)
 
 

@@ -14,8 +14,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from course_utils.datasets import galaxies
-from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import (
+from course_utils.elbo import (
     ErrorCurve,
     elbo_parts,
     elbo_terms,
@@ -27,8 +26,10 @@ from course_utils.objectives import (
     sum_of_elbos,
     weighted_loss,
 )
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import PUBLISHED
 from course_utils.schedules import Cosine, LinearLogSnr, alpha, sigma
-from course_utils.weightings import PUBLISHED, sigmoid
+from course_utils.weightings import sigmoid
 
 TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 BROAD = GaussianMixture([1.0], [[0.0]], [1.3])

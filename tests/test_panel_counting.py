@@ -6,8 +6,8 @@ from panel_driving import drive
 from scipy import integrate
 
 from course_utils.datasets import galaxies
+from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import ErrorCurve
 from course_utils.panels import counting
 
 

@@ -5,9 +5,9 @@ import pytest
 from panel_driving import drive
 
 from course_utils.datasets import galaxies
-from course_utils.estimators import DensitySchedule, draw_variance, least_variance
 from course_utils.panels import elbo
 from course_utils.schedules import Cosine, LinearBeta
+from course_utils.variance import DensitySchedule, draw_variance, least_variance
 
 START = {
     "schedule": "straight",

@@ -6,10 +6,10 @@ from panel_driving import drive
 from scipy.special import ndtr
 
 from course_utils.datasets import galaxies, galaxy_velocities, velocity_scale
-from course_utils.metrics import noise_floor, wasserstein_to_density
+from course_utils.distances import noise_floor, wasserstein_to_density
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels import reverse
-from course_utils.processes import ddim_step, reverse_states, sample
+from course_utils.samplers import ddim_step, reverse_states, sample
 from course_utils.schedules import LOG_SNR_MIN, alpha, sigma
 
 BASE = {"eta": 0.0, "steps": 96, "log_snr_max": 10.0, "width": 300, "seed": 0}
@@ -183,7 +183,7 @@ def test_a_movement_changes_only_what_it_changes():
 
 
 def test_picture_and_words(shown):
-    picture = reverse.figure(steps=6, eta=1.0)
+    picture = reverse.picture(steps=6, eta=1.0)
     assert picture.size == (1880, 840)
     assert "W1 to the exact law" in shown.text() and "noise floor" in shown.text()
     assert not np.array_equal(np.asarray(picture), np.asarray(shown.picture))

@@ -7,10 +7,10 @@ import pytest
 from panel_driving import drive
 
 from course_utils.datasets import galaxies
-from course_utils.objectives import ErrorCurve
+from course_utils.elbo import ErrorCurve
+from course_utils.objectives import PUBLISHED
 from course_utils.panels import sum_of_elbos
 from course_utils.panels._galaxies import error_curve
-from course_utils.weightings import PUBLISHED
 
 TOLERANCE = 1e-6  # of |L_w|; the worst of 600 random settings was 3.2e-7
 
@@ -129,7 +129,7 @@ def test_the_text_follows():
 
 
 def test_start_values_and_the_picture():
-    picture = sum_of_elbos.figure(objective="edm", shift=1.0)
+    picture = sum_of_elbos.picture(objective="edm", shift=1.0)
     assert picture.size[0] == 1880
     with pytest.raises(ValueError, match="did you mean 'objective'"):
         sum_of_elbos.panel(objectve="edm")

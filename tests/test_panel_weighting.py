@@ -5,12 +5,13 @@ import pytest
 from panel_driving import drive
 from scipy.integrate import quad
 
-from course_utils.datasets import blur
+from course_utils.datasets import km_per_s
+from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import ErrorCurve
+from course_utils.objectives import PUBLISHED
 from course_utils.panels import weighting
 from course_utils.panels._galaxies import error_curve
-from course_utils.weightings import PUBLISHED, is_monotone
+from course_utils.weightings import is_monotone
 
 PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": (0.0,) * 7}
 
@@ -31,9 +32,9 @@ def test_shares_and_verdicts(objective):
         inside = [b for b in breaks if low < b < high]
         return quad(lambda s: w(s) * errors.at(s)[0], low, high, points=inside, epsrel=1e-9)[0]
 
-    fine = -2 * np.log(50 / blur(0))
+    fine = -2 * np.log(50 / km_per_s(0))
     assert results["coarse"] == pytest.approx(integral(-10, fine) / integral(-10, 10), abs=1e-7)
-    half = -2 * np.log(results["median"] / blur(0))
+    half = -2 * np.log(results["median"] / km_per_s(0))
     assert integral(-10, half) == pytest.approx(integral(-10, 10) / 2, rel=1e-6)
     monotone = is_monotone(PUBLISHED[objective].implied_weighting())
     assert results["verdict"].startswith("w is monotone") == monotone
@@ -111,7 +112,7 @@ def test_the_text_follows():
     panel.set(objective="sigmoid")
     assert "w is monotone" in panel.text() and "peak of w at λ = -10.00" in panel.text()
     panel.close()
-    assert weighting.figure(objective="edm").size[0] == 1880  # twice 9.4 inch at 100 dots
+    assert weighting.picture(objective="edm").size[0] == 1880  # twice 9.4 inch at 100 dots
 
 
 def test_a_rise_too_slow_for_one_step_has_its_place_too():

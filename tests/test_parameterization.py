@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from course_utils.parameterization import NAMES, convert, eps_loss_to
+from course_utils.predictions import NAMES, convert, eps_loss_to
 
 PAIRS = list(itertools.product(NAMES, NAMES))
 

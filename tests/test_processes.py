@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from course_utils import processes as p
+from course_utils import forward, samplers
 from course_utils.datasets import galaxies
 from course_utils.mixtures import GaussianMixture
-from course_utils.parameterization import convert
+from course_utils.predictions import convert
 from course_utils.schedules import (
     Cosine,
     LinearBeta,
@@ -78,7 +78,7 @@ def test_the_yardsticks_reject_what_is_wrong():
 def test_the_chain_has_the_moments_of_its_closed_form():
     rng = np.random.default_rng(1)
     betas = np.linspace(1e-3, 0.06, 100)
-    for t, z in enumerate(p.chain_states(np.full(20_000, 1.5), betas, rng)):
+    for t, z in enumerate(forward.chain_states(np.full(20_000, 1.5), betas, rng)):
         if t in (1, 10, 50, 100):
             reached = alpha_bar(betas)[t - 1]
             assert standard_errors(z, 1.5 * np.sqrt(reached), 1 - reached) < 6
@@ -88,15 +88,15 @@ def test_the_chain_has_the_moments_of_its_closed_form():
 
 def test_a_chain_with_beta_in_place_of_its_root_is_detected():
     betas = np.linspace(1e-3, 0.06, 100)
-    wrong = p.LinearSteps(np.sqrt(1 - betas), betas)
-    z = p.simulate(np.full(20_000, 1.5), wrong, np.random.default_rng(1))
+    wrong = forward.GaussianSteps(np.sqrt(1 - betas), betas)
+    z = forward.simulate(np.full(20_000, 1.5), wrong, np.random.default_rng(1))
     reached = alpha_bar(betas)[-1]
     assert standard_errors(z, 1.5 * np.sqrt(reached), 1 - reached) > 6
 
 
 def test_recursion_and_closed_form_agree_to_rounding_for_the_galaxies():
     x = galaxies()
-    mean, variance = p.moments(x, p.chain_steps(DDPM))
+    mean, variance = forward.state_moments(x, forward.chain_steps(DDPM))
     assert mean.shape == (1001, 82, 1) and variance.shape == (1001,)
     assert np.array_equal(mean[0], x) and variance[0] == 0
     closed = np.sqrt(alpha_bar(DDPM))[:, None, None] * x
@@ -110,21 +110,23 @@ def test_recursion_and_closed_form_agree_to_rounding_for_the_galaxies():
 def test_the_chain_keeps_variance_one_and_euler_maruyama_inflates_it():
     beta = 0.1
     betas = np.full(3000, beta)
-    _, chain = p.moments(0.0, p.chain_steps(betas), variance=1.0)
+    _, chain = forward.state_moments(0.0, forward.chain_steps(betas), variance=1.0)
     assert np.max(abs(chain - 1)) < 1e-12
-    _, em = p.moments(0.0, p.euler_maruyama_steps(betas), variance=1.0)
+    _, em = forward.state_moments(0.0, forward.euler_maruyama_steps(betas), variance=1.0)
     assert em[-1] == pytest.approx(1 / (1 - beta / 4), rel=1e-12)
     assert abs(em[-1] - 1) > 0.02
-    _, unstable = p.moments(0.0, p.euler_maruyama_steps(np.full(3000, 4.1)), variance=1.0)
+    _, unstable = forward.state_moments(
+        0.0, forward.euler_maruyama_steps(np.full(3000, 4.1)), variance=1.0
+    )
     assert unstable[-1] > 1e100
 
 
 def test_euler_maruyama_has_the_moments_of_its_recursion():
     betas = discrete_betas(LINEAR, 100, "left")
-    z = p.simulate_sde(np.full(20_000, 1.5), betas, np.random.default_rng(2))
-    mean, variance = p.moments(1.5, p.euler_maruyama_steps(betas))
+    z = forward.simulate_sde(np.full(20_000, 1.5), betas, np.random.default_rng(2))
+    mean, variance = forward.state_moments(1.5, forward.euler_maruyama_steps(betas))
     assert standard_errors(z, mean[-1], variance[-1]) < 6
-    stationary = p.simulate_sde(
+    stationary = forward.simulate_sde(
         np.random.default_rng(3).standard_normal(20_000), np.full(60, 0.8), np.random.default_rng(4)
     )
     assert standard_errors(stationary, 0, 1 / (1 - 0.2)) < 6
@@ -135,13 +137,13 @@ def test_euler_maruyama_has_the_moments_of_its_recursion():
 
 
 @pytest.mark.parametrize("rule", ["left", "mid", "right"])
-@pytest.mark.parametrize("steps", [p.chain_steps, p.euler_maruyama_steps])
+@pytest.mark.parametrize("steps", [forward.chain_steps, forward.euler_maruyama_steps])
 def test_order_one_in_law_and_two_in_kl_from_one_starting_point(steps, rule):
     n_steps = [640, 1280, 2560, 5120]
     level = LINEAR.log_snr(0.3)
     found = []
     for n in n_steps:
-        mean, variance = p.moments(1.5, steps(discrete_betas(LINEAR, n, rule)))
+        mean, variance = forward.state_moments(1.5, steps(discrete_betas(LINEAR, n, rule)))
         at = round(0.3 * n)
         found.append(distances(mean[at], variance[at], 1.5 * alpha(level), sigma(level) ** 2))
     fitted = {name: fitted_order(n_steps, [d[name] for d in found]) for name in found[0]}
@@ -159,7 +161,7 @@ def test_the_constant_of_the_chains_error(rule, constant, at_8000):
     assert -(c * 19.9 + squared) / 2 == pytest.approx(constant, abs=0.005)
     scaled = []
     for n in (1000, 2000, 4000, 8000):
-        mean, _ = p.moments(1.0, p.chain_steps(discrete_betas(LINEAR, n, rule)))
+        mean, _ = forward.state_moments(1.0, forward.chain_steps(discrete_betas(LINEAR, n, rule)))
         scaled.append(n * (2 * np.log(mean[-1]) + 10.05))
     assert scaled[-1] == pytest.approx(at_8000, abs=0.006)
     assert fitted_order([1000, 2000, 4000, 8000], abs(np.array(scaled) - constant)) > 0.95
@@ -169,8 +171,8 @@ def test_the_constant_of_the_chains_error(rule, constant, at_8000):
 def test_the_exact_rule_and_exact_steps_have_no_error(n):
     schedule = Cosine(log_snr_min=-8.0)
     grid = schedule.log_snr(np.arange(n + 1) / n)
-    for steps in (p.exact_steps(grid), p.chain_steps(discrete_betas(schedule, n))):
-        mean, variance = p.moments(1.5, steps)
+    for steps in (forward.exact_steps(grid), forward.chain_steps(discrete_betas(schedule, n))):
+        mean, variance = forward.state_moments(1.5, steps)
         assert mean[1:] == pytest.approx(1.5 * alpha(grid[1:]), rel=1e-13)
         assert variance[1:] == pytest.approx(sigma(grid[1:]) ** 2, rel=1e-13)
 
@@ -178,14 +180,14 @@ def test_the_exact_rule_and_exact_steps_have_no_error(n):
 def test_one_exact_step_in_law():
     rng = np.random.default_rng(5)
     x = np.full((20_000, 1), -0.7)
-    z = p.noised(x, 1.0, rng)
+    z = forward.noised(x, 1.0, rng)
     assert standard_errors(z[:, 0], -0.7 * alpha(1.0), sigma(1.0) ** 2) < 6
-    further = p.renoise(z, 1.0, -0.5, rng)
+    further = forward.renoise(z, 1.0, -0.5, rng)
     assert standard_errors(further[:, 0], -0.7 * alpha(-0.5), sigma(-0.5) ** 2) < 6
     assert standard_errors(z[:, 0], -0.7 * alpha(1.0), sigma(1.0)) > 6  # variance for deviation
-    assert np.array_equal(p.renoise(x, 2.0, 2.0, rng), x)
+    assert np.array_equal(forward.renoise(x, 2.0, 2.0, rng), x)
     levels = np.array([[30.0], [-30.0]])
-    two = p.noised(np.full((2, 10_000), 4.0), levels, rng)
+    two = forward.noised(np.full((2, 10_000), 4.0), levels, rng)
     assert abs(two[0].mean() - 4) < 1e-5 and standard_errors(two[1], 0, 1) < 6
 
 
@@ -212,7 +214,7 @@ def test_strong_order_one_for_the_additive_noise_of_s2():
     dw = np.random.default_rng(6).standard_normal((fine, particles)) / np.sqrt(fine)
 
     def end(increments):
-        return p.euler_maruyama(
+        return forward.euler_maruyama(
             np.full(particles, 1.5),
             lambda x, t: -0.5 * (0.1 + 19.9 * t) * x,
             lambda x, t: np.sqrt(0.1 + 19.9 * t),
@@ -222,7 +224,7 @@ def test_strong_order_one_for_the_additive_noise_of_s2():
 
     truth = end(dw)
     n_steps = [256, 512, 1024]
-    paths = [end(p.coarsen(dw, fine // n)) - truth for n in n_steps]
+    paths = [end(forward.coarsen(dw, fine // n)) - truth for n in n_steps]
     rms = np.array([np.sqrt(np.mean(e**2)) for e in paths])
     assert fitted_order(n_steps, rms) == pytest.approx(1, abs=0.1)
     exact = np.array([strong_error_exactly(n) for n in n_steps])
@@ -233,12 +235,16 @@ def test_strong_order_half_for_the_multiplicative_contrast():
     fine, particles, rate, volatility = 2**12, 4000, 0.5, 1.0
     dw = np.random.default_rng(7).standard_normal((fine, particles)) / np.sqrt(fine)
     x0 = np.ones(particles)
-    truth = p.geometric_brownian_motion(x0, rate, volatility, dw, 1 / fine)
+    truth = forward.geometric_brownian_motion(x0, rate, volatility, dw, 1 / fine)
     n_steps = [64, 128, 256, 512, 1024]
     rms = []
     for n in n_steps:
-        end = p.euler_maruyama(
-            x0, lambda x, t: rate * x, lambda x, t: volatility * x, p.coarsen(dw, fine // n), 1 / n
+        end = forward.euler_maruyama(
+            x0,
+            lambda x, t: rate * x,
+            lambda x, t: volatility * x,
+            forward.coarsen(dw, fine // n),
+            1 / n,
         )
         rms.append(np.sqrt(np.mean((end - truth) ** 2)))
     assert fitted_order(n_steps, rms) == pytest.approx(0.5, abs=0.06)
@@ -246,9 +252,11 @@ def test_strong_order_half_for_the_multiplicative_contrast():
 
 def test_the_exact_geometric_path_has_its_known_moments():
     dw = np.random.default_rng(8).standard_normal((4, 40_000)) / 2
-    end = p.geometric_brownian_motion(np.full(40_000, 2.0), 0.3, 0.4, dw, 0.25)
+    end = forward.geometric_brownian_motion(np.full(40_000, 2.0), 0.3, 0.4, dw, 0.25)
     assert standard_errors(np.log(end), np.log(2) + 0.3 - 0.08, 0.16) < 6
-    coarse = p.geometric_brownian_motion(np.full(40_000, 2.0), 0.3, 0.4, p.coarsen(dw, 4), 1.0)
+    coarse = forward.geometric_brownian_motion(
+        np.full(40_000, 2.0), 0.3, 0.4, forward.coarsen(dw, 4), 1.0
+    )
     assert np.allclose(end, coarse, rtol=1e-13)
 
 
@@ -266,7 +274,7 @@ def test_the_posterior_against_bayes_by_quadrature(noisy, clean):
     weight = np.exp(log_joint - log_joint.max())
     weight /= weight.sum()
     mean = np.sum(weight * z)
-    found, variance = p.posterior(np.array([z_noisy]), np.array([x]), noisy, clean)
+    found, variance = forward.posterior(np.array([z_noisy]), np.array([x]), noisy, clean)
     assert found == pytest.approx(mean, abs=1e-10)
     assert variance == pytest.approx(np.sum(weight * (z - mean) ** 2), rel=1e-9)
     assert abs(variance - noise**2) > 1e-3  # β_t, the posterior variance's usual impostor
@@ -277,11 +285,11 @@ def test_the_posterior_of_one_chain_step_is_ddpms():
     reached, before, beta = alpha_bar(DDPM)[t], alpha_bar(DDPM)[t - 1], DDPM[t]
     level = np.log(alpha_bar(DDPM)) - np.log1p(-alpha_bar(DDPM))
     z, x = np.array([0.3, -1.1]), np.array([1.2, 0.4])
-    mean, variance = p.posterior(z, x, level[t], level[t - 1])
+    mean, variance = forward.posterior(z, x, level[t], level[t - 1])
     ho = (np.sqrt(before) * beta * x + np.sqrt(1 - beta) * (1 - before) * z) / (1 - reached)
     assert mean == pytest.approx(ho, rel=1e-12)
     assert variance == pytest.approx(beta * (1 - before) / (1 - reached), rel=1e-10)
-    at_data, nothing = p.posterior(z, x, level[t], np.inf)
+    at_data, nothing = forward.posterior(z, x, level[t], np.inf)
     assert np.array_equal(at_data, x) and nothing == 0
 
 
@@ -316,10 +324,12 @@ def reference(noisy, clean, eta):
 )
 def test_coefficients_are_exact_to_rounding_at_every_level(noisy, clean, eta):
     truth = reference(noisy, clean, eta)
-    assert list(p.transition(clean, noisy)) == pytest.approx(truth["transition"], rel=1e-13)
-    assert list(p.ddim_coefficients(noisy, clean, eta)) == pytest.approx(truth["ddim"], rel=1e-12)
-    of_z, _ = p.posterior(np.ones(1), np.zeros(1), noisy, clean)
-    of_x, variance = p.posterior(np.zeros(1), np.ones(1), noisy, clean)
+    assert list(forward.transition(clean, noisy)) == pytest.approx(truth["transition"], rel=1e-13)
+    assert list(samplers.ddim_coefficients(noisy, clean, eta)) == pytest.approx(
+        truth["ddim"], rel=1e-12
+    )
+    of_z, _ = forward.posterior(np.ones(1), np.zeros(1), noisy, clean)
+    of_x, variance = forward.posterior(np.zeros(1), np.ones(1), noisy, clean)
     found = [of_z[0], of_x[0], variance]
     assert found == pytest.approx(truth["posterior"], rel=1e-13)
 
@@ -327,23 +337,23 @@ def test_coefficients_are_exact_to_rounding_at_every_level(noisy, clean, eta):
 @pytest.mark.parametrize("gap", [1e-3, 0.1, 1.0, 7.0])
 @pytest.mark.parametrize("noisy", [-9.0, -1.0, 0.0, 4.0])
 def test_an_ancestral_step_is_a_ddim_step_twice_as_far_and_noise_back(noisy, gap):
-    ancestral = p.ddim_coefficients(noisy, noisy + gap, eta=1)
-    twice = p.ddim_coefficients(noisy, noisy + 2 * gap)
-    decay, noise = p.transition(noisy + 2 * gap, noisy + gap)
+    ancestral = samplers.ddim_coefficients(noisy, noisy + gap, eta=1)
+    twice = samplers.ddim_coefficients(noisy, noisy + 2 * gap)
+    decay, noise = forward.transition(noisy + 2 * gap, noisy + gap)
     composed = np.array([decay * twice.keep, decay * twice.eps_hat, noise])
     scale = alpha(noisy + gap)  # coordinates z/α
     largest = max(1, np.max(np.abs(ancestral)) / scale)
     assert np.max(abs(composed - np.array(ancestral))) / scale < 1e-12 * largest
-    _, too_little = p.transition(noisy + 1.5 * gap, noisy + gap)
+    _, too_little = forward.transition(noisy + 1.5 * gap, noisy + gap)
     assert too_little < 0.99 * ancestral.noise
 
 
 def test_an_ancestral_step_draws_from_the_posterior_of_the_predicted_x():
     z = np.array([[0.3], [-1.4]])
-    mean, variance = p.posterior(
+    mean, variance = forward.posterior(
         z, convert(TWO_BUMPS.eps(z, -1.0), z, -1.0, "eps", "x"), -1.0, -0.2
     )
-    draws = p.ancestral_step(TWO_BUMPS.eps, z, -1.0, -0.2, np.random.default_rng(9))
+    draws = samplers.ancestral_step(TWO_BUMPS.eps, z, -1.0, -0.2, np.random.default_rng(9))
     noise = np.random.default_rng(9).standard_normal(z.shape)
     assert draws == pytest.approx(mean + np.sqrt(variance) * noise, rel=1e-13)
 
@@ -352,11 +362,14 @@ def test_small_steps_of_all_samplers_agree_with_the_reverse_drift():
     z, level, gap = np.array([[0.7], [-0.2]]), -0.5, 1e-5
     score, s2 = TWO_BUMPS.score(z, level), sigma(level) ** 2
     half, full = 0.5 * s2 * (z + score), s2 * (0.5 * z + score)
-    for step in (p.ddim_step, p.euler_step, p.heun_step):
+    for step in (samplers.ddim_step, samplers.euler_step, samplers.heun_step):
         slope = (step(TWO_BUMPS.eps, z, level, level + gap) - z) / gap
         assert slope == pytest.approx(half, rel=1e-3)
         assert abs(slope / full - 1).max() > 0.1
-    for coefficients in (p.reverse_sde_coefficients, partial(p.ddim_coefficients, eta=1)):
+    for coefficients in (
+        samplers.reverse_sde_coefficients,
+        partial(samplers.ddim_coefficients, eta=1),
+    ):
         keep, eps_hat, noise = coefficients(level, level + gap)
         slope = ((keep - 1) * z + eps_hat * TWO_BUMPS.eps(z, level)) / gap
         assert slope == pytest.approx(full, rel=1e-3)
@@ -374,7 +387,7 @@ def carried_density(coefficients, log_snr_grid):
     """Density of the sampler's latents on Z: each step maps z, then adds Gaussian noise."""
     density = np.exp(TWO_BUMPS.diffuse(log_snr_grid[0]).log_prob(Z[:, None]))
     for noisy, clean in itertools.pairwise(log_snr_grid):
-        if isinstance(coefficients(noisy, clean), p.ReverseStep):
+        if isinstance(coefficients(noisy, clean), samplers.ReverseStep):
             keep, eps_hat, noise = coefficients(noisy, clean)
             mapped = keep * Z + eps_hat * TWO_BUMPS.eps(Z[:, None], noisy)[:, 0]
         else:
@@ -387,7 +400,7 @@ def carried_density(coefficients, log_snr_grid):
 
 
 def heun_map(noisy, clean):
-    return p.heun_step(TWO_BUMPS.eps, Z[:, None], noisy, clean)[:, 0]
+    return samplers.heun_step(TWO_BUMPS.eps, Z[:, None], noisy, clean)[:, 0]
 
 
 def law_errors(coefficients, n, low=-10.0, high=5.0):
@@ -399,11 +412,11 @@ def law_errors(coefficients, n, low=-10.0, high=5.0):
 
 
 SAMPLERS = {
-    "ancestral": (partial(p.ddim_coefficients, eta=1), 1),
-    "reverse SDE": (p.reverse_sde_coefficients, 1),
-    "DDIM": (p.ddim_coefficients, 1),
-    "half stochastic": (partial(p.ddim_coefficients, eta=0.5), 1),
-    "ODE, Euler": (p.flow_coefficients, 1),
+    "ancestral": (partial(samplers.ddim_coefficients, eta=1), 1),
+    "reverse SDE": (samplers.reverse_sde_coefficients, 1),
+    "DDIM": (samplers.ddim_coefficients, 1),
+    "half stochastic": (partial(samplers.ddim_coefficients, eta=0.5), 1),
+    "ODE, Euler": (samplers.flow_coefficients, 1),
     "ODE, Heun": (heun_map, 2),
 }
 
@@ -420,19 +433,19 @@ def test_samplers_return_the_mixture_at_their_order(name):
 
 def test_the_full_score_in_the_ode_is_detected():
     def wrong(noisy, clean):
-        keep, eps_hat, noise = p.flow_coefficients(noisy, clean)
-        return p.ReverseStep(keep, 2 * eps_hat, noise)
+        keep, eps_hat, noise = samplers.flow_coefficients(noisy, clean)
+        return samplers.ReverseStep(keep, 2 * eps_hat, noise)
 
-    assert law_errors(wrong, 160)[2] > 0.2 and law_errors(p.flow_coefficients, 160)[2] < 0.05
+    assert law_errors(wrong, 160)[2] > 0.2 and law_errors(samplers.flow_coefficients, 160)[2] < 0.05
 
 
 STEPS = {
-    "ancestral": p.ancestral_step,
-    "reverse SDE": p.reverse_sde_step,
-    "DDIM": p.ddim_step,
-    "half stochastic": partial(p.ddim_step, eta=0.5),
-    "ODE, Euler": p.euler_step,
-    "ODE, Heun": p.heun_step,
+    "ancestral": samplers.ancestral_step,
+    "reverse SDE": samplers.reverse_sde_step,
+    "DDIM": samplers.ddim_step,
+    "half stochastic": partial(samplers.ddim_step, eta=0.5),
+    "ODE, Euler": samplers.euler_step,
+    "ODE, Heun": samplers.heun_step,
 }
 
 
@@ -442,7 +455,7 @@ def test_sampled_particles_follow_the_carried_law(name):
     grid = np.linspace(-10, 5, 41)
     n = 10_000
     start = TWO_BUMPS.diffuse(-10.0).sample(n, rng)
-    *_, z = p.reverse_states(TWO_BUMPS.eps, grid, start, STEPS[name], rng)
+    *_, z = samplers.reverse_states(TWO_BUMPS.eps, grid, start, STEPS[name], rng)
     density = carried_density(SAMPLERS[name][0], grid) * (Z[1] - Z[0])
     first, second, fourth = (density @ Z**k for k in (1, 2, 4))
     assert abs(z.mean() - first) < 6 * np.sqrt((second - first**2) / n)
@@ -456,7 +469,7 @@ def test_the_exact_score_of_the_galaxies_returns_the_galaxies():
     rng = np.random.default_rng(11)
     start = rng.standard_normal((500, 1))
     for eta in (0.0, 1.0):
-        z = p.sample(law.eps, np.linspace(-10, 14, 301), start, eta, rng)
+        z = samplers.sample(law.eps, np.linspace(-10, 14, 301), start, eta, rng)
         x = convert(law.eps(z, 14.0), z, 14.0, "eps", "x")
         assert abs(x - galaxies().T).min(axis=1).max() < 1e-2
 
@@ -465,7 +478,7 @@ def test_sampling_is_independent_in_each_dimension_of_a_product():
     law = GaussianMixture([1.0], [[0.5, -2.0]], [0.09])
     rng = np.random.default_rng(12)
     grid = np.linspace(-8, 8, 201)
-    z = p.sample(law.eps, grid, law.diffuse(-8.0).sample(5000, rng), 1.0, rng)
+    z = samplers.sample(law.eps, grid, law.diffuse(-8.0).sample(5000, rng), 1.0, rng)
     assert standard_errors(z[:, 0] / alpha(8.0), 0.5, 0.0905) < 6
     assert standard_errors(z[:, 1] / alpha(8.0), -2.0, 0.0905) < 6
     assert abs(np.corrcoef(z.T)[0, 1]) < 6 / np.sqrt(5000)
@@ -478,11 +491,11 @@ def generators():
     x, grid = galaxies(), np.linspace(-9, 9, 11)
     law = GaussianMixture.from_data(x)
     return {
-        "chain": lambda rng: p.chain_states(x, DDPM[:10], rng),
-        "euler_maruyama": lambda rng: p.euler_maruyama_states(x, DDPM[:10], rng),
-        "exact": lambda rng: p.forward_states(x, p.exact_steps(grid[::-1]), rng),
-        "sampler": lambda rng: p.sample_states(law.eps, grid, x, 1.0, rng),
-        "heun": lambda rng: p.reverse_states(law.eps, grid, x, p.heun_step),
+        "chain": lambda rng: forward.chain_states(x, DDPM[:10], rng),
+        "euler_maruyama": lambda rng: forward.euler_maruyama_states(x, DDPM[:10], rng),
+        "exact": lambda rng: forward.forward_states(x, forward.exact_steps(grid[::-1]), rng),
+        "sampler": lambda rng: samplers.sample_states(law.eps, grid, x, 1.0, rng),
+        "heun": lambda rng: samplers.reverse_states(law.eps, grid, x, samplers.heun_step),
     }
 
 
@@ -507,16 +520,16 @@ def test_states_are_the_recursion_and_ends_are_the_last_state():
     for beta in DDPM:
         noise = rng.standard_normal(x.shape)
         by_hand.append(np.sqrt(1 - beta) * by_hand[-1] + np.sqrt(beta) * noise)
-    states = list(p.chain_states(x, DDPM, np.random.default_rng(14)))
+    states = list(forward.chain_states(x, DDPM, np.random.default_rng(14)))
     assert np.max(abs(np.array(states) - by_hand)) < 1e-13
-    end = p.simulate_chain(x, DDPM, np.random.default_rng(14))
+    end = forward.simulate_chain(x, DDPM, np.random.default_rng(14))
     assert np.array_equal(end, states[-1]) and end.flags.writeable
-    *_, last = p.euler_maruyama_states(x, DDPM, np.random.default_rng(15))
-    assert np.array_equal(p.simulate_sde(x, DDPM, np.random.default_rng(15)), last)
+    *_, last = forward.euler_maruyama_states(x, DDPM, np.random.default_rng(15))
+    assert np.array_equal(forward.simulate_sde(x, DDPM, np.random.default_rng(15)), last)
     law = GaussianMixture.from_data(x)
     grid = np.linspace(-5, 5, 9)
-    *_, last = p.sample_states(law.eps, grid, x, 0.5, np.random.default_rng(16))
-    result = p.sample(law.eps, grid, x, 0.5, np.random.default_rng(16))
+    *_, last = samplers.sample_states(law.eps, grid, x, 0.5, np.random.default_rng(16))
+    result = samplers.sample(law.eps, grid, x, 0.5, np.random.default_rng(16))
     assert np.array_equal(result, last) and result.flags.writeable
     assert np.array_equal(x, before) and x.flags.writeable  # the caller's array is left alone
 
@@ -534,52 +547,61 @@ def eps_zero(z, log_snr):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: p.chain_states(ZERO, [0.1, 1.2], RNG), "between 0 and 1.*entry 1"),
-        (lambda: p.chain_states(ZERO, [0.0], RNG), "between 0 and 1"),
-        (lambda: p.simulate_chain(ZERO, 0.1, RNG), "list of at least one"),
-        (lambda: p.simulate_chain(ZERO, [], RNG), "list of at least one"),
-        (lambda: p.simulate_sde(ZERO, [-0.1], RNG), "only ever added"),
-        (lambda: p.simulate_sde(ZERO, [0.1, np.inf], RNG), "got inf"),
-        (lambda: p.simulate_sde(ZERO, [[0.1]], RNG), r"shape \(1, 1\)"),
-        (lambda: p.chain_states([0.0, np.nan], DDPM, RNG), "x0 must be finite, got nan"),
-        (lambda: p.chain_states(1.5, DDPM, RNG), "np.full"),
-        (lambda: p.chain_states("galaxies", DDPM, RNG), "real numbers"),
-        (lambda: p.chain_states(ZERO, DDPM, 0), "default_rng"),
-        (lambda: p.simulate_chain(ZERO, DDPM, None), "default_rng"),
-        (lambda: p.moments(np.inf, p.chain_steps(DDPM)), "x0 must be finite"),
-        (lambda: p.moments(0.0, p.chain_steps(DDPM), variance=-1), "at least 0, got -1"),
-        (lambda: p.transition(-1.0, 1.0), "only ever added"),
-        (lambda: p.transition(0.0, -np.inf), "finite"),
-        (lambda: p.exact_steps([-1.0, 0.0, 1.0]), r"decrease strictly.*\[::-1\]"),
-        (lambda: p.exact_steps([1.0, 1.0, 0.0]), "decrease strictly"),
-        (lambda: p.exact_steps([1.0]), "at least two"),
-        (lambda: p.noised(ZERO, np.zeros(4), RNG), r"\[batch, 1\]"),
-        (lambda: p.noised(ZERO, np.nan, RNG), "nan"),
-        (lambda: p.renoise(ZERO, 0.0, 1.0, RNG), "only ever added"),
-        (lambda: p.posterior(ZERO, np.zeros(4), 0.0, 1.0), "one shape"),
-        (lambda: p.posterior(ZERO, ZERO, 1.0, 0.0), "less noise"),
-        (lambda: p.coarsen(np.zeros((10, 2)), 3), "divides the 10 steps, got 3"),
-        (lambda: p.coarsen(np.zeros((10, 2)), 2.5), "whole number"),
+        (lambda: forward.chain_states(ZERO, [0.1, 1.2], RNG), "between 0 and 1.*entry 1"),
+        (lambda: forward.chain_states(ZERO, [0.0], RNG), "between 0 and 1"),
+        (lambda: forward.simulate_chain(ZERO, 0.1, RNG), "list of at least one"),
+        (lambda: forward.simulate_chain(ZERO, [], RNG), "list of at least one"),
+        (lambda: forward.simulate_sde(ZERO, [-0.1], RNG), "only ever added"),
+        (lambda: forward.simulate_sde(ZERO, [0.1, np.inf], RNG), "got inf"),
+        (lambda: forward.simulate_sde(ZERO, [[0.1]], RNG), r"shape \(1, 1\)"),
+        (lambda: forward.chain_states([0.0, np.nan], DDPM, RNG), "x0 must be finite, got nan"),
+        (lambda: forward.chain_states(1.5, DDPM, RNG), "np.full"),
+        (lambda: forward.chain_states("galaxies", DDPM, RNG), "real numbers"),
+        (lambda: forward.chain_states(ZERO, DDPM, 0), "default_rng"),
+        (lambda: forward.simulate_chain(ZERO, DDPM, None), "default_rng"),
+        (lambda: forward.state_moments(np.inf, forward.chain_steps(DDPM)), "x0 must be finite"),
         (
-            lambda: p.euler_maruyama(ZERO, None, None, np.zeros((5, 3)), 0.1),
+            lambda: forward.state_moments(0.0, forward.chain_steps(DDPM), variance=-1),
+            "at least 0, got -1",
+        ),
+        (lambda: forward.transition(-1.0, 1.0), "only ever added"),
+        (lambda: forward.transition(0.0, -np.inf), "finite"),
+        (lambda: forward.exact_steps([-1.0, 0.0, 1.0]), r"decrease strictly.*\[::-1\]"),
+        (lambda: forward.exact_steps([1.0, 1.0, 0.0]), "decrease strictly"),
+        (lambda: forward.exact_steps([1.0]), "at least two"),
+        (lambda: forward.noised(ZERO, np.zeros(4), RNG), r"\[batch, 1\]"),
+        (lambda: forward.noised(ZERO, np.nan, RNG), "nan"),
+        (lambda: forward.renoise(ZERO, 0.0, 1.0, RNG), "only ever added"),
+        (lambda: forward.posterior(ZERO, np.zeros(4), 0.0, 1.0), "one shape"),
+        (lambda: forward.posterior(ZERO, ZERO, 1.0, 0.0), "less noise"),
+        (lambda: forward.coarsen(np.zeros((10, 2)), 3), "divides the 10 steps, got 3"),
+        (lambda: forward.coarsen(np.zeros((10, 2)), 2.5), "whole number"),
+        (
+            lambda: forward.euler_maruyama(ZERO, None, None, np.zeros((5, 3)), 0.1),
             r"increments must be \[n_steps",
         ),
-        (lambda: p.geometric_brownian_motion(1.0, 0, 1, np.zeros(5), 0.0), "dt must be positive"),
-        (lambda: p.ddim_coefficients(0.0, 1.0, 1.5), "eta must lie in.*1.5"),
-        (lambda: p.ddim_step(eps_zero, ZERO, 0.0, 1.0, RNG, eta=-0.1), "eta must lie in"),
-        (lambda: p.ddim_step(eps_zero, ZERO, 1.0, 0.0), "less noise"),
-        (lambda: p.ddim_step(eps_zero, ZERO, 1.0, np.inf), "stop at log_snr_max"),
-        (lambda: p.ddim_step(lambda z, log_snr: z[:2], ZERO, 0.0, 1.0), "shape of z"),
-        (lambda: p.heun_step(lambda z, log_snr: z.T, ZERO, 0.0, 1.0), "shape of z"),
-        (lambda: p.ancestral_step(eps_zero, ZERO, 0.0, 1.0, None), "default_rng"),
-        (lambda: p.reverse_sde_step(eps_zero, ZERO, 0.0, 1.0, 7), "default_rng"),
-        (lambda: p.sample(eps_zero, [0.0, 1.0], ZERO, 2.0, RNG), "eta must lie in"),
-        (lambda: p.sample_states(eps_zero, [0.0, 1.0], ZERO, 0.5), "default_rng"),
-        (lambda: p.sample_states(eps_zero, [0.0, 1.0], ZERO, [0.5]), "eta must be one .* number"),
-        (lambda: p.sample(eps_zero, [1.0, 0.0], ZERO), r"increase strictly.*\[::-1\]"),
-        (lambda: p.sample(eps_zero, [0.0, np.inf], ZERO), "log_snr_max"),
-        (lambda: p.sample(eps_zero, 3.0, ZERO), "at least two"),
-        (lambda: p.sample(eps_zero, [0.0, 1.0], ZERO * np.nan), "z_start must be finite"),
+        (
+            lambda: forward.geometric_brownian_motion(1.0, 0, 1, np.zeros(5), 0.0),
+            "dt must be positive",
+        ),
+        (lambda: samplers.ddim_coefficients(0.0, 1.0, 1.5), "eta must lie in.*1.5"),
+        (lambda: samplers.ddim_step(eps_zero, ZERO, 0.0, 1.0, RNG, eta=-0.1), "eta must lie in"),
+        (lambda: samplers.ddim_step(eps_zero, ZERO, 1.0, 0.0), "less noise"),
+        (lambda: samplers.ddim_step(eps_zero, ZERO, 1.0, np.inf), "stop at log_snr_max"),
+        (lambda: samplers.ddim_step(lambda z, log_snr: z[:2], ZERO, 0.0, 1.0), "shape of z"),
+        (lambda: samplers.heun_step(lambda z, log_snr: z.T, ZERO, 0.0, 1.0), "shape of z"),
+        (lambda: samplers.ancestral_step(eps_zero, ZERO, 0.0, 1.0, None), "default_rng"),
+        (lambda: samplers.reverse_sde_step(eps_zero, ZERO, 0.0, 1.0, 7), "default_rng"),
+        (lambda: samplers.sample(eps_zero, [0.0, 1.0], ZERO, 2.0, RNG), "eta must lie in"),
+        (lambda: samplers.sample_states(eps_zero, [0.0, 1.0], ZERO, 0.5), "default_rng"),
+        (
+            lambda: samplers.sample_states(eps_zero, [0.0, 1.0], ZERO, [0.5]),
+            "eta must be one .* number",
+        ),
+        (lambda: samplers.sample(eps_zero, [1.0, 0.0], ZERO), r"increase strictly.*\[::-1\]"),
+        (lambda: samplers.sample(eps_zero, [0.0, np.inf], ZERO), "log_snr_max"),
+        (lambda: samplers.sample(eps_zero, 3.0, ZERO), "at least two"),
+        (lambda: samplers.sample(eps_zero, [0.0, 1.0], ZERO * np.nan), "z_start must be finite"),
     ],
 )
 def test_bad_input_says_what_came_in_and_what_to_do(call, words):
@@ -612,15 +634,15 @@ def test_coefficients_agree_with_diffusers():
         theirs = step(ddpm, t, generator=torch.Generator().manual_seed(t))
         generator = torch.Generator().manual_seed(t)
         drawn = torch.randn(z.shape, generator=generator, dtype=torch.float64).numpy()
-        keep, eps_hat, spread = p.ddim_coefficients(level[t], level[t - 1], eta=1)
+        keep, eps_hat, spread = samplers.ddim_coefficients(level[t], level[t - 1], eta=1)
         assert theirs == pytest.approx(keep * z + eps_hat * eps + spread * drawn, abs=1e-11)
         x = convert(eps, z, level[t], "eps", "x")
-        mean, variance = p.posterior(z, x, level[t], level[t - 1])
+        mean, variance = forward.posterior(z, x, level[t], level[t - 1])
         assert theirs == pytest.approx(mean + np.sqrt(variance) * drawn, abs=1e-11)
 
     ddim = in_float64(diffusers.DDIMScheduler(**options))
     ddim.set_timesteps(50)
     for t, eta in [(20, 0.0), (500, 0.0), (500, 0.4), (980, 1.0)]:
         theirs = step(ddim, t, eta=eta, variance_noise=torch.from_numpy(noise))
-        keep, eps_hat, spread = p.ddim_coefficients(level[t], level[t - 20], eta)
+        keep, eps_hat, spread = samplers.ddim_coefficients(level[t], level[t - 20], eta)
         assert theirs == pytest.approx(keep * z + eps_hat * eps + spread * noise, abs=1e-11)

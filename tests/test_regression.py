@@ -8,10 +8,11 @@ from comparing import assert_close, largest_difference
 from scipy.optimize import minimize
 
 from course_utils.datasets import galaxies, planar, planar_law
-from course_utils.processes import sample
-from course_utils.regression import FourierFeatures, LinearDenoiser
+from course_utils.linear_model import FourierFeatures, LinearDenoiser
+from course_utils.objectives import PUBLISHED
+from course_utils.samplers import sample
 from course_utils.schedules import alpha, sigma
-from course_utils.weightings import PUBLISHED, bent, sigmoid
+from course_utils.weightings import bent, sigmoid
 
 LEVELS = np.linspace(-8, 8, 17)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_utils.reporting import bound, report
+from course_utils.classroom.reporting import report, report_below
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_report_refuses_too_many_digits(digits):
 
 
 def test_bound(capsys):
-    bound("both sides", 8.9e-16)
-    bound("both sides", np.array([-1.3e-15, 0.0]))
-    bound("quadrature", 3e-8, below=1e-7)
+    report_below("both sides", 8.9e-16)
+    report_below("both sides", np.array([-1.3e-15, 0.0]))
+    report_below("quadrature", 3e-8, below=1e-7)
     assert capsys.readouterr().out == (
         "both sides: below 1e-12\nboth sides: below 1e-12\nquadrature: below 1e-07\n"
     )
@@ -81,25 +81,25 @@ def test_bound(capsys):
 @pytest.mark.parametrize("residual", [2e-12, -2e-12, 1e-12, [0, 1], np.nan, [0, np.nan], np.inf])
 def test_bound_raises_with_the_actual_value(residual, capsys):
     with pytest.raises(ValueError, match=r"both sides: the residual is (2e-12|1e-12|1|nan|inf), "):
-        bound("both sides", residual)
+        report_below("both sides", residual)
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("below", [1e-50, 1e300])
 def test_bound_of_a_float32_residual_is_not_rounded_to_float32(below, capsys):
-    bound("both sides", np.float32(0.0), below=below)
+    report_below("both sides", np.float32(0.0), below=below)
     assert capsys.readouterr().out == f"both sides: below {below:g}\n"
 
 
 def test_bound_tells_a_float32_residual_from_a_bound_just_above_or_below_it(capsys):
-    bound("both sides", np.float32(1), below=1 + 1e-9)
+    report_below("both sides", np.float32(1), below=1 + 1e-9)
     assert capsys.readouterr().out == "both sides: below 1\n"
     with pytest.raises(ValueError, match="the residual is 1, not below 1"):
-        bound("both sides", np.float32(1), below=1 - 1e-9)
+        report_below("both sides", np.float32(1), below=1 - 1e-9)
 
 
 def test_bound_needs_a_bound_and_a_residual():
     with pytest.raises(ValueError, match="below must be positive"):
-        bound("x", 0.0, below=0)
+        report_below("x", 0.0, below=0)
     with pytest.raises(ValueError, match="nothing was compared"):
-        bound("x", [])
+        report_below("x", [])

@@ -177,7 +177,7 @@ def test_a_harmless_line_passes():
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     torch = pytest.importorskip("torch")
-    from course_utils.networks import load
+    from course_utils.training.networks import load
 
     ran = tmp_path / "ran"
 

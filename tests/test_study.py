@@ -11,9 +11,9 @@ from comparing import assert_close
 from dask.distributed import LocalCluster
 from idx_files import write_idx_set
 
-from course_utils import study
-from course_utils.study import Plan, compare, run_all, summary, table, value_of
-from course_utils.yardstick import MEASURES, _made_once, yardstick_of
+from course_utils.training import study
+from course_utils.training.image_metrics import MEASURES, _made_once, yardstick_of
+from course_utils.training.study import Plan, compare, run_all, summary, table, value_of
 
 TINY = Plan(n_steps=3, width=8, n_blocks=1, n_samples=30, sampler_steps=3, n_levels=2, bootstraps=3)
 NAMES, SEEDS = ("elbo", "p2"), (0, 1)
@@ -350,7 +350,7 @@ def test_a_gpu_gets_batches_unasked(monkeypatch, tmp_path):
         asked.append((how["jobs"], how["batched"]))
         return iter(())
 
-    from course_utils import networks
+    from course_utils.training import networks
 
     monkeypatch.setattr(study, "run_all", noting)
     monkeypatch.setattr(study, "write_results", lambda *args: None)

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from course_utils import metrics, study
-from course_utils.datasets import blur, galaxies, velocity_scale
-from course_utils.estimators import ErrorMoments, draw_variance, least_variance
+from course_utils import distances
+from course_utils.datasets import galaxies, km_per_s, velocity_scale
+from course_utils.elbo import ErrorCurve, discretisation_gap, elbo_parts, weighted_loss
 from course_utils.exercises import EXERCISES
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import ErrorCurve, discretisation_gap, elbo_parts, weighted_loss
+from course_utils.objectives import PUBLISHED, published
 from course_utils.panels import half_a_nat, reverse
 from course_utils.schedules import Cosine, FlowMatching, alpha, alpha_bar, ddpm_betas
-from course_utils.weightings import PUBLISHED, level_masses, published, sigmoid
+from course_utils.training import study
+from course_utils.variance import ErrorMoments, draw_variance, least_variance
+from course_utils.weightings import level_masses, sigmoid
 
 SLIDES = Path(__file__).parents[1] / "slides"
 GUIDE = (SLIDES / "TEACHING.md").read_text(encoding="utf-8")
@@ -164,14 +166,14 @@ def a_bar():
 def galaxies_alone():
     """KL to N(0, 1) of one galaxy, averaged, for the chain of 100 steps with the end values."""
     end = alpha_bar(ddpm_betas(100))[-1]
-    return metrics.gaussian_kl(np.sqrt(end) * galaxies()[:, 0], 1 - end, 0, 1).mean()
+    return distances.gaussian_kl(np.sqrt(end) * galaxies()[:, 0], 1 - end, 0, 1).mean()
 
 
 def galaxies_together():
     x = np.linspace(-8, 8, 4001)
     end = alpha_bar(ddpm_betas(100))[-1]
     law = galaxy_mixture().diffuse(np.log(end / (1 - end)))
-    return metrics.total_variation(np.exp(law.log_prob(x[:, None])), stats.norm.pdf(x), x)
+    return distances.total_variation(np.exp(law.log_prob(x[:, None])), stats.norm.pdf(x), x)
 
 
 def too_small(n):
@@ -211,7 +213,7 @@ def c_kept():
     return np.mean(-Cosine(**span).log_snr_rate(t) / 2 * error)
 
 
-FINE = -2 * np.log(50 / blur(0.0))  # the level of a blur of 50 km/s
+FINE = -2 * np.log(50 / km_per_s(0.0))  # the level of a blur of 50 km/s
 
 
 def share_below_50(key):
@@ -222,7 +224,7 @@ def share_below_50(key):
 def half_below():
     levels, error, _ = far().between()
     earned = np.cumsum(error)
-    return blur(np.interp(0.5 * earned[-1], earned, levels))
+    return km_per_s(np.interp(0.5 * earned[-1], earned, levels))
 
 
 def constant(low):
@@ -324,7 +326,7 @@ def test_numbers_in_the_answers(number, printed, compute, form):
 
 
 def test_misjudged_by_their_coefficient():
-    from course_utils.parameterization import eps_loss_to
+    from course_utils.predictions import eps_loss_to
     from course_utils.weightings import is_monotone
 
     wrong = [

@@ -9,11 +9,11 @@ import pytest
 from comparing import assert_close
 from scipy.stats import ttest_rel
 
-from course_utils import study, trial
-from course_utils.study import Plan, Summary
-from course_utils.trial import Hypothesis, Trial, fix, report, verdict
+from course_utils.training import preregistration, study
+from course_utils.training.image_metrics import MEASURES
+from course_utils.training.preregistration import Hypothesis, Trial, register, verdict, write_up
+from course_utils.training.study import Plan, Summary
 from course_utils.weightings import Weighting, sigmoid
-from course_utils.yardstick import MEASURES
 
 TINY = Plan(n_steps=2, width=8, n_blocks=1, n_samples=30, sampler_steps=2, n_levels=2, bootstraps=2)
 W = sigmoid(1)
@@ -102,7 +102,7 @@ def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
 @pytest.mark.parametrize("w", [lambda s: -1 + 0 * s, lambda s: 0 * s, lambda s: np.nan * s])
 def test_an_improper_weighting_is_refused(w, tmp_path):
     with pytest.raises(ValueError):
-        fix(hypothesis(), w, TINY, tmp_path)
+        register(hypothesis(), w, TINY, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -110,26 +110,26 @@ def test_an_improper_weighting_is_refused(w, tmp_path):
 
 
 def test_before_any_run_one_may_change_one_s_mind(tmp_path, untrained):
-    fix(hypothesis(), W, TINY, tmp_path)
-    changed = fix(hypothesis(by=0.1), W, TINY, tmp_path)
+    register(hypothesis(), W, TINY, tmp_path)
+    changed = register(hypothesis(by=0.1), W, TINY, tmp_path)
     assert changed.judge(changed.run()).trial.hypothesis.by == 0.1
 
 
 def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):
-    first = fix(hypothesis(), W, TINY, tmp_path)
+    first = register(hypothesis(), W, TINY, tmp_path)
     first.run()
     with pytest.raises(ValueError, match=r"by was 0\.3, now 0\.1.*range\(3, 6\)"):
-        fix(hypothesis(by=0.1), W, TINY, tmp_path)
+        register(hypothesis(by=0.1), W, TINY, tmp_path)
     with pytest.raises(ValueError, match=r"seeds 2 .*measure was 'eta0.frechet', now 'bits.total'"):
-        fix(hypothesis(measure="bits.total", seeds=(2, 7)), W, TINY, tmp_path)
-    assert fix(hypothesis(), W, TINY, tmp_path).key == first.key  # the same goes on
-    fix(hypothesis(by=0.1, seeds=range(3, 6)), W, TINY, tmp_path)  # fresh seeds
-    fix(hypothesis(by=0.1), sigmoid(0.5), TINY, tmp_path)  # another weighting
-    fix(hypothesis(by=0.1), W, replace(TINY, n_steps=3), tmp_path)  # another plan
+        register(hypothesis(measure="bits.total", seeds=(2, 7)), W, TINY, tmp_path)
+    assert register(hypothesis(), W, TINY, tmp_path).key == first.key  # the same goes on
+    register(hypothesis(by=0.1, seeds=range(3, 6)), W, TINY, tmp_path)  # fresh seeds
+    register(hypothesis(by=0.1), sigmoid(0.5), TINY, tmp_path)  # another weighting
+    register(hypothesis(by=0.1), W, replace(TINY, n_steps=3), tmp_path)  # another plan
 
 
 def test_one_run_is_enough_to_have_seen(tmp_path, monkeypatch):
-    first = fix(hypothesis(), W, TINY, tmp_path)
+    first = register(hypothesis(), W, TINY, tmp_path)
     interrupted = pretend(0.0)
 
     def breaks(plan, name, seed, w=None):
@@ -141,11 +141,11 @@ def test_one_run_is_enough_to_have_seen(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         first.run()
     with pytest.raises(ValueError, match="comes after its results"):
-        fix(hypothesis(direction="higher"), W, TINY, tmp_path)
+        register(hypothesis(direction="higher"), W, TINY, tmp_path)
 
 
 def test_what_was_not_fixed_neither_runs_nor_is_judged(tmp_path, untrained):
-    fixed = fix(hypothesis(), W, TINY, tmp_path)
+    fixed = register(hypothesis(), W, TINY, tmp_path)
     runs = fixed.run()
     smuggled = replace(fixed, hypothesis=hypothesis(by=0.0))
     for forbidden in (smuggled.run, lambda: smuggled.judge(runs)):
@@ -160,11 +160,11 @@ def test_what_was_not_fixed_neither_runs_nor_is_judged(tmp_path, untrained):
 
 
 def test_runs_resume_and_share_the_comparator(tmp_path, untrained):
-    first = fix(hypothesis(), W, TINY, tmp_path)
+    first = register(hypothesis(), W, TINY, tmp_path)
     assert len(first.run()) == 6 and len(untrained) == 6 and len(first.finished) == 6
     untrained.clear()
     assert len(first.run()) == 6 and untrained == []
-    second = fix(hypothesis(), sigmoid(0.5), TINY, tmp_path)
+    second = register(hypothesis(), sigmoid(0.5), TINY, tmp_path)
     second.run()
     assert {name for name, _ in untrained} == {second.own}
 
@@ -191,7 +191,7 @@ def test_the_verdict_follows_its_rule(ends, direction, by, expected):
 
 
 def test_a_finding_is_the_paired_interval(tmp_path, untrained):
-    fixed = fix(hypothesis(), W, TINY, tmp_path)
+    fixed = register(hypothesis(), W, TINY, tmp_path)
     finding = fixed.judge(fixed.run())
     a, b = np.array([-0.9, -1.0, -0.8]), np.array([0.0, 0.1, 0.2])
     interval = ttest_rel(a, b).confidence_interval(0.95)
@@ -205,7 +205,7 @@ def test_a_finding_is_the_paired_interval(tmp_path, untrained):
 
 
 def test_runs_of_two_machines_do_not_pair(tmp_path, untrained):
-    fixed = fix(hypothesis(), W, TINY, tmp_path)
+    fixed = register(hypothesis(), W, TINY, tmp_path)
     runs = fixed.run()
     runs[-1] = runs[-1] | {"machine": "another"}
     with pytest.raises(ValueError, match="another and this one"):
@@ -219,46 +219,46 @@ def test_expected_reach_is_that_of_the_stored_spreads():
     for name, row in zip(("elbo", "p2", "sd3"), table, strict=True):
         results["runs"] += [result(name, seed, value) for seed, value in enumerate(row)]
     spread = np.sqrt(np.mean([np.var(table[k] - table[1], ddof=1) for k in (0, 2)]))
-    found = trial.expected_reach("bits.total", "p2", 5, results)
+    found = preregistration.expected_reach("bits.total", "p2", 5, results)
     assert found == pytest.approx(2.7764451 * spread / np.sqrt(5), rel=1e-6)
-    assert trial.expected_reach("bits.total", "p2", 10, results) < found / 1.5
+    assert preregistration.expected_reach("bits.total", "p2", 10, results) < found / 1.5
     with pytest.raises(ValueError, match="'p2'"):
-        trial.expected_reach("bits.total", "p3", 5, results)
+        preregistration.expected_reach("bits.total", "p3", 5, results)
     with pytest.raises(ValueError, match="at least 2"):
-        trial.expected_reach("bits.total", "p2", 1, results)
+        preregistration.expected_reach("bits.total", "p2", 1, results)
 
 
 # --- reporting ------------------------------------------------------------------------------------
 
 
 def test_a_report_says_all_of_it(tmp_path, untrained):
-    fixed = fix(hypothesis(), W, TINY, tmp_path)
+    fixed = register(hypothesis(), W, TINY, tmp_path)
     finding = fixed.judge(fixed.run())
-    text = str(report(finding, reason="a reason", not_shown=["something else"]))
+    text = str(write_up(finding, reason="a reason", not_shown=["something else"]))
     assert "**supported**" in text and fixed.key in text and "a reason" in text
     assert "- something else" in text and "sigmoid, b = 1 (monotone)" in text
-    for measure, (_, _, difference) in trial.compared(finding).items():
+    for measure, (_, _, difference) in preregistration.compared(finding).items():
         [row] = [line for line in text.splitlines() if line.strip("|* ").startswith(measure)]
         assert f"{difference.mean:+.3f}" in row
         assert ("**" in row) == (measure == "eta0.frechet")
         assert row.endswith("| – |")  # the study's floor is that of 500 images, these are 30
     assert "which has another plan" in text and "luck among" not in text
-    others = [fix(hypothesis(by=by), sigmoid(0.5), TINY, tmp_path) for by in (0.1, 0.2)]
-    assert "luck among" not in str(report(finding, reason="a reason"))  # not run: not tested
+    others = [register(hypothesis(by=by), sigmoid(0.5), TINY, tmp_path) for by in (0.1, 0.2)]
+    assert "luck among" not in str(write_up(finding, reason="a reason"))  # not run: not tested
     others[1].run()  # the first was replaced by it: one trial
-    assert "luck among 2 trials" in str(report(finding, reason="a reason"))
-    report(finding, reason="a reason").save(tmp_path / "report.md")
+    assert "luck among 2 trials" in str(write_up(finding, reason="a reason"))
+    write_up(finding, reason="a reason").save(tmp_path / "report.md")
     assert (tmp_path / "report.md").read_text(encoding="utf-8").endswith("of them.\n")
     with pytest.raises(ValueError, match="reason is empty"):
-        report(finding, reason="")
+        write_up(finding, reason="")
 
 
 def test_an_undecided_report_asks_for_more_seeds(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "run", pretend(0.3))
-    fixed = fix(hypothesis(), W, TINY, tmp_path)
+    fixed = register(hypothesis(), W, TINY, tmp_path)
     finding = fixed.judge(fixed.run())
     assert finding.verdict == "undecided"
-    assert "more seeds" in str(report(finding, reason="a reason"))
+    assert "more seeds" in str(write_up(finding, reason="a reason"))
 
 
 # --- the network, and the example -----------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_an_undecided_report_asks_for_more_seeds(tmp_path, monkeypatch):
 
 def test_a_trial_trains_and_another_weighting_gives_other_numbers(tmp_path):
     pytest.importorskip("torch")
-    fixed = fix(hypothesis(seeds=(0, 1)), W, TINY, tmp_path)
+    fixed = register(hypothesis(seeds=(0, 1)), W, TINY, tmp_path)
     runs = fixed.run()
     assert {(r["weighting"], r["seed"]) for r in runs} == fixed.finished
     assert len({r["machine"] for r in runs}) == 1
@@ -281,7 +281,7 @@ def test_a_trial_trains_and_another_weighting_gives_other_numbers(tmp_path):
 
 def test_runs_trained_at_once_are_the_same_trial(tmp_path):
     pytest.importorskip("torch")
-    fixed = fix(hypothesis(seeds=(0, 1)), W, TINY, tmp_path)
+    fixed = register(hypothesis(seeds=(0, 1)), W, TINY, tmp_path)
     together = fixed.judge(fixed.run(batched=4))
     assert {r["together"] for r in (*together.own, *together.others)} == {4}
     alone = study.run(TINY, fixed.own, 1, W)
@@ -296,39 +296,39 @@ def test_own_names_cannot_hide_a_weighting_of_the_study(tmp_path):
 
 
 def test_the_command_makes_the_examples(tmp_path, untrained, capsys, monkeypatch):
-    trial.main(["--runs", str(tmp_path / "runs"), "--out", str(tmp_path), "--steps", "2"])
+    preregistration.main(["--runs", str(tmp_path / "runs"), "--out", str(tmp_path), "--steps", "2"])
     assert len(capsys.readouterr().out.splitlines()) == 40
-    stored = trial._stored(tmp_path)
-    monkeypatch.setattr(trial, "_stored", lambda: stored)
+    stored = preregistration._stored(tmp_path)
+    monkeypatch.setattr(preregistration, "_stored", lambda: stored)
     folder = tmp_path / "folder"
-    for h, w in trial.examples():
-        example = fix(h, w, Plan(n_steps=2), folder)
+    for h, w in preregistration.examples():
+        example = register(h, w, Plan(n_steps=2), folder)
         assert example.stored and len(example.run()) == 20 and len(example.finished) == 20
         assert example.judge(example.run()).difference.seeds == 10
         with pytest.raises(ValueError, match=rf"by was {h.by}, now 0\.5"):
-            fix(replace(h, by=0.5), w, Plan(n_steps=2), folder)
+            register(replace(h, by=0.5), w, Plan(n_steps=2), folder)
     assert not folder.exists()
 
 
 def test_reports_name_the_floor_where_it_is_the_right_one(tmp_path):
-    h, w = trial.examples()[0]
-    example = fix(h, w, folder=tmp_path)
-    text = str(report(example.judge(example.run()), reason="a reason"))
+    h, w = preregistration.examples()[0]
+    example = register(h, w, folder=tmp_path)
+    text = str(write_up(example.judge(example.run()), reason="a reason"))
     floor = study.load_results()["floor"]
     [row] = [line for line in text.splitlines() if line.startswith("| eta1.recall")]
     assert row.endswith(f"| {floor['recall'][0]:.3f} |")
 
 
 def test_the_stored_examples_are_those_of_the_code(tmp_path):
-    for h, w in trial.examples():
-        example = fix(h, w, folder=tmp_path)
-        assert example.stored, "run python -m course_utils.trial again"
+    for h, w in preregistration.examples():
+        example = register(h, w, folder=tmp_path)
+        assert example.stored, "run python -m course_utils.training.preregistration again"
         finding = example.judge(example.run())
         assert finding.difference.seeds == 10
         assert study.sheet(finding.own[0], 0).shape == (12, 8, 8)
         for r in (*finding.own, *finding.others):
             assert 1 < study.value_of(r, "bits.total") < 4.09
-    assert len((study.DATA / trial.STORED).read_bytes()) < 120_000
+    assert len((study.DATA / preregistration.STORED).read_bytes()) < 120_000
 
 
 def test_the_notebook_fixes_the_stored_examples(tmp_path):
@@ -338,5 +338,5 @@ def test_the_notebook_fixes_the_stored_examples(tmp_path):
     printed = "".join(
         line for c in cells for o in c.get("outputs", []) for line in o.get("text", [])
     )
-    for h, w in trial.examples():
+    for h, w in preregistration.examples():
         assert str(Trial(h, w, Plan(), tmp_path)) in printed

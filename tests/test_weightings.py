@@ -11,10 +11,9 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import kstest, norm
 
+from course_utils.objectives import PUBLISHED, Objective, published
 from course_utils.schedules import Cosine
 from course_utils.weightings import (
-    PUBLISHED,
-    Objective,
     Weighting,
     bent,
     evaluate,
@@ -22,7 +21,6 @@ from course_utils.weightings import (
     level_masses,
     made_monotone,
     peak,
-    published,
     sample_levels,
     shifted,
     sigmoid,

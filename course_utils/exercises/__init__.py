@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from course_utils import installation
+from course_utils.classroom import install_check
 
-installation.require()  # every notebook imports `check` in its first cells
+install_check.require()  # every notebook imports `check` in its first cells
 
 NOT_ATTEMPTED = "not attempted yet"
 CORRECT = "correct"

@@ -3,8 +3,8 @@
 from functools import cache
 
 from course_utils.datasets import galaxies
+from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import ErrorCurve
 
 # A model that is wrong on purpose: three broad clusters where the galaxies have finer structure.
 WRONG = GaussianMixture([0.1, 0.6, 0.3], [[-2.4], [-0.15], [0.95]], [0.04, 0.16, 0.6])

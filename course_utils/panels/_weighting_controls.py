@@ -5,15 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_utils import live
-from course_utils.weightings import PUBLISHED, bent, published, shifted, upper_envelope
+from course_utils.objectives import PUBLISHED, published
+from course_utils.weightings import bent, shifted, upper_envelope
+from course_utils.widgets import live
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)
 FLAT = (0.0,) * len(KNOTS)
 
 
 class Parameter(NamedTuple):
-    """A parameter of ``weightings.published``: whose it is, and its slider."""
+    """A parameter of ``objectives.published``: whose it is, and its slider."""
 
     objectives: tuple[str, ...]
     label: str

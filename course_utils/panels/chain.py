@@ -8,16 +8,10 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.patheffects import withStroke
 from scipy.special import ndtr
 
-from course_utils import figures, live
-from course_utils.datasets import blur, galaxies
-from course_utils.processes import LinearSteps, chain_steps, moments
-from course_utils.schedules import (
-    LOG_SNR_MIN,
-    Cosine,
-    LinearBeta,
-    ddpm_betas,
-    discrete_betas,
-)
+from course_utils.datasets import galaxies, km_per_s
+from course_utils.forward import GaussianSteps, chain_steps, state_moments
+from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
+from course_utils.widgets import figures, live
 
 ALT = (
     "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
@@ -89,7 +83,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 
@@ -113,8 +107,8 @@ def coefficients(schedule, noise, n_steps):
     """
     steps = chain_steps(betas(schedule, n_steps))
     if noise == "plain":
-        steps = LinearSteps(steps.decay, steps.noise**2)
-    amplitude, variance = moments(1.0, steps)
+        steps = GaussianSteps(steps.decay, steps.noise**2)
+    amplitude, variance = state_moments(1.0, steps)
     return amplitude, np.sqrt(variance)
 
 
@@ -166,7 +160,7 @@ def compute(schedule, noise, n_steps, time):
         "alpha_bar": float(amplitude[t] ** 2),
         "log_snr": log_snr,
         "variance": variance,
-        "blur": float(f"{blur(log_snr):.4g}"),  # 4 digits
+        "blur": float(f"{km_per_s(log_snr):.4g}"),  # 4 digits
         "correlation": float(amplitude[t] * np.std(galaxies()) / np.sqrt(variance)),
         "total_variation": total_variation_to_noise(amplitude[t], deviation[t]),
         "end": float(amplitude[-1] ** 2),

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from course_utils import figures, live
 from course_utils.datasets import galaxy_velocities, velocity_scale
+from course_utils.widgets import figures, live
 
 ALT = (
     "Three plots. Left: the velocities that are kept, one dot a galaxy, numbered from the slowest. "
@@ -44,7 +44,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 
@@ -69,7 +69,7 @@ def noise_error(points, log_snr):
 
     At blur b = e^{−λ/2} it is the average over z of the variance of (z − x_k)/b under the
     posterior of k. At a node only the points within REACH·b count, which makes a whole curve of
-    82 points a matter of 30 ms; ``objectives.ErrorCurve`` computes the same without such a cut.
+    82 points a matter of 30 ms; ``elbo.ErrorCurve`` computes the same without such a cut.
     """
     x = np.sort(np.asarray(points, dtype=float))
     return np.array([_error_at_blur(x, b) for b in np.exp(-np.asarray(log_snr) / 2)])

@@ -4,13 +4,13 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from course_utils import figures, live
 from course_utils.datasets import galaxies
-from course_utils.estimators import DensitySchedule, ErrorMoments, draw_variance, least_variance
-from course_utils.objectives import loss_draws, weighted_loss
+from course_utils.elbo import loss_draws, weighted_loss
 from course_utils.panels._galaxies import error_curve, galaxies_mixture
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
+from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
+from course_utils.widgets import figures, live
 
 ALT = (
     "Three plots. Left: the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the "
@@ -82,7 +82,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 

@@ -18,13 +18,13 @@ from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
-from course_utils import figures, live
 from course_utils.datasets import galaxies, galaxy_velocities, velocity_scale
-from course_utils.metrics import noise_floor, wasserstein
-from course_utils.objectives import step_kl
+from course_utils.distances import noise_floor, wasserstein
+from course_utils.elbo import step_kl
 from course_utils.panels._galaxies import error_curve
-from course_utils.processes import ddim_coefficients
+from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
+from course_utils.widgets import figures, live
 
 ALT = (
     "Three plots. Left: the least error of the noise prediction over log-SNR, black, and hatched "
@@ -80,7 +80,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 

@@ -10,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from course_utils import figures, live
 from course_utils.datasets import PLANAR, galaxies, galaxy_velocities, planar_law, velocity_scale
-from course_utils.metrics import noise_floor, off_and_missed, projections
+from course_utils.distances import nearest_distances, noise_floor, projections
+from course_utils.elbo import ErrorCurve
+from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import ErrorCurve
 from course_utils.panels._weighting_controls import weighting, weighting_controls
-from course_utils.processes import sample
-from course_utils.regression import FourierFeatures, LinearDenoiser
+from course_utils.samplers import sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
+from course_utils.widgets import figures, live
 
 ALT = (
     "Three plots. Left: the error of the retrained model at each noise level, above the least "
@@ -108,7 +108,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 
@@ -185,7 +185,7 @@ def _trained(w, data, features, ridge, eta, steps):
         error,
         float(np.trapezoid(error, world.levels) / 2),
         z,
-        off_and_missed(z, world.real),
+        nearest_distances(z, world.real),
         _sliced(z, world.quantiles),
     )
 
@@ -233,7 +233,7 @@ def _world(data):
         np.random.default_rng(3).standard_normal((N_SAMPLES, law.dim)),
         law.sample(N_SAMPLES, np.random.default_rng(2)),
         quantiles,
-        floor(lambda a, b: off_and_missed(a, b).mean),
+        floor(lambda a, b: nearest_distances(a, b).mean),
         floor(lambda a, b: _sliced(a, quantiles)),
     )
 

@@ -9,11 +9,12 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy.special import ndtr
 
-from course_utils import figures, live
-from course_utils.datasets import blur, galaxies, galaxy_velocities, velocity_scale
-from course_utils.metrics import wasserstein_to_density
-from course_utils.processes import coarsen, ddim_coefficients
+from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
+from course_utils.distances import wasserstein_to_density
+from course_utils.forward import coarsen
+from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import LOG_SNR_MIN, alpha, sigma
+from course_utils.widgets import figures, live
 
 ALT = (
     "Two plots. Left: 50 of 400 paths of the sampler over log-SNR, from pure noise at the left to "
@@ -60,7 +61,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 
@@ -90,7 +91,7 @@ def compute(eta, steps, log_snr_max, width, seed):
         "floor": floor,
         "nearest": float(np.median(distance_to_nearest(samples))),
         "exact_nearest": exact_nearest,
-        "blur": float(blur(log_snr_max)),
+        "blur": float(km_per_s(log_snr_max)),
     }
     return results, scale * samples + galaxy_velocities().mean(), levels, paths
 

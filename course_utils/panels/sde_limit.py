@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.integrate import cumulative_simpson, simpson
 
-from course_utils import figures, live
-from course_utils.metrics import gaussian_kl, gaussian_wasserstein
-from course_utils.processes import chain_steps, coarsen, euler_maruyama_steps, moments
+from course_utils.distances import gaussian_kl, gaussian_wasserstein
+from course_utils.forward import chain_steps, coarsen, euler_maruyama_steps, state_moments
 from course_utils.schedules import LinearBeta, discrete_betas
+from course_utils.widgets import figures, live
 
 ALT = (
     "Three plots. Left: one path of N steps from the starting point, in orange, over the path of "
@@ -64,7 +64,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 
@@ -143,7 +143,7 @@ def compute(n_steps, rule, recursion, x0, t):
 def _law(recursion, rule, n_steps):
     """The decays of the mean from 0 to each of the N + 1 times, and the variances there."""
     steps = _steps(recursion, rule, n_steps)
-    return moments(1.0, steps)
+    return state_moments(1.0, steps)
 
 
 def _steps(recursion, rule, n_steps):

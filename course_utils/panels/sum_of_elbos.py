@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from course_utils import figures, live
-from course_utils.datasets import blur, galaxies, galaxy_velocities, velocity_scale
-from course_utils.objectives import elbo_parts, weighted_loss
+from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
+from course_utils.elbo import elbo_parts, weighted_loss
 from course_utils.panels._galaxies import error_curve
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
+from course_utils.widgets import figures, live
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "
@@ -62,7 +62,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 
@@ -208,7 +208,7 @@ def _smoothed(units, level):
 
 
 def _layer_words(level, sign, top):
-    km_s = f"{float(f'{blur(level):.2g}'):,.0f} km/s"
+    km_s = f"{float(f'{km_per_s(level):.2g}'):,.0f} km/s"
     if level == top:
         return f"atom: {km_s}"
     at = f"λ {level:.1f}".replace("-", "−")

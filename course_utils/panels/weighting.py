@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
-from course_utils import figures, live
-from course_utils.datasets import blur, velocity_scale
+from course_utils.datasets import km_per_s, velocity_scale
 from course_utils.panels._galaxies import error_curve
 from course_utils.panels._weighting_controls import (
     FLAT,
@@ -19,6 +18,7 @@ from course_utils.panels._weighting_controls import (
 )
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine
 from course_utils.weightings import evaluate, is_monotone, level_masses, peak
+from course_utils.widgets import figures, live
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, the density p with which the objective "
@@ -85,7 +85,7 @@ def panel(**start):
     )
 
 
-def figure(**values):
+def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
     return live.snapshot(panel(), **values)
 
@@ -93,7 +93,7 @@ def figure(**values):
 def compute(objective, shift, monotone_lock, gains, unit_variance=False, **parameters):
     """Return the numbers in the panel's text, and the weighting, for the values of its controls.
 
-    ``parameters`` are those of ``weightings.published``; the others than the objective's own are
+    ``parameters`` are those of ``objectives.published``; the others than the objective's own are
     ignored, and what is left out has its published value.
     """
     w = weighting(
@@ -119,7 +119,7 @@ def compute(objective, shift, monotone_lock, gains, unit_variance=False, **param
             parameters.get("edm_data_sd", PARAMETERS["edm_data_sd"].published),
         )
     results |= {
-        "median": float(blur(np.interp(0.5, cumulative, levels))),
+        "median": float(km_per_s(np.interp(0.5, cumulative, levels))),
         "coarse": float(np.interp(2 * np.log(velocity_scale() / FINE), levels, cumulative)),
         "negative": 0.0 if monotone else float(-np.minimum(cells, 0).sum() / variation),
     }

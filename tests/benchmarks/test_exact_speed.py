@@ -20,17 +20,17 @@ from jupyter_client import KernelManager
 from scipy import integrate
 
 from course_utils.datasets import galaxies
-from course_utils.estimators import (
+from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import PUBLISHED
+from course_utils.schedules import Cosine, LinearBeta, LinearLogSnr, alpha, sigma
+from course_utils.variance import (
     ErrorMoments,
     adaptive_schedule,
     draw_variance,
     learn_schedule,
     least_variance,
 )
-from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import ErrorCurve, sum_of_elbos, weighted_loss
-from course_utils.schedules import Cosine, LinearBeta, LinearLogSnr, alpha, sigma
-from course_utils.weightings import PUBLISHED
 
 pytestmark = pytest.mark.benchmark
 ROOT = Path(__file__).parents[2]

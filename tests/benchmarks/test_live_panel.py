@@ -22,7 +22,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from course_utils.live import Panel, slider
+from course_utils.widgets.live import Panel, slider
 
 x = np.linspace(-10, 10, 400)
 

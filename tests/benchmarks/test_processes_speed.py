@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from course_utils import processes as p
+from course_utils import forward, samplers
 from course_utils.schedules import LinearBeta, ddpm_betas, discrete_betas, log_snr_from_alpha_bar
 
 pytestmark = pytest.mark.benchmark
@@ -50,15 +50,15 @@ def no_noise_predicted(z, log_snr):
 
 
 def sampler(step):
-    return lambda: drain(p.reverse_states(no_noise_predicted, LEVELS, X0, step, rng()))
+    return lambda: drain(samplers.reverse_states(no_noise_predicted, LEVELS, X0, step, rng()))
 
 
 def chain_end():
-    p.simulate_chain(X0, CHAIN, rng())
+    forward.simulate_chain(X0, CHAIN, rng())
 
 
 def sde_end():
-    p.simulate_sde(X0, EULER, rng())
+    forward.simulate_sde(X0, EULER, rng())
 
 
 def interleaved_times(work, repeats):
@@ -90,10 +90,10 @@ def test_ratio_to_bare_normals(capsys, speed):
     work = {
         "bare normals": bare_normals,
         "chain, end state": chain_end,
-        "chain, generator of states": lambda: drain(p.chain_states(X0, CHAIN, rng())),
+        "chain, generator of states": lambda: drain(forward.chain_states(X0, CHAIN, rng())),
         "Euler–Maruyama, end state": sde_end,
         "Euler–Maruyama, generator of states": lambda: drain(
-            p.euler_maruyama_states(X0, EULER, rng())
+            forward.euler_maruyama_states(X0, EULER, rng())
         ),
     }
     show(capsys, "Forward", interleaved_times(work, 15), "bare normals", speed, "chain, end state")
@@ -102,7 +102,7 @@ def test_ratio_to_bare_normals(capsys, speed):
 def test_keeping_every_state(capsys):
     work = {
         "bare normals, all kept": kept_normals,
-        "chain, list of states": lambda: list(p.chain_states(X0, CHAIN, rng())),
+        "chain, list of states": lambda: list(forward.chain_states(X0, CHAIN, rng())),
     }
     show(capsys, "Every state kept", interleaved_times(work, 5), "bare normals, all kept")
 
@@ -110,10 +110,10 @@ def test_keeping_every_state(capsys):
 def test_samplers_without_a_network(capsys):
     work = {
         "bare normals": bare_normals,
-        "ancestral": sampler(p.ancestral_step),
-        "reverse SDE": sampler(p.reverse_sde_step),
-        "DDIM": sampler(p.ddim_step),
-        "ODE, Heun": sampler(p.heun_step),
+        "ancestral": sampler(samplers.ancestral_step),
+        "reverse SDE": sampler(samplers.reverse_sde_step),
+        "DDIM": sampler(samplers.ddim_step),
+        "ODE, Heun": sampler(samplers.heun_step),
     }
     show(capsys, "Samplers with ε̂ = 0", interleaved_times(work, 3), "bare normals")
 
@@ -161,7 +161,7 @@ def test_against_diffusers(capsys, speed):
 
     work = {
         "course_utils, chain": chain_end,
-        SAMPLER: sampler(p.ancestral_step),
+        SAMPLER: sampler(samplers.ancestral_step),
         "diffusers, DDPMScheduler.step": theirs,
     }
     times = interleaved_times(work, 5)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from course_utils.datasets import planar
+from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.panels import retraining
-from course_utils.regression import FourierFeatures, LinearDenoiser
 from course_utils.weightings import sigmoid
 
 pytestmark = pytest.mark.benchmark

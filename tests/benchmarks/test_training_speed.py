@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 
 from course_utils.datasets import digits
-from course_utils.processes import sample
-from course_utils.study import WEIGHTINGS
+from course_utils.samplers import sample
+from course_utils.training.study import WEIGHTINGS
 
 torch = pytest.importorskip("torch")
-from course_utils.batched import train_together  # noqa: E402
-from course_utils.networks import (  # noqa: E402
+from course_utils.schedules import alpha  # noqa: E402
+from course_utils.training.batched import train_together  # noqa: E402
+from course_utils.training.networks import (
     CHUNK,
-    Levels,
+    LevelSampler,
     Network,
     Recipe,
     batch_loss,
@@ -31,7 +32,6 @@ from course_utils.networks import (  # noqa: E402
     train,
     training,
 )
-from course_utils.schedules import alpha  # noqa: E402
 
 pytestmark = pytest.mark.benchmark
 RECIPE = Recipe(n_steps=3 * CHUNK)
@@ -81,7 +81,7 @@ def test_training_loop_over_the_bare_step(capsys, speed):
     x, w = data(), WEIGHTINGS["sigmoid_2"]
     bare_network, loop_network, average = network(), network(), network()
     optimiser = torch.optim.Adam(bare_network.parameters(), lr=1e-4, fused=True)
-    draws = draw_batches(x, Levels(w, -10, 6), 1, RECIPE.batch, generator())
+    draws = draw_batches(x, LevelSampler(w, -10, 6), 1, RECIPE.batch, generator())
     z, log_snr, v, coefficient = (part[0] for part in draws)
 
     def bare():
@@ -184,7 +184,7 @@ def test_gradient_variance_by_levels_and_times(capsys):
         model.requires_grad_(True)
         found = {}
         for kind in ("uniform", "cosine", "adaptive"):
-            levels = Levels(w, -10, 6, kind)
+            levels = LevelSampler(w, -10, 6, kind)
             for seed in range(6):
                 draws = draw_batches(x, levels, 10, 128, generator(seed))
                 with torch.no_grad():

@@ -49,7 +49,9 @@ INSTALL = """
 }
 """
 CLEAR = "() => { for (const list of ['events', 'paints', 'widths']) probe[list].length = 0; }"
-SHARPENED = 450  # ms after which the sharp picture of a rest (course_utils.live.REST) is there
+SHARPENED = (
+    450  # ms after which the sharp picture of a rest (course_utils.widgets.live.REST) is there
+)
 
 
 def install(area: Locator, pictures: bool = True) -> None:

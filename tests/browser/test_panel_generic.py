@@ -8,7 +8,7 @@ pytestmark = pytest.mark.browser
 PANEL = """
 import numpy as np
 from matplotlib.figure import Figure
-from course_utils.live import Panel, choice, equaliser, slider, switch
+from course_utils.widgets.live import Panel, choice, equaliser, slider, switch
 
 figure = Figure((WIDTH, 4), layout="constrained")
 axes = figure.subplots()

@@ -20,7 +20,7 @@ SHIFT = "shift along λ"
 AS_FROM_SCRATCH = """
 import numpy as np
 for module, panel in ((weighting, first), (sum_of_elbos, second)):
-    fresh = module.figure(**panel.values)
+    fresh = module.picture(**panel.values)
     difference = np.abs(np.asarray(fresh, int) - np.asarray(panel.picture, int))
     print(panel.error, difference.max() <= 2, round(panel.values["shift"], 6))
 """
@@ -28,7 +28,7 @@ for module, panel in ((weighting, first), (sum_of_elbos, second)):
 TRAINING = """
 import numpy as np, threading
 from course_utils.datasets import digits
-from course_utils.networks import Recipe, train
+from course_utils.training.networks import Recipe, train
 from course_utils.weightings import sigmoid
 
 done = []

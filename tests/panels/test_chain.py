@@ -5,8 +5,8 @@ import pytest
 from panel_driving import drive
 from scipy.stats import norm
 
-from course_utils.datasets import blur, galaxies
-from course_utils.metrics import total_variation
+from course_utils.datasets import galaxies, km_per_s
+from course_utils.distances import total_variation
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels import chain
 from course_utils.schedules import alpha_bar, ddpm_betas, log_snr_from_alpha_bar
@@ -60,7 +60,7 @@ def test_numbers_at_ddpm_against_the_closed_form():
     assert numbers["step"] == "t = 250 of 1000"
     assert numbers["alpha_bar"] == pytest.approx(level, rel=1e-12)
     assert numbers["log_snr"] == pytest.approx(log_snr_from_alpha_bar(level), rel=1e-10)
-    assert numbers["blur"] == pytest.approx(blur(log_snr_from_alpha_bar(level)), rel=1e-3)
+    assert numbers["blur"] == pytest.approx(km_per_s(log_snr_from_alpha_bar(level)), rel=1e-3)
     assert numbers["variance"] == pytest.approx(1, abs=1e-12)
     assert numbers["correlation"] == pytest.approx(np.sqrt(level), rel=1e-10)
     assert numbers["end"] == pytest.approx(4.0358e-5, rel=1e-4)

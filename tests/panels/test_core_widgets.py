@@ -48,7 +48,7 @@ def test_a_foreign_widget_is_seen():
 
 
 def test_no_other_widget_package_is_imported():
-    code = "import sys, course_utils.live, course_utils.figures; print(*sorted(sys.modules))"
+    code = "import sys, course_utils.widgets.live, course_utils.widgets.figures; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "ipywidgets" in loaded

@@ -5,11 +5,11 @@ import pytest
 from panel_driving import drive
 
 from course_utils.datasets import galaxies
-from course_utils.metrics import wasserstein
-from course_utils.objectives import path_and_marginal_kl, step_kl
+from course_utils.distances import wasserstein
+from course_utils.elbo import path_and_marginal_kl, step_kl
 from course_utils.panels import half_a_nat
 from course_utils.panels._galaxies import galaxies_mixture
-from course_utils.processes import sample
+from course_utils.samplers import sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 
 BASE = {"level": 0.0, "width": 1.0, "amount": 0.5, "eta": 1.0, "seed": 0}
@@ -194,7 +194,7 @@ def test_more_is_worse_and_nothing_is_nothing():
 
 
 def test_picture_and_words(shown):
-    picture = half_a_nat.figure(level=-8.0, eta=0.0)
+    picture = half_a_nat.picture(level=-8.0, eta=0.0)
     assert picture.size == (1880, 700)
     assert "excess ELBO 0.500 nats" in shown.text() and "floor" in shown.text()
     assert not np.array_equal(np.asarray(picture), np.asarray(shown.picture))

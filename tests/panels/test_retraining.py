@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from panel_driving import drive
 
+from course_utils.objectives import PUBLISHED
 from course_utils.panels import retraining
-from course_utils.processes import sample
+from course_utils.samplers import sample
 from course_utils.schedules import alpha
-from course_utils.weightings import PUBLISHED
 
 BASE = {
     "data": "two_moons",
@@ -162,7 +162,7 @@ def test_moving_w_alone_rarely_redraws_in_full(shown):
 
 def test_picture_and_words(shown):
     shown.reset()
-    picture = retraining.figure(features=64, objective="cosine_x")
+    picture = retraining.picture(features=64, objective="cosine_x")
     assert picture.size == (1880, 740)
     assert "theorem: never below" in shown.text() and "no theorem" in shown.text()
     assert not np.array_equal(np.asarray(picture), np.asarray(shown.picture))

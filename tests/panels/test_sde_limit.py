@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from panel_driving import drive
 
-from course_utils.metrics import gaussian_kl, gaussian_wasserstein
+from course_utils.distances import gaussian_kl, gaussian_wasserstein
+from course_utils.forward import chain_steps, euler_maruyama_steps, state_moments
 from course_utils.panels import sde_limit
-from course_utils.processes import chain_steps, euler_maruyama_steps, moments
 from course_utils.schedules import LinearBeta, discrete_betas
 
 STEPS = {"chain": chain_steps, "em": euler_maruyama_steps}
@@ -16,7 +16,7 @@ RULES = ["right", "mid", "left", "exact"]
 def errors(recursion, rule, n_steps, x0, t):
     """Log decay, mean, variance, W2 and KL of N steps against the exact solution at time t."""
     steps = STEPS[recursion](discrete_betas(LinearBeta(), n_steps, rule))
-    mean, variance = (values[round(t * n_steps)] for values in moments(x0, steps))
+    mean, variance = (values[round(t * n_steps)] for values in state_moments(x0, steps))
     elapsed = 0.1 * t + 19.9 * t**2 / 2
     exact = x0 * np.exp(-elapsed / 2), 1 - np.exp(-elapsed)
     law = mean, variance
@@ -149,4 +149,4 @@ def test_every_control_to_its_ends():
 
 
 def test_the_picture_alone():
-    assert sde_limit.figure(rule="exact").size == (1880, 740)
+    assert sde_limit.picture(rule="exact").size == (1880, 740)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from course_utils.objectives import PUBLISHED
 from course_utils.panels import weighting
 from course_utils.panels._weighting_controls import PARAMETERS
-from course_utils.weightings import PUBLISHED
 
 PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": (0.0,) * 7}
 

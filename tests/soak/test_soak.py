@@ -92,7 +92,7 @@ def test_a_long_soak(name, kernel, capsys):
 
 LEAKY = """
 from matplotlib.figure import Figure
-from course_utils.live import Panel, slider
+from course_utils.widgets.live import Panel, slider
 
 figure, kept = Figure((3, 2)), []
 axes = figure.subplots()

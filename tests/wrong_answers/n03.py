@@ -4,9 +4,10 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
+from course_utils.forward import posterior, transition
 from course_utils.mixtures import GaussianMixture
-from course_utils.parameterization import convert
-from course_utils.processes import ddim_coefficients, ddim_step, posterior, transition
+from course_utils.predictions import convert
+from course_utils.samplers import ddim_coefficients, ddim_step
 from course_utils.schedules import alpha, sigma
 
 COIN = GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [0.0, 0.0])

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from course_utils.parameterization import eps_loss_to
+from course_utils.predictions import eps_loss_to
 from course_utils.schedules import Cosine, alpha, sigma
 
 

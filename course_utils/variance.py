@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from course_utils._arrays import (
+from course_utils._checks import (
     data_set,
     finite,
     finite_result,
@@ -21,15 +21,8 @@ from course_utils._arrays import (
     require_rng,
     require_schedule,
 )
+from course_utils.elbo import POINTS, _increasing, _nodes, _on_the_line, _spline, squared_errors
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import (
-    POINTS,
-    _increasing,
-    _nodes,
-    _on_the_line,
-    _spline,
-    squared_errors,
-)
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 

@@ -14,7 +14,7 @@ strictly increasing grid x [m]; for Gaussians give means and variances, which br
     wasserstein_to_density(a, p, x)                   a sample and a density on a grid
     wasserstein_densities(p, q, x)                    two densities on one grid
     sliced_wasserstein(a, b)                          two samples in the plane, over its directions
-    off_and_missed(a, b)                              from each point to the nearest of the others
+    nearest_distances(a, b)                              from each point to the nearest of the others
     total_variation(p, q, x), kl_divergence(p, q, x)
     gaussian_kl(m_p, v_p, m_q, v_q), gaussian_wasserstein(…), gaussian_total_variation(…)
     noise_floor(mixture.sample, n, rng)               what two real samples of size n are apart
@@ -33,22 +33,18 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial import KDTree
-from scipy.spatial.distance import cdist
 from scipy.special import kl_div, ndtr
 
-from course_utils._arrays import (
+from course_utils._checks import (
     data_set,
     finite,
     finite_result,
-    prediction,
     real_number,
     require_count,
     require_function,
-    require_range,
     require_rng,
     together,
 )
-from course_utils.schedules import alpha, sigma
 
 MASS_TOLERANCE = 1e-3  # by how much a density's mass on its grid may miss 1
 
@@ -156,7 +152,7 @@ def projections(x, n_directions=24):
     return np.sort(np.stack([np.cos(angle), np.sin(angle)], axis=1) @ points.T)
 
 
-class OffAndMissed(NamedTuple):
+class NearestDistances(NamedTuple):
     """Mean distances to the nearest point of the other sample, and their mean."""
 
     off: float
@@ -169,7 +165,7 @@ class OffAndMissed(NamedTuple):
 
 
 @finite_result
-def off_and_missed(sample, real):
+def nearest_distances(sample, real):
     """Return how far the samples are off the real points, and how far they miss these.
 
     ``off`` is the mean distance from each of ``sample`` [n, d] to the nearest of ``real`` [m, d]:
@@ -182,7 +178,7 @@ def off_and_missed(sample, real):
             f"need samples [n, d] and [m, d], got shapes {sample.shape} and {real.shape}"
         )
     off, missed = (KDTree(b).query(a)[0].mean() for a, b in ((sample, real), (real, sample)))
-    return OffAndMissed(float(off), float(missed))
+    return NearestDistances(float(off), float(missed))
 
 
 class Floor(NamedTuple):
@@ -210,116 +206,6 @@ def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
     require_rng(rng)
     values = [distance(draw(n, rng), draw(n, rng)) for _ in range(repeats)]
     return Floor(float(np.mean(values)), float(np.std(values, ddof=1)), repeats)
-
-
-# --- Images: likelihood, quality, memorisation --------------------------------------------------
-
-
-class ImageBits(NamedTuple):
-    """The terms of −ELBO in bits per dimension, one of each for every image, [n]."""
-
-    prior: np.ndarray
-    diffusion: np.ndarray
-    reconstruction: np.ndarray
-
-    @property
-    def total(self):
-        """−ELBO in bits per dimension, [n]: at least −log₂ p(x)/d on average over the noise."""
-        return self.prior + self.diffusion + self.reconstruction
-
-
-@finite_result
-def bits_per_dimension(eps, x, values, log_snr_min, log_snr_max, rng, *, n_levels=64):
-    """Return the ``ImageBits`` of x [n, d], whose coordinates take the discrete ``values`` alone.
-
-        prior           D_KL(q(z_1|x) ‖ N(0, I))                          at log_snr_min
-        diffusion       ½ ∫ ‖ε − ε̂(z_λ, λ)‖² dλ                            between the two
-        reconstruction  −log p(x|z_0), p(x_i|z_0) ∝ N(z_0i; α x_i, σ²)    at log_snr_max
-
-    in nats, divided by d log 2. The last is a probability over the values, so the sum bounds the
-    code length of the images. ``eps`` is a function (z, log_snr [n, 1]) → ε̂. Every image gets
-    ``n_levels`` levels, one in each of as many equal cells, shifted together by chance. The
-    estimate is unbiased. Source: Kingma et al. 2021, eq. 11–19.
-    """
-    require_function("eps", eps, "(z, log_snr)")
-    require_rng(rng)
-    x, values = data_set(x), finite("values", values)
-    if values.ndim != 1:
-        raise ValueError(f"values must be a list of numbers, got shape {values.shape}")
-    log_snr_min, log_snr_max = require_range(log_snr_min, log_snr_max)
-    if not np.isin(np.round(x, 9), np.round(values, 9)).all():
-        raise ValueError(f"x must be [n, d] with coordinates among the values, got {x.shape}")
-    require_count("n_levels", n_levels)
-    n, d = x.shape
-    a2, s2 = alpha(log_snr_min) ** 2, sigma(log_snr_min) ** 2
-    prior = (a2 * x**2 - a2 - np.log(s2)).sum(axis=1) / 2  # σ² − 1 = −α²
-
-    width = log_snr_max - log_snr_min
-    shift = rng.random((n, 1))
-    error = np.zeros(n)
-    for cell in range(n_levels):
-        level = log_snr_min + width * (cell + shift) / n_levels
-        noise = rng.standard_normal(x.shape)
-        predicted = prediction(eps, alpha(level) * x + sigma(level) * noise, level)
-        error += ((noise - predicted) ** 2).sum(axis=1)
-    diffusion = error * width / n_levels / 2
-
-    spread = np.exp(-log_snr_max / 2)
-    lost = np.zeros(n)
-    draws = min(4, max(1, 256 // d))  # over many coordinates one draw averages well
-    for _ in range(draws):
-        z = x + spread * rng.standard_normal(x.shape)
-        lost += [_surprise(*pair, values, spread) / draws for pair in zip(x, z, strict=True)]
-    return ImageBits(*(term / (d * np.log(2)) for term in (prior, diffusion, lost)))
-
-
-@finite_result
-def frechet(a, b):
-    """Return ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}) of two sets of features [n, d].
-
-    The squared W_2 between the normal laws with their means and covariances. Few points make it
-    too large, even for two real sets: compare at equal n, beside real against real. Source:
-    Dowson & Landau 1982; Heusel et al. 2017.
-    """
-    a, b = _feature_sets(a, b)
-    (m_a, c_a), (m_b, c_b) = ((x.mean(axis=0), np.atleast_2d(np.cov(x.T))) for x in (a, b))
-    size, vectors = np.linalg.eigh(c_a)
-    root = vectors * np.sqrt(np.maximum(size, 0)) @ vectors.T
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ c_b @ root), 0)).sum()
-    return float(np.sum((m_a - m_b) ** 2) + np.trace(c_a) + np.trace(c_b) - 2 * cross)
-
-
-@finite_result
-def within_manifold(points, reference, k=3):
-    """Return whether each point lies within reach of some reference point, bool [n].
-
-    A reference point reaches as far as its k-th nearest fellow. Then *precision* is the mean over
-    samples with real points as reference, *recall* that over real points with samples as reference.
-    points [n, d], reference [m, d], m > k. Two real sets do not reach 1: see the floor. Source:
-    Kynkäänniemi et al. 2019.
-    """
-    points, reference = _feature_sets(points, reference)
-    require_count("k", k)
-    if len(reference) <= k:
-        raise ValueError(f"need more than k = {k} reference points, got {len(reference)}")
-    reach = np.sort(cdist(reference, reference), axis=1)[:, k]  # the 0th is the point itself
-    return (cdist(points, reference) <= reach).any(axis=1)
-
-
-@finite_result
-def nearer_to_first(points, first, second):
-    """Return 1 where a point's nearest neighbour is in ``first``, 0 if in ``second``, ½ for ties.
-
-    With as many training images as ``first`` as held-out images as ``second``, the mean is ½ for
-    new images and towards 1 for memorised ones. points [n, d]; the other two [m, d], of one m.
-    """
-    first, second = _feature_sets(first, second)
-    if len(first) != len(second):
-        raise ValueError(f"the two sets must have one size, got {len(first)} and {len(second)}")
-    to_first, to_second = (
-        cdist(_feature_sets(points, other)[0], other).min(axis=1) for other in (first, second)
-    )
-    return (1 + np.sign(to_second - to_first)) / 2
 
 
 class Interval(NamedTuple):

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_utils._arrays import (
+from course_utils._checks import (
     LEVELS,
     data_set,
     described,
@@ -39,10 +39,10 @@ from course_utils._arrays import (
     require_switch,
     require_training,
 )
-from course_utils._progress import progress
-from course_utils.estimators import DensitySchedule
-from course_utils.processes import ddim_coefficients
+from course_utils.classroom.progress import progress
+from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import Cosine, alpha, sigma
+from course_utils.variance import DensitySchedule
 from course_utils.weightings import evaluate
 
 torch.set_num_threads(1)
@@ -125,10 +125,10 @@ def _linear(n_in, n_out, generator, gain=1.0):
     return layer
 
 
-# --- Levels -------------------------------------------------------------------------------------
+# --- LevelSampler -------------------------------------------------------------------------------------
 
 
-class Levels:
+class LevelSampler:
     """Where a training run samples its levels, and by how much each draw then counts.
 
     ``draw(u)`` turns uniform numbers into levels λ ~ p and the coefficients w α²/p ÷ ∫ w α² dλ, in
@@ -188,7 +188,7 @@ class Levels:
         self._rebuild()
 
 
-def times(n_batches, batch, generator, low_discrepancy=True):
+def uniform_times(n_batches, batch, generator, low_discrepancy=True):
     """Return uniform numbers in [0, 1), [n_batches, batch], float64.
 
     Low-discrepancy: each batch is one uniform shift of an even grid, modulo 1, so that every number
@@ -213,7 +213,7 @@ class Recipe:
 
     ``learning_rate`` is that of Adam; it rises over the first 5 % of the steps and falls to zero
     along a cosine. ``ema`` is the decay per step of the average of the weights, which is what comes
-    out. ``levels`` is one of "adaptive", "uniform", "cosine" (see ``Levels``). ``skip`` is for data
+    out. ``levels`` is one of "adaptive", "uniform", "cosine" (see ``LevelSampler``). ``skip`` is for data
     of more dimensions than ``width`` (see ``Network``).
     """
 
@@ -253,8 +253,8 @@ class Batches(NamedTuple):
 
 def draw_batches(x, levels, n_batches, batch, generator, low_discrepancy=True):
     """Return ``Batches`` of latents of the data x [n, d], a float32 tensor, at drawn levels."""
-    require_kind("levels", levels, Levels, "see networks.Levels")
-    u = times(n_batches, batch, generator, low_discrepancy)
+    require_kind("levels", levels, LevelSampler, "see networks.LevelSampler")
+    u = uniform_times(n_batches, batch, generator, low_discrepancy)
     log_snr, coefficient = levels.draw(u)
     device = generator.device
     chosen = torch.randint(len(x), u.shape, generator=generator, device=device)
@@ -281,15 +281,15 @@ def training(network, average, x, w, recipe, generator):
     ``recipe.ema`` per step. x [n, d] is a float32 tensor on the network's device; w is a function
     of the level. The caller may stop at any step.
     """
-    levels = Levels(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels)
+    levels = LevelSampler(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels)
 
     def draw(count):
         return draw_batches(x, levels, count, recipe.batch, generator, recipe.low_discrepancy)
 
-    return descent(network, average, draw, levels.observe, recipe)
+    return train_steps(network, average, draw, levels.observe, recipe)
 
 
-def descent(network, average, draw, observe, recipe):
+def train_steps(network, average, draw, observe, recipe):
     """Lower the loss of the batches that ``draw(count)`` returns; yield each step's loss.
 
     ``observe(log_snr, errors)`` is told the levels and squared errors ‖ε − ε̂‖²/d of each chunk of
@@ -335,7 +335,7 @@ def train(x, w, *, seed, recipe=None, label=None, device=None):
     """
     recipe = usual_recipe(recipe)
     x = data_tensor(x, device)
-    network, generator = beginning(seed, x, recipe)
+    network, generator = initial_network(seed, x, recipe)
     average = deepcopy(network).requires_grad_(False)
     steps = training(network, average, x, w, recipe, generator)
     losses = torch.stack(list(progress(steps, recipe.n_steps, label)))
@@ -378,7 +378,7 @@ def gpu_is_here():
     return torch.cuda.is_available()
 
 
-def beginning(seed, x, recipe):
+def initial_network(seed, x, recipe):
     """Return the network a run with this seed starts from, and the generator of its draws."""
     seed, recipe = require_seed(seed), usual_recipe(recipe)
     start = torch.Generator().manual_seed(seed)
@@ -398,7 +398,7 @@ class Trained:
     def eps(self, z, log_snr):
         """Return ε̂ = σ z + α v̂ for z [n, d], NumPy, at one level or [n, 1]; v̂ is in float32.
 
-        What ``processes.sample`` and ``metrics.bits_per_dimension`` take. Raises ``ValueError`` for
+        What ``samplers.sample`` and ``image_metrics.bits_per_dimension`` take. Raises ``ValueError`` for
         other shapes, for levels outside those of training, and for a z too large for float32.
         """
         z, level = in_numpy(z), in_numpy(log_snr)
@@ -427,7 +427,7 @@ class Trained:
         """Return n images x̂ [n, dim], float64, by the DDIM sampler with stochasticity η in [0, 1].
 
         ``n_steps`` steps of equal Δλ over the levels of training, from z ~ N(0, I), then x̂ of the
-        last latent. The same steps as ``processes.sample``, in float32 and in place, which costs
+        last latent. The same steps as ``samplers.sample``, in float32 and in place, which costs
         next to nothing beside the network. ``generator`` is a ``torch.Generator``.
         """
         require_count("n", n)

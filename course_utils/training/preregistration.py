@@ -1,17 +1,17 @@
 """A trial of one's own weighting: one hypothesis, fixed before its runs, and what they say of it.
 
     hypothesis = Hypothesis("…", "eta0.frechet", "higher", "sigmoid_2", by=0.3, seeds=range(5, 15))
-    trial = fix(hypothesis, w)          # written down; from now on it cannot be changed
+    trial = register(hypothesis, w)          # written down; from now on it cannot be changed
     finding = trial.judge(trial.run())  # resumes where it was interrupted
-    print(report(finding, reason="…"))
+    print(write_up(finding, reason="…"))
 
 A trial trains the network of the study with w and with one weighting of the study, the comparator,
 from the same seeds, and looks at the difference of one held-out measure, seed by seed. Both are
 trained on the machine at hand: a seed stands for the same numbers on one kind of processor only, so
 that the study's stored runs, made elsewhere, cannot be paired with new ones.
 
-``fix`` refuses a hypothesis whose results have been seen. The two examples of notebook 08 come with
-their runs; ``python -m course_utils.trial`` makes them again.
+``register`` refuses a hypothesis whose results have been seen. The two examples of notebook 08 come with
+their runs; ``python -m course_utils.training.preregistration`` makes them again.
 """
 
 import argparse
@@ -27,8 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from course_utils import study
-from course_utils._arrays import (
+from course_utils._checks import (
     listed,
     real_number,
     require_count,
@@ -36,8 +35,9 @@ from course_utils._arrays import (
     require_known,
     require_seed,
 )
-from course_utils._progress import progress
-from course_utils.study import WEIGHTINGS, Plan, Summary
+from course_utils.classroom.progress import progress
+from course_utils.training import study
+from course_utils.training.study import WEIGHTINGS, Plan, Summary
 from course_utils.weightings import bent, evaluate, is_monotone
 
 FOLDER = ".study/own"  # below the folder of the notebook
@@ -135,7 +135,7 @@ def expected_reach(measure, versus, n_seeds, results=None):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A fixed hypothesis about a weighting w under a plan; made by ``fix``."""
+    """A fixed hypothesis about a weighting w under a plan; made by ``register``."""
 
     hypothesis: Hypothesis
     w: object
@@ -204,7 +204,7 @@ class Trial:
         return list(progress(runs, 2 * len(self.hypothesis.seeds), "runs"))
 
     def judge(self, runs):
-        """Return the ``Finding`` of the hypothesis that was fixed, and of no other.
+        """Return the ``Result`` of the hypothesis that was fixed, and of no other.
 
         Raises ``ValueError`` if it was not fixed, if a run is missing or there twice, or if the
         runs come from two kinds of machine, so that seeds do not pair.
@@ -228,13 +228,15 @@ class Trial:
             )
         difference = study.compare(own, others, self.hypothesis.measure)
         said = verdict(difference, self.hypothesis.direction, self.hypothesis.by)
-        return Finding(self, own, others, difference, said)
+        return Result(self, own, others, difference, said)
 
     def _require_fixed(self):
         if self.stored:
             return
         if _read(self._seal) != self.record:
-            raise ValueError(f"hypothesis {self.key} was not fixed: use fix(hypothesis, w) first")
+            raise ValueError(
+                f"hypothesis {self.key} was not fixed: use register(hypothesis, w) first"
+            )
 
     @property
     def _seal(self):
@@ -244,7 +246,7 @@ class Trial:
         return f"{self.key}: {self.hypothesis}"
 
 
-class Finding(NamedTuple):
+class Result(NamedTuple):
     """What a trial found: its runs, the difference own − comparator, and the verdict."""
 
     trial: Trial
@@ -254,7 +256,7 @@ class Finding(NamedTuple):
     verdict: str
 
 
-def fix(hypothesis, w, plan=None, folder=FOLDER):
+def register(hypothesis, w, plan=None, folder=FOLDER):
     """Write the hypothesis about the weighting w down, before its first run; return the ``Trial``.
 
     To fix the same again is to go on with it. Another hypothesis about the same w and plan is
@@ -375,7 +377,7 @@ def compared(finding, measures=HELD_OUT):
     }
 
 
-def report(finding, *, reason, not_shown=(), results=None):
+def write_up(finding, *, reason, not_shown=(), results=None):
     """Return the ``Report`` of a finding: what was fixed, what came out, and what was not shown.
 
     ``reason``: why this was to be expected, a sentence or two. ``not_shown``: sentences of your

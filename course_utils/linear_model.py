@@ -26,7 +26,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, lapack
 from scipy.special import ndtr
 
-from course_utils._arrays import (
+from course_utils._checks import (
     data_set,
     described,
     finite,

@@ -11,7 +11,7 @@ are there, the results go into two small files: ``study_digits.json`` and the sh
 ``study_digits.npz``. ``load_results`` and ``load_sheets`` read them; no torch is needed for that.
 
 One run trains on 1297 digits and measures on 500 held-out ones, each number with a standard error
-over images (``metrics.bootstrap``), beside a floor: real training images in place of samples.
+over images (``distances.bootstrap``), beside a floor: real training images in place of samples.
 Fashion-MNIST has 60,000 images of its own to train on; see ``datasets.labelled_fashion``.
 """
 
@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from course_utils._arrays import (
+from course_utils._checks import (
     listed,
     real_number,
     require_count,
@@ -43,12 +43,12 @@ from course_utils._arrays import (
     require_seed,
     require_training,
 )
-from course_utils._progress import progress
+from course_utils.classroom.progress import progress
 from course_utils.datasets import IMAGES
-from course_utils.metrics import bits_per_dimension
+from course_utils.objectives import PUBLISHED
 from course_utils.schedules import alpha, sigma
-from course_utils.weightings import PUBLISHED, Weighting, sigmoid
-from course_utils.yardstick import FEWEST, MEASURES, yardstick_of
+from course_utils.training.image_metrics import FEWEST, MEASURES, bits_per_dimension, yardstick_of
+from course_utils.weightings import Weighting, sigmoid
 
 DATA = files("course_utils") / "data"
 ETAS = (0.0, 1.0)  # DDIM and the ancestral sampler
@@ -132,7 +132,7 @@ class Plan:
 
     def recipe(self):
         """Return the training part as a ``networks.Recipe``."""
-        from course_utils.networks import Recipe
+        from course_utils.training.networks import Recipe
 
         shared = asdict(self)
         return Recipe(**{name: shared[name] for name in Recipe.__match_args__ if name in shared})
@@ -154,7 +154,7 @@ def run(plan, name, seed, w=None, label=None):
     ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of the
     result: see ``measured``.
     """
-    from course_utils.networks import train
+    from course_utils.training.networks import train
 
     require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
     require_kind("name", name, str, "it names the runs")
@@ -170,7 +170,7 @@ def run_together(plan, tasks):
 
     Each is what ``run`` makes of it, but for float32 rounding.
     """
-    from course_utils.batched import train_together
+    from course_utils.training.batched import train_together
 
     names, seeds = ([task[i] for task in tasks] for i in (0, 1))
     weightings = [task[2] if len(task) > 2 else _weighting(task[0]) for task in tasks]
@@ -187,12 +187,12 @@ def measured(plan, name, seed, model, training_seconds, together=1):
 
     Keys: weighting, seed, bits (held-out −ELBO in bits per dimension: total and its terms) and
     bits_train (total), each [value, standard error]; noise_error, noise_error_train
-    (E‖ε − ε̂‖²/d at the levels ``plan.curve``); eta0 and eta1, ``yardstick.MEASURES`` of DDIM and
+    (E‖ε − ε̂‖²/d at the levels ``plan.curve``); eta0 and eta1, ``image_metrics.MEASURES`` of DDIM and
     ancestral samples as [value, standard error]; sheets and side (see ``sheet``); seconds on the
     clock (training, its share where several were trained together, and measuring); together, how
     many these were; machine.
     """
-    from course_utils.networks import generator_for
+    from course_utils.training.networks import generator_for
 
     yardstick = yardstick_of(plan.data, plan.held_out)
     start = time.perf_counter()
@@ -520,7 +520,7 @@ def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1
 
 def main(arguments=None):
     """Run the study from the command line; returns 0 when every run is there."""
-    from course_utils.networks import gpu_is_here
+    from course_utils.training.networks import gpu_is_here
 
     parser = argparse.ArgumentParser(prog="make study", description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=tuple(PLANS), default="digits", help="the images")

@@ -29,8 +29,8 @@ from matplotlib.figure import Figure, FigureBase, SubFigure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from course_utils._arrays import finite, real_number
-from course_utils._still import Still
+from course_utils._checks import finite, real_number
+from course_utils.widgets.canvas import Still
 
 CSS_PIXELS_PER_INCH = 100
 REST = 0.25  # seconds without movement after which a picture is sent at full sharpness

@@ -6,7 +6,7 @@ x (the clean data), ε (the noise), v = α ε − σ x, score = −ε/σ, veloci
 
 import numpy as np
 
-from course_utils._arrays import (
+from course_utils._checks import (
     finite_result,
     floating,
     in_numpy,

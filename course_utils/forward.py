@@ -1,26 +1,23 @@
 """Forward and backward in noise: the chain, the SDE and its exact solution, and the samplers.
 
 Forward, every process of the course is linear: one step is z ← decay · z + noise · ε with
-ε ~ N(0, I), and a ``LinearSteps`` holds the two coefficients of each step. Backward, one step is
+ε ~ N(0, I), and a ``GaussianSteps`` holds the two coefficients of each step. Backward, one step is
 z ← keep · z + eps_hat · ε̂(z, λ) + noise · ε, and a ``ReverseStep`` holds its three coefficients.
 
 Particles are an array [n], [n, d] or more, float64, in VP coordinates; t = 0 is data and λ = +∞,
 t = 1 is noise. Whatever is random takes a ``numpy.random.Generator`` as ``rng``.
 """
 
-from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from course_utils._arrays import (
+from course_utils._checks import (
     described,
     finite,
     finite_result,
     numeric,
     positive_number,
-    prediction,
     real_number,
     require_between,
     require_count,
@@ -34,7 +31,7 @@ from course_utils.schedules import alpha, require_betas, sigma
 # --- Forward ---------------------------------------------------------------------------------
 
 
-class LinearSteps(NamedTuple):
+class GaussianSteps(NamedTuple):
     """Steps z ← decay · z + noise · ε: ``decay`` and ``noise`` (a standard deviation), [N] each."""
 
     decay: np.ndarray
@@ -48,7 +45,7 @@ def chain_steps(betas):
     Source: Ho et al. 2020, eq. 2.
     """
     betas = require_betas(betas)
-    return LinearSteps(np.sqrt(1 - betas), np.sqrt(betas))
+    return GaussianSteps(np.sqrt(1 - betas), np.sqrt(betas))
 
 
 def euler_maruyama_steps(betas):
@@ -63,7 +60,7 @@ def euler_maruyama_steps(betas):
     if betas.ndim != 1 or betas.size == 0:
         raise ValueError(f"betas must be a list of at least one number, got shape {betas.shape}")
     require_between("β(t)Δ", betas, 0, 1e100, "noise is only ever added")
-    return LinearSteps(1 - betas / 2, np.sqrt(betas))
+    return GaussianSteps(1 - betas / 2, np.sqrt(betas))
 
 
 @finite_result
@@ -72,7 +69,7 @@ def transition(log_snr_from, log_snr_to):
 
     z_t = α_{t|s} z_s + σ_{t|s} ε with α_{t|s} = α_t/α_s and σ²_{t|s} = σ_t² (1 − e^{λ_t − λ_s}),
     whatever the schedule between the two and however far apart they are. λ_s = +∞ is clean data.
-    Levels of any shapes that broadcast; returns a ``LinearSteps`` of that shape. Raises
+    Levels of any shapes that broadcast; returns a ``GaussianSteps`` of that shape. Raises
     ``ValueError`` where λ_t > λ_s. Source: Kingma et al. 2021, appendix A.
     """
     source, target = together(log_snr_from=log_snr_from, log_snr_to=log_snr_to)
@@ -81,7 +78,7 @@ def transition(log_snr_from, log_snr_to):
             f"noise is only ever added: from λ = {log_snr_from} to a finite λ that is not higher, "
             f"got {log_snr_to}"
         )
-    return LinearSteps(alpha(target) / alpha(source), sigma(target) * _root_lost(source, target))
+    return GaussianSteps(alpha(target) / alpha(source), sigma(target) * _root_lost(source, target))
 
 
 @finite_result
@@ -119,7 +116,7 @@ def simulate(x0, steps, rng):
 
 
 @finite_result
-def moments(x0, steps, variance=0.0):
+def state_moments(x0, steps, variance=0.0):
     """Return mean and variance of every state, exactly, without simulation.
 
     m_i = decay_i m_{i−1} and v_i = decay_i² v_{i−1} + noise_i², from m_0 = x0 (a number or an
@@ -258,162 +255,12 @@ def coarsen(increments, factor):
     return increments.reshape(-1, factor, *increments.shape[1:]).sum(axis=1)
 
 
-# --- Reverse -----------------------------------------------------------------------------------
-
-
-class ReverseStep(NamedTuple):
-    """One step z_s = keep · z_t + eps_hat · ε̂(z_t, λ_t) + noise · ε towards the data."""
-
-    keep: np.ndarray
-    eps_hat: np.ndarray
-    noise: np.ndarray
-
-
-@finite_result
-def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
-    """Return the step z_s = α_s x̂ + √(σ_s² − η² v) ε̂ + η √v ε from λ_t to λ_s > λ_t.
-
-    v = σ_s² (1 − e^{−Δλ}) is the posterior's variance: η = 1 is the ancestral step of DDPM, whose
-    mean is the posterior's with x̂ for x; η = 0 is DDIM, without noise. With
-    x̂ = (z_t − σ_t ε̂)/α_t the coefficients are α_s/α_t, σ_s [√(1 − η² (1 − e^{−Δλ})) − e^{Δλ/2}]
-    and η √v. Levels of any shapes that broadcast. Raises ``ValueError`` unless 0 ≤ η ≤ 1 and
-    λ_s ≥ λ_t, both finite. Source: Song, Meng & Ermon 2021 (DDIM), eq. 12 and 16.
-    """
-    noisy, clean, eta = together(log_snr=log_snr, log_snr_to=log_snr_to, eta=eta)
-    require_between("eta", eta, 0, 1, "0 is DDIM, 1 the ancestral sampler")
-    gap = _require_towards_data(noisy, clean, finite=True)
-    # √(1 − η² (1 − e^{−Δ})) − e^{Δ/2} as two terms of one sign, which cannot cancel
-    lost = eta**2 * np.expm1(-gap)
-    direction = lost / (1 + np.sqrt(1 + lost)) - np.expm1(gap / 2)
-    return ReverseStep(
-        alpha(clean) / alpha(noisy),
-        sigma(clean) * direction,
-        eta * sigma(clean) * _root_lost(clean, noisy),
-    )
-
-
-@finite_result
-def reverse_sde_coefficients(log_snr, log_snr_to):
-    """Return the Euler–Maruyama step of the reverse SDE from λ_t to λ_s > λ_t.
-
-    dz = [−½ β z − β ∇log q_t(z)] dt + √β dW with dt < 0; with β dt = −σ² dλ and ∇log q = −ε̂/σ it
-    reads z_s = z_t + (½ σ_t² z_t − σ_t ε̂) Δλ + σ_t √Δλ ε. Raises as ``ddim_coefficients`` does.
-    Source: Anderson 1982; Song et al. 2021, eq. 6.
-    """
-    gap, s = _gap_and_sigma(log_snr, log_snr_to)
-    return ReverseStep(1 + s**2 * gap / 2, -s * gap, s * np.sqrt(gap))
-
-
-@finite_result
-def flow_coefficients(log_snr, log_snr_to):
-    """Return the Euler step of the probability-flow ODE from λ_t to λ_s > λ_t.
-
-    dz = [−½ β z − ½ β ∇log q_t(z)] dt, half the score of the reverse SDE, so that
-    dz/dλ = ½ (σ² z − σ ε̂) and z_s = z_t + ½ (σ_t² z_t − σ_t ε̂) Δλ. Raises as
-    ``ddim_coefficients`` does. Source: Song et al. 2021, eq. 13.
-    """
-    gap, s = _gap_and_sigma(log_snr, log_snr_to)
-    return ReverseStep(1 + s**2 * gap / 2, -s * gap / 2, 0 * gap)
-
-
-def ddim_step(eps, z, log_snr, log_snr_to, rng=None, eta=0.0):
-    """Return z_s one DDIM step nearer the data, with stochasticity η (``ddim_coefficients``).
-
-    ``eps`` is a function (z, log_snr) → ε̂ of the shape of z; z is [n], [n, d] or more. ``rng`` may
-    be left out where η = 0. Raises ``ValueError`` for a bad η, levels, z, or shape of ε̂.
-    """
-    return _reverse_step(partial(ddim_coefficients, eta=eta), eps, z, log_snr, log_snr_to, rng)
-
-
-def ancestral_step(eps, z, log_snr, log_snr_to, rng):
-    """Return a draw of z_s from q(z_s | z_t, x̂): DDPM's step, which is DDIM's with η = 1.
-
-    Exactly a DDIM step to λ_t + 2 Δλ followed by noise back to λ_s = λ_t + Δλ, for the same x̂.
-    Source: Ho et al. 2020, algorithm 2 with the posterior's variance.
-    """
-    return ddim_step(eps, z, log_snr, log_snr_to, rng, eta=1.0)
-
-
-def reverse_sde_step(eps, z, log_snr, log_snr_to, rng):
-    """Return z_s by one Euler–Maruyama step of the reverse SDE (``reverse_sde_coefficients``)."""
-    return _reverse_step(reverse_sde_coefficients, eps, z, log_snr, log_snr_to, rng)
-
-
-def euler_step(eps, z, log_snr, log_snr_to, rng=None):
-    """Return z_s by one Euler step of the probability-flow ODE; ``rng`` is not used."""
-    return _reverse_step(flow_coefficients, eps, z, log_snr, log_snr_to, None)
-
-
-@finite_result
-def heun_step(eps, z, log_snr, log_snr_to, rng=None):
-    """Return z_s by one Heun step of the probability-flow ODE, order 2; ``rng`` is not used.
-
-    The slopes ½ (σ² z − σ ε̂) at z_t and at the end of an Euler step are averaged: two
-    evaluations of ``eps``. Source: Karras et al. 2022, algorithm 1 (here in λ and VP).
-    """
-    z = _particles("z", z)
-    require_function("eps", eps, "(z, log_snr)")
-    noisy, clean = _level(log_snr, z), _level(log_snr_to, z)
-    gap = _require_towards_data(noisy, clean, finite=True)
-    slope = _flow_slope(eps, z, noisy)
-    return z + gap / 2 * (slope + _flow_slope(eps, z + gap * slope, clean))
-
-
-def reverse_states(eps, log_snr_grid, z_start, step, rng=None):
-    """Return a generator of the N + 1 states of a sampler, from z_start towards the data.
-
-    ``step`` is one of ``ddim_step``, ``ancestral_step``, ``reverse_sde_step``, ``euler_step``,
-    ``heun_step``, or any function with their arguments; ``log_snr_grid`` [N + 1] increases
-    strictly from the level of z_start. The states are separate read-only arrays; the last is a
-    latent at the last level, of which ``convert(..., target="x")`` makes the clean x̂. Raises
-    ``ValueError`` at the call for a bad grid or z_start.
-    """
-    require_function("eps", eps, "(z, log_snr)")
-    require_function("step", step, "(eps, z, log_snr, log_snr_to, rng)")
-    grid = _grid(log_snr_grid)
-    if not (np.all(grid[:-1] < grid[1:]) and np.all(np.isfinite(grid))):
-        raise ValueError(
-            "towards the data, λ grows: log_snr_grid must be finite and increase strictly, got "
-            f"{_abbreviated(grid)}; a grid made by schedule.log_snr(t) is turned round by "
-            "grid[::-1], and an infinite end needs log_snr_max"
-        )
-    z_start = _particles("z_start", z_start).copy()
-    return _read_only(_reverse_states(eps, grid.tolist(), z_start, step, rng))
-
-
-def sample_states(eps, log_snr_grid, z_start, eta=0.0, rng=None):
-    """Return a generator of the states of the DDIM sampler with stochasticity η in [0, 1].
-
-    η = 0 is DDIM (``rng`` may be left out), η = 1 the ancestral sampler. See ``reverse_states``.
-    """
-    eta = real_number("eta", eta)
-    require_between("eta", np.float64(eta), 0, 1, "0 is DDIM, 1 ancestral")
-    if eta:
-        require_rng(rng)
-    return reverse_states(eps, log_snr_grid, z_start, partial(ddim_step, eta=eta), rng)
-
-
-def sample(eps, log_snr_grid, z_start, eta=0.0, rng=None):
-    """Return the last state of ``sample_states``: latents at the grid's last level.
-
-    ``eps`` is a function (z, log_snr) → ε̂, ``log_snr_grid`` [N + 1] increases strictly, z_start
-    [n, d] is at its first level (N(0, I) if that is nearly pure noise). Returns [n, d].
-    """
-    z = None
-    for state in sample_states(eps, log_snr_grid, z_start, eta, rng):
-        z = state
-    return z.copy()
-
-
-# --- Private -----------------------------------------------------------------------------------
-
-
 def _pairs(steps, z):
     """Two numbers a step; ``ValueError`` unless they are that, and keep z within float64."""
     try:
         decay, noise = np.broadcast_arrays(*map(np.atleast_1d, map(finite, steps._fields, steps)))
     except (AttributeError, ValueError) as error:
-        raise ValueError(f"steps must be LinearSteps, got {described(steps)}: {error}") from None
+        raise ValueError(f"steps must be GaussianSteps, got {described(steps)}: {error}") from None
     if decay.ndim != 1:
         raise ValueError(f"steps must be two numbers each, got arrays of shape {decay.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -437,15 +284,6 @@ def _linear_states(z, steps, rng):
         yield z
 
 
-def _reverse_states(eps, grid, z, step, rng):
-    yield z
-    for log_snr, log_snr_to in pairwise(grid):
-        z = step(eps, z, log_snr, log_snr_to, rng)
-        if not isinstance(z, np.ndarray) or not np.isfinite(np.sum(z)):  # quick, and rarely wrong
-            z = _particles("the state after a step", z)
-        yield z
-
-
 def _read_only(states):
     for z in states:
         z.flags.writeable = False
@@ -463,25 +301,6 @@ def _gap_and_sigma(log_snr, log_snr_to):
 
 
 @finite_result
-def _reverse_step(coefficients, eps, z, log_snr, log_snr_to, rng):
-    z = _particles("z", z)
-    require_function("eps", eps, "(z, log_snr)")
-    noisy, clean = _level(log_snr, z), _level(log_snr_to, z)
-    keep, eps_hat, noise = coefficients(noisy, clean)
-    z_next = keep * z
-    z_next += eps_hat * prediction(eps, z, noisy[()])
-    if np.any(noise):
-        fresh = require_rng(rng).standard_normal(z.shape)
-        fresh *= noise
-        z_next += fresh
-    return z_next
-
-
-def _flow_slope(eps, z, log_snr):
-    s = sigma(log_snr)
-    return s / 2 * (s * z - prediction(eps, z, log_snr[()]))
-
-
 def _particles(name, value):
     """Return the value as a float64 array of finite numbers with at least one dimension."""
     value = finite(name, value)

@@ -15,16 +15,16 @@ from functools import partial
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from course_utils._arrays import listed
-from course_utils._progress import progress
-from course_utils.networks import (
+from course_utils._checks import listed
+from course_utils.classroom.progress import progress
+from course_utils.training.networks import (
     Batches,
-    Levels,
+    LevelSampler,
     Trained,
-    beginning,
     data_tensor,
-    descent,
     draw_batches,
+    initial_network,
+    train_steps,
     usual_recipe,
 )
 
@@ -70,8 +70,10 @@ def train_together(x, weightings, seeds, *, recipe=None, label=None, device=None
         )
     recipe = usual_recipe(recipe)
     x = data_tensor(x, device)
-    networks, generators = zip(*(beginning(seed, x, recipe) for seed in seeds), strict=True)
-    levels = [Levels(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels) for w in weightings]
+    networks, generators = zip(*(initial_network(seed, x, recipe) for seed in seeds), strict=True)
+    levels = [
+        LevelSampler(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels) for w in weightings
+    ]
 
     def draw(count):
         each = [
@@ -88,7 +90,7 @@ def train_together(x, weightings, seeds, *, recipe=None, label=None, device=None
     average = Stack(networks)
     for each in average.parameters():
         each.requires_grad_(False)
-    steps = descent(stack, average, draw, observe, recipe)
+    steps = train_steps(stack, average, draw, observe, recipe)
     losses = torch.stack(list(progress(steps, recipe.n_steps, label)), dim=1).cpu().numpy()
     return [
         Trained(network, recipe, x.shape[1], own)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from course_utils._arrays import in_numpy, positive_number, real_number
+from course_utils._checks import in_numpy, positive_number, real_number
 
 
 def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e-10) -> None:
@@ -40,7 +40,7 @@ def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e
     print(f"{label}: {', '.join(texts)}{' ' if unit else ''}{unit}")
 
 
-def bound(label: str, residual, below: float = 1e-12) -> None:
+def report_below(label: str, residual, below: float = 1e-12) -> None:
     """Print `label: below 1e-12` if every |residual| is, whatever the residual's own digits.
 
     residual  a real number or an array of them

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from course_utils._arrays import finite, real_number, require_count, require_known
+from course_utils._checks import finite, real_number, require_count, require_known
 
 COLOURS = {
     "data": "#0072B2",  # blue
