@@ -42,10 +42,20 @@ def finite(name, value):
 
 
 def data_set(x):
-    """Return x as finite float64 data [n, d], n and d at least 1, or raise ``ValueError``."""
-    x = finite("data", x)
+    """Return data as a frozen float64 array [n, d], or raise ``ValueError`` with a remedy.
+
+    Integers, lists and data frames are read; gaps (a mask, NaN) and infinities are refused.
+    """
+    if np.ma.is_masked(x):
+        raise ValueError(f"the data have {np.ma.count_masked(x)} masked entries: drop those rows")
+    x = frozen(x)
     if x.ndim != 2 or x.size == 0:
-        raise ValueError(f"need finite data of shape [n, d], got shape {x.shape}")
+        raise ValueError(
+            f"data must have shape [n, d], got {x.shape}: numbers on the line are x[:, None]"
+        )
+    if not np.isfinite(x).all():
+        n = int((~np.isfinite(x)).any(axis=1).sum())
+        raise ValueError(f"{n} of {len(x)} rows hold NaN or infinity: drop them, or fill the gaps")
     return x
 
 
@@ -326,3 +336,24 @@ def require_between(name, value, low, high, advice):
     if not bool(inside.all()):
         worst = value[~inside].ravel()[0].item()
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {worst:g}: {advice}")
+
+
+# --- What stays of this file when the house is done; the rest above goes with its last caller ----
+
+
+def frozen(value):
+    """Return a float64 copy that nobody can change: what a model keeps, and what a cache gives."""
+    array = np.array(value, dtype=np.float64)
+    array.flags.writeable = False
+    return array
+
+
+def require_increasing(name, levels, least=2):
+    """Return a frozen copy of levels [n], or raise ``ValueError`` unless they increase."""
+    levels = frozen(levels)
+    if levels.ndim != 1 or len(levels) < least or not (np.diff(levels) > 0).all():
+        raise ValueError(
+            f"{name} must be a list of at least {least} increasing levels; one that falls, such as "
+            "schedule.log_snr(t), is turned round by [::-1]"
+        )
+    return levels
