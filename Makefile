@@ -1,125 +1,54 @@
 # make lab | make test | make help
 PYTHON ?= python3
-TORCH_INDEX ?=
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
-NBVAL := $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
+NBVAL := COURSE_STRICT_DIGITS=1 $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
 OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 # A notebook is trusted while this server runs: reopened later, it shows each panel's saved picture
 # in place of a widget whose kernel is gone.
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
-ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+ROOT_FLAG := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
-.PHONY: help lab test env notebooks lint test-all test-elsewhere test-reproducible test-newest soak fuzz audit bench study picture slides site hub-env present app residuals mutation address lock clean
+.PHONY: help lab test test-all lint notebooks study slides site present app clean \
+	env test-elsewhere test-reproducible test-newest soak audit bench residuals picture address lock hub-env
 
 help:            ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /: /' | column -t -s:
+	@echo "Everyday:"; awk -F ' *## ' '/^[a-z-]+:.*## /{split($$1, t, ":"); printf "  %-18s %s\n", t[1], $$2}' Makefile
+	@echo "For who maintains the course:"; awk -F ' *#: ' '/^[a-z-]+:.*#: /{split($$1, t, ":"); printf "  %-18s %s\n", t[1], $$2}' Makefile
 
 lab: env         ## set up, then JupyterLab on the first notebook
 	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) notebooks/00_start_here.ipynb
 
 test: env        ## set up, then every test of the everyday tier, strict nbval included
-	$(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env $(TEST_ARGS)
-
-env: .venv/.ready   ## the environment alone
-
-.venv/.ready: requirements.txt pyproject.toml Makefile
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.11 $(MAKECMDGOALS)")'
-	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
-	$(PY) -m pip install --no-deps --editable .
-	touch $@
-
-notebooks: env   ## execute every notebook (or NB=notebooks/06*.ipynb) in place and clean it
-	$(PY) -m nbconvert --config .nbconvert.py $(or $(NB),notebooks/*.ipynb)
-
-lint: env        ## ruff over package, tests and notebooks
-	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	COURSE_STRICT_DIGITS=1 $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env $(TEST_ARGS)
 
 test-all: env hub-env   ## the slower checks: every panel in the browser, a hub with a class, other processors
 	$(PYTEST) -m full $(TEST_ARGS)
 	$(MAKE) test-elsewhere
 	$(OFFLINE) PYTHONHASHSEED=1 OMP_NUM_THREADS=2 $(NBVAL)
 
-test-elsewhere: env   ## strict nbval under two emulated processors
-	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 AVX512F AVX512_SKX" \
-		$(NBVAL)
-	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 NPY_DISABLE_CPU_FEATURES="AVX512F AVX512_SKX" \
-		$(NBVAL)
+lint: env        ## ruff over package, tests and notebooks
+	$(PY) -m ruff check . && $(PY) -m ruff format --check .
 
-test-reproducible: env   ## strict nbval: three times with other hash seeds, two threads, no network, other processors
-	for seed in 0 1 20230301; do PYTHONHASHSEED=$$seed $(NBVAL) || exit 1; done
-	OMP_NUM_THREADS=2 $(NBVAL)
-	$(OFFLINE) $(NBVAL)
-	$(MAKE) test-elsewhere
+notebooks: env   ## execute every notebook (or NB=notebooks/06*.ipynb) in place and clean it
+	$(PY) -m nbconvert --config .nbconvert.py $(or $(NB),notebooks/*.ipynb)
 
-test-newest:     ## every everyday test, nbval laxly, with the newest packages that pyproject.toml admits
-	$(PYTHON) -m venv --clear build/newest-env
-	build/newest-env/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[lab,present,test]'
-	build/newest-env/bin/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --ignore tests/test_requirements.py
-
-soak: env        ## 20,000 movements on every panel in one kernel, for hours (SOAK=1000: fewer)
-	SOAK_MOVEMENTS=$(or $(SOAK),20000) $(PYTEST) -m soak -s tests/soak
-
-fuzz: env        ## arguments and movements that no run has tried, more with FUZZ_EXAMPLES=1000
-	$(PYTEST) -n 2 --hypothesis-profile fresh -m full tests/test_fuzz.py tests/test_fuzz_panels.py tests/test_fuzz_training.py $(TEST_ARGS)
-
-audit:           ## known vulnerabilities of the pinned packages (asks a database on the network)
-	$(PYTHON) -m venv --clear build/audit-env
-	build/audit-env/bin/python -m pip install pip-audit
-	build/audit-env/bin/pip-audit -r requirements.txt --no-deps --disable-pip
-
-bench: build/bench/.ready   ## measure everything, and print the README's table of speed
-	PYTHONPATH=$(CURDIR)/build/bench JUPYTER_PATH=$(CURDIR)/build/bench/share/jupyter \
-		$(PYTEST) -m benchmark -s tests/benchmarks --speed build/speed.md $(BENCH_ARGS)
-	cat build/speed.md
-
-build/bench/.ready: tests/benchmarks/requirements.txt | env
-	rm -rf $(@D) && $(PY) -m pip install --no-deps --target $(@D) -r $(<)
-	touch $@
-
-study: env       ## train and measure ten weightings on the digits, resumable (STUDY_ARGS="--jobs 4")
+study: env       ## train and measure every weighting of the study, resumable (STUDY_ARGS="--jobs 4")
 	$(PY) -m course_utils.training.study $(STUDY_ARGS)
 
-picture: env     ## the moving picture of the README, from the real panel
-	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp
-
-slides: env slides/node_modules/.package-lock.json   ## draw the figures and build the deck, HTML and PDF (needs Node and Chromium)
+slides: env slides/node_modules/.package-lock.json   ## draw the figures and build the deck (needs Node and Chromium)
 	$(PY) slides/figures.py
 	cd slides && npx marp deck.md -o deck.html
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp deck.md --pdf --pdf-outlines -o deck.pdf
 
-slides/node_modules/.package-lock.json: slides/package-lock.json
-	cd slides && npm ci --no-audit --no-fund
-	touch $@
-
-site: build/site-env/.ready   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
-	build/site-env/bin/python docs/pages.py build/site
-
-# An environment of its own, $(@D), that sees the course's and adds what $(<) pins.
-define layer
-$(PY) -m venv --clear $(@D)
-$(PY) -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > \
-	"$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
-$(@D)/bin/python -m pip install -c requirements.txt -r $(<)
-endef
-
-# JupyterLab must not see the browser's kernel.
-build/site-env/.ready: docs/requirements.txt docs/package-lock.json | env
-	$(layer)
-	build/site-env/bin/python -m pip download --no-deps --only-binary=:all: -c requirements.txt \
-		-d build/site-env/wheels array-api-compat comm ipywidgets jupyterlab_widgets
+site: env        ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
+	$(PYTHON) .ci/environment.py build/site-env docs
+	test -d build/site-env/wheels || build/site-env/bin/python -m pip download --no-deps --only-binary=:all: \
+		-c requirements.txt -d build/site-env/wheels comm ipywidgets jaxtyping jupyterlab_widgets wadler-lindig
 	cd docs && npm ci --ignore-scripts --no-audit --no-fund
-	touch $@
-
-hub-env: build/hub-env/.ready   ## what the test of a hub needs: JupyterHub, its proxy (needs Node), repo2docker
-
-build/hub-env/.ready: tests/hub/requirements.txt tests/hub/package-lock.json | env
-	$(layer)
-	cd tests/hub && npm ci --ignore-scripts --no-audit --no-fund
-	touch $@
+	build/site-env/bin/python docs/pages.py build/site
 
 # Settings, and what the show changes in them, live in build/present: your own stay as they are.
 present: env     ## the nine panels as slides, live, for the lecture hall
@@ -131,24 +60,67 @@ app: env         ## the nine panels as an app without code, on this machine alon
 	JUPYTER_PATH="$(CURDIR)/slides/live" JUPYTER_CONFIG_PATH="$(CURDIR)/slides/live" \
 		$(PY) -m voila $(APP_ARGS) slides/live_panels.ipynb
 
-residuals: env   ## the table of measured residuals of the README
-	$(PYTEST) -q tests/test_claims.py tests/test_regression.py tests/panels/test_half_a_nat.py --residuals residuals.md && cat residuals.md && rm residuals.md
+clean:           ## remove the environments and caches
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
 
-MUTATED := $(or $(MODULE),schedules)
-MUTATION_TESTS := tests/test_$(MUTATED).py $(if $(filter objectives,$(MUTATED)),tests/test_elbo.py)
+env:             #: the environment alone; made anew where its folder was moved or copied
+	@$(PYTHON) .ci/environment.py
 
-mutation: env    ## mutation testing of one room in a copy, an hour or more (MODULE=schedules); tests/mutation.md
-	test -x build/mutation/env/bin/cosmic-ray || { $(PY) -m venv build/mutation/env && build/mutation/env/bin/pip install -q cosmic-ray==8.7.0; }
-	rm -rf build/mutation/tree && mkdir build/mutation/tree && cp -r course_utils tests pyproject.toml build/mutation/tree
-	cd build/mutation/tree && sed 's/MODULE/$(MUTATED)/; s|PYTHON|$(CURDIR)/$(PY)|; s|TESTS|$(MUTATION_TESTS)|' tests/mutation.toml > m.toml && \
-		../env/bin/cosmic-ray init m.toml m.sqlite && ../env/bin/cr-filter-operators m.sqlite m.toml && \
-		../env/bin/cosmic-ray exec m.toml m.sqlite && ../env/bin/cr-report m.sqlite --surviving-only --show-diff
+test-elsewhere: env   #: strict nbval under two emulated processors
+	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 AVX512F AVX512_SKX" \
+		$(NBVAL)
+	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 NPY_DISABLE_CPU_FEATURES="AVX512F AVX512_SKX" \
+		$(NBVAL)
 
-address: env     ## set the repository's public address (URL=https://host/owner/name) in all places
+test-reproducible: env   #: strict nbval: three times with other hash seeds, two threads, no network, other processors
+	for seed in 0 1 20230301; do PYTHONHASHSEED=$$seed $(NBVAL) || exit 1; done
+	OMP_NUM_THREADS=2 $(NBVAL)
+	$(OFFLINE) $(NBVAL)
+	$(MAKE) test-elsewhere
+
+test-newest: env #: every everyday test, nbval laxly, with the newest packages that pyproject.toml admits
+	$(PYTHON) -m venv --clear build/newest-env
+	build/newest-env/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[lab,present]' \
+		$$($(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["test"])')
+	build/newest-env/bin/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --ignore tests/test_requirements.py
+
+soak: env        #: 20,000 movements on every panel in one kernel, for hours (SOAK=1000: fewer)
+	SOAK_MOVEMENTS=$(or $(SOAK),20000) $(PYTEST) -m soak -s tests/soak
+
+audit:           #: known vulnerabilities of the pinned packages (asks a database on the network)
+	$(PYTHON) -m venv --clear build/audit-env
+	build/audit-env/bin/python -m pip install pip-audit
+	build/audit-env/bin/pip-audit -r requirements.txt --no-deps --disable-pip
+
+bench: env       #: measure everything, and print the table of speed
+	$(PYTHON) .ci/environment.py build/bench-env bench
+	JUPYTER_PATH=$(CURDIR)/build/bench-env/share/jupyter \
+		build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed build/speed.md $(BENCH_ARGS)
+	cat build/speed.md
+
+residuals: env   #: print the table of measured residuals
+	mkdir -p build && $(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals build/residuals.md
+	cat build/residuals.md
+
+picture: env     #: the moving picture of the README, from the real panel
+	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp
+
+address: env     #: set the repository's public address (URL=https://host/owner/name) in all places
 	$(PY) .ci/address.py $(URL)
 
-lock: env        ## write what is installed to requirements.txt
-	{ sed -n "/^#/p" requirements.txt; $(PY) -m pip freeze --exclude-editable | sed "s/+cpu//"; } > .lock && mv .lock requirements.txt
+COMPILE := -m uv pip compile --quiet --config-file .ci/lock.toml --universal --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml
+lock: env        #: pin the newest versions that pyproject.toml admits, for all platforms and Pythons
+	$(PY) -m uv --version || $(PY) -m pip install uv
+	$(PY) $(COMPILE) --extra lab --extra present --group test -o build/lock.txt
+	$(PY) $(COMPILE) --group docs --group hub --group bench -c build/lock.txt -o build/lock-more.txt
+	{ sed -n "/^#/p" requirements.txt; cat build/lock.txt; } > .lock && mv .lock requirements.txt
+	{ sed -n "/^#/p" .ci/requirements.txt; grep -vxFf requirements.txt build/lock-more.txt; } > .lock && mv .lock .ci/requirements.txt
 
-clean:           ## remove the environment and caches
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+hub-env: env     #: what the test of a hub needs: JupyterHub, its proxy (needs Node), repo2docker
+	$(PYTHON) .ci/environment.py build/hub-env hub
+	cd tests/hub && npm ci --ignore-scripts --no-audit --no-fund
+
+slides/node_modules/.package-lock.json: slides/package-lock.json
+	cd slides && npm ci --no-audit --no-fund
+	touch $@

@@ -1,0 +1,143 @@
+"""The set-up: the lock that it installs, and an environment that knows where it was made."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK = ROOT / "requirements.txt"
+MORE = ROOT / ".ci/requirements.txt"
+
+
+def module(root):
+    """`.ci/environment.py` of the course in the folder ``root``."""
+    spec = importlib.util.spec_from_file_location("environment", root / ".ci/environment.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A folder with the set-up alone, whose environment was made there and is ready."""
+    root = tmp_path / "course"
+    for name in (
+        "pyproject.toml",
+        "requirements.txt",
+        ".ci/environment.py",
+        ".ci/requirements.txt",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    (root / ".venv/bin").mkdir(parents=True)
+    (root / ".venv/bin/python").symlink_to(sys.executable)
+    (root / ".venv/.ready").write_text(module(root).state())
+    return root
+
+
+def pins(*paths):
+    rows = chain.from_iterable(path.read_text(encoding="utf-8").splitlines() for path in paths)
+    return [Requirement(row) for row in rows if row and not row.startswith("#")]
+
+
+def test_every_pin_is_exact_and_fits_any_build_from_any_registry():
+    text = LOCK.read_text(encoding="utf-8") + MORE.read_text(encoding="utf-8")
+    assert "://" not in text and "--hash" not in text and "\n-" not in text
+    assert all(re.fullmatch(r"==[\w.]+", str(pin.specifier)) for pin in pins(LOCK, MORE))
+    assert not any(pin.name.startswith(("nvidia", "triton")) for pin in pins(LOCK))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "locks"),
+    [
+        (PROJECT["project"]["dependencies"], [LOCK]),
+        (PROJECT["project"]["optional-dependencies"]["lab"], [LOCK]),
+        (PROJECT["project"]["optional-dependencies"]["present"], [LOCK]),
+        (PROJECT["dependency-groups"]["test"], [LOCK]),
+        (PROJECT["dependency-groups"]["docs"], [LOCK, MORE]),
+        (PROJECT["dependency-groups"]["hub"], [LOCK, MORE]),
+        (PROJECT["dependency-groups"]["bench"], [LOCK, MORE]),
+    ],
+    ids=["runtime", "lab", "present", "test", "docs", "hub", "bench"],
+)
+def test_every_range_is_pinned_within(wanted, locks):
+    pinned = {}
+    for pin in pins(*locks):  # a package has a pin for each range of Pythons that needs another
+        pinned.setdefault(pin.name.lower().replace("_", "-"), []).append(pin)
+    for requirement in map(Requirement, wanted):
+        for pin in pinned[requirement.name.lower()]:
+            version = str(pin.specifier).removeprefix("==")
+            assert requirement.specifier.contains(version), f"{requirement}, pinned at {version}"
+
+
+def test_platforms_have_their_own_packages():
+    named = {pin.name: str(pin.marker) for pin in pins(LOCK) if pin.marker}
+    assert "win" in named["colorama"] and "nt" in named["pywinpty"] and "darwin" in named["appnope"]
+
+
+def test_a_ready_environment_is_left_alone(course):
+    assert module(course).main() == 0
+    assert (course / ".venv/bin/python").is_symlink()
+
+
+@pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
+def test_an_environment_that_was_moved_or_copied_is_made_anew(course, tmp_path, how):
+    how(course, tmp_path / "elsewhere")
+    there = module(tmp_path / "elsewhere")
+    stamp = there.ROOT / ".venv/.ready"
+    assert stamp.exists() and not there.is_ready(stamp)
+    assert not there.is_usable(stamp, sys.executable)
+
+
+def test_a_changed_lock_is_installed_into_the_same_environment(course):
+    with (course / "requirements.txt").open("a") as lock:
+        lock.write("# changed\n")
+    here = module(course)
+    assert not here.is_ready(course / ".venv/.ready")
+    assert here.is_usable(course / ".venv/.ready", sys.executable)
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(course):
+    assert not module(course).is_usable(course / ".venv/.ready", course / ".venv/bin/none")
+
+
+def test_an_unsupported_python_is_told_which_to_take(course, monkeypatch):
+    (course / ".venv/.ready").unlink()
+    monkeypatch.setattr(sys, "version_info", (3, 10, 2))
+    assert "Python 3.11 to 3.14 is needed, this is 3.10" in module(course).main()
+
+
+def test_uv_is_told_what_pip_knows_of_where_packages_are(course, monkeypatch, tmp_path):
+    for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "UV_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    config = tmp_path / "pip.conf"
+    config.write_text(
+        "[global]\nfind-links = /a /b\nindex-url = https://mirror.example/simple\n"
+        f"extra-index-url = file:///nowhere file://{tmp_path}\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    settings = module(course).uv_settings(sys.executable)
+    assert settings["UV_FIND_LINKS"] == "/a,/b"
+    assert settings["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    assert f"file://{tmp_path}" in settings["UV_INDEX"] and "nowhere" not in settings["UV_INDEX"]
+    monkeypatch.setenv("UV_FIND_LINKS", "/mine")
+    assert module(course).uv_settings(sys.executable)["UV_FIND_LINKS"] == "/mine"
+
+
+def test_the_list_of_commands_is_short_and_whole():
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    everyday, maintainers = shown.stdout.split("For who maintains the course:")
+    assert len(everyday.splitlines()) - 1 <= 12
+    rules = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    listed = re.findall(r"^  ([a-z-]+) {2,}\S", everyday + maintainers, re.M)
+    assert sorted(rules) == sorted(listed)
+    assert max(map(len, shown.stdout.splitlines())) <= 120
