@@ -3,7 +3,6 @@
 ``python -m pytest tests/test_claims.py --residuals residuals.md`` writes the table.
 """
 
-import os
 from pathlib import Path
 
 import hypothesis
@@ -11,9 +10,6 @@ import pytest
 
 # The same examples at each run, on every machine.
 hypothesis.settings.register_profile("steady", derandomize=True, max_examples=40, deadline=None)
-# Others at each run, as many as FUZZ_EXAMPLES says: `make fuzz`.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 100))
-hypothesis.settings.register_profile("fresh", max_examples=EXAMPLES, database=None, deadline=None)
 hypothesis.settings.load_profile("steady")
 
 
