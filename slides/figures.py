@@ -406,7 +406,7 @@ def paths():
     start, grid = rng.standard_normal((3000, 1)), np.linspace(LOW, HIGH, 201)
     steppers = {"reverse SDE": samplers.reverse_sde_step, "flow ODE": samplers.euler_step}
     return grid, {
-        name: np.stack(list(samplers.reverse_states(data().eps, grid, start, step, rng)))
+        name: np.stack(list(samplers.sample_states(data().eps, grid, start, step, rng)))
         for name, step in steppers.items()
     }
 

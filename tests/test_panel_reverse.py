@@ -1,5 +1,7 @@
 """The reverse panel: its fast denoiser, its sampler and its numbers against independent truths."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from panel_driving import drive
@@ -9,7 +11,7 @@ from course_utils.datasets import galaxies, galaxy_velocities, velocity_scale
 from course_utils.distances import noise_floor, wasserstein_to_density
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels import reverse
-from course_utils.samplers import ddim_step, reverse_states, sample
+from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MIN, alpha, sigma
 
 BASE = {"eta": 0.0, "steps": 96, "log_snr_max": 10.0, "width": 300, "seed": 0}
@@ -63,10 +65,7 @@ def test_with_noise_the_paths_are_the_public_samplers(eta, steps):
     rows = reverse._draws(3)[1].reshape(steps, 96 // steps, -1)
     rng.rows = list(rows.sum(axis=1) * np.sqrt(steps / 96))  # of unit variance again
 
-    def step(eps, z, here, there, rng):
-        return ddim_step(eps, z, here, there, rng, eta=eta)
-
-    *_, z = reverse_states(widened(300).eps, levels, paths[0][:, None], step, rng)
+    z = sample(widened(300).eps, levels, paths[0][:, None], partial(ddim_step, eta=eta), rng)
     np.testing.assert_allclose(paths[-1], z[:, 0], atol=1e-9)
 
 

@@ -16,7 +16,7 @@ from course_utils.elbo import ErrorCurve
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels._weighting_controls import weighting, weighting_controls
-from course_utils.samplers import sample
+from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets import figures, live
 
@@ -176,7 +176,8 @@ def _trained(w, data, features, ridge, eta, steps):
     denoiser = model.retrain(w, ridge)
     path = np.linspace(*SPAN, steps + 1)
     # The same start and the same noise at every movement: only the model changes.
-    z = sample(denoiser.eps, path, world.start, eta, np.random.default_rng(4))
+    step = partial(ddim_step, eta=eta)
+    z = sample(denoiser.eps, path, world.start, step, np.random.default_rng(4))
     z /= alpha(path[-1])
     # Model and ideal on the same draws: their common noise cancels in the difference.
     error = world.least_error + denoiser.noise_error_on(fresh_draws) - world.ideal_on_fresh

@@ -50,7 +50,7 @@ def no_noise_predicted(z, log_snr):
 
 
 def sampler(step):
-    return lambda: drain(samplers.reverse_states(no_noise_predicted, LEVELS, X0, step, rng()))
+    return lambda: drain(samplers.sample_states(no_noise_predicted, LEVELS, X0, step, rng()))
 
 
 def chain_end():

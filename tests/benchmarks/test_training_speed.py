@@ -9,12 +9,13 @@ only a ratio far beyond the aim fails, since a busy machine makes any ratio jump
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from course_utils.datasets import digits
-from course_utils.samplers import sample
+from course_utils.samplers import ddim_step, sample
 from course_utils.training.study import WEIGHTINGS
 
 torch = pytest.importorskip("torch")
@@ -163,7 +164,7 @@ def test_sampler_over_bare_evaluations(capsys, eta):
         model.sample(n, generator(), n_steps=steps, eta=eta)
 
     def general():
-        sample(model.eps, grid, z_start, eta, np.random.default_rng(0))
+        sample(model.eps, grid, z_start, partial(ddim_step, eta=eta), np.random.default_rng(0))
         model.eps(z_start, grid[-1])
 
     work = {"bare network": bare, "Trained.sample": own, "processes.sample, float64": general}

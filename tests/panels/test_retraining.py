@@ -3,6 +3,7 @@
 import gc
 import weakref
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from panel_driving import drive
 
 from course_utils.objectives import PUBLISHED
 from course_utils.panels import retraining
-from course_utils.samplers import sample
+from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
 
 BASE = {
@@ -77,7 +78,8 @@ def test_samples_and_errors_are_the_models():
     denoiser = model.retrain(PUBLISHED["sigmoid"].implied_weighting(), 1e-4)
     np.testing.assert_allclose(weights, denoiser.weights, rtol=1e-9)
     world, path = retraining._world("two_moons"), np.linspace(-10, 10, 21)
-    z = sample(denoiser.eps, path, world.start, 0.3, np.random.default_rng(4)) / alpha(10)
+    step = partial(ddim_step, eta=0.3)
+    z = sample(denoiser.eps, path, world.start, step, np.random.default_rng(4)) / alpha(10)
     np.testing.assert_allclose(samples, z, atol=1e-5)
     assert results["objective"] == pytest.approx(denoiser.objective, abs=1e-9)
     law = retraining.law_of("two_moons")

@@ -1,17 +1,13 @@
-"""Forward and reverse processes against closed forms, Bayes, quadrature and another library."""
+"""Forward processes against closed forms, Bayes, quadrature and another library."""
 
 import itertools
 from decimal import Decimal, localcontext
-from functools import partial
 
 import numpy as np
 import pytest
-from scipy.interpolate import CubicSpline
 
-from course_utils import forward, samplers
+from course_utils import forward
 from course_utils.datasets import galaxies
-from course_utils.mixtures import GaussianMixture
-from course_utils.predictions import convert
 from course_utils.schedules import (
     Cosine,
     LinearBeta,
@@ -24,7 +20,6 @@ from course_utils.schedules import (
 
 DDPM = ddpm_betas()
 LINEAR = LinearBeta()
-TWO_BUMPS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 
 
 # --- The yardsticks, and that they see what is wrong ---
@@ -325,163 +320,10 @@ def reference(noisy, clean, eta):
 def test_coefficients_are_exact_to_rounding_at_every_level(noisy, clean, eta):
     truth = reference(noisy, clean, eta)
     assert list(forward.transition(clean, noisy)) == pytest.approx(truth["transition"], rel=1e-13)
-    assert list(samplers.ddim_coefficients(noisy, clean, eta)) == pytest.approx(
-        truth["ddim"], rel=1e-12
-    )
     of_z, _ = forward.posterior(np.ones(1), np.zeros(1), noisy, clean)
     of_x, variance = forward.posterior(np.zeros(1), np.ones(1), noisy, clean)
     found = [of_z[0], of_x[0], variance]
     assert found == pytest.approx(truth["posterior"], rel=1e-13)
-
-
-@pytest.mark.parametrize("gap", [1e-3, 0.1, 1.0, 7.0])
-@pytest.mark.parametrize("noisy", [-9.0, -1.0, 0.0, 4.0])
-def test_an_ancestral_step_is_a_ddim_step_twice_as_far_and_noise_back(noisy, gap):
-    ancestral = samplers.ddim_coefficients(noisy, noisy + gap, eta=1)
-    twice = samplers.ddim_coefficients(noisy, noisy + 2 * gap)
-    decay, noise = forward.transition(noisy + 2 * gap, noisy + gap)
-    composed = np.array([decay * twice.keep, decay * twice.eps_hat, noise])
-    scale = alpha(noisy + gap)  # coordinates z/α
-    largest = max(1, np.max(np.abs(ancestral)) / scale)
-    assert np.max(abs(composed - np.array(ancestral))) / scale < 1e-12 * largest
-    _, too_little = forward.transition(noisy + 1.5 * gap, noisy + gap)
-    assert too_little < 0.99 * ancestral.noise
-
-
-def test_an_ancestral_step_draws_from_the_posterior_of_the_predicted_x():
-    z = np.array([[0.3], [-1.4]])
-    mean, variance = forward.posterior(
-        z, convert(TWO_BUMPS.eps(z, -1.0), z, -1.0, "eps", "x"), -1.0, -0.2
-    )
-    draws = samplers.ancestral_step(TWO_BUMPS.eps, z, -1.0, -0.2, np.random.default_rng(9))
-    noise = np.random.default_rng(9).standard_normal(z.shape)
-    assert draws == pytest.approx(mean + np.sqrt(variance) * noise, rel=1e-13)
-
-
-def test_small_steps_of_all_samplers_agree_with_the_reverse_drift():
-    z, level, gap = np.array([[0.7], [-0.2]]), -0.5, 1e-5
-    score, s2 = TWO_BUMPS.score(z, level), sigma(level) ** 2
-    half, full = 0.5 * s2 * (z + score), s2 * (0.5 * z + score)
-    for step in (samplers.ddim_step, samplers.euler_step, samplers.heun_step):
-        slope = (step(TWO_BUMPS.eps, z, level, level + gap) - z) / gap
-        assert slope == pytest.approx(half, rel=1e-3)
-        assert abs(slope / full - 1).max() > 0.1
-    for coefficients in (
-        samplers.reverse_sde_coefficients,
-        partial(samplers.ddim_coefficients, eta=1),
-    ):
-        keep, eps_hat, noise = coefficients(level, level + gap)
-        slope = ((keep - 1) * z + eps_hat * TWO_BUMPS.eps(z, level)) / gap
-        assert slope == pytest.approx(full, rel=1e-3)
-        assert noise**2 / gap == pytest.approx(s2, rel=1e-3)
-
-
-# --- Samplers with the exact score: the law itself is carried along, without Monte Carlo ---
-
-Z = np.linspace(-7, 7, 1401)
-NODE, WEIGHT = np.polynomial.hermite_e.hermegauss(21)
-WEIGHT = WEIGHT / WEIGHT.sum()
-
-
-def carried_density(coefficients, log_snr_grid):
-    """Density of the sampler's latents on Z: each step maps z, then adds Gaussian noise."""
-    density = np.exp(TWO_BUMPS.diffuse(log_snr_grid[0]).log_prob(Z[:, None]))
-    for noisy, clean in itertools.pairwise(log_snr_grid):
-        if isinstance(coefficients(noisy, clean), samplers.ReverseStep):
-            keep, eps_hat, noise = coefficients(noisy, clean)
-            mapped = keep * Z + eps_hat * TWO_BUMPS.eps(Z[:, None], noisy)[:, 0]
-        else:
-            mapped, noise = coefficients(noisy, clean), 0.0
-        slope = CubicSpline(Z, mapped)(Z, 1)
-        pushed = CubicSpline(mapped, density / slope, extrapolate=False)
-        points = Z[:, None] - noise * NODE
-        density = np.nan_to_num(pushed(points)) @ WEIGHT
-    return density
-
-
-def heun_map(noisy, clean):
-    return samplers.heun_step(TWO_BUMPS.eps, Z[:, None], noisy, clean)[:, 0]
-
-
-def law_errors(coefficients, n, low=-10.0, high=5.0):
-    """Mean, second moment and total variation of the sampler's law against the exact one."""
-    density = carried_density(coefficients, np.linspace(low, high, n + 1))
-    truth = np.exp(TWO_BUMPS.diffuse(high).log_prob(Z[:, None]))
-    h, wrong = Z[1] - Z[0], density - truth
-    return abs(np.array([wrong @ Z, wrong @ Z**2, abs(wrong).sum() / 2])) * h
-
-
-SAMPLERS = {
-    "ancestral": (partial(samplers.ddim_coefficients, eta=1), 1),
-    "reverse SDE": (samplers.reverse_sde_coefficients, 1),
-    "DDIM": (samplers.ddim_coefficients, 1),
-    "half stochastic": (partial(samplers.ddim_coefficients, eta=0.5), 1),
-    "ODE, Euler": (samplers.flow_coefficients, 1),
-    "ODE, Heun": (heun_map, 2),
-}
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_samplers_return_the_mixture_at_their_order(name):
-    coefficients, order = SAMPLERS[name]
-    n_steps = [80, 160, 320]
-    errors = np.array([law_errors(coefficients, n) for n in n_steps])
-    assert np.all(errors[-1] < 0.02)
-    for which, column in zip(["mean", "second", "tv"], errors.T, strict=True):
-        assert orders(n_steps, column)[-1] == pytest.approx(order, abs=0.15), which
-
-
-def test_the_full_score_in_the_ode_is_detected():
-    def wrong(noisy, clean):
-        keep, eps_hat, noise = samplers.flow_coefficients(noisy, clean)
-        return samplers.ReverseStep(keep, 2 * eps_hat, noise)
-
-    assert law_errors(wrong, 160)[2] > 0.2 and law_errors(samplers.flow_coefficients, 160)[2] < 0.05
-
-
-STEPS = {
-    "ancestral": samplers.ancestral_step,
-    "reverse SDE": samplers.reverse_sde_step,
-    "DDIM": samplers.ddim_step,
-    "half stochastic": partial(samplers.ddim_step, eta=0.5),
-    "ODE, Euler": samplers.euler_step,
-    "ODE, Heun": samplers.heun_step,
-}
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_sampled_particles_follow_the_carried_law(name):
-    rng = np.random.default_rng(10)
-    grid = np.linspace(-10, 5, 41)
-    n = 10_000
-    start = TWO_BUMPS.diffuse(-10.0).sample(n, rng)
-    *_, z = samplers.reverse_states(TWO_BUMPS.eps, grid, start, STEPS[name], rng)
-    density = carried_density(SAMPLERS[name][0], grid) * (Z[1] - Z[0])
-    first, second, fourth = (density @ Z**k for k in (1, 2, 4))
-    assert abs(z.mean() - first) < 6 * np.sqrt((second - first**2) / n)
-    assert abs((z**2).mean() - second) < 6 * np.sqrt((fourth - second**2) / n)
-    share = density[Z < -0.4].sum()
-    assert abs((z < -0.4).mean() - share) < 6 * np.sqrt(share * (1 - share) / n)
-
-
-def test_the_exact_score_of_the_galaxies_returns_the_galaxies():
-    law = GaussianMixture.from_data(galaxies())
-    rng = np.random.default_rng(11)
-    start = rng.standard_normal((500, 1))
-    for eta in (0.0, 1.0):
-        z = samplers.sample(law.eps, np.linspace(-10, 14, 301), start, eta, rng)
-        x = convert(law.eps(z, 14.0), z, 14.0, "eps", "x")
-        assert abs(x - galaxies().T).min(axis=1).max() < 1e-2
-
-
-def test_sampling_is_independent_in_each_dimension_of_a_product():
-    law = GaussianMixture([1.0], [[0.5, -2.0]], [0.09])
-    rng = np.random.default_rng(12)
-    grid = np.linspace(-8, 8, 201)
-    z = samplers.sample(law.eps, grid, law.diffuse(-8.0).sample(5000, rng), 1.0, rng)
-    assert standard_errors(z[:, 0] / alpha(8.0), 0.5, 0.0905) < 6
-    assert standard_errors(z[:, 1] / alpha(8.0), -2.0, 0.0905) < 6
-    assert abs(np.corrcoef(z.T)[0, 1]) < 6 / np.sqrt(5000)
 
 
 # --- Generators of states ---
@@ -489,13 +331,10 @@ def test_sampling_is_independent_in_each_dimension_of_a_product():
 
 def generators():
     x, grid = galaxies(), np.linspace(-9, 9, 11)
-    law = GaussianMixture.from_data(x)
     return {
         "chain": lambda rng: forward.chain_states(x, DDPM[:10], rng),
         "euler_maruyama": lambda rng: forward.euler_maruyama_states(x, DDPM[:10], rng),
         "exact": lambda rng: forward.forward_states(x, forward.exact_steps(grid[::-1]), rng),
-        "sampler": lambda rng: samplers.sample_states(law.eps, grid, x, 1.0, rng),
-        "heun": lambda rng: samplers.reverse_states(law.eps, grid, x, samplers.heun_step),
     }
 
 
@@ -526,11 +365,6 @@ def test_states_are_the_recursion_and_ends_are_the_last_state():
     assert np.array_equal(end, states[-1]) and end.flags.writeable
     *_, last = forward.euler_maruyama_states(x, DDPM, np.random.default_rng(15))
     assert np.array_equal(forward.simulate_sde(x, DDPM, np.random.default_rng(15)), last)
-    law = GaussianMixture.from_data(x)
-    grid = np.linspace(-5, 5, 9)
-    *_, last = samplers.sample_states(law.eps, grid, x, 0.5, np.random.default_rng(16))
-    result = samplers.sample(law.eps, grid, x, 0.5, np.random.default_rng(16))
-    assert np.array_equal(result, last) and result.flags.writeable
     assert np.array_equal(x, before) and x.flags.writeable  # the caller's array is left alone
 
 
@@ -584,65 +418,8 @@ def eps_zero(z, log_snr):
             lambda: forward.geometric_brownian_motion(1.0, 0, 1, np.zeros(5), 0.0),
             "dt must be positive",
         ),
-        (lambda: samplers.ddim_coefficients(0.0, 1.0, 1.5), "eta must lie in.*1.5"),
-        (lambda: samplers.ddim_step(eps_zero, ZERO, 0.0, 1.0, RNG, eta=-0.1), "eta must lie in"),
-        (lambda: samplers.ddim_step(eps_zero, ZERO, 1.0, 0.0), "less noise"),
-        (lambda: samplers.ddim_step(eps_zero, ZERO, 1.0, np.inf), "stop at log_snr_max"),
-        (lambda: samplers.ddim_step(lambda z, log_snr: z[:2], ZERO, 0.0, 1.0), "shape of z"),
-        (lambda: samplers.heun_step(lambda z, log_snr: z.T, ZERO, 0.0, 1.0), "shape of z"),
-        (lambda: samplers.ancestral_step(eps_zero, ZERO, 0.0, 1.0, None), "default_rng"),
-        (lambda: samplers.reverse_sde_step(eps_zero, ZERO, 0.0, 1.0, 7), "default_rng"),
-        (lambda: samplers.sample(eps_zero, [0.0, 1.0], ZERO, 2.0, RNG), "eta must lie in"),
-        (lambda: samplers.sample_states(eps_zero, [0.0, 1.0], ZERO, 0.5), "default_rng"),
-        (
-            lambda: samplers.sample_states(eps_zero, [0.0, 1.0], ZERO, [0.5]),
-            "eta must be one .* number",
-        ),
-        (lambda: samplers.sample(eps_zero, [1.0, 0.0], ZERO), r"increase strictly.*\[::-1\]"),
-        (lambda: samplers.sample(eps_zero, [0.0, np.inf], ZERO), "log_snr_max"),
-        (lambda: samplers.sample(eps_zero, 3.0, ZERO), "at least two"),
-        (lambda: samplers.sample(eps_zero, [0.0, 1.0], ZERO * np.nan), "z_start must be finite"),
     ],
 )
 def test_bad_input_says_what_came_in_and_what_to_do(call, words):
     with pytest.raises(ValueError, match=words):
         call()
-
-
-# --- An independent library ---
-
-
-def test_coefficients_agree_with_diffusers():
-    torch = pytest.importorskip("torch")
-    diffusers = pytest.importorskip("diffusers")
-    options = {"num_train_timesteps": 1000, "clip_sample": False}
-    level = np.log(alpha_bar(DDPM)) - np.log1p(-alpha_bar(DDPM))
-    z, eps, noise = np.random.default_rng(17).standard_normal((3, 5, 3))
-
-    def in_float64(scheduler):
-        scheduler.betas = torch.from_numpy(DDPM)
-        scheduler.alphas = 1 - scheduler.betas
-        scheduler.alphas_cumprod = torch.from_numpy(alpha_bar(DDPM))
-        return scheduler
-
-    def step(scheduler, t, **more):
-        result = scheduler.step(torch.from_numpy(eps), t, torch.from_numpy(z), **more)
-        return result.prev_sample.numpy()
-
-    ddpm = in_float64(diffusers.DDPMScheduler(variance_type="fixed_small", **options))
-    for t in (1, 10, 500, 999):
-        theirs = step(ddpm, t, generator=torch.Generator().manual_seed(t))
-        generator = torch.Generator().manual_seed(t)
-        drawn = torch.randn(z.shape, generator=generator, dtype=torch.float64).numpy()
-        keep, eps_hat, spread = samplers.ddim_coefficients(level[t], level[t - 1], eta=1)
-        assert theirs == pytest.approx(keep * z + eps_hat * eps + spread * drawn, abs=1e-11)
-        x = convert(eps, z, level[t], "eps", "x")
-        mean, variance = forward.posterior(z, x, level[t], level[t - 1])
-        assert theirs == pytest.approx(mean + np.sqrt(variance) * drawn, abs=1e-11)
-
-    ddim = in_float64(diffusers.DDIMScheduler(**options))
-    ddim.set_timesteps(50)
-    for t, eta in [(20, 0.0), (500, 0.0), (500, 0.4), (980, 1.0)]:
-        theirs = step(ddim, t, eta=eta, variance_noise=torch.from_numpy(noise))
-        keep, eps_hat, spread = samplers.ddim_coefficients(level[t], level[t - 20], eta)
-        assert theirs == pytest.approx(keep * z + eps_hat * eps + spread * noise, abs=1e-11)

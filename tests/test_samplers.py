@@ -1,0 +1,249 @@
+"""Samplers against their textbook coefficients in 80 digits, and the law that each step carries."""
+
+import itertools
+from decimal import Decimal, localcontext
+from functools import partial
+
+import numpy as np
+import pytest
+from comparing import assert_close, standard_errors_off
+from scipy.interpolate import CubicSpline
+
+from course_utils import forward, samplers
+from course_utils.datasets import galaxies
+from course_utils.mixtures import GaussianMixture
+from course_utils.predictions import convert
+from course_utils.schedules import Cosine, alpha, sigma
+
+TWO_BUMPS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
+STEPS = {  # and the order of each in law
+    "ancestral": (samplers.ancestral_step, 1),
+    "reverse SDE": (samplers.reverse_sde_step, 1),
+    "DDIM": (samplers.ddim_step, 1),
+    "half stochastic": (partial(samplers.ddim_step, eta=0.5), 1),
+    "ODE, Euler": (samplers.euler_step, 1),
+    "ODE, Heun": (samplers.heun_step, 2),
+    "DPM-Solver++": (samplers.DpmSolver, 2),
+}
+
+
+class Constant:
+    """Random numbers that are all the same, to read a step's coefficient of the noise."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def standard_normal(self, shape):
+        return np.full(shape, self.value)
+
+
+# --- One step ---
+
+
+def textbook(noisy, clean, eta):
+    """keep, eps_hat and noise of a DDIM step from α² and σ², in 80 digits."""
+    with localcontext() as context:
+        context.prec = 80
+        noisy, clean, eta = Decimal(noisy), Decimal(clean), Decimal(eta)
+        at2, as2 = 1 / (1 + (-noisy).exp()), 1 / (1 + (-clean).exp())
+        st2, ss2 = 1 - at2, 1 - as2
+        v = (st2 - at2 / as2 * ss2) * ss2 / st2
+        direction = (ss2 - eta**2 * v).sqrt() - (as2 * st2 / at2).sqrt()
+        return [float((as2 / at2).sqrt()), float(direction), float(eta * v.sqrt())]
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    ("noisy", "clean"),
+    [(-30.0, -29.9), (29.9, 30.0), (-30.0, 30.0), (-1.0, 1.0), (0.5, 0.5 + 1e-9), (-10.0, -9.9)],
+)
+def test_coefficients_are_exact_to_rounding_at_every_level(noisy, clean, eta):
+    keep, direction, noise = textbook(noisy, clean, eta)
+    found = samplers.ddim_coefficients(noisy, clean, eta)
+    assert found.keep == pytest.approx(keep, rel=1e-13)
+    # a difference of two lengths: exact to rounding of the longer
+    assert found.eps_hat == pytest.approx(direction, rel=0, abs=1e-14 * keep * sigma(noisy))
+    assert found.noise == pytest.approx(noise, rel=1e-13)
+
+
+@pytest.mark.parametrize("gap", [1e-3, 0.1, 1.0, 7.0])
+@pytest.mark.parametrize("noisy", [-9.0, -1.0, 0.0, 4.0])
+def test_an_ancestral_step_is_a_ddim_step_twice_as_far_and_noise_back(noisy, gap):
+    ancestral = samplers.ddim_coefficients(noisy, noisy + gap, eta=1)
+    twice = samplers.ddim_coefficients(noisy, noisy + 2 * gap)
+    decay, noise = forward.transition(noisy + 2 * gap, noisy + gap)
+    composed = np.array([decay * twice.keep, decay * twice.eps_hat, noise])
+    assert_close(composed, ancestral, rtol=1e-12)
+    _, too_little = forward.transition(noisy + 1.5 * gap, noisy + gap)
+    assert too_little < 0.99 * ancestral.noise
+
+
+def test_an_ancestral_step_draws_from_the_posterior_of_the_predicted_x():
+    z = np.array([[0.3], [-1.4]])
+    x_hat = convert(TWO_BUMPS.eps(z, -1.0), z, -1.0, "eps", "x")
+    mean, variance = forward.posterior(z, x_hat, -1.0, -0.2)
+    draws = samplers.ancestral_step(TWO_BUMPS.eps, z, -1.0, -0.2, np.random.default_rng(9))
+    noise = np.random.default_rng(9).standard_normal(z.shape)
+    assert_close(draws, mean + np.sqrt(variance) * noise, rtol=1e-13)
+
+
+def test_a_ddim_step_to_clean_data_is_the_denoiser():
+    z = np.linspace(-2, 2, 9)[:, None]
+    for step in (samplers.ddim_step, partial(samplers.ancestral_step, rng=Constant(1.0))):
+        assert_close(step(TWO_BUMPS.eps, z, 0.5, np.inf), TWO_BUMPS.denoise(z, 0.5), rtol=1e-13)
+
+
+def test_small_steps_of_all_samplers_agree_with_the_reverse_drift():
+    z, level, gap = np.array([[0.7], [-0.2]]), -0.5, 1e-5
+    score, s2 = TWO_BUMPS.score(z, level), sigma(level) ** 2
+    half, full = 0.5 * s2 * (z + score), s2 * (0.5 * z + score)
+    drifts = {"ancestral": full, "reverse SDE": full, "half stochastic": (3 * half + full) / 4}
+    for name, step in one_step_each().items():
+        move, kick = (step(TWO_BUMPS.eps, z, level, level + gap, Constant(c)) - z for c in (0, 1))
+        assert_close(move / gap, drifts.get(name, half), rtol=1e-3)
+        share = {"ancestral": 1, "reverse SDE": 1, "half stochastic": 0.25}.get(name, 0)
+        assert_close((kick - move) ** 2 / gap, np.full_like(z, share * s2), rtol=1e-3, atol=1e-12)
+    assert np.abs(half / full - 1).max() > 0.1
+
+
+def one_step_each():
+    return {
+        name: made() if made is samplers.DpmSolver else made for name, (made, _) in STEPS.items()
+    }
+
+
+# --- Many steps with the exact score: the law itself is carried along, without Monte Carlo ---
+
+Z = np.linspace(-7, 7, 1401)
+NODE, WEIGHT = np.polynomial.hermite_e.hermegauss(21)
+WEIGHT = WEIGHT / WEIGHT.sum()
+
+
+def carried_density(step, levels, eps=TWO_BUMPS.eps):
+    """Density of the sampler's latents on Z: each step maps z, then adds Gaussian noise."""
+    density = np.exp(TWO_BUMPS.diffuse(levels[0]).log_prob(Z[:, None]))
+    for noisy, clean in itertools.pairwise(levels):
+        mapped, kicked = (step(eps, Z[:, None], noisy, clean, Constant(c))[:, 0] for c in (0, 1))
+        noise = kicked[0] - mapped[0]
+        pushed = CubicSpline(mapped, density / CubicSpline(Z, mapped)(Z, 1), extrapolate=False)
+        density = np.nan_to_num(pushed(Z[:, None] - noise * NODE)) @ WEIGHT
+    return density
+
+
+def law_errors(step, n, low=-10.0, high=5.0, eps=TWO_BUMPS.eps):
+    """Mean, second moment and total variation of the sampler's law against the exact one."""
+    density = carried_density(step, np.linspace(low, high, n + 1), eps)
+    truth = np.exp(TWO_BUMPS.diffuse(high).log_prob(Z[:, None]))
+    h, wrong = Z[1] - Z[0], density - truth
+    return abs(np.array([wrong @ Z, wrong @ Z**2, abs(wrong).sum() / 2])) * h
+
+
+def orders(n_steps, errors):
+    """The slopes −d log(error)/d log(N), each from one N to the next."""
+    return -np.diff(np.log(errors)) / np.diff(np.log(n_steps))
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if name != "DPM-Solver++"])
+def test_samplers_return_the_mixture_at_their_order(name):
+    step, order = STEPS[name]
+    n_steps = [80, 160, 320]
+    errors = np.array([law_errors(step, n) for n in n_steps])
+    assert np.all(errors[-1] < 0.02)
+    for which, column in zip(["mean", "second", "tv"], errors.T, strict=True):
+        assert orders(n_steps, column)[-1] == pytest.approx(order, abs=0.15), which
+
+
+def test_the_full_score_in_the_ode_is_detected():
+    def twice(z, log_snr):
+        return 2 * TWO_BUMPS.eps(z, log_snr)
+
+    assert law_errors(samplers.euler_step, 160, eps=twice)[2] > 0.2
+    assert law_errors(samplers.euler_step, 160)[2] < 0.05
+
+
+def test_dpm_solver_is_of_order_two_on_uneven_levels():
+    start = TWO_BUMPS.diffuse(-6.0).sample(200, np.random.default_rng(3))
+
+    def end(n, step):
+        levels = -6 + 10 * np.linspace(0, 1, n + 1) ** 1.5
+        return samplers.sample(TWO_BUMPS.eps, levels, start, step)
+
+    truth, n_steps = end(4000, samplers.heun_step), [40, 80, 160, 320]
+    solver = samplers.DpmSolver()  # one object for all: each sampling begins anew
+    errors = [np.sqrt(np.mean((end(n, solver) - truth) ** 2)) for n in n_steps]
+    assert orders(n_steps, errors)[-1] == pytest.approx(2, abs=0.1)
+    assert_close(end(1, solver), end(1, samplers.ddim_step))
+    assert errors[-1] < 0.01 * np.sqrt(np.mean((end(320, samplers.ddim_step) - truth) ** 2))
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if name != "DPM-Solver++"])
+def test_sampled_particles_follow_the_carried_law(name):
+    rng = np.random.default_rng(10)
+    levels, n = np.linspace(-10, 5, 41), 10_000
+    start = TWO_BUMPS.diffuse(-10.0).sample(n, rng)
+    z = samplers.sample(TWO_BUMPS.eps, levels, start, STEPS[name][0], rng)
+    density = carried_density(STEPS[name][0], levels) * (Z[1] - Z[0])
+    for of_z in (lambda z: z, np.square, lambda z: (z < -0.4).astype(float)):
+        mean = density @ of_z(Z)
+        spread = np.sqrt((density @ of_z(Z) ** 2 - mean**2) / n)
+        assert standard_errors_off(of_z(z).mean(), spread, mean) < 6
+
+
+def test_the_exact_score_of_the_galaxies_returns_the_galaxies():
+    law = GaussianMixture.from_data(galaxies())
+    rng = np.random.default_rng(11)
+    start = rng.standard_normal((500, 1))
+    for step in (samplers.ddim_step, samplers.ancestral_step, samplers.DpmSolver()):
+        z = samplers.sample(law.eps, np.linspace(-10, 14, 301), start, step, rng)
+        x = convert(law.eps(z, 14.0), z, 14.0, "eps", "x")
+        assert abs(x - galaxies().T).min(axis=1).max() < 1e-2
+
+
+def test_sampling_is_independent_in_each_dimension_of_a_product():
+    law, n = GaussianMixture([1.0], [[0.5, -2.0]], [0.09]), 5000
+    rng = np.random.default_rng(12)
+    start = law.diffuse(-8.0).sample(n, rng)
+    z = samplers.sample(law.eps, np.linspace(-8, 8, 201), start, samplers.ancestral_step, rng)
+    for column, mean in zip(z.T / alpha(8.0), (0.5, -2.0), strict=True):
+        assert standard_errors_off(column.mean(), np.sqrt(0.0905 / n), mean) < 6
+        spread = 0.0905 * np.sqrt(2 / n)
+        assert standard_errors_off(column.var(), spread, 0.0905) < 6
+    assert abs(np.corrcoef(z.T)[0, 1]) < 6 / np.sqrt(n)
+
+
+# --- The loop ---
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
+    step, levels, z = one_step_each()[name], np.linspace(-9, 9, 11), galaxies().copy()
+    law = GaussianMixture.from_data(z)
+    kept = list(samplers.sample_states(law.eps, levels, z, step, np.random.default_rng(13)))
+    spoilt = []
+    for state in samplers.sample_states(law.eps, levels, z, step, np.random.default_rng(13)):
+        spoilt.append(state.copy())
+        state *= np.nan  # what is handed out may be changed
+    assert len(kept) == 11
+    assert_close(np.array(kept), np.array(spoilt))
+    assert_close(kept[0], galaxies())
+    last = samplers.sample(law.eps, levels, z, step, np.random.default_rng(13))
+    assert_close(last, kept[-1])
+    assert_close(z, galaxies())  # the caller's array is left alone
+
+
+@pytest.mark.parametrize(
+    ("levels", "advice"),
+    [
+        (np.linspace(5, -5, 11), r"turned round\s+by \[::-1\]"),
+        (Cosine().log_snr(np.linspace(1, 0, 9)), "log_snr_max"),
+        ([0.0], "at least 2"),
+    ],
+)
+def test_levels_in_the_wrong_direction_are_refused_at_the_call(levels, advice):
+    with pytest.raises(ValueError, match=advice):
+        samplers.sample_states(TWO_BUMPS.eps, levels, np.zeros((4, 1)))
+
+
+def test_an_eta_beyond_the_ancestral_is_refused():
+    with pytest.raises(ValueError, match=r"from 0 .* to 1"):
+        samplers.ddim_coefficients(0.0, 1.0, 1.5)
