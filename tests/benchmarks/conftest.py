@@ -1,6 +1,7 @@
 """The record of measured speed behind the README's table: ``--speed speed.md`` writes it."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,31 @@ def speed(record_property):
         record_property("speed", [what, against, f"{middle}{spread} {unit}".strip(), how])
 
     return note
+
+
+@pytest.fixture
+def in_turns(capsys):
+    """Return seconds of processor time of several functions, each [repeats], run in turns."""
+
+    def measure(title, work, repeats=11, number=1):
+        """``work`` maps names to functions; each is run ``number`` times for one reading."""
+        times = {name: [] for name in work}
+        for function in work.values():
+            function()
+        for _ in range(repeats):
+            for name, function in work.items():
+                start = time.process_time()
+                for _ in range(number):
+                    function()
+                times[name].append((time.process_time() - start) / number)
+        times = {name: np.array(seconds) for name, seconds in times.items()}
+        with capsys.disabled():
+            print(f"\n{title}")
+            for name, seconds in times.items():
+                print(f"  {name:<44}{1e3 * np.median(seconds):12.4f} ms")
+        return times
+
+    return measure
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):

@@ -1,0 +1,243 @@
+"""How fast the course's functions are, beside the bare formula and beside other libraries.
+
+Processor times, one thread, runs in turns; a ratio is the median over neighbouring runs. No time is
+asserted. ``make bench`` prints the table; the libraries beside which it measures are no part of the
+course.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import integrate
+from scipy.special import expit
+
+from course_utils.datasets import digits, galaxies, planar
+from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
+from course_utils.forward import chain_steps, euler_maruyama_steps, simulate
+from course_utils.linear_model import FourierFeatures, LinearDenoiser
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import PUBLISHED
+from course_utils.predictions import convert
+from course_utils.samplers import ancestral_step, ddim_step, sample
+from course_utils.schedules import (
+    Cosine,
+    LinearBeta,
+    alpha,
+    ddpm_betas,
+    discrete_betas,
+    log_snr_from_alpha_bar,
+    sigma,
+)
+from course_utils.weightings import sigmoid
+
+pytestmark = pytest.mark.benchmark
+ROOT = Path(__file__).parents[2]
+GALAXIES = GaussianMixture.from_data(galaxies())
+PARTICLES, STEPS = 20_000, 1000
+Z, X, LEVELS = np.linspace(-2, 2, 50)[:, None], galaxies()[:, 0], np.linspace(-10, 10, 4001)
+
+
+def bare_eps(z, log_snr):
+    """ε̂ of the galaxies by the formula alone: the posterior mean of the noise."""
+    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    noise = (z - a * X) / s
+    r = np.exp(-(noise**2 - (noise**2).min(axis=1, keepdims=True)) / 2)
+    return ((r * noise).sum(axis=1) / r.sum(axis=1))[:, None]
+
+
+def bare_ddim(z, log_snr, log_snr_to):
+    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    eps = bare_eps(z, log_snr)
+    return np.sqrt(expit(log_snr_to)) * (z - s * eps) / a + np.sqrt(expit(-log_snr_to)) * eps
+
+
+def bare_convert(value, z, log_snr):
+    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    x = (z - s * value) / a
+    return a * value - s * x
+
+
+FORMULAS = {
+    "alpha(0.5)": (lambda: alpha(0.5), lambda: np.sqrt(expit(0.5))),
+    "Cosine().log_snr(0.3)": (
+        partial(Cosine().log_snr, 0.3),
+        lambda: -2 * np.log(np.tan(np.pi * 0.3 / 2)),
+    ),
+    "GaussianMixture.eps, 50 points": (lambda: GALAXIES.eps(Z, 1.0), lambda: bare_eps(Z, 1.0)),
+    "convert, 50 points": (lambda: convert(Z, Z, 1.0), lambda: bare_convert(Z, Z, 1.0)),
+    "ddim_step, 50 points": (
+        lambda: ddim_step(GALAXIES.eps, Z, 1.0, 2.0),
+        lambda: bare_ddim(Z, 1.0, 2.0),
+    ),
+    "sigmoid(2), 4001 levels": (
+        partial(sigmoid(2), LEVELS),
+        lambda: expit(2 - LEVELS),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_public_functions_over_their_formula(name, in_turns, speed):
+    ours, bare = FORMULAS[name]
+    np.testing.assert_allclose(ours(), bare(), rtol=1e-9, atol=1e-12)
+    times = in_turns(name, {"course_utils": ours, "the bare formula": bare}, 21, 200)
+    ratio = times["course_utils"] / times["the bare formula"]
+    speed(name, "the bare formula", ratio, "21 × 200 calls in turns; aim 2", "times as long")
+
+
+def test_simulation(in_turns, speed):
+    torch, torchsde = (pytest.importorskip(name) for name in ("torch", "torchsde"))
+    diffusers = pytest.importorskip("diffusers")
+    torch.set_num_threads(1)
+    x0, betas = np.full((PARTICLES, 1), 1.5), ddpm_betas(STEPS)
+    levels = log_snr_from_alpha_bar(np.cumprod(1 - betas)[::-1])
+    euler = euler_maruyama_steps(discrete_betas(LinearBeta(), STEPS, "left"))
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=STEPS, clip_sample=False)
+    rng = np.random.default_rng(0)
+
+    def bare_normals():
+        for _ in range(STEPS):
+            rng.standard_normal(x0.shape)
+
+    class VariancePreserving(torch.nn.Module):
+        noise_type, sde_type = "diagonal", "ito"
+
+        def f(self, t, x):
+            return -0.5 * (0.1 + 19.9 * t) * x
+
+        def g(self, t, x):
+            return torch.sqrt(0.1 + 19.9 * t) * torch.ones_like(x)
+
+    def by_torchsde():
+        ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        with torch.no_grad():
+            torchsde.sdeint(VariancePreserving(), torch.tensor(x0), ends, method="euler", dt=1e-3)
+
+    def by_diffusers():
+        z, zero = torch.tensor(x0), torch.zeros(x0.shape, dtype=torch.float64)
+        for t in range(STEPS - 1, -1, -1):
+            z = scheduler.step(zero, t, z).prev_sample
+
+    work = {
+        "bare normals": bare_normals,
+        "chain": lambda: simulate(x0, chain_steps(betas), rng),
+        "Euler–Maruyama": lambda: simulate(x0, euler, rng),
+        "ancestral sampler, ε̂ = 0": lambda: sample(
+            lambda z, log_snr: np.zeros_like(z), levels, x0, ancestral_step, rng
+        ),
+        "torchsde, euler": by_torchsde,
+        "diffusers, DDPMScheduler.step": by_diffusers,
+    }
+    times = in_turns(f"{PARTICLES:,} particles × {STEPS} steps", work, 5)
+    how = f"{PARTICLES:,} particles × {STEPS} steps, 5 runs of each in turns"
+    for what, against in [
+        ("chain", "bare normals"),
+        ("Euler–Maruyama", "torchsde, euler"),
+        ("ancestral sampler, ε̂ = 0", "diffusers, DDPMScheduler.step"),
+    ]:
+        speed(f"simulating: {what}", against, times[against] / times[what], how, "times the speed")
+
+
+def test_error_curves(in_turns, speed):
+    """The galaxies' exact e(λ), against SciPy's adaptive quadrature for each galaxy at a level."""
+    level, w = 2.0, sigmoid(2)
+
+    def point_by_point():
+        def error(noise, x):
+            z = np.array([[alpha(level) * x + sigma(level) * noise]])
+            square = (noise - GALAXIES.eps(z, level)[0, 0]) ** 2
+            return square * np.exp(-(noise**2) / 2) / np.sqrt(2 * np.pi)
+
+        rule = {"epsabs": 1e-8, "epsrel": 1e-8, "limit": 200}
+        return np.mean([integrate.quad(error, -9, 9, (x,), **rule)[0] for x in galaxies()[:, 0]])
+
+    curve = ErrorCurve.from_mixtures(GALAXIES)
+    assert curve.at(level)[0] == pytest.approx(point_by_point(), rel=1e-7)
+    work = {
+        "the whole curve": lambda: ErrorCurve.from_mixtures(GALAXIES),
+        "SciPy, one level": point_by_point,
+        "a pair of sides of S5": lambda: (weighted_loss(w, curve), sum_of_elbos(w, curve)),
+        "fifteen pairs, new weightings": lambda: [
+            (weighted_loss(v, curve), sum_of_elbos(v, curve))
+            for v in (o.implied_weighting() for o in PUBLISHED.values())
+        ],
+    }
+    times = in_turns("Error curves", work, 5)
+    speed(
+        "e(λ) and L of the galaxies at all levels, exact to 1e-7",
+        "adaptive quadrature of e for each galaxy, one level",
+        times["SciPy, one level"] / times["the whole curve"],
+        f"{1e3 * np.median(times['the whole curve']):.0f} ms a curve",
+        "times faster",
+    )
+
+
+def test_retraining(in_turns, speed):
+    """A complete retraining by T9 against one epoch of gradient steps on the same draws."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    x = planar("two_moons", 20_000, np.random.default_rng(1))
+    features = FourierFeatures.draw(256, 2, np.random.default_rng(6))
+    built = LinearDenoiser.precompute(
+        x, features=features, rng=np.random.default_rng(7), n_draws=300
+    )
+    phi = torch.randn(300 * 51, 256)
+    theta = torch.zeros((256, 2), requires_grad=True)
+    adam = torch.optim.Adam([theta], lr=0.01)
+
+    def epoch():
+        for part in phi.split(1024):
+            adam.zero_grad()
+            (part @ theta).square().mean().backward()
+            adam.step()
+
+    work = {"retrained": lambda: built.retrain(sigmoid(2), 1e-4), "one epoch of Adam": epoch}
+    times = in_turns("Retraining, 256 features", work)
+    ratio = times["one epoch of Adam"] / times["retrained"]
+    speed("a complete retraining in closed form", "one epoch of Adam", ratio, "256 features")
+
+
+def test_training_loop(in_turns, speed):
+    """A step of the network's training, levels and averages included, over the bare step."""
+    torch = pytest.importorskip("torch")
+    from course_utils.training import networks
+
+    x, recipe = digits()[0], networks.Recipe(n_steps=120)
+    network = networks.Network(
+        64, recipe.width, recipe.n_blocks, generator=torch.Generator().manual_seed(0)
+    )
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
+    z, level = torch.randn(recipe.batch, 64), torch.zeros(recipe.batch, 1)
+
+    def bare():
+        torch.set_num_threads(1)
+        for _ in range(recipe.n_steps):
+            optimiser.zero_grad()
+            network(z, level).square().mean().backward()
+            optimiser.step()
+
+    work = {
+        "bare forward, backward, step": bare,
+        "train": lambda: networks.train(x, sigmoid(2), seed=0, recipe=recipe),
+    }
+    times = in_turns("120 steps of training", work, 5)
+    ratio = times["train"] / times["bare forward, backward, step"]
+    speed("a training step", "bare forward, backward, step", ratio, "batch 128", "times as long")
+
+
+def test_time_of_the_everyday_tests(capsys, speed):
+    command = [*(sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile")]
+    command += ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    with capsys.disabled():
+        print(f"\n\nmake test: {seconds:.0f} s: {done.stdout.strip().splitlines()[-1]}")
+    assert done.returncode == 0
+    speed("`make test`", "its limit of three minutes", seconds / 180, f"{seconds:.0f} s")
