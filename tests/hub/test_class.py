@@ -194,7 +194,7 @@ async def lesson(address, process, link, report):
     report.cpu_together = (processor(process) - before) / len(report.together)
     report.moves = [len(waits) for waits in drags]
 
-    await first.kernel.run("from course_utils import networks")
+    await first.kernel.run("from course_utils.training import networks")
     report.memory["kernel with torch"] = [memory(first.process)]
 
     report.foreign = await trespass(first, second)

@@ -104,10 +104,11 @@ def test_the_wheel_is_the_whole_course(wheels, tmp_path):
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
         import course_utils
-        from course_utils import installation, study
+        from course_utils.classroom import install_check
+        from course_utils.training import study
         from course_utils.datasets import galaxies
         from course_utils.panels import sum_of_elbos
-        print(course_utils.__file__, installation.data_problem() == "", galaxies().shape)
+        print(course_utils.__file__, install_check.data_problem() == "", galaxies().shape)
         print(len(study.load_results()) > 0, len(sum_of_elbos.panel().text()) > 500)
     """
     done = subprocess.run(
@@ -197,7 +198,7 @@ def test_the_kernel_starts_and_installs_the_course_from_the_site(site, core, ser
     assert platform == "emscripten" and comm.startswith("pyodide_kernel")
     assert int(files) == len(list((ROOT / "course_utils").rglob("*.py")))
     # Without matplotlib two lines are marked FIX; what counts is that none stops the kernel.
-    printed = page.evaluate(RUN, "from course_utils import installation\ninstallation.check()")
+    printed = page.evaluate(RUN, "from course_utils.classroom import install_check\ninstall_check.check()")
     assert "OK   data" in printed and "PyTorch" in printed and "OK   Python" not in printed
     threads = "import threading\ntry: threading.Timer(1, print).start()\n"
     assert "RuntimeError" in page.evaluate(RUN, threads + "except Exception as e: print(repr(e))")
