@@ -1,0 +1,69 @@
+"""The lines of CONTRIBUTING.md by which something new is added do what they say."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from comparing import assert_close
+from scipy.special import expit, logit
+
+from course_utils import datasets, objectives, predictions
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import Objective
+from course_utils.samplers import ddim_step, sample
+from course_utils.schedules import Cosine, Schedule, alpha, discrete_betas, sigma
+
+TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+(ROW, SCHEDULE, OBJECTIVE, SAMPLER, DATA) = re.findall(r"(?s)```python\n(.*?)```", TEXT)
+GALAXIES = GaussianMixture.from_data(datasets.galaxies())
+
+
+def run(code):
+    """Run an example and return the names it knows afterwards."""
+    names = {
+        "np": np, "expit": expit, "logit": logit, "Schedule": Schedule, "Objective": Objective,
+        "Cosine": Cosine, "alpha": alpha, "sigma": sigma, "PLANAR": datasets.PLANAR,
+        "NAMES": predictions.NAMES,
+    }  # fmt: skip
+    exec(code, names)
+    return names
+
+
+def test_a_parameterization(monkeypatch):
+    monkeypatch.setattr(predictions, "NAMES", dict(predictions.NAMES))
+    run(ROW)
+    x, noise = np.array([[0.3]]), np.array([[-1.2]])
+    z = alpha(1.0) * x + sigma(1.0) * noise
+    assert_close(predictions.convert(x - noise, z, 1.0, "x_minus_eps", "eps"), noise, atol=1e-12)
+
+
+def test_a_schedule():
+    schedule = run(SCHEDULE)["Logistic"](log_snr_min=-10, log_snr_max=10)
+    t = np.linspace(0, 1, 101)
+    assert_close(schedule.time(schedule.log_snr(t)), t, atol=1e-12)
+    slope = np.gradient(schedule.log_snr(np.linspace(0, 1, 20_001)), 1 / 20_000)[2000]
+    assert schedule.log_snr_rate(0.1) == pytest.approx(slope, rel=1e-4)
+    assert len(discrete_betas(schedule, 10)) == 10
+
+
+def test_an_objective():
+    entry = run("entries = {" + OBJECTIVE + "}")["entries"]["debiased"]()
+    levels = np.linspace(-8, 8, 33)
+    w, expected = entry.implied_weighting()(levels), expit(-levels)
+    assert_close(w / w[0], expected / expected[0], atol=1e-12)
+    assert type(objectives.PUBLISHED["elbo"]) is type(entry)
+
+
+def test_a_sampler():
+    step = run(SAMPLER)["straight_step"]
+    z, levels = np.random.default_rng(0).standard_normal((5, 1)), np.linspace(-10, 6, 30)
+    ours, ddim = (sample(GALAXIES.eps, levels, z, each) for each in (step, ddim_step))
+    assert_close(ours, ddim, atol=1e-10)
+
+
+def test_a_data_set(monkeypatch):
+    monkeypatch.setattr(datasets, "PLANAR", dict(datasets.PLANAR))
+    run(DATA)
+    x = datasets.planar("cross", 2000, np.random.default_rng(0))
+    assert x.shape == (2000, 2) and abs(x.var(axis=0).mean() - 1) < 0.1
