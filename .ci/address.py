@@ -14,13 +14,20 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = """\
-# Installs the course where it is missing, as on its web page. On your own machine: does nothing.
+# Looks whether the course is here and fit to run; its web page installs it where it is missing.
 import sys
 from importlib.util import find_spec
 
-if sys.platform == "emscripten" and not find_spec("course_utils"):
+if find_spec("course_utils"):
+    try:
+        from course_utils.classroom.install_check import require
+    except ImportError:
+        path = find_spec("course_utils").origin
+        sys.exit(f"{path} hides the course: give that file another name, then restart the kernel.")
+    require()
+elif sys.platform == "emscripten":
     %pip install -q weight-of-noise
-elif not find_spec("course_utils"):
+else:
     """
 UNKNOWN = (
     'sys.exit("The course is missing: start it with `make lab`, or %pip install its folder here.")'

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 
 # --- 00.1  from the chain's ᾱ to λ ------------------------------------------------------------
 
@@ -14,9 +14,6 @@ def _log_snr(alpha_bar):
 _ddpm_alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[49::190]
 
 log_snr_of_alpha_bar = Exercise(
-    statement="""attempt(alpha_bar) -> λ
-    alpha_bar  [n], in (0, 1): DDPM's product ᾱ_t = Π(1 − β_s). A latent is √ᾱ x + √(1 − ᾱ) ε.
-    Return the log-SNR λ = log(α²/σ²) of each, [n], where α and σ are the two amplitudes.""",
     reference=_log_snr,
     inputs=[(_ddpm_alpha_bar,), (np.array([0.999, 0.75, 0.364, 0.2]),)],
     mistakes={
@@ -58,11 +55,6 @@ _times = np.array([0.05, 0.3, 0.62, 0.9])
 _latents = np.array([1.3, -0.4, 2.2, -0.9])
 
 flow_matching_to_vp = Exercise(
-    statement="""attempt(z, t) -> (λ, z_vp)
-    z  [n]: flow-matching latents z = (1 − t) x + t ε
-    t  [n], in (0, 1): their times
-    Return two arrays [n]: the log-SNR λ, and the same latents in variance-preserving coordinates,
-    where α² + σ² = 1. (λ says how much noise; the scale of z is only a choice of units.)""",
     reference=lambda z, t: (_flow_log_snr(t), z / _flow_norm(t)),
     returns=("λ", "z_vp"),
     inputs=[(_latents, _times), (_latents[::-1], _times**2)],
@@ -108,10 +100,6 @@ def _log_snr_at_blur(blur, spread):
 
 
 log_snr_at_blur = Exercise(
-    statement="""attempt(blur, spread) -> λ
-    blur    [n], km/s: the standard deviation of the noise on z/α = x + (σ/α) ε
-    spread  a number, km/s: s, the standard deviation of the data, which is one unit of x
-    Return λ at each blur, [n]. (At 500 km/s for the galaxies, s = 4540 km/s?)""",
     reference=_log_snr_at_blur,
     inputs=[
         (np.array([50.0, 500.0, 2000.0, 12000.0]), 4540.0),

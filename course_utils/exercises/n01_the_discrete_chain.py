@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 
 _rng = np.random.default_rng(1)
 
@@ -14,11 +14,6 @@ def _step(x, beta, eps):
 
 
 one_step = Exercise(
-    statement="""attempt(x, beta, eps) -> x_t
-    x     [n]: particles x_{t−1}
-    beta  a number, 0 < beta < 1: β_t
-    eps   [n]: draws of N(0, 1), made for you, so that the answer is not random
-    Return x_t of each particle after one step of the chain S1, [n].""",
     reference=_step,
     inputs=[
         (_rng.normal(size=5), 0.36, _rng.normal(size=5)),
@@ -63,9 +58,6 @@ def _abar(betas):
 _ddpm = np.linspace(1e-4, 0.02, 1000)
 
 marginal_deviation = Exercise(
-    statement="""attempt(betas) -> standard deviations
-    betas  [T]: β_1 … β_T
-    Return the standard deviation of x_t when x_0 is known, for t = 1 … T, as [T].""",
     reference=lambda betas: np.sqrt(1 - _abar(betas)),
     inputs=[(np.array([0.36, 0.36, 0.36]),), (_ddpm[::50] * 20,), (_ddpm,)],
     mistakes={
@@ -100,10 +92,6 @@ def _exact_ratio(betas):
 
 
 predicted_ratio = Exercise(
-    statement="""attempt(betas) -> number
-    betas  [T]: β_1 … β_T, all small
-    Return what Π(1 − β_t) divided by e^{−Σβ_t} should be, from the first term of log(1 − β) that
-    the exponential leaves out. The product itself must not be used.""",
     reference=lambda betas: np.exp(-0.5 * np.sum(betas**2)),
     inputs=[(_ddpm,), (np.linspace(1e-3, 0.1, 60),), (np.full(10, 0.05),)],
     mistakes={
@@ -142,11 +130,6 @@ def _blocks(betas, n_steps):
 
 
 shorter_chain = Exercise(
-    statement="""attempt(betas, n_steps) -> shorter list
-    betas    [T]: the β of a long chain
-    n_steps  a whole number that divides T
-    Return the list of a chain of n_steps steps, [n_steps], that after each of its steps has the
-    same ᾱ as the long chain has after the corresponding T/n_steps steps.""",
     reference=_shorter,
     inputs=[(_ddpm, 100), (_ddpm, 10), (np.array([0.1, 0.3, 0.2, 0.4]), 2)],
     mistakes={
@@ -198,10 +181,6 @@ def _posterior_variance(betas):
 
 
 posterior_variance = Exercise(
-    statement="""attempt(betas) -> variances
-    betas  [T]: β_1 … β_T
-    Return the variance of q(x_{t−1} | x_t, x_0), the state before step t when the state after it
-    and the clean datum are both known, for t = 1 … T, as [T]. (ᾱ_0 = 1.)""",
     reference=_posterior_variance,
     inputs=[(np.array([0.36, 0.2, 0.5]),), (_ddpm[::50] * 20,), (_ddpm[:40],)],
     mistakes={

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 
 # --- 02.1  the expansion of one step ----------------------------------------------------------
 
@@ -12,10 +12,6 @@ def _expansion(beta, dt):
 
 
 expansion = Exercise(
-    statement="""attempt(beta, dt) -> (linear, lost)
-    beta, dt  [n] each: β(t) and the step Δ, with βΔ < 1
-    Return linear, the terms of √(1 − βΔ) up to first order in Δ, and lost, the next term, which S2
-    leaves out (with its sign), [n] each.""",
     reference=_expansion,
     returns=("linear", "lost"),
     inputs=[
@@ -69,11 +65,6 @@ def _exact_betas(integral):
 
 
 exact_betas = Exercise(
-    statement="""attempt(integral) -> betas
-    integral  [N + 1]: B(t_0) = 0, B(t_1), …, B(t_N), the integral of β from 0 to each grid time;
-              the times need not be evenly spaced
-    Return β_1 … β_N, [N], for which the chain's ᾱ_i = Π_{j≤i} (1 − β_j) is exp(−B(t_i)) at every
-    grid time.""",
     reference=_exact_betas,
     inputs=[
         (np.array([0.0, 0.1, 0.5, 1.3, 2.4]),),
@@ -155,12 +146,6 @@ def _falling(t):
 
 
 error_constant = Exercise(
-    statement="""attempt(beta, t) -> number
-    beta  a function: β(s) for a number or an array of times s
-    t     a number in (0, 1]
-    The chain has N steps on [0, 1] and the right-point rule, β_i = β(i/N)/N. Return the limit of
-    N · [log ᾱ(t) + ∫₀ᵗ β ds] as N grows, where ᾱ(t) is the product of the steps up to time t.
-    Three digits suffice.""",
     reference=_constant,
     inputs=[(_rising, 1.0), (_rising, 0.3), (_humped, 0.8), (_falling, 0.6)],
     mistakes={
@@ -198,10 +183,6 @@ def _stationary(b):
 
 
 stationary_variance = Exercise(
-    statement="""attempt(b) -> variance
-    b  [n], in (0, 4): βΔ, the same at every step
-    Euler–Maruyama takes x ← (1 − b/2) x + √b ε, so a variance v becomes (1 − b/2)² v + b. Return
-    the variance that no longer changes, [n].""",
     reference=_stationary,
     inputs=[(np.array([0.01, 0.1, 0.5, 1.0, 3.0]),)],
     mistakes={

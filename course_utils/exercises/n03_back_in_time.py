@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 from course_utils.schedules import alpha, sigma
 
 # --- 03.1  the denoiser of two points ---------------------------------------------------------
@@ -14,10 +14,6 @@ def _two_points(z, alpha, sigma):
 
 
 two_point_denoiser = Exercise(
-    statement="""attempt(z, alpha, sigma) -> E[x|z]
-    z      [n]: latents α x + σ ε, where x is −1 or +1 with equal chances and ε ~ N(0, 1)
-    alpha  a number: the signal's amplitude;  sigma  a number: the noise's amplitude
-    Return the mean of x given z, [n]: the guess with the least squared error.""",
     reference=_two_points,
     inputs=[
         (np.array([-1.4, -0.3, 0.1, 0.5, 1.2]), 0.6, 0.8),
@@ -67,10 +63,6 @@ def _score(eps_hat, log_snr):
 
 
 score_from_eps = Exercise(
-    statement="""attempt(eps_hat, log_snr) -> score
-    eps_hat  [n]: the noise prediction E[ε|z] at n latents
-    log_snr  a number: their level λ, variance preserving
-    Return the score d log q(z)/dz at the same latents, [n].""",
     reference=_score,
     inputs=[
         (np.array([0.4, -1.1, 0.9, 2.0]), 1.0),
@@ -111,11 +103,6 @@ def _flow(z, score, beta):
 
 
 flow_drift = Exercise(
-    statement="""attempt(z, score, beta) -> dz/dt
-    z      [n]: latents at one time t
-    score  [n]: ∇ log q_t at them
-    beta   a number: the rate β(t) of the forward process dz = −½ β z dt + √β dW
-    Return dz/dt of the probability-flow ODE, [n], with t growing from data to noise as always.""",
     reference=_flow,
     inputs=[
         (np.array([0.5, -1.2, 2.0, 0.1]), np.array([-0.9, 0.4, -1.1, 0.6]), 3.0),
@@ -217,11 +204,6 @@ _predictions = np.array([0.7, -0.5, 0.2, -1.0])
 _noise = np.array([-0.6, 1.1, 0.3, 0.8])
 
 ancestral_in_two = Exercise(
-    statement="""attempt(z, eps_hat, noise, log_snr, log_snr_to) -> z_s
-    z, eps_hat, noise     [n]: latents at λ_t, the prediction ε̂ there, and draws of N(0, 1)
-    log_snr, log_snr_to   numbers: λ_t and λ_s = λ_t + Δλ, nearer the data
-    Return the ancestral step's z_s, [n], made of two parts: a DDIM step beyond λ_s, without noise,
-    and the forward process back to λ_s with the given draws. Variance preserving throughout.""",
     reference=_ancestral,
     inputs=[
         (_latents, _predictions, _noise, -1.0, 0.5),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 from course_utils.schedules import Cosine, FlowMatching, LinearLogSnr
 
 # --- 04.1  what one step costs ----------------------------------------------------------------
@@ -13,11 +13,6 @@ def _step_kl(squared_error, log_snr, log_snr_to):
 
 
 one_step_kl = Exercise(
-    statement="""attempt(squared_error, log_snr, log_snr_to) -> K
-    squared_error  [n]: E‖ε − ε̂(z_t)‖² at the noisy end of each step
-    log_snr        [n]: λ_t, where each reverse step starts
-    log_snr_to     [n]: λ_s > λ_t, where it ends
-    Return the KL of each step in nats, [n], exact for steps of any length.""",
     reference=_step_kl,
     inputs=[
         (np.array([0.2, 0.7, 0.5]), np.array([-3.0, 0.0, 1.0]), np.array([-2.0, 0.5, 4.0])),
@@ -56,12 +51,6 @@ def _gap(n_steps, span, delta_L, delta_e):
 
 
 predicted_gap = Exercise(
-    statement="""attempt(n_steps, span, delta_L, delta_e) -> gap
-    n_steps  [n]: numbers T of steps, large
-    span     a number: λ_max − λ_min, cut into T equal steps
-    delta_L  a number: ½ ∫ e dλ over the range
-    delta_e  a number: e(λ_max) − e(λ_min)
-    Return the leading term of Σ K_j − ½ ∫ e dλ for each T, [n], in nats.""",
     reference=_gap,
     inputs=[
         (np.array([64.0, 128.0, 1000.0]), 20.0, 3.7, 0.4),
@@ -109,10 +98,6 @@ def _w_ml(t):
 
 
 w_ml = Exercise(
-    statement="""attempt(t) -> w_ML
-    t  [n], in (0, 1): times
-    Return w_ML(t), [n], for the cosine schedule λ_t = −2 log tan(πt/2): the factor that makes
-    E_{t, ε}[w_ML(t) ‖ε − ε̂‖²], t uniform, the diffusion term of the ELBO.""",
     reference=_w_ml,
     inputs=[(np.array([0.1, 0.25, 0.5, 0.9]),), (np.array([0.03, 0.6, 0.7]),)],
     mistakes={
@@ -161,11 +146,6 @@ _levels = np.linspace(-8, 6, 401)
 _uneven = np.sort(np.sinh(np.linspace(-2, 2, 301)))
 
 rebuild_L = Exercise(
-    statement="""attempt(log_snr, error, prior) -> L
-    log_snr  [n]: increasing levels λ, from λ_min (noise) to λ_max (data), not always evenly spaced
-    error    [n]: e(λ) on them
-    prior    a number: L(1; x), the bound's term at λ_min
-    Return L at each of these levels, [n], in nats, by T2 and a trapezoid rule.""",
     reference=_rebuilt,
     inputs=[
         (_levels, 1 / (1 + np.exp(-_levels)) * np.exp(-(_levels**2) / 60), 0.3),
@@ -208,13 +188,6 @@ _span = {"log_snr_min": -6.0, "log_snr_max": 6.0}
 _inside = np.array([0.08, 0.3, 0.55, 0.9])
 
 move_schedule = Exercise(
-    statement="""attempt(t, coefficient, old, new) -> coefficient on the new schedule, at times t
-    t            [n], in (0, 1): times of the new schedule
-    coefficient  a function of time: c(t) before ‖ε − ε̂‖² when training on the old schedule
-    old, new     two schedules with one range; each has .log_snr(t), .log_snr_rate(t) (= dλ/dt) and
-                 .time(log_snr), the inverse of .log_snr
-    Return c_new(t), [n], so that E_t[c ‖ε − ε̂‖²] has the same value on the new schedule, for every
-    model: w(λ) stays, c(t) = w(λ_t) · (−½ dλ/dt) does not.""",
     reference=_moved,
     inputs=[
         (_inside, lambda t: 1.0 + t, Cosine(**_span), LinearLogSnr(**_span)),

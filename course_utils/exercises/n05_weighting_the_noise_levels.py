@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 
 _levels = np.array([-5.0, -2.0, -0.5, 0.7, 3.0, 6.0])
 
@@ -20,10 +20,6 @@ def _by_value_at_zero(w):
 
 
 v_on_cosine = Exercise(
-    statement="""attempt(log_snr) -> w
-    log_snr  [n]: levels λ
-    Uniform t on the cosine schedule, p(λ) = sech(λ/2)/2π, and nothing in front of ‖v − v̂‖².
-    Return the implied w(λ) before the ε-loss, divided by its value at λ = 0, [n].""",
     reference=lambda log_snr: np.exp(-log_snr / 2),
     inputs=[(_levels,), (np.array([-9.0, 0.0, 1.0]),)],
     mistakes={
@@ -71,11 +67,6 @@ def _of_snr(function):
 
 
 min_snr_for_v = Exercise(
-    statement="""attempt(log_snr, gamma) -> weight
-    log_snr  [n]: levels λ, SNR = e^λ
-    gamma    a number > 0
-    Min-SNR-γ puts min(SNR, γ) before ‖x − x̂‖². Return the factor [n] that a network which
-    predicts v must put before ‖v − v̂‖², so that the loss is the same.""",
     reference=_min_snr_v,
     inputs=[(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 20.0)],
     mistakes={
@@ -120,10 +111,6 @@ def _level_for_snr(log_snr, gamma, k):
 
 
 p2_weight = Exercise(
-    statement="""attempt(log_snr, gamma, k) -> weight
-    log_snr   [n]: levels λ, SNR = e^λ
-    gamma, k  numbers > 0
-    P2 divides the ε-loss by the power γ of k + SNR. Return that factor before ‖ε − ε̂‖², [n].""",
     reference=lambda log_snr, gamma, k: (k + np.exp(log_snr)) ** -gamma,
     inputs=[(_levels, 0.5, 1.0), (_levels, 2.0, 1.0), (_levels[::2], 1.5, 0.3)],
     mistakes={
@@ -177,11 +164,6 @@ def _velocity(s):
 
 
 sd3_weighting = Exercise(
-    statement="""attempt(log_snr, mean, sd) -> w
-    log_snr   [n]: levels λ
-    mean, sd  numbers: logit(t) = log(t/(1 − t)) is drawn from a normal with this mean and sd
-    The path is z = (1 − t) x + t ε, so λ = −2 logit(t); the loss is ‖u − û‖² for u = ε − x, with
-    nothing in front. Return the implied w(λ), divided by its value at λ = 0, [n].""",
     reference=_sd3_with(-2, 4, _velocity),
     inputs=[(_levels, 0.0, 1.0), (_levels, 0.5, 1.0), (_levels + 0.2, -0.3, 0.6)],
     mistakes={
@@ -231,11 +213,6 @@ sd3_weighting = Exercise(
 # --- 05.5  EDM's λ and ours -------------------------------------------------------------------
 
 edm_level = Exercise(
-    statement="""attempt(log_snr, data_sd) -> λ of unit variance
-    log_snr  [n]: levels as EDM has them, λ = −2 ln σ, where σ is the noise added to the data
-    data_sd  a number > 0: the standard deviation of these data (EDM: 0.5)
-    Divide data and noise by data_sd, so that the data have variance 1. Return the λ [n] at which
-    the same noised data now stand.""",
     reference=lambda log_snr, data_sd: log_snr + 2 * np.log(data_sd),
     inputs=[(np.array([-3.3077, 0.0, 2.4]), 0.5), (np.array([1.0, -6.0]), 3.0)],
     mistakes={

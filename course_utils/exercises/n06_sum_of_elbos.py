@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit, logit
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 
 # --- 06.1  Abel's sum at finite T -------------------------------------------------------------
 
@@ -16,11 +16,6 @@ _steps = np.array([0.9, 0.4, 1.7, 0.2, 0.6])  # K_j, then L_i = K_{i+1} + … + 
 _levels = np.append(np.cumsum(_steps[::-1])[::-1], 0) + 0.35
 
 abel_sum = Exercise(
-    statement="""attempt(w, L) -> number
-    w  [T]: w[j − 1] is w_j, the weight of step j = 1 … T; step 1 is nearest the data
-    L  [T + 1]: L[i] is L_i = K_{i+1} + … + K_T + L_T, what steps i + 1 … T and the prior cost, so
-       that K_j = L_{j−1} − L_j; L[0] is the whole bound, L[T] the prior term alone
-    Return Σ_j w_j K_j written with differences of w: a sum over the L_i and two end terms.""",
     reference=_abel_sum,
     inputs=[
         (np.array([0.2, 0.5, 0.9, 1.4, 1.0]), _levels),
@@ -67,11 +62,6 @@ def _uneven(n):
 
 
 p_w_with_atom = Exercise(
-    statement="""attempt(t, w) -> (masses, atom)
-    t  [n + 1]: a grid of times, t[0] = 0 (data) … t[n] = 1 (noise), not evenly spaced
-    w  [n + 1]: a monotone weighting on it, non-decreasing in t, w[n] not 1
-    Return masses [n], the probability that p_w gives to each cell from t[i] to t[i + 1], and the
-    atom, a number, the probability that it gives to t = 0 exactly.""",
     reference=_p_w,
     returns=("masses", "atom"),
     inputs=[
@@ -131,13 +121,6 @@ def _from_w_itself(u, b, low, high):
 
 
 sample_levels = Exercise(
-    statement="""attempt(u, b, log_snr_min, log_snr_max) -> λ
-    u            [n], in (0, 1): uniform random numbers
-    b            a number: the sigmoid weighting is w(λ) = sigmoid(b − λ)
-    log_snr_min, log_snr_max   numbers: the range of levels
-    Return levels λ [n] distributed as p_w, by inverse transform: λ is the level at or below which
-    p_w has the share u, so λ grows with u, and large u land on the atom at log_snr_max exactly.
-    (Below the atom, p_w has at or below λ the share 1 − w(λ)/w(log_snr_min).)""",
     reference=_sample_levels,
     inputs=[
         (np.array([0.03, 0.2, 0.5, 0.8, 0.97]), 0.0, -3.0, 2.0),
@@ -188,11 +171,6 @@ def _edm(log_snr):
 _grid = np.linspace(-10, 10, 41)
 
 make_monotone = Exercise(
-    statement="""attempt(log_snr, w) -> w_monotone
-    log_snr  [n]: increasing levels λ
-    w        [n]: a weighting with one peak on them, EDM's for example
-    Return the weighting [n] that never increases with λ: equal to w from its peak on towards
-    large λ, and on the other side constant at the peak's height.""",
     reference=_make_monotone,
     inputs=[(_grid, _edm(_grid)), (_grid[::2] + 0.3, 1 / np.cosh(_grid[::2] / 2 + 0.2))],
     mistakes={
@@ -242,11 +220,6 @@ def _cosine_rate(t):
 
 
 sign_of_dw_dt = Exercise(
-    statement="""attempt(t, b) -> dw/dt
-    t  [n], in (0, 1): times
-    b  a number: the weighting is w(λ) = sech((λ − b)/2), with its one peak at λ = b
-    Return d/dt of w(λ_t) along the cosine schedule λ_t = −2 log tan(πt/2), [n]. Where it is
-    negative the sum of ELBOs takes that level with a negative sign: hatched in the panel.""",
     reference=lambda t, b: _slope(t, b) * _cosine_rate(t),
     inputs=[(np.array([0.1, 0.3, 0.45, 0.7, 0.9]), 0.0), (np.array([0.2, 0.5, 0.8]), 1.5)],
     mistakes={

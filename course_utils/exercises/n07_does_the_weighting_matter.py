@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import t as student
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 
 # --- 07.1  separate numbers, or one for all ----------------------------------------------------
 
@@ -13,11 +13,6 @@ def _capacity(c, w):
 
 
 capacity = Exercise(
-    statement="""attempt(c, w) -> (separate, shared)
-    c  [n]: the best prediction at each of n levels
-    w  [n], all positive: the weighting
-    The loss is Σ_i w_i (prediction_i − c_i)². Return the predictions that minimise it: separate
-    [n] if every level has a number of its own, shared (a number) if one number serves all.""",
     reference=_capacity,
     returns=("separate", "shared"),
     inputs=[
@@ -82,13 +77,6 @@ def _sum_not_mean(gram, cross, w, ridge):
 
 
 retrained = Exercise(
-    statement="""attempt(gram, cross, w, ridge) -> Θ
-    gram   [L, F, F]: A_λ at L levels
-    cross  [L, F]: b_λ at the same levels
-    w      [L]: the weighting there, ≥ 0
-    ridge  a number ρ > 0
-    Return Θ [F], which minimises mean_λ w (⟨Θ, A_λ Θ⟩ − 2 ⟨b_λ, Θ⟩) + ρ‖Θ‖², mean_λ being the
-    plain mean over the L levels.""",
     reference=_retrained,
     inputs=[
         (*_levels_of_matrices(5, 3, 0), np.array([0.2, 1.0, 2.5, 0.7, 0.1]), 0.05),
@@ -167,12 +155,6 @@ def _runs(n_seeds, n, seed):
 
 
 over_seeds = Exercise(
-    statement="""attempt(ours, others) -> (difference, low, high)
-    ours, others  [S, n]: a measure of n held-out images for each of S seeds and two weightings;
-                  row s of both was trained from the same seed s
-    Return the mean of ours − others and the ends of its 95 % interval, *over training runs*:
-    each seed gives one difference of means, and Student's t has S − 1 degrees of freedom
-    (scipy.stats.t.ppf(0.975, S − 1) standard errors to either side).""",
     reference=_over_seeds,
     returns=("difference", "low", "high"),
     inputs=[_runs(5, 30, 0), _runs(3, 20, 1)],
@@ -238,12 +220,6 @@ def _pairs(repeats, n, seed):
 
 
 noise_floor = Exercise(
-    statement="""attempt(pairs, distance) -> (floor, spreads)
-    pairs     [R, 2, n]: R pairs of independent samples of n *real* points on the line
-    distance  a number: W1 between n samples of a model and n real points
-    W1 of two samples of one size is the mean of |a_(i) − b_(i)| over the sorted samples.
-    Return the noise floor, the mean of W1 over the pairs, and by how many spreads the model's
-    distance lies above it; the spread is the standard deviation of W1 over the pairs (ddof=1).""",
     reference=_floor,
     returns=("floor", "spreads"),
     inputs=[(_pairs(8, 25, 0), 0.5), (_pairs(5, 40, 1), 0.21)],

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import t as student
 
-from course_utils.exercises import Exercise
+from course_utils.exercises.framework import Exercise
 
 # --- 08.1  how many seeds -----------------------------------------------------------------------
 
@@ -25,11 +25,6 @@ def _seeds(spread, by):
 
 
 seeds = Exercise(
-    statement="""attempt(spread, by) -> n
-    spread  > 0: the standard deviation over seeds of own − comparator
-    by      > 0: the smallest difference of interest
-    Return the smallest number n >= 2 of seeds for which half the length of the 95 % interval
-    (Student's t with n − 1 degrees of freedom) of the mean difference is at most ``by``.""",
     reference=_seeds,
     inputs=[(0.36, 0.3), (0.36, 0.5), (0.005, 0.01), (1.0, 0.31), (0.5, 0.9)],
     mistakes={
@@ -98,13 +93,6 @@ def _measures(means, spread, n, seed):
 
 
 one_hypothesis = Exercise(
-    statement="""attempt(differences, primary, by) -> "supported" | "not supported" | "undecided"
-    differences  [M, S]: own − comparator for M measures and S paired seeds; lower is better
-    primary      which measure (0 … M − 1) the hypothesis named before the runs
-    by           ≥ 0: the smallest difference of interest
-    The claim: on average, own is lower by at least ``by``. Return "supported" if the whole 95 %
-    interval of the primary measure's mean difference (Student's t, S − 1) is at −by or below, "not
-    supported" if the whole interval is above −by, else "undecided".""",
     reference=_verdict,
     inputs=[
         (_measures([-0.45, -0.1, -0.9], 0.25, 5, 0), 0, 0.2),
@@ -213,12 +201,6 @@ def _trained(n, seed):
 
 
 held_out = Exercise(
-    statement="""attempt(our_seeds, ours, their_seeds, others) -> (difference, low, high)
-    our_seeds, their_seeds  [S]: the same whole numbers, in different orders
-    ours, others            [S, 2]: bits per dimension of each run, row by row in those orders;
-                            column 0 for training images, column 1 for held-out ones
-    Return the mean difference ours − others on held-out images, paired by seed, and the low and
-    high end of its 95 % interval over seeds (Student's t, S − 1).""",
     reference=_held_out,
     returns=("difference", "low", "high"),
     inputs=[_trained(5, 0), _trained(8, 3)],
@@ -282,11 +264,6 @@ def _ranks(*measures):
 
 
 every_measure = Exercise(
-    statement="""attempt(bits, eta0, eta1) -> unbeaten
-    bits        [K]: held-out bits per dimension of K weightings
-    eta0, eta1  [K]: Fréchet distances of their samples, DDIM and ancestral
-    Lower is better in all three. One weighting beats another if it is nowhere worse and somewhere
-    better. Return an array [K]: 1 where no other weighting beats this one, 0 elsewhere.""",
     reference=_unbeaten,
     inputs=[
         (

@@ -10,7 +10,7 @@ from deck_source import FOLDER, ROOT, blocks, parse, script, slides
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from course_utils.exercises import EXERCISES
+from course_utils.exercises import exercises
 
 SLIDES = slides()
 NUMBERS = json.loads((FOLDER / "numbers.json").read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ def missing(page):
         if not list((ROOT / "notebooks").glob(f"{number}_*.ipynb")):
             found.append(f"notebook {number}")
     for name in re.findall(r"\b0\d\.\d\b", text):
-        if name not in EXERCISES:
+        if name not in exercises():
             found.append(f"exercise {name}")
     if panel := page.field("panel"):
         name, number, _, preset = re.match(
