@@ -45,9 +45,11 @@ def test_reference_and_other_right_answers_pass(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_listed_mistake_is_named(name):
     exercise = EXERCISES[name]
-    assert len(exercise.mistakes) >= 4
+    assert len(exercise.mistakes) >= 4 and exercise.hint
     for message, mistake in exercise.mistakes.items():
         assert exercise.verdict(mistake) == f"not yet: {message}"
+        assert "correct" not in message, "only the right answer may print this word"
+        assert 20 <= len(message) <= 100 and message[-1] != ".", "a verdict is one clause"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,29 +70,12 @@ def test_further_wrong_answers_are_rejected(name):
         assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_wording(name):
-    exercise = EXERCISES[name]
-    assert exercise.hint
-    for message in exercise.mistakes:
-        assert "correct" not in message, "only the right answer may print this word"
-        assert 20 <= len(message) <= 100
-        assert not message.endswith("."), "a verdict is one clause"
-
-
 # --- kinds of mistakes that no formula explains --------------------------------------------------
 
 SPOILING = {  # what goes wrong after the right formula: result -> spoilt result
     "the sign": lambda y: -y,
-    "squared": lambda y: y**2,
-    "a thousandth too much": lambda y: 1.001 * y,
+    "one per cent too much": lambda y: 1.01 * y,
     "off by one": lambda y: y + 1,
-    "shifted by one place": lambda y: np.roll(y, 1),
-    "normalised to sum 1": lambda y: y / y.sum(),
-    "divided by its maximum": lambda y: y / y.max(),
-    "integer division": lambda y: y // 1,
-    "the sum alone": lambda y: y.sum(),
-    "cumulated": lambda y: np.cumsum(y),
     "a column": lambda y: y[..., None],
     "the last entry forgotten": lambda y: y[:-1],
     "one NaN": lambda y: np.where(np.arange(y.size).reshape(y.shape) == 0, np.nan, y),
@@ -105,15 +90,11 @@ DRESSING = {
 }
 
 
-def changed(exercise, change, spoils=False):
+def changed(exercise, change):
     """The reference with every part of its result changed; texts stay as they are."""
 
     def attempt(*arguments):
         result = exercise.reference(*arguments)
-        if spoils:
-            for argument in arguments:
-                if isinstance(argument, np.ndarray) and argument.dtype.kind == "f":
-                    argument[...] = -7.0
         parts = result if isinstance(result, tuple) else (result,)
         parts = [p if isinstance(p, str) else change(np.asarray(p, dtype=float)) for p in parts]
         return tuple(parts) if isinstance(result, tuple) else parts[0]
@@ -121,29 +102,11 @@ def changed(exercise, change, spoils=False):
     return attempt
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "08.2"])  # 08.2 is a word
 def test_a_spoilt_result_is_rejected(name):
     exercise = EXERCISES[name]
-    if isinstance(exercise.reference(*copy.deepcopy(exercise.trials[0])), str):
-        for word in ("", "yes", "supported?", "Supported and undecided"):
-            assert exercise.verdict(lambda *args, word=word: word).startswith("not yet: ")
-        return
-    rejected = 0
     for kind, change in SPOILING.items():
-        text = exercise.verdict(changed(exercise, change))
-        # a result of 0 and 1 is its own square, a single number its own reverse
-        assert text.startswith("not yet: ") or unchanged(exercise, change), f"{kind}: {text}"
-        rejected += text.startswith("not yet: ")
-    assert rejected >= 10
-
-
-def unchanged(exercise, change):
-    """Whether a change leaves the results as they are, within the tolerance."""
-    try:
-        outcomes = exercise.run(changed(exercise, change))
-    except Exception:
-        return False
-    return not exercise.differing(outcomes, exercise.run(exercise.reference))
+        assert exercise.verdict(changed(exercise, change)).startswith("not yet: "), kind
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,42 +114,16 @@ def test_the_right_result_passes_in_any_dress(name):
     exercise = EXERCISES[name]
     for kind, change in DRESSING.items():
         assert exercise.verdict(changed(exercise, change)) == "correct", kind
-    assert exercise.verdict(changed(exercise, np.copy, spoils=True)) == "correct", "in place"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_learnt_by_heart_is_rejected(name):
     """The numbers of one trial are not the function."""
     exercise = EXERCISES[name]
-    results = [exercise.reference(*copy.deepcopy(trial)) for trial in exercise.trials]
-    if len(results) == 1:
+    if len(exercise.trials) == 1:
         pytest.skip("one trial, an array of them")
-    assert any(exercise.verdict(lambda *args, r=r: r).startswith("not yet: ") for r in results)
-    assert exercise.verdict(lambda *args: results[0]).startswith("not yet: ")
-
-
-# --- the errors that are common in the field, written anew: the check names each -----------------
-
-U = np.linspace(0, 1, 200_001)
-FIELD_ERRORS = [
-    ("02.3", lambda beta, t: -np.trapezoid(beta(U * t) ** 2, U * t) / 2, "end-point term"),
-    ("03.2", lambda eps_hat, s: eps_hat * np.sqrt(1 + np.exp(s)), "sign is flipped"),
-    ("03.3", lambda z, score, beta: -beta * (z / 2 + score), "full score"),
-    ("04.3", lambda t: -np.pi / np.sin(np.pi * t), "minus is missing"),
-    ("04.3", lambda t: 2 * np.pi / np.sin(np.pi * t), "½ is missing"),
-    ("05.1", lambda s: np.sqrt(np.exp(s)), "sign of λ is flipped"),
-    ("05.2", lambda s, g: np.minimum(np.exp(s) + 1, g) * expit(-s), "conversion alone"),
-    ("05.3", lambda s, g, k: 1 / (np.exp(g * s) + k), "whole bracket"),
-    ("06.1", lambda w, L: w[0] * L[0] + np.diff(w) @ L[2:] - w[-1] * L[-1], "off by one"),
-    ("06.2", lambda t, w: (np.diff(w / w[-1]), 0.0), "total is below 1"),
-    ("06.4", lambda s, w: np.where(s > s[np.argmax(w)], w.max(), w), "high-λ side"),
-]
-
-
-@pytest.mark.parametrize(("name", "answer", "words"), FIELD_ERRORS)
-def test_common_errors_of_the_field_are_named(name, answer, words):
-    message = EXERCISES[name].verdict(answer).removeprefix("not yet: ")
-    assert message in EXERCISES[name].mistakes and words in message
+    result = exercise.reference(*copy.deepcopy(exercise.trials[0]))
+    assert exercise.verdict(lambda *args: result).startswith("not yet: ")
 
 
 # --- the references themselves, against independent truths ------------------------------------
@@ -220,10 +157,8 @@ def test_abel_sum_is_the_weighted_sum_of_steps():
 
 
 def test_p_w_is_a_probability():
-    t = np.linspace(0, 1, 9)
-    masses, atom = EXERCISES["06.2"].reference(t, expit(3 * t))
-    assert masses.sum() + atom == pytest.approx(1, abs=1e-14)
-    assert (masses > 0).all()
+    masses, atom = EXERCISES["06.2"].reference(None, expit(np.linspace(0, 3, 9)))
+    assert masses.min() > 0 and masses.sum() + atom == pytest.approx(1, abs=1e-14)
 
 
 def test_levels_follow_the_truncated_logistic_with_its_atom():
@@ -287,19 +222,6 @@ def raising(error):
     return attempt
 
 
-class Unprintable(Exception):
-    def __str__(self):
-        raise RuntimeError("no text")
-
-
-class HostileResult:
-    def __array__(self, *args, **kwargs):
-        raise SystemExit(3)
-
-    def __len__(self):
-        return 3
-
-
 def recursive(x):
     return recursive(x)
 
@@ -307,27 +229,20 @@ def recursive(x):
 VERDICTS = {
     "stub": (raising(NotImplementedError()), "not attempted yet"),
     "None": (None, "not attempted yet"),
-    "ellipsis": (..., "not attempted yet"),
     "in place": (lambda x: np.exp(x, out=x), "correct"),
     "mistake": (lambda x: [10.0**v for v in x], "not yet: a power of ten"),
     "nothing returned": (lambda x: None, "the function returns None"),
     "column": (lambda x: np.exp(x)[:, None], "expected shape (3,), got (3, 1)"),
-    "broadcastable": (lambda x: np.exp(x)[:1], "expected shape (3,), got (1,)"),
     "ragged": (lambda x: [1, [2, 3], 4], "expected real numbers of shape (3,), got a list"),
     "nan": (lambda x: np.log(x - 5), "NaN or infinity in the result"),
-    "complex": (lambda x: np.exp(1j * x), "expected real numbers"),
-    "text": (lambda x: "e to the x", "expected real numbers of shape (3,), got a str"),
     "booleans": (lambda x: x > 1, "expected numbers, got True and False"),
     "endless generator": (lambda x: itertools.count(), "expected real numbers"),
     "enormous": (lambda x: range(10**12), "got a range of length 1000000000000"),
     "value, not function": (np.ones(3), "expected a function (x), got a ndarray"),
     "two arguments": (lambda x, y: x, "expected a function (x), got one (x, y)"),
     "exit": (raising(SystemExit(1)), "SystemExit in line"),
-    "unprintable": (raising(Unprintable()), "Unprintable, whose message cannot be read"),
     "address in message": (raising(ValueError(f"bad {object()}")), "object at 0x...>"),
     "recursion": (recursive, "RecursionError in line"),
-    "hostile array": (lambda x: HostileResult(), "SystemExit in line"),
-    "a class": (int, "TypeError"),
     "sign": (lambda x: -np.exp(x), "only the sign differs"),
     "reversed": (lambda x: np.exp(x)[::-1], "in reversed order"),
     "factor": (lambda x: 3 * np.exp(x), "off by one constant factor"),

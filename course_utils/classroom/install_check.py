@@ -24,13 +24,17 @@ def check():
 
     Never raises: a question that cannot be answered is a line too.
     """
-    there = {"Python", "PyTorch", "JupyterLab"} if BROWSER else {"JupyterLab"} if _in_colab() else ()
+    there = (
+        {"Python", "PyTorch", "JupyterLab"} if BROWSER else {"JupyterLab"} if _in_colab() else ()
+    )
     asked = {name: ask for name, ask in QUESTIONS.items() if name.split(",")[0] not in there}
     answers = {name: _answer(ask) for name, ask in asked.items()}
     for name, says in answers.items():
         print(f"FIX  {name}: {says}" if says else f"OK   {name}")
     if BROWSER:
-        print("Notebooks 00 to 06 run in this browser; parts of 07 and 08 need PyTorch: `make lab`.")
+        print(
+            "Notebooks 00 to 06 run in this browser; parts of 07 and 08 need PyTorch: `make lab`."
+        )
     wrong = any(answers.values())
     print("Mend the lines marked FIX, then run this again." if wrong else "The course is ready.")
 

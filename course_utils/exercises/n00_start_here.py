@@ -43,50 +43,55 @@ log_snr_of_alpha_bar = Exercise(
 # --- 00.2  from flow matching to VP coordinates -----------------------------------------------
 
 
-def _flow_norm(t):
-    return np.sqrt((1 - t) ** 2 + t**2)
+def _norm(t):
+    return np.hypot(1 - t, t)
 
 
 def _flow_log_snr(t):
     return 2 * np.log((1 - t) / t)
 
 
+def _scaled(factor):
+    """λ as it should be, and z times a factor of t."""
+    return lambda z, t: (_flow_log_snr(t), z * factor(t))
+
+
+def _level(log_snr):
+    """Another λ, and z rescaled as it should be."""
+    return lambda z, t: (log_snr(t), z / _norm(t))
+
+
 _times = np.array([0.05, 0.3, 0.62, 0.9])
 _latents = np.array([1.3, -0.4, 2.2, -0.9])
 
 flow_matching_to_vp = Exercise(
-    reference=lambda z, t: (_flow_log_snr(t), z / _flow_norm(t)),
+    reference=lambda z, t: (_flow_log_snr(t), z / _norm(t)),
     returns=("λ", "z_vp"),
     inputs=[(_latents, _times), (_latents[::-1], _times**2)],
     mistakes={
         "z is not rescaled: its amplitudes 1 − t and t are not VP, their squares do not sum to 1": (
-            lambda z, t: (_flow_log_snr(t), z)
+            _scaled(np.ones_like)
         ),
-        "z is divided by the sum of the squared amplitudes: take its root": lambda z, t: (
-            _flow_log_snr(t),
-            z / _flow_norm(t) ** 2,
+        "z is divided by the sum of the squared amplitudes: take its root": (
+            _scaled(lambda t: _norm(t) ** -2)
         ),
         "z is multiplied where it should be divided: then α² + σ² ends further from 1": (
-            lambda z, t: (_flow_log_snr(t), z * _flow_norm(t))
+            _scaled(_norm)
         ),
         "z is divided by its signal amplitude: that is x + noise (variance exploding), not VP": (
-            lambda z, t: (_flow_log_snr(t), z / (1 - t))
+            _scaled(lambda t: 1 / (1 - t))
         ),
-        "λ has the amplitudes' ratio; the SNR is a ratio of powers": lambda z, t: (
-            _flow_log_snr(t) / 2,
-            z / _flow_norm(t),
+        "λ has the amplitudes' ratio; the SNR is a ratio of powers": (
+            _level(lambda t: _flow_log_snr(t) / 2)
         ),
-        "time runs backwards in λ: t = 0 is the data here, where λ is large": lambda z, t: (
-            -_flow_log_snr(t),
-            z / _flow_norm(t),
+        "time runs backwards in λ: t = 0 is the data here, where λ is large": (
+            _level(lambda t: -_flow_log_snr(t))
         ),
-        "λ assumes α² = 1 − σ², which is VP; flow matching's α is 1 − t": lambda z, t: (
-            np.log((1 - t**2) / t**2),
-            z / _flow_norm(t),
+        "λ assumes α² = 1 − σ², which is VP; flow matching's α is 1 − t": (
+            _level(lambda t: np.log((1 - t**2) / t**2))
         ),
-        "the two results are in the other order: λ first": lambda z, t: (
-            z / _flow_norm(t),
-            _flow_log_snr(t),
+        "the two results are in the other order: λ first": (
+            lambda z, t: (z / _norm(t), _flow_log_snr(t))
         ),
     },
     hint="Find the one number by which both amplitudes must be divided so that α² + σ² = 1",

@@ -7,51 +7,45 @@ from course_utils.exercises.framework import Exercise
 # --- 02.1  the expansion of one step ----------------------------------------------------------
 
 
-def _expansion(beta, dt):
-    return 1 - beta * dt / 2, -((beta * dt) ** 2) / 8
+def _in_product(expanded):
+    """The two terms as a function of b = βΔ alone."""
+    return lambda beta, dt: expanded(beta * dt)
 
 
 expansion = Exercise(
-    reference=_expansion,
+    reference=_in_product(lambda b: (1 - b / 2, -(b**2) / 8)),
     returns=("linear", "lost"),
     inputs=[
         (np.array([0.1, 2.0, 5.0, 20.0]), np.array([0.5, 0.1, 0.07, 0.01])),
         (np.array([3.0, 3.0, 3.0]), np.array([0.3, 0.03, 0.003])),
     ],
     mistakes={
-        "1 − βΔ is the square itself: its root loses only half as much": lambda beta, dt: (
-            1 - beta * dt,
-            -((beta * dt) ** 2) / 8,
+        "1 − βΔ is the square itself: its root loses only half as much": (
+            _in_product(lambda b: (1 - b, -(b**2) / 8))
         ),
         "the sign of the linear term is flipped: the step shrinks x, it does not grow it": (
-            lambda beta, dt: (1 + beta * dt / 2, -((beta * dt) ** 2) / 8)
+            _in_product(lambda b: (1 + b / 2, -(b**2) / 8))
         ),
-        "the sign of the lost term: the second derivative of a root is negative": lambda beta, dt: (
-            1 - beta * dt / 2,
-            (beta * dt) ** 2 / 8,
+        "the sign of the lost term: the second derivative of a root is negative": (
+            _in_product(lambda b: (1 - b / 2, b**2 / 8))
         ),
         "the lost term is twice too large: Taylor divides the second derivative by 2!": (
-            lambda beta, dt: (1 - beta * dt / 2, -((beta * dt) ** 2) / 4)
+            _in_product(lambda b: (1 - b / 2, -(b**2) / 4))
         ),
-        "the lost term is off: d²√u/du² = −¼ u^(−3/2), then divide by 2!": lambda beta, dt: (
-            1 - beta * dt / 2,
-            -((beta * dt) ** 2) / 2,
+        "the lost term is off: d²√u/du² = −¼ u^(−3/2), then divide by 2!": (
+            _in_product(lambda b: (1 - b / 2, -(b**2) / 2))
         ),
-        "β is squared too: the expansion is in the product βΔ": lambda beta, dt: (
-            1 - beta * dt / 2,
-            -beta * dt**2 / 8,
+        "β is squared too: the expansion is in the product βΔ": (
+            lambda beta, dt: (1 - beta * dt / 2, -beta * dt**2 / 8)
         ),
         "the two results are swapped: first the terms up to first order, then the lost one": (
-            lambda beta, dt: (-((beta * dt) ** 2) / 8, 1 - beta * dt / 2)
+            _in_product(lambda b: (-(b**2) / 8, 1 - b / 2))
         ),
         "the 1 is missing: the terms up to first order are the constant and the linear one": (
-            lambda beta, dt: (-beta * dt / 2, -((beta * dt) ** 2) / 8)
+            _in_product(lambda b: (-b / 2, -(b**2) / 8))
         ),
         "this is all that the linear terms leave over; asked for is its first term alone": (
-            lambda beta, dt: (
-                1 - beta * dt / 2,
-                np.sqrt(1 - beta * dt) - 1 + beta * dt / 2,
-            )
+            _in_product(lambda b: (1 - b / 2, np.sqrt(1 - b) - 1 + b / 2))
         ),
     },
     hint="√(1 − b) = 1 − b/2 − b²/8 − … with b = βΔ; try b = 0.1 on a calculator",
@@ -99,76 +93,60 @@ exact_betas = Exercise(
 _POINTS = np.linspace(0, 1, 20_001)
 
 
-def _pieces(beta, t):
-    grid = t * _POINTS
-    values = beta(grid)
-    return values[0], values[-1], float(np.trapezoid(values**2, grid))
+def _integral(y, t):
+    return np.trapezoid(y(t * _POINTS), t * _POINTS)
 
 
-def _constant(beta, t):
-    start, end, squares = _pieces(beta, t)
-    return -(end - start + squares) / 2
-
-
-def _variant(sign=1.0, weight=1.0, factor=-0.5):
-    def constant(beta, t):
-        start, end, squares = _pieces(beta, t)
-        return factor * (sign * (end - start) + weight * squares)
-
-    return constant
-
-
-def _square_of_integral(beta, t):
-    start, end, _ = _pieces(beta, t)
-    return -(end - start + np.trapezoid(beta(t * _POINTS), t * _POINTS) ** 2) / 2
-
-
-def _whole_end_point(beta, t):
-    _, end, squares = _pieces(beta, t)
-    return -(end + squares) / 2
-
-
-def _end_point_at_one(beta, t):
-    start, _, squares = _pieces(beta, t)
-    return -(beta(1.0) - start + squares) / 2
+def _constant(start=-1.0, end=1.0, squares=1.0, factor=-0.5):
+    """The constant with these factors before β(0), β(t) and ∫β²: the defaults are right."""
+    return lambda beta, t: (
+        factor
+        * (start * beta(0.0) + end * beta(t) + squares * _integral(lambda s: beta(s) ** 2, t))
+    )
 
 
 def _rising(t):
-    return 0.1 + 19.9 * np.asarray(t)
+    return 0.1 + 19.9 * t
 
 
 def _humped(t):
-    return 2.0 + 5 * np.asarray(t) ** 2 * (2 - np.asarray(t))
+    return 2.0 + 5 * t**2 * (2 - t)
 
 
 def _falling(t):
-    return 4.0 - 3 * np.asarray(t)
+    return 4.0 - 3 * t
 
 
 error_constant = Exercise(
-    reference=_constant,
+    reference=_constant(),
     inputs=[(_rising, 1.0), (_rising, 0.3), (_humped, 0.8), (_falling, 0.6)],
     mistakes={
-        "the end-point term is forgotten: this is the constant of the mid-point rule": _variant(0),
+        "the end-point term is forgotten: this is the constant of the mid-point rule": (
+            _constant(start=0.0, end=0.0)
+        ),
         "this is the constant of the left-point rule: the end-point term has the other sign": (
-            _variant(-1)
+            _constant(start=1.0, end=-1.0)
         ),
         "the sign is flipped: with right points and rising β the chain loses too much": (
-            _variant(factor=0.5)
+            _constant(factor=0.5)
         ),
-        "twice too large: both terms carry a factor ½": _variant(factor=-1.0),
-        "half: this is the constant of log √ᾱ, the amplitude": _variant(factor=-0.25),
-        "only the end-point term: log(1 − b) = −b − b²/2, and the b² add up too": _variant(
-            weight=0.0
+        "twice too large: both terms carry a factor ½": _constant(factor=-1.0),
+        "half: this is the constant of log √ᾱ, the amplitude": _constant(factor=-0.25),
+        "only the end-point term: log(1 − b) = −b − b²/2, and the b² add up too": (
+            _constant(squares=0.0)
         ),
-        "the two errors add: with right points and rising β both make ᾱ too small": _variant(
-            weight=-1.0
+        "the two errors add: with right points and rising β both make ᾱ too small": (
+            _constant(squares=-1.0)
         ),
-        "β(0) is missing: the triangles add up to β(t) − β(0)": _whole_end_point,
-        "the end-point term is taken at 1; it ends at t, as the integral does": _end_point_at_one,
-        "∫β² is wanted, not the square of ∫β": _square_of_integral,
+        "β(0) is missing: the triangles add up to β(t) − β(0)": _constant(start=0.0),
+        "the end-point term is taken at 1; it ends at t, as the integral does": (
+            lambda beta, t: _constant()(beta, t) - (beta(1.0) - beta(t)) / 2
+        ),
+        "∫β² is wanted, not the square of ∫β": (
+            lambda beta, t: -(beta(t) - beta(0.0) + _integral(beta, t) ** 2) / 2
+        ),
         "this is the constant at the end; up to time t only the steps before t count": (
-            lambda beta, t: _constant(beta, 1.0)
+            lambda beta, t: _constant()(beta, 1.0)
         ),
     },
     hint="Two errors add: Σβ_i against ∫β (end points), and log(1 − β_i) against −β_i (squares)",

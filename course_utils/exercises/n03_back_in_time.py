@@ -148,55 +148,34 @@ def _back(log_snr_from, log_snr_to):
     return decay, np.sqrt(sigma(log_snr_to) ** 2 - decay**2 * sigma(log_snr_from) ** 2)
 
 
-def _ancestral(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = log_snr_to + (log_snr_to - log_snr)
-    decay, spread = _back(beyond, log_snr_to)
-    return decay * _ddim(z, eps_hat, log_snr, beyond) + spread * noise
+def _noised(latent, noise, decay, spread):
+    return decay * latent + spread * noise
 
 
-def _beyond(log_snr, log_snr_to):
-    return 2 * log_snr_to - log_snr
+def _in_two(back=_noised, steps=2):
+    """A DDIM step over ``steps`` Δλ, and a way back: the defaults are right."""
 
+    def step(z, eps_hat, noise, log_snr, log_snr_to):
+        beyond = log_snr + steps * (log_snr_to - log_snr)
+        return back(_ddim(z, eps_hat, log_snr, beyond), noise, *_back(beyond, log_snr_to))
 
-def _without_decay(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = _beyond(log_snr, log_snr_to)
-    spread = _back(beyond, log_snr_to)[1]
-    return _ddim(z, eps_hat, log_snr, beyond) + spread * noise
+    return step
 
 
 def _too_much_noise(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = _beyond(log_snr, log_snr_to)
-    decay = _back(beyond, log_snr_to)[0]
-    return decay * _ddim(z, eps_hat, log_snr, beyond) + sigma(log_snr_to) * noise
-
-
-def _variance_for_spread(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = _beyond(log_snr, log_snr_to)
-    decay, spread = _back(beyond, log_snr_to)
-    return decay * _ddim(z, eps_hat, log_snr, beyond) + spread**2 * noise
-
-
-def _mean_only(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = _beyond(log_snr, log_snr_to)
-    return _back(beyond, log_snr_to)[0] * _ddim(z, eps_hat, log_snr, beyond)
-
-
-def _one_too_far(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = 3 * log_snr_to - 2 * log_snr
-    decay, spread = _back(beyond, log_snr_to)
-    return decay * _ddim(z, eps_hat, log_snr, beyond) + spread * noise
+    shrunk = _in_two(lambda u, noise, decay, spread: decay * u)
+    return shrunk(z, eps_hat, noise, log_snr, log_snr_to) + sigma(log_snr_to) * noise
 
 
 def _unscaled(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = _beyond(log_snr, log_snr_to)
+    beyond = 2 * log_snr_to - log_snr
     spread = np.sqrt(sigma(log_snr_to) ** 2 - sigma(beyond) ** 2)
     return _ddim(z, eps_hat, log_snr, beyond) + spread * noise
 
 
 def _back_to_the_start(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = _beyond(log_snr, log_snr_to)
-    decay, spread = _back(beyond, log_snr)
-    return decay * _ddim(z, eps_hat, log_snr, beyond) + spread * noise
+    beyond = 2 * log_snr_to - log_snr
+    return _noised(_ddim(z, eps_hat, log_snr, beyond), noise, *_back(beyond, log_snr))
 
 
 _latents = np.array([0.4, -1.3, 0.9, 0.1])
@@ -204,22 +183,20 @@ _predictions = np.array([0.7, -0.5, 0.2, -1.0])
 _noise = np.array([-0.6, 1.1, 0.3, 0.8])
 
 ancestral_in_two = Exercise(
-    reference=_ancestral,
+    reference=_in_two(),
     inputs=[
         (_latents, _predictions, _noise, -1.0, 0.5),
         (_latents[::-1], _predictions, _noise, 1.0, 1.4),
     ],
     mistakes={
         "Δλ for 2Δλ: from λ_s there is no way back to walk, and the step is plain DDIM": (
-            lambda z, eps_hat, noise, log_snr, log_snr_to: _ddim(z, eps_hat, log_snr, log_snr_to)
+            _in_two(steps=1)
         ),
         "the way back is missing: this latent still stands at λ_t + 2Δλ": (
-            lambda z, eps_hat, noise, log_snr, log_snr_to: _ddim(
-                z, eps_hat, log_snr, _beyond(log_snr, log_snr_to)
-            )
+            _in_two(lambda u, noise, decay, spread: u)
         ),
         "on the way back the latent must shrink: multiply by α_s over the α it came from": (
-            _without_decay
+            _in_two(lambda u, noise, decay, spread: u + spread * noise)
         ),
         "the latent must shrink by α_s/α_u on the way back, and with it the noise it carries": (
             _unscaled
@@ -232,9 +209,13 @@ ancestral_in_two = Exercise(
         "too much noise: z carries some already; add only σ_s² minus what is left of that": (
             _too_much_noise
         ),
-        "that scales the noise by its variance: take the root": _variance_for_spread,
-        "the noise is missing on the way back: the spread of z_s falls short of σ_s": _mean_only,
-        "3Δλ is one step too far: DDIM goes to λ_t + 2Δλ": _one_too_far,
+        "that scales the noise by its variance: take the root": (
+            _in_two(lambda u, noise, decay, spread: decay * u + spread**2 * noise)
+        ),
+        "the noise is missing on the way back: the spread of z_s falls short of σ_s": (
+            _in_two(lambda u, noise, decay, spread: decay * u)
+        ),
+        "3Δλ is one step too far: DDIM goes to λ_t + 2Δλ": _in_two(steps=3),
         "you noised back to λ_t, where you began; the step ends at λ_s": _back_to_the_start,
     },
     hint="Three levels occur: λ_t, λ_s, and λ_t + 2Δλ; write α and σ of each with its index",

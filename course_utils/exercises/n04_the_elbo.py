@@ -179,16 +179,22 @@ rebuild_L = Exercise(
 # --- 04.5  another schedule, the same loss ----------------------------------------------------
 
 
-def _moved(t, coefficient, old, new):
-    then = old.time(new.log_snr(t))
-    return coefficient(then) * new.log_snr_rate(t) / old.log_snr_rate(then)
+def _moved(rule):
+    """c on the new schedule by a rule for c and dλ/dt of new and old at the same level."""
+
+    def moved(t, coefficient, old, new):
+        then = old.time(new.log_snr(t))
+        return rule(coefficient(then), new.log_snr_rate(t), old.log_snr_rate(then))
+
+    return moved
 
 
+_right = _moved(lambda c, new, old: c * new / old)
 _span = {"log_snr_min": -6.0, "log_snr_max": 6.0}
 _inside = np.array([0.08, 0.3, 0.55, 0.9])
 
 move_schedule = Exercise(
-    reference=_moved,
+    reference=_right,
     inputs=[
         (_inside, lambda t: 1.0 + t, Cosine(**_span), LinearLogSnr(**_span)),
         (_inside, lambda t: 2.0 - t**2, FlowMatching(**_span), Cosine(**_span)),
@@ -201,20 +207,16 @@ move_schedule = Exercise(
             lambda t, c, old, new: c(t) * new.log_snr_rate(t) / old.log_snr_rate(t)
         ),
         "right level, but levels are now visited at another speed: a ratio of dλ/dt is missing": (
-            lambda t, c, old, new: c(old.time(new.log_snr(t)))
+            _moved(lambda c, new, old: c)
         ),
         "the ratio of speeds is upside down: a level passed in less time needs a larger weight": (
-            lambda t, c, old, new: (
-                c(old.time(new.log_snr(t)))
-                * old.log_snr_rate(old.time(new.log_snr(t)))
-                / new.log_snr_rate(t)
-            )
+            _moved(lambda c, new, old: c * old / new)
         ),
-        "the old schedule's speed was not divided out: c is not w": lambda t, c, old, new: (
-            -0.5 * c(old.time(new.log_snr(t))) * new.log_snr_rate(t)
+        "the old schedule's speed was not divided out: c is not w": (
+            _moved(lambda c, new, old: -0.5 * c * new)
         ),
-        "that is w(λ_t): multiply by the new schedule's −½ dλ/dt": lambda t, c, old, new: (
-            c(old.time(new.log_snr(t))) / (-0.5 * old.log_snr_rate(old.time(new.log_snr(t))))
+        "that is w(λ_t): multiply by the new schedule's −½ dλ/dt": (
+            _moved(lambda c, new, old: c / (-0.5 * old))
         ),
         "both speeds at the same time t: the old schedule passes this level at another time": (
             lambda t, c, old, new: (
@@ -228,8 +230,8 @@ move_schedule = Exercise(
                 / old.log_snr_rate(new.time(old.log_snr(t)))
             )
         ),
-        "the schedules are swapped: t is a time of the new one": lambda t, c, old, new: _moved(
-            t, c, new, old
+        "the schedules are swapped: t is a time of the new one": (
+            lambda t, c, old, new: _right(t, c, new, old)
         ),
     },
     hint="First the level λ_t, then when the old schedule passed it, then w there, then c",

@@ -105,11 +105,6 @@ min_snr_for_v = Exercise(
 # --- 05.3  P2 ---------------------------------------------------------------------------------
 
 
-def _level_for_snr(log_snr, gamma, k):
-    with np.errstate(invalid="ignore"):  # a negative base: NaN, as in the reader's own answer
-        return (k + log_snr) ** -gamma
-
-
 p2_weight = Exercise(
     reference=lambda log_snr, gamma, k: (k + np.exp(log_snr)) ** -gamma,
     inputs=[(_levels, 0.5, 1.0), (_levels, 2.0, 1.0), (_levels[::2], 1.5, 0.3)],
@@ -127,7 +122,7 @@ p2_weight = Exercise(
         "k is missing: without it the weight grows for ever towards noise": (
             lambda s, g, k: np.exp(s) ** -g
         ),
-        "λ is the logarithm: SNR = e^λ": _level_for_snr,
+        "λ is the logarithm: SNR = e^λ": lambda s, g, k: (k + s) ** -g,
         "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ": (
             lambda s, g, k: (k + np.exp(s / 2)) ** -g
         ),

@@ -8,40 +8,46 @@ from course_utils.exercises.framework import Exercise
 # --- 06.1  Abel's sum at finite T -------------------------------------------------------------
 
 
-def _abel_sum(w, L):
-    return w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1]
+def _abel(first=1, differences=1, last=-1, shift=0):
+    """Abel's sum with these factors, its L shifted by some places: the defaults are right."""
+
+    def total(w, L):
+        inner = L[1 + shift : len(w) + shift]
+        return first * w[0] * L[0] + differences * np.diff(w) @ inner + last * w[-1] * L[-1]
+
+    return total
 
 
 _steps = np.array([0.9, 0.4, 1.7, 0.2, 0.6])  # K_j, then L_i = K_{i+1} + … + K_T + prior
 _levels = np.append(np.cumsum(_steps[::-1])[::-1], 0) + 0.35
 
 abel_sum = Exercise(
-    reference=_abel_sum,
+    reference=_abel(),
     inputs=[
         (np.array([0.2, 0.5, 0.9, 1.4, 1.0]), _levels),
         (np.array([0.7, 0.1, 2.0]), np.array([2.9, 1.1, 0.8, 0.15])),
     ],
     mistakes={
         "off by one: the increase from w_i to w_{i+1} goes with L_i, you paired it with L_{i−1}": (
-            lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[:-2]) - w[-1] * L[-1]
+            _abel(shift=-1)
         ),
         "off by one: the increase from w_i to w_{i+1} goes with L_i, you paired it with L_{i+1}": (
-            lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[2:]) - w[-1] * L[-1]
+            _abel(shift=1)
         ),
         "the last term is missing: the prior L_T is in every L_i but no K_j contains it": (
-            lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1])
+            _abel(last=0)
         ),
         "the last term has the wrong sign: test with equal weights, where Σ K_j = L_0 − L_T": (
-            lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) + w[-1] * L[-1]
+            _abel(last=1)
         ),
         "the first term is missing: with equal weights every difference is 0, yet the sum is not": (
-            lambda w, L: np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1]
+            _abel(first=0)
         ),
         "the differences have the wrong sign: moving one place along the sum gives w_{i+1} − w_i": (
-            lambda w, L: w[0] * L[0] - np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1]
+            _abel(differences=-1)
         ),
         "the end terms are swapped: w_1 belongs to the whole bound, w_T to the prior": (
-            lambda w, L: w[-1] * L[0] + np.sum(np.diff(w) * L[1:-1]) - w[0] * L[-1]
+            lambda w, L: w[-1] * L[0] + np.diff(w) @ L[1:-1] - w[0] * L[-1]
         ),
         "these are Σ w_j L_j: the weights themselves, not their differences, multiply L": (
             lambda w, L: np.sum(w * L[1:])

@@ -1,9 +1,10 @@
 """Exercises of notebook 07: capacity, retraining, intervals over seeds, the noise floor."""
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.stats import t
 
 from course_utils.exercises.framework import Exercise
+from course_utils.exercises.intervals import about, interval, unpaired
 
 # --- 07.1  separate numbers, or one for all ----------------------------------------------------
 
@@ -66,14 +67,8 @@ def _levels_of_matrices(n_levels, n_features, seed):
 
 
 def _averaged_solutions(gram, cross, w, ridge):
-    each = [
-        np.linalg.solve(a + ridge * np.eye(len(b)), b) for a, b in zip(gram, cross, strict=True)
-    ]
-    return w @ np.array(each) / w.sum()
-
-
-def _sum_not_mean(gram, cross, w, ridge):
-    return _retrained(len(w) * gram, len(w) * cross, w, ridge)
+    each = np.linalg.solve(gram + ridge * np.eye(gram.shape[-1]), cross[..., None])[..., 0]
+    return w @ each / w.sum()
 
 
 retrained = Exercise(
@@ -102,7 +97,9 @@ retrained = Exercise(
                 np.tensordot(w, gram, axes=1) / len(w) + ridge, w @ cross / len(w)
             )
         ),
-        "sums where means are asked: beside the ridge the scale of A and b counts": _sum_not_mean,
+        "sums where means are asked: beside the ridge the scale of A and b counts": (
+            lambda gram, cross, w, ridge: _retrained(len(w) * gram, len(w) * cross, w, ridge)
+        ),
         "the ridge is twice or half what it should be: A, b and ρ lose the same factor 2": (
             lambda gram, cross, w, ridge: _retrained(gram, cross, w, ridge / 2)
         ),
@@ -116,35 +113,13 @@ retrained = Exercise(
 # --- 07.3  an interval over seeds --------------------------------------------------------------
 
 
-def _reach(values, quantile, ddof=1, root=True):
-    spread = np.std(values, ddof=ddof)
-    return quantile * spread / (np.sqrt(len(values)) if root else 1)
-
-
-def _about(centre, reach):
-    return centre, centre - reach, centre + reach
-
-
 def _over_seeds(ours, others, **options):
-    difference = ours.mean(axis=1) - others.mean(axis=1)
-    quantile = options.pop("quantile", student.ppf(0.975, len(difference) - 1))
-    return _about(difference.mean(), _reach(difference, quantile, **options))
-
-
-def _over_images(ours, others):
-    flat = (ours - others).ravel()
-    return _about(flat.mean(), _reach(flat, 1.96))
-
-
-def _unpaired(ours, others):
-    a, b = ours.mean(axis=1), others.mean(axis=1)
-    quantile = student.ppf(0.975, len(a) - 1)
-    return _about(a.mean() - b.mean(), np.hypot(_reach(a, quantile), _reach(b, quantile)))
+    return interval(ours.mean(axis=1) - others.mean(axis=1), **options)
 
 
 def _of_the_next_run(ours, others):
     mean, low, _ = _over_seeds(ours, others)
-    return _about(mean, (mean - low) * np.sqrt(1 + len(ours)))
+    return about(mean, (mean - low) * np.sqrt(1 + len(ours)))
 
 
 def _runs(n_seeds, n, seed):
@@ -160,9 +135,11 @@ over_seeds = Exercise(
     inputs=[_runs(5, 30, 0), _runs(3, 20, 1)],
     mistakes={
         "that interval is over images: it says what other images would do, not other seeds": (
-            _over_images
+            lambda ours, others: interval((ours - others).ravel(), quantile=1.96)
         ),
-        "not paired: take the difference seed by seed before you look at its spread": _unpaired,
+        "not paired: take the difference seed by seed before you look at its spread": (
+            lambda ours, others: unpaired(ours.mean(axis=1), others.mean(axis=1))
+        ),
         "1.96 is for many seeds; for S of them take Student's t with S − 1": (
             lambda ours, others: _over_seeds(ours, others, quantile=1.96)
         ),
@@ -179,9 +156,7 @@ over_seeds = Exercise(
             lambda ours, others: _over_seeds(ours, others, quantile=1.0)
         ),
         "a one-sided quantile: 95 % in the middle leave 2.5 % on each side": (
-            lambda ours, others: _over_seeds(
-                ours, others, quantile=student.ppf(0.95, len(ours) - 1)
-            )
+            lambda ours, others: _over_seeds(ours, others, quantile=t.ppf(0.95, len(ours) - 1))
         ),
         "the sign: it is ours minus others": lambda ours, others: _over_seeds(others, ours),
     },
@@ -191,28 +166,27 @@ over_seeds = Exercise(
 # --- 07.4  the noise floor ---------------------------------------------------------------------
 
 
-def _w1(a, b):
-    return np.abs(np.sort(a) - np.sort(b)).mean(axis=-1)
+def _w1(pairs):
+    a, b = np.sort(pairs).swapaxes(0, 1)
+    return np.abs(a - b).mean(axis=-1)
 
 
-def _floor(pairs, distance):
-    floors = _w1(pairs[:, 0], pairs[:, 1])
-    return floors.mean(), (distance - floors.mean()) / floors.std(ddof=1)
+def _judged(found, distance):
+    return found.mean(), (distance - found.mean()) / found.std(ddof=1)
 
 
-def _floor_by(found):
+def _floor_by(rule):
     """A mistake: the floor and spreads found from the R distances by another rule."""
-    return lambda pairs, distance: found(_w1(pairs[:, 0], pairs[:, 1]), distance)
+    return lambda pairs, distance: rule(_w1(pairs), distance)
 
 
 def _unsorted(pairs, distance):
-    floors = np.abs(pairs[:, 0] - pairs[:, 1]).mean(axis=1)
-    return floors.mean(), (distance - floors.mean()) / floors.std(ddof=1)
+    return _judged(np.abs(pairs[:, 0] - pairs[:, 1]).mean(axis=1), distance)
 
 
 def _by_squares(pairs, distance):
-    floors = np.sqrt(np.mean((np.sort(pairs[:, 0]) - np.sort(pairs[:, 1])) ** 2, axis=1))
-    return floors.mean(), (distance - floors.mean()) / floors.std(ddof=1)
+    a, b = np.sort(pairs).swapaxes(0, 1)
+    return _judged(np.sqrt(np.mean((a - b) ** 2, axis=1)), distance)
 
 
 def _pairs(repeats, n, seed):
@@ -220,7 +194,7 @@ def _pairs(repeats, n, seed):
 
 
 noise_floor = Exercise(
-    reference=_floor,
+    reference=lambda pairs, distance: _judged(_w1(pairs), distance),
     returns=("floor", "spreads"),
     inputs=[(_pairs(8, 25, 0), 0.5), (_pairs(5, 40, 1), 0.21)],
     mistakes={
@@ -233,12 +207,7 @@ noise_floor = Exercise(
         "sort both samples first: W1 moves the k-th smallest to the k-th smallest": _unsorted,
         "that is W2: W1 takes the mean of the absolute gaps": _by_squares,
         "spreads: one distance has the whole spread; only the floor's mean has it over √R": (
-            _floor_by(
-                lambda found, d: (
-                    found.mean(),
-                    (d - found.mean()) / (found.std(ddof=1) / np.sqrt(len(found))),
-                )
-            )
+            _floor_by(lambda found, d: (found.mean(), _judged(found, d)[1] * np.sqrt(len(found))))
         ),
         "spreads: for the spread of R distances divide by R − 1 (ddof=1)": (
             _floor_by(lambda found, d: (found.mean(), (d - found.mean()) / found.std()))
@@ -247,7 +216,7 @@ noise_floor = Exercise(
             _floor_by(lambda found, d: (found.min(), (d - found.min()) / found.std(ddof=1)))
         ),
         "spreads: above the floor counts as positive": (
-            _floor_by(lambda found, d: (found.mean(), (found.mean() - d) / found.std(ddof=1)))
+            _floor_by(lambda found, d: (found.mean(), -_judged(found, d)[1]))
         ),
     },
     hint="R distances of real from real: their mean is the floor, their spread the unit",

@@ -1,19 +1,19 @@
 """Exercises of notebook 08: how many seeds, one hypothesis, a held-out interval, every measure."""
 
+import itertools
+
 import numpy as np
 from scipy.stats import t as student
 
 from course_utils.exercises.framework import Exercise
+from course_utils.exercises.intervals import interval, reach, unpaired
 
 # --- 08.1  how many seeds -----------------------------------------------------------------------
 
 
 def _first(reaches):
     """The first n from 2 on for which ``reaches(n)`` holds."""
-    n = 2
-    while not reaches(n):
-        n += 1
-    return n
+    return next(n for n in itertools.count(2) if reaches(n))
 
 
 def _t_reach(n, spread, quantile=0.975, dof=1):
@@ -59,25 +59,22 @@ seeds = Exercise(
 # --- 08.2  the verdict on one hypothesis ----------------------------------------------------------
 
 
-def _verdict(differences, primary, by):
-    return _word(differences[primary], by)
-
-
-def _word(d, by, *, sign=-1, reach=None, undecided="undecided"):
+def _word(d, by, sign=-1, within=None, undecided="undecided"):
     """The verdict on "the mean of d is lower than zero by at least ``by``"."""
-    n = len(d)
-    reach = student.ppf(0.975, n - 1) * np.std(d, ddof=1) / np.sqrt(n) if reach is None else reach
+    within = reach(d) if within is None else within
     gain = sign * np.mean(d)
-    if gain - reach >= by:
+    if gain - within >= by:
         return "supported"
-    return "not supported" if gain + reach < by else undecided
+    return "not supported" if gain + within < by else undecided
+
+
+def _with(**options):
+    return lambda differences, primary, by: _word(differences[primary], by, **options)
 
 
 def _chosen_afterwards(differences, primary, by):
     """The verdict on whichever measure looks best."""
-    n = differences.shape[1]
-    reach = student.ppf(0.975, n - 1) * differences.std(axis=1, ddof=1) / np.sqrt(n)
-    return _word(differences[np.argmin(differences.mean(axis=1) + reach)], by)
+    return _word(min(differences, key=lambda d: d.mean() + reach(d)), by)
 
 
 def _any_measure(differences, primary, by):
@@ -93,7 +90,7 @@ def _measures(means, spread, n, seed):
 
 
 one_hypothesis = Exercise(
-    reference=_verdict,
+    reference=_with(),
     inputs=[
         (_measures([-0.45, -0.1, -0.9], 0.25, 5, 0), 0, 0.2),
         (_measures([0.05, -1.2, 0.1], 0.3, 6, 1), 0, 0.3),
@@ -111,33 +108,24 @@ one_hypothesis = Exercise(
             _chosen_afterwards
         ),
         "another measure cannot rescue it: only the primary one was asked for": _any_measure,
-        "the mean alone decides nothing: where does its interval end?": (
-            lambda differences, primary, by: _word(differences[primary], by, reach=0.0)
-        ),
+        "the mean alone decides nothing: where does its interval end?": _with(within=0.0),
         "lower than zero is less than was claimed: the threshold is −by": (
             lambda differences, primary, by: _word(differences[primary], 0.0)
         ),
-        "the sign: lower means that own − comparator is negative": (
-            lambda differences, primary, by: _word(differences[primary], by, sign=1)
-        ),
+        "the sign: lower means that own − comparator is negative": _with(sign=1),
         "an interval on both sides of −by refutes nothing: that is undecided": (
-            lambda differences, primary, by: _word(
-                differences[primary], by, undecided="not supported"
-            )
+            _with(undecided="not supported")
         ),
         "the measures were averaged: they have different units, and one was named": (
             lambda differences, primary, by: _word(differences.mean(axis=0), by)
         ),
         "that is the spread of one seed; the mean of S seeds is known better": (
             lambda differences, primary, by: _word(
-                differences[primary],
-                by,
-                reach=student.ppf(0.975, differences.shape[1] - 1)
-                * differences[primary].std(ddof=1),
+                differences[primary], by, within=reach(differences[primary], root=False)
             )
         ),
         "one seed is an anecdote: use all S of them": (
-            lambda differences, primary, by: _word(differences[primary, :1], by, reach=0.0)
+            lambda differences, primary, by: _word(differences[primary, :1], by, within=0.0)
         ),
     },
     hint="One row, its interval, and where −by lies: below it, above it, or inside",
@@ -146,46 +134,21 @@ one_hypothesis = Exercise(
 # --- 08.3  a held-out interval --------------------------------------------------------------------
 
 
-def _paired(our_seeds, ours, their_seeds, others, column=1):
-    where = {seed: k for k, seed in enumerate(their_seeds)}
-    matched = np.array([others[where[seed], column] for seed in our_seeds])
-    return ours[:, column] - matched
+def _paired(our_seeds, ours, their_seeds, others):
+    """The differences [S, 2] of both columns, seed by seed."""
+    return ours[np.argsort(our_seeds)] - others[np.argsort(their_seeds)]
 
 
-def _interval(d, quantile=None, root=True):
-    n = len(d)
-    quantile = student.ppf(0.975, n - 1) if quantile is None else quantile
-    reach = quantile * np.std(d, ddof=1) / (np.sqrt(n) if root else 1)
-    return d.mean(), d.mean() - reach, d.mean() + reach
-
-
-def _held_out(our_seeds, ours, their_seeds, others):
-    return _interval(_paired(our_seeds, ours, their_seeds, others))
-
-
-def _unpaired(our_seeds, ours, their_seeds, others):
-    a, b = ours[:, 1], others[:, 1]
-    n = len(a)
-    error = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / n)
-    reach = student.ppf(0.975, n - 1) * error
-    centre = a.mean() - b.mean()
-    return centre, centre - reach, centre + reach
-
-
-def _one_seed(our_seeds, ours, their_seeds, others):
-    d = _paired(our_seeds, ours, their_seeds, others)[0]
-    return d, d, d
+def _held_out(rule=interval, **options):
+    """The right interval, or the mistake of another rule for the paired differences [S]."""
+    return lambda our_seeds, ours, their_seeds, others: rule(
+        _paired(our_seeds, ours, their_seeds, others)[:, 1], **options
+    )
 
 
 def _best_seeds(our_seeds, ours, their_seeds, others):
-    centre = ours[:, 1].min() - others[:, 1].min()
-    _, low, high = _held_out(our_seeds, ours, their_seeds, others)
-    return centre, low, high
-
-
-def _both_columns(our_seeds, ours, their_seeds, others):
-    d = [_paired(our_seeds, ours, their_seeds, others, column) for column in (0, 1)]
-    return _interval(np.mean(d, axis=0))
+    _, *ends = _held_out()(our_seeds, ours, their_seeds, others)
+    return ours[:, 1].min() - others[:, 1].min(), *ends
 
 
 def _trained(n, seed):
@@ -201,37 +164,33 @@ def _trained(n, seed):
 
 
 held_out = Exercise(
-    reference=_held_out,
+    reference=_held_out(),
     returns=("difference", "low", "high"),
     inputs=[_trained(5, 0), _trained(8, 3)],
     mistakes={
         "that is the column of the training images, which a model may know by heart": (
-            lambda our_seeds, ours, their_seeds, others: _interval(
-                _paired(our_seeds, ours, their_seeds, others, column=0)
-            )
+            lambda *given: interval(_paired(*given)[:, 0])
         ),
-        "both columns are in it: only images that were not trained on count": _both_columns,
+        "both columns are in it: only images that were not trained on count": (
+            lambda *given: interval(_paired(*given).mean(axis=1))
+        ),
         "paired by position: the rows of others belong to other seeds": (
-            lambda our_seeds, ours, their_seeds, others: _interval(ours[:, 1] - others[:, 1])
+            lambda our_seeds, ours, their_seeds, others: interval(ours[:, 1] - others[:, 1])
         ),
-        "one seed has no interval: what would another training run give?": _one_seed,
+        "one seed has no interval: what would another training run give?": (
+            _held_out(lambda d: (d[0], d[0], d[0]))
+        ),
         "the best seed of each is the luckiest: take them all, seed by seed": _best_seeds,
-        "not paired: take the difference seed by seed before you look at its spread": _unpaired,
+        "not paired: take the difference seed by seed before you look at its spread": (
+            lambda our_seeds, ours, their_seeds, others: unpaired(ours[:, 1], others[:, 1])
+        ),
         "1.96 is for many seeds; for S of them take Student's t with S − 1": (
-            lambda our_seeds, ours, their_seeds, others: _interval(
-                _paired(our_seeds, ours, their_seeds, others), quantile=1.96
-            )
+            _held_out(quantile=1.96)
         ),
         "the spread of one seed; the mean of S seeds is known better by the root of S": (
-            lambda our_seeds, ours, their_seeds, others: _interval(
-                _paired(our_seeds, ours, their_seeds, others), root=False
-            )
+            _held_out(root=False)
         ),
-        "the sign: it is ours minus others": (
-            lambda our_seeds, ours, their_seeds, others: _interval(
-                -_paired(our_seeds, ours, their_seeds, others)
-            )
-        ),
+        "the sign: it is ours minus others": _held_out(lambda d: interval(-d)),
     },
     hint="Sort both tables by seed (np.argsort), take column 1, then it is exercise 07.3",
 )
@@ -239,19 +198,17 @@ held_out = Exercise(
 # --- 08.4  every measure --------------------------------------------------------------------------
 
 
-def _unbeaten(bits, eta0, eta1):
-    return _not_beaten(bits, eta0, eta1)
-
-
-def _not_beaten(*measures, beats=None):
-    """1 where no other column beats this one; by default: nowhere worse, somewhere better."""
+def _unbeaten(*measures):
+    """1 where no other column is nowhere worse and somewhere better."""
     table = np.stack(measures)  # [measures, K]
     own, other = table[:, :, None], table[:, None, :]
-    if beats is None:
-        beaten = (other <= own).all(axis=0) & (other < own).any(axis=0)
-    else:
-        beaten = beats(other, own)
+    beaten = (other <= own).all(axis=0) & (other < own).any(axis=0)
     return (~beaten.any(axis=1)).astype(float)
+
+
+def _beaten_in_all_alone(*measures):
+    table = np.stack(measures)
+    return (~(table[:, None, :] < table[:, :, None]).all(axis=0).any(axis=1)).astype(float)
 
 
 def _least(x):
@@ -259,12 +216,11 @@ def _least(x):
 
 
 def _ranks(*measures):
-    total = np.sum([np.searchsorted(np.sort(m), m) for m in measures], axis=0)
-    return _least(total)
+    return _least(np.sum([np.searchsorted(np.sort(m), m) for m in measures], axis=0))
 
 
 every_measure = Exercise(
-    reference=_unbeaten,
+    reference=lambda bits, eta0, eta1: _unbeaten(bits, eta0, eta1),
     inputs=[
         (
             np.array([2.37, 2.47, 2.40, 2.36, 2.41, 2.51, 2.58]),
@@ -289,31 +245,25 @@ every_measure = Exercise(
             lambda bits, eta0, eta1: _least(eta0)
         ),
         "DDIM was left out: who wins with one sampler may lose with the other": (
-            lambda bits, eta0, eta1: _not_beaten(bits, eta1)
+            lambda bits, eta0, eta1: _unbeaten(bits, eta1)
         ),
         "the ancestral sampler was left out: who wins with DDIM may lose with it": (
-            lambda bits, eta0, eta1: _not_beaten(bits, eta0)
+            lambda bits, eta0, eta1: _unbeaten(bits, eta0)
         ),
         "the bits were left out: samples are not all that a model is asked for": (
-            lambda bits, eta0, eta1: _not_beaten(eta0, eta1)
+            lambda bits, eta0, eta1: _unbeaten(eta0, eta1)
         ),
         "whoever is best in one measure stays, but so do good compromises": (
-            lambda bits, eta0, eta1: np.maximum.reduce([_least(bits), _least(eta0), _least(eta1)])
+            lambda *measures: np.max([_least(m) for m in measures], axis=0)
         ),
-        "ties: who is equal in one measure and better in another beats, too": (
-            lambda bits, eta0, eta1: _not_beaten(
-                bits, eta0, eta1, beats=lambda other, own: (other < own).all(axis=0)
-            )
-        ),
+        "ties: who is equal in one measure and better in another beats, too": _beaten_in_all_alone,
         "these are the beaten ones: return 1 for those that nobody beats": (
-            lambda bits, eta0, eta1: 1 - _not_beaten(bits, eta0, eta1)
+            lambda bits, eta0, eta1: 1 - _unbeaten(bits, eta0, eta1)
         ),
         "lower is better in all three: you kept the largest": (
-            lambda bits, eta0, eta1: _not_beaten(-bits, -eta0, -eta1)
+            lambda bits, eta0, eta1: _unbeaten(-bits, -eta0, -eta1)
         ),
-        "a sum of ranks lets one measure pay for another; nobody asked for that exchange": (
-            lambda bits, eta0, eta1: _ranks(bits, eta0, eta1)
-        ),
+        "a sum of ranks lets one measure pay for another; nobody asked for that exchange": _ranks,
     },
     hint="For every pair ask: is the other nowhere worse, and somewhere better?",
 )
