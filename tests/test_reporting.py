@@ -63,7 +63,7 @@ def test_a_residual_below_its_bound(residual, below, capsys, strict):
 @pytest.mark.parametrize("residual", [1e-12, [0, -1.0], [0, np.nan], np.inf, np.float32(1), []])
 def test_a_residual_above_its_bound_is_said(residual, capsys, strict):
     if strict:
-        with pytest.raises(ValueError, match="the largest is .*, not below 1e-12"):
+        with pytest.raises(ValueError, match=r"the largest is .*, not below 1e-12"):
             report_below("both sides", residual)
     else:
         report_below("both sides", residual)

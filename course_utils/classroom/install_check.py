@@ -24,9 +24,8 @@ def check():
 
     Never raises: a question that cannot be answered is a line too.
     """
-    there = (
-        {"Python", "PyTorch", "JupyterLab"} if BROWSER else {"JupyterLab"} if _in_colab() else ()
-    )
+    lab = {"JupyterLab"}
+    there = {"Python", "PyTorch", *lab} if BROWSER else lab if _in_colab() else set()
     asked = {name: ask for name, ask in QUESTIONS.items() if name.split(",")[0] not in there}
     answers = {name: _answer(ask) for name, ask in asked.items()}
     for name, says in answers.items():
