@@ -31,9 +31,7 @@ def check():
     for name, says in answers.items():
         print(f"FIX  {name}: {says}" if says else f"OK   {name}")
     if BROWSER:
-        print(
-            "Notebooks 00 to 06 run in this browser; parts of 07 and 08 need PyTorch: `make lab`."
-        )
+        print("All runs in this browser but parts of 07 and 08, for PyTorch: `make lab`.")
     wrong = any(answers.values())
     print("Mend the lines marked FIX, then run this again." if wrong else "The course is ready.")
 
