@@ -33,7 +33,7 @@ lint: env        ## ruff over package, tests and notebooks
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
 
 notebooks: env   ## execute every notebook (or NB=notebooks/06*.ipynb) in place and clean it
-	$(PY) -m nbconvert --config .nbconvert.py $(or $(NB),notebooks/*.ipynb)
+	COURSE_STRICT_DIGITS=1 $(PY) -m nbconvert --config .nbconvert.py $(or $(NB),notebooks/*.ipynb)
 
 study: env       ## train and measure every weighting of the study, resumable (STUDY_ARGS="--jobs 4")
 	$(PY) -m course_utils.training.study $(STUDY_ARGS)
