@@ -8,44 +8,34 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+from scipy.interpolate import make_interp_spline
+from scipy.special import softmax
 
-from course_utils._checks import (
-    data_set,
-    finite,
-    finite_result,
-    float64,
-    real_number,
-    require_between,
-    require_count,
-    require_kind,
-    require_rng,
-    require_schedule,
-)
-from course_utils.elbo import POINTS, _increasing, _nodes, _on_the_line, _spline, squared_errors
-from course_utils.mixtures import GaussianMixture
+from course_utils._checks import frozen, require_increasing, require_range
+from course_utils.elbo import _nodes, _on_the_line
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
+
+CELLS = 20_000  # of the midpoint rule over λ
+PART = 2**20  # numbers in an array of nodes and components, above which the nodes go by parts
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorMoments:
-    """E‖ε − ε̂‖² and E‖ε − ε̂‖⁴ at increasing levels, [n] each: ``mean`` and ``second``."""
+    """E‖ε − ε̂‖² and E‖ε − ε̂‖⁴, ``mean`` and ``second``, at six or more increasing levels, [n]."""
 
-    log_snr: np.ndarray
-    mean: np.ndarray
-    second: np.ndarray
+    log_snr: Float[ndarray, " n"]
+    mean: Float[ndarray, " n"]
+    second: Float[ndarray, " n"]
 
     def __post_init__(self):
-        object.__setattr__(self, "log_snr", _increasing("log_snr", self.log_snr, least=6))
-        for name in ("mean", "second"):
-            array = finite(name, getattr(self, name))
-            if array.shape != self.log_snr.shape or not (array >= 0).all():
-                raise ValueError(
-                    f"{name} must be {len(self.log_snr)} numbers of at least 0, got {array}"
-                )
-            object.__setattr__(self, name, array)
-        splines = [_spline(self.log_snr, y) for y in (self.mean, self.second)]
-        object.__setattr__(self, "_splines", splines)
+        levels = require_increasing("log_snr", self.log_snr, least=6)
+        mean, second = frozen(self.mean), frozen(self.second)
+        splines = [make_interp_spline(levels, moment, k=5) for moment in (mean, second)]
+        _set(self, log_snr=levels, mean=mean, second=second, _splines=splines)
 
     @classmethod
     def from_mixtures(cls, truth, model=None, x=None, log_snr=None):
@@ -57,18 +47,18 @@ class ErrorMoments:
         integral over z remains.
         """
         truth, model = _on_the_line(truth, model, x)
-        if log_snr is None:
-            log_snr = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161)
-        levels = _increasing("log_snr", log_snr, least=6)
-        moments = np.array([_error_moments(truth, model, level) for level in levels])
-        return cls(levels, *moments.T)
+        levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161) if log_snr is None else log_snr
+        moments = [_exact_moments(truth, model, level) for level in levels]
+        return cls(levels, *np.array(moments).T)
 
-    def at(self, log_snr):
+    def at(self, log_snr: ArrayLike) -> tuple[ndarray, ndarray]:
         """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at levels inside the table, by splines of degree 5."""
-        levels = finite("log_snr", log_snr)
-        low, high = self.log_snr[[0, -1]] + [-1e-9, 1e-9]  # a schedule's ends may miss by rounding
-        require_between("log_snr", levels, low, high, "the range of the table of moments")
-        return tuple(spline(levels) for spline in self._splines)
+        levels, (low, high) = np.asarray(log_snr, dtype=float), self.log_snr[[0, -1]]
+        # a schedule's ends may miss its range by rounding
+        if not ((levels > low - 1e-9) & (levels < high + 1e-9)).all():
+            raise ValueError(f"levels outside the table of moments, {low:g} to {high:g}")
+        mean, second = (np.maximum(spline(levels), 0.0) for spline in self._splines)
+        return mean, second
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,49 +67,48 @@ class DensitySchedule:
 
     ``levels`` [n] increase; ``heights`` [n] ≥ 0 need not be normalised. Between two levels p is
     constant (the mean of its ends), so that λ(t) is piecewise linear and ``density`` is exactly
-    what ``log_snr`` samples. Raises ``ValueError`` for heights that are negative or all zero.
+    what ``log_snr`` samples. Its methods are those of ``Schedule``; NaN for times and levels
+    outside. Raises ``ValueError`` for heights that are negative, or zero between two levels.
     """
 
-    levels: np.ndarray
-    heights: np.ndarray
+    levels: Float[ndarray, " n"]
+    heights: Float[ndarray, " n"]
 
     def __post_init__(self):
-        levels, heights = finite("levels", self.levels), finite("heights", self.heights)
-        one_each = levels.shape == heights.shape and levels.ndim == 1 and levels.size > 1
-        if not one_each or (np.diff(levels) <= 0).any():
-            raise ValueError(
-                f"need one height for each of at least two increasing levels, got shapes "
-                f"{levels.shape} and {heights.shape}"
-            )
-        with np.errstate(over="ignore"):
-            cells = np.diff(levels) * (heights[:-1] + heights[1:]) / 2
-            total = cells.sum()
-        if not total < np.inf or (heights < 0).any() or not (cells > 1e-30 * total).all():
-            raise ValueError(
-                "a sampling density must be finite and positive, no level may be lost: got heights "
-                f"from {heights.min():g} to {heights.max():g}"
-            )
-        cumulative = np.concatenate([[0], np.cumsum(cells / total)])
-        for name, value in {
-            "_cumulative": cumulative,
-            "_rate": np.diff(cumulative) / np.diff(levels),
-            "log_snr_min": float(levels[0]),
-            "log_snr_max": float(levels[-1]),
-        }.items():
-            object.__setattr__(self, name, value)
+        levels, heights = require_increasing("levels", self.levels), frozen(self.heights)
+        if heights.shape != levels.shape:
+            raise ValueError(f"need one height for each of {len(levels)} levels")
+        cells = np.diff(levels) * (heights[:-1] + heights[1:]) / 2
+        if not ((heights >= 0).all() and (cells > 1e-30 * cells.sum()).all()):
+            raise ValueError("a sampling density must be finite and positive: no level may be lost")
+        share = np.concatenate([[0.0], np.cumsum(cells)])  # of the draws that fall below a level
+        share /= share[-1]
+        _set(self, levels=levels, heights=heights, _share=share)
+        _set(self, _density=np.diff(share) / np.diff(levels))
+        _set(self, log_snr_min=float(levels[0]), log_snr_max=float(levels[-1]))
 
     def log_snr(self, t):
         """Return λ(t), from the highest level at t = 0 to the lowest at t = 1."""
-        t = float64(t)
-        require_between("t", t, 0, 1, "t = 0 is data, t = 1 is noise")
-        return np.interp(1 - t, self._cumulative, self.levels)
+        return np.interp(1 - np.asarray(t), self._share, self.levels, left=np.nan, right=np.nan)
+
+    def time(self, log_snr):
+        """Return t(λ), the share of the draws above that level."""
+        return 1 - np.interp(log_snr, self.levels, self._share, left=np.nan, right=np.nan)
 
     def density(self, log_snr):
         """Return p(λ) = −dt/dλ; 0 outside the range."""
-        levels = float64(log_snr)
-        cell = np.clip(np.searchsorted(self.levels, levels, "right") - 1, 0, len(self._rate) - 1)
-        inside = (levels >= self.log_snr_min) & (levels <= self.log_snr_max)
-        return np.where(inside, self._rate[cell], 0.0)
+        log_snr = np.asarray(log_snr)
+        cell = np.searchsorted(self.levels, log_snr, "right") - 1
+        inside = (log_snr >= self.log_snr_min) & (log_snr <= self.log_snr_max)
+        return np.where(inside, self._density[np.clip(cell, 0, len(self._density) - 1)], 0.0)
+
+    def log_snr_rate(self, t):
+        """Return dλ/dt = −1/p(λ)."""
+        return -1 / self.density(self.log_snr(t))
+
+    def beta(self, t):
+        """Return β(t) = −σ² dλ/dt."""
+        return -(sigma(self.log_snr(t)) ** 2) * self.log_snr_rate(t)
 
 
 def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
@@ -127,127 +116,28 @@ def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_M
 
     Kingma & Gao 2023 (appendix F) do so with a running average of the loss in bins of λ.
     """
-    return _proportional(w, moments, log_snr_min, log_snr_max, lambda mean, second: mean)
+    levels = np.linspace(*require_range(log_snr_min, log_snr_max), 4001)
+    return DensitySchedule(levels, evaluate(w, levels) * moments.at(levels)[0])
 
 
 def optimal_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     """Return the schedule of least variance: it samples in proportion to w(λ) √(E‖ε − ε̂‖⁴)."""
-    return _proportional(w, moments, log_snr_min, log_snr_max, lambda mean, second: np.sqrt(second))
+    levels = np.linspace(*require_range(log_snr_min, log_snr_max), 4001)
+    return DensitySchedule(levels, evaluate(w, levels) * np.sqrt(moments.at(levels)[1]))
 
 
-class LearntSchedule:
-    """A schedule of nearly the least variance, learnt from squared errors as they are seen.
-
-    ``schedule`` samples p ∝ w(λ) √m(λ), m a running mean of ‖ε − ε̂‖⁴ in bins of λ, evened out over
-    five bins and joined by straight lines; a hundredth of the draws stays uniform, so that no level
-    is lost. Until a bin is seen it holds d (d + 2) α⁴, which is right for data N(0, I).
-
-    Why it is enough: with p ∝ a (1 + δ) and a = w √E‖ε − ε̂‖⁴ the variance of one draw is
-    (½ ∫ a dλ)² (1 + V + …) − L_w², where V is the variance of δ over λ ~ a. An error δ of the table
-    enters squared. (p ∝ w E‖ε − ε̂‖², which Kingma & Gao learn, keeps its V however long it looks.)
-    A draw stays free of bias, since p was settled before it was drawn.
-
-    Args:
-        w: the weighting, a function of λ.
-        dim: d, the number of coordinates of the data.
-        n_bins: of equal width in λ.
-        memory: what is seen counts this many times less at each ``observe`` that follows: 1 for a
-            fixed ε̂, less while it is being trained.
-
-    Raises:
-        ValueError: the range is not finite and rising, w is not proper, a number is out of range.
-    """
-
-    UNIFORM = 0.01  # the uniform density's height beside the mean height of p
-
-    def __init__(
-        self, w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX, *, dim=1, n_bins=64, memory=1.0
-    ):
-        low, high = _range(log_snr_min, log_snr_max)
-        require_count("dim", dim)
-        require_count("n_bins", n_bins, least=5)
-        if not 0 < real_number("memory", memory) <= 1:
-            raise ValueError(f"memory is {memory!r}: pass a number above 0 and at most 1")
-        self.memory = memory
-        self._edges = np.linspace(low, high, n_bins + 1)
-        self._middle = (self._edges[:-1] + self._edges[1:]) / 2
-        self._sums, self._counts = dim * (dim + 2) * alpha(self._middle) ** 4, np.ones(n_bins)
-        self._levels = np.linspace(low, high, 4001)
-        self._weight = evaluate(w, self._levels)
-        if not self._weight.max() > 0:
-            raise ValueError(f"w is zero from {low:g} to {high:g}: there is no loss to estimate")
-        self._rebuild()
-
-    def observe(self, log_snr, squared_error):
-        """Take note of squared errors ‖ε − ε̂‖² at levels, arrays of one shape."""
-        levels, errors = finite("log_snr", log_snr), finite("squared errors", squared_error)
-        levels, errors = levels.ravel(), errors.ravel()
-        if levels.shape != errors.shape:
-            raise ValueError(
-                f"need one squared error for each level, got shapes {np.shape(squared_error)} and "
-                f"{np.shape(log_snr)}"
-            )
-        low, high = self._edges[[0, -1]] + [-1e-9, 1e-9]
-        require_between("log_snr", levels, low, high, "the levels of this schedule")
-        if not ((errors >= 0) & (errors < 1e100)).all():
-            raise ValueError(
-                "squared errors must be at least 0, and their squares finite, got "
-                f"{errors.min():g} to {errors.max():g}"
-            )
-        bins = np.clip(np.searchsorted(self._edges, levels) - 1, 0, len(self._sums) - 1)
-        self._sums = self.memory * self._sums + np.bincount(bins, errors**2, len(self._sums))
-        self._counts = self.memory * self._counts + np.bincount(bins, minlength=len(self._counts))
-        self._rebuild()
-
-    def _rebuild(self):
-        # Evened out as sums, so that a bin seldom seen leans on its neighbours.
-        kernel = np.array([1, 4, 6, 4, 1]) / 16
-        sums, counts = (
-            np.convolve(np.pad(values, 2, "edge"), kernel, "valid")
-            for values in (self._sums, self._counts)
-        )
-        heights = self._weight * np.interp(self._levels, self._middle, np.sqrt(sums / counts))
-        mean = heights.mean()
-        relative = heights / mean if mean > 0 else np.zeros_like(heights)
-        self.schedule = DensitySchedule(self._levels, relative + self.UNIFORM)
-
-
-def learn_schedule(
-    w, eps, x, rng, *, rounds=20, batch=1000, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX
-):
-    """Return the schedule that a ``LearntSchedule`` holds after ``rounds`` batches of draws.
-
-    Each batch is drawn from what the earlier ones taught; ``eps``, ``x`` [m, d] and ``rng`` as in
-    ``estimate_loss``. On the galaxies 20 rounds come within 2 % of the least variance.
-    """
-    x = data_set(x)
-    require_count("rounds", rounds)
-    require_count("batch", batch)
-    require_rng(rng)
-    learner = LearntSchedule(w, log_snr_min, log_snr_max, dim=x.shape[1])
-    for _ in range(rounds):
-        levels = learner.schedule.log_snr(rng.random(batch))
-        clean = x[rng.integers(len(x), size=batch)]
-        noise = rng.standard_normal(clean.shape)
-        learner.observe(levels, squared_errors(eps, clean, noise, levels))
-    return learner.schedule
-
-
-@finite_result
 def draw_variance(w, moments, schedule):
     """Return the variance of one draw ½ w/p ‖ε − ε̂‖² of L_w, λ sampled by the schedule.
 
     Equation: ¼ ∫ w² E‖ε − ε̂‖⁴/p dλ − L_w², over the schedule's finite range, by the midpoint rule
     on 20000 cells. n independent draws have a standard error of √(variance/n).
     """
-    require_schedule(schedule, cut=True)
     levels, width, mean, second = _cells(moments, schedule.log_snr_min, schedule.log_snr_max)
     weight = evaluate(w, levels)
-    squares = np.sum(weight**2 * second / schedule.density(levels)) * width / 4
-    return float(squares - (np.sum(weight * mean) * width / 2) ** 2)
+    loss = np.sum(weight * mean) * width / 2
+    return float(np.sum(weight**2 * second / schedule.density(levels)) * width / 4 - loss**2)
 
 
-@finite_result
 def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     """Return the variance of one draw under the optimal density: the least that any p can have.
 
@@ -255,50 +145,49 @@ def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX)
     """
     levels, width, mean, second = _cells(moments, log_snr_min, log_snr_max)
     weight = evaluate(w, levels)
-    root, loss = (np.sum(weight * y) * width / 2 for y in (np.sqrt(second), mean))
-    return float(root**2 - loss**2)
+    loss = np.sum(weight * mean) * width / 2
+    return float((np.sum(weight * np.sqrt(second)) * width / 2) ** 2 - loss**2)
 
 
 def _cells(moments, low, high):
-    """The midpoints of 20000 cells, the cells' width, and both moments there."""
-    return _tabulated(_moments(moments), *_range(low, high))
+    """The midpoints of the cells, the cells' width, and both moments there."""
+    return _tabulated(moments, *require_range(low, high))
 
 
 @lru_cache(maxsize=16)
 def _tabulated(moments, low, high):
-    edges = np.linspace(low, high, POINTS)
-    levels = (edges[:-1] + edges[1:]) / 2
-    return levels, edges[1] - edges[0], *moments.at(levels)
+    width = (high - low) / CELLS
+    levels = low + width * (np.arange(CELLS) + 0.5)
+    return frozen(levels), width, *map(frozen, moments.at(levels))
 
 
-def _proportional(w, moments, low, high, shape):
-    levels = np.linspace(*_range(low, high), 4001)
-    with np.errstate(invalid="ignore"):  # a root of rounding below 0: the density refuses it
-        heights = shape(*_moments(moments).at(levels))
-    return DensitySchedule(levels, evaluate(w, levels) * heights)
-
-
-def _moments(moments):
-    return require_kind("moments", moments, ErrorMoments, "ErrorMoments.from_mixtures makes them")
-
-
-def _range(low, high):
-    low, high = real_number("log_snr_min", low), real_number("log_snr_max", high)
-    if not (low < high and np.isfinite(high - low)):
-        raise ValueError(f"need log_snr_min < log_snr_max, got {low:g} and {high:g}")
-    return low, high
-
-
-@finite_result
-def _error_moments(truth: GaussianMixture, model: GaussianMixture, log_snr):
-    a, s = alpha(log_snr), sigma(log_snr)
-    z, mass, _ = _nodes(truth.diffuse(log_snr))
-    r = truth._responsibilities(z, a, s)
-    spread = truth._spread(a, s)
-    gain = a * truth.variances / spread
-    width = truth.variances * s**2 / spread
-    square = ((1 - a * gain) * truth.means[:, 0] + gain * z - model.denoise(z, log_snr)) ** 2
+def _exact_moments(truth, model, log_snr):
+    """(E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at one level."""
     snr = np.exp(log_snr)
-    second = snr * np.sum(r * (square + width), axis=1)
-    fourth = snr**2 * np.sum(r * (square**2 + 6 * square * width + 3 * width**2), axis=1)
-    return mass @ second, mass @ fourth
+    z, mass, _ = _nodes(truth.diffuse(log_snr))
+    mean = second = 0.0
+    for part in np.array_split(np.arange(len(z)), 1 + len(z) * len(truth.weights) // PART):
+        denoised = model.denoise(z[part], log_snr)
+        square, fourth = _moments_given_z(truth, denoised, z[part], log_snr)
+        mean += mass[part] @ square * snr
+        second += mass[part] @ fourth * snr**2
+    return mean, second
+
+
+def _moments_given_z(truth, denoised, z, log_snr):
+    """E[(x − x̂)²|z] and E[(x − x̂)⁴|z], [m] each, for z and x̂ [m, 1]."""
+    a, s, means, variances = alpha(log_snr), sigma(log_snr), truth.means[:, 0], truth.variances
+    of_z = a**2 * variances + s**2  # the variance of z in each component, C_k
+    with np.errstate(under="ignore", divide="ignore"):  # components far away, or of weight 0
+        log_r = np.log(truth.weights) - np.log(of_z) / 2 - (z - a * means) ** 2 / (2 * of_z)
+        r = softmax(log_r, axis=1)
+        gain = a * variances / of_z
+        d2 = (means + gain * (z - a * means) - denoised) ** 2
+        v = variances * s**2 / of_z
+        return np.sum(r * (d2 + v), axis=1), np.sum(r * (d2**2 + 6 * d2 * v + 3 * v**2), axis=1)
+
+
+def _set(instance, **values):
+    """Set what a frozen dataclass works out in __post_init__."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)

@@ -1,47 +1,33 @@
-"""Weightings w(λ) of noise levels: what published objectives imply, monotone or not, and p_w.
+"""Weightings w(λ) of noise levels: their shape, monotone or not, and the measure p_w of levels.
 
-Every common diffusion objective is ½ ∫ w(λ) E‖ε − ε̂‖² dλ for one w (T1). An objective is its
-distribution of levels p(λ), what its network predicts, and the weight in its paper; together they
-imply w ∝ p · weight · (conversion of that prediction's loss to the ε-loss).
+Every common diffusion loss is ½ ∫ w(λ) E‖ε − ε̂‖² dλ for one w (claim T1). Where w falls with λ,
+it is a sum of ELBOs of noisier and noisier data, and p_w says how much each of them counts
+(claims S5 and T4). Which w a published objective has is derived in ``objectives``.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from course_utils._checks import (
-    described,
-    finite,
-    float64,
-    real_number,
-    require_count,
-    require_function,
-    require_range,
-    require_rng,
-)
-from course_utils.schedules import (
-    LOG_SNR_MAX,
-    LOG_SNR_MIN,
-)
+from course_utils._checks import frozen, require_increasing, require_range
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
+
+ROUNDING = 1e-9  # of w's largest value: a total rise below this is no rise
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape.
-
-    Raises ``ValueError`` where the function is negative or not finite.
-    """
+    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape."""
 
     function: Callable
     name: str
     reference: str = ""
-
-    def __post_init__(self):
-        require_function("a weighting", self.function, "λ")
 
     def __call__(self, log_snr):
         return evaluate(self.function, log_snr)
@@ -49,166 +35,161 @@ class Weighting:
     def normalised(self, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
         """Return the same weighting divided by its largest value on the range.
 
-        Raises ``ValueError`` if w is zero, negative or not finite there.
+        Raises ``ValueError`` if w is zero on the whole range.
         """
-        peak = float(np.max(evaluate(self, _grid(log_snr_min, log_snr_max))))
-        if peak == 0:
+        largest = self(_grid(log_snr_min, log_snr_max)).max()
+        if largest == 0:
             raise ValueError(f"{self.name!r} is zero on all of [{log_snr_min:g}, {log_snr_max:g}]")
-        return Weighting(lambda log_snr: self(log_snr) / peak, self.name, self.reference)
+        return replace(self, function=lambda log_snr: self(log_snr) / largest)
 
 
-def sigmoid(bias=2.0):
+def evaluate(w, log_snr):
+    """Return the weights w(λ) of a ``Weighting`` or of any function, an array shaped as the levels.
+
+    Raises ``ValueError`` unless they are real, finite, not negative, and one for each level or one
+    for all.
+    """
+    levels = np.asarray(log_snr, dtype=float)
+    if isinstance(w, Weighting):
+        return w(levels)
+    with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
+        weights = np.asarray(w(levels))
+    if np.iscomplexobj(weights):
+        raise ValueError("w(λ) must be a real number, not a complex one: take its real part")
+    if weights.shape not in ((), levels.shape):
+        raise ValueError(
+            f"w(λ) must be one weight for each level: for levels of shape {levels.shape} it "
+            f"returned shape {weights.shape}"
+        )
+    weights = np.broadcast_to(weights, levels.shape).astype(float)
+    bad = ~((weights >= 0) & (weights < np.inf))
+    if bad.any():
+        raise ValueError(
+            f"w(λ) must be finite and at least 0, but w({levels[bad][0]:g}) = {weights[bad][0]:g}"
+        )
+    return weights
+
+
+def sigmoid(bias=2.0) -> Weighting:
     """Return w(λ) = sigmoid(b − λ), monotone. Source: Kingma & Gao 2023."""
-    bias = real_number("bias", bias)
     return Weighting(
         lambda log_snr: expit(bias - log_snr), f"sigmoid, b = {bias:g}", "Kingma & Gao 2023"
     )
 
 
 def peak(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
-    """Return the level λ of the range at which w is largest (the first, if there are several)."""
+    """Return the level λ of the range at which w is largest (the lowest, if there are several)."""
     levels = _grid(log_snr_min, log_snr_max)
-    values = evaluate(w, levels)
-    i = int(np.argmax(values >= values.max() * (1 - 1e-9)))  # w ≡ 1 differs from 1 by rounding
-    if i in (0, len(levels) - 1):
-        return float(levels[i])
-    bracket = (levels[i - 1], levels[i + 1])
-    found = minimize_scalar(lambda level: -w(level), bounds=bracket, options={"xatol": 1e-10})
-    return float(found.x)
+    weights = evaluate(w, levels)
+    highest = np.argmax(weights >= weights.max() * (1 - ROUNDING))  # where w ≡ 1, the first
+    return float(_summits(w, levels, [highest])[0])
 
 
 def is_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     """Return whether w is non-increasing in λ on the range, judged on 4001 levels.
 
-    A rise smaller than 1e-9 of the largest value counts as rounding. Raises ``ValueError`` if the
-    range is empty or w is negative or not finite in it.
+    All rises together may be 1e-9 of the largest value: rounding makes no more.
     """
-    values = evaluate(w, _grid(log_snr_min, log_snr_max))
-    return bool(np.diff(values).max() <= 1e-9 * values.max())
+    weights = evaluate(w, _grid(log_snr_min, log_snr_max))
+    rise = np.maximum(np.diff(weights), 0).sum()
+    return bool(rise <= ROUNDING * weights.max())
 
 
-def made_monotone(w):
-    """Return w with everything on the noisy side of its peak raised to the peak's height.
+def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weighting:
+    """Return the smallest monotone weighting that is nowhere below w on the range.
 
-    Source: Kingma & Gao 2023, EDM-monotonic. For a w with a single peak the result is monotone,
-    and w is unchanged at the clean side (λ above the peak). The peak is looked for from −30 to 30.
+    Equation: max w(s) over λ ≤ s ≤ λ_max, the running maximum from the clean side. A w with one
+    peak is raised to the peak's height on its noisy side and stays as it is on its clean side.
+    Below the range the result is constant; above it, w itself. Source: Kingma & Gao 2023 (the
+    monotone version of EDM's weighting).
     """
-    w = _named(w)
-    top = peak(w, -30, 30)
-    return Weighting(
-        lambda log_snr: w(np.maximum(log_snr, top)), f"{w.name}, monotonic", w.reference
-    )
+    w, levels = _named(w), _grid(log_snr_min, log_snr_max)
+    weights = w(levels)
+    rising = np.diff(weights) > 1e-14 * weights.max()  # less is the noise of a flat stretch
+    tops = np.flatnonzero(rising[:-1] & ~rising[1:]) + 1
+    summits = _summits(w, levels, np.append(tops, len(levels) - 1))  # w may rise up to λ_max
+    heights = np.maximum.accumulate(w(summits)[::-1])[::-1]
+
+    def running_maximum(log_snr):
+        log_snr = np.maximum(log_snr, log_snr_min)
+        highest_above = np.append(heights, 0.0)[np.searchsorted(summits, log_snr)]
+        return np.maximum(w(log_snr), highest_above)
+
+    return Weighting(running_maximum, f"{w.name}, monotone", w.reference)
 
 
-def shifted(w, shift):
+upper_envelope = made_monotone  # its other name
+
+
+def shifted(w, shift) -> Weighting:
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
-    w, shift = _named(w), real_number("shift", shift)
-    return Weighting(lambda log_snr: w(log_snr - shift), w.name, w.reference)
+    w = _named(w)
+    return replace(w, function=lambda log_snr: w(log_snr - shift))
 
 
-def bent(w, knots, gains):
+def bent(w, knots: ArrayLike, gains: ArrayLike) -> Weighting:
     """Return w(λ) · 10^{g(λ)}: bent by hand like an equaliser.
 
     g passes smoothly and without overshoot (PCHIP) through ``gains`` at the increasing levels
     ``knots``, both [n] with n >= 2, and stays constant outside them.
     """
-    w, knots, gains = _named(w), finite("knots", knots), finite("gains", gains)
-    if knots.shape != gains.shape or knots.ndim != 1 or len(knots) < 2:
-        raise ValueError(f"need one gain per knot, got shapes {gains.shape} and {knots.shape}")
-    if not (np.diff(knots) > 1e-9).all():
-        raise ValueError(f"need increasing knots, more than 1e-9 apart, got {knots}")
-    if np.abs(gains).max() > 300:
-        raise ValueError(f"gains are powers of ten, at most 300 in size, got {gains}")
-    with np.errstate(all="ignore"):  # gains may be as small as they like
-        gain = PchipInterpolator(knots, gains)
-    return Weighting(
-        lambda log_snr: w(log_snr) * 10 ** gain(np.clip(log_snr, knots[0], knots[-1])),
-        f"{w.name}, bent",
-        w.reference,
-    )
+    w, knots, gains = _named(w), require_increasing("knots", knots), frozen(gains)
+    with np.errstate(all="ignore"):  # PCHIP divides by slopes, which may be 0
+        g = PchipInterpolator(knots, gains)
+
+    def equalised(log_snr):
+        return w(log_snr) * 10 ** g(np.clip(log_snr, knots[0], knots[-1]))
+
+    return Weighting(equalised, f"{w.name}, bent", w.reference)
 
 
-def upper_envelope(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
-    """Return the smallest monotone weighting that is nowhere below w on the range.
-
-    At each level: the largest w at that level or above. Interpolates on 4001 levels.
-    """
-    w, levels = _named(w), _grid(log_snr_min, log_snr_max)
-    highest = np.maximum.accumulate(evaluate(w, levels)[::-1])[::-1]
-    return Weighting(
-        lambda log_snr: np.interp(log_snr, levels, highest), f"{w.name}, monotone", w.reference
-    )
-
-
-def level_masses(w, log_snr):
-    """Return S5's measure p_w on a grid of levels: a mass for each cell, and the atom.
+def level_masses(w, log_snr: ArrayLike) -> tuple[Float[ndarray, " cells"], float]:
+    """Return the measure p_w on a grid of increasing levels: a mass for each cell, and the atom.
 
     Cell i, between log_snr[i] and log_snr[i + 1], weighs w(λ_i) − w(λ_{i+1}), the increase of w
     over the time in which the process passes it; the atom at t = 0 weighs w(λ_max). Their sum is
     w(λ_min). A negative mass marks where w is not monotone (T5); if there is none, p_w divided by
     w(λ_min) is a probability (T4), whose survival function is w(λ)/w(λ_min).
-
-    Takes increasing levels [n]; returns ([n − 1], float).
     """
-    levels = finite("log_snr", log_snr)
-    if levels.ndim != 1 or len(levels) < 2 or not (np.diff(levels) > 0).all():
-        raise ValueError(
-            f"log_snr must be a list of at least two increasing levels, got {described(levels)}"
-        )
-    values = evaluate(w, levels)
-    return -np.diff(values), float(values[-1])
+    weights = evaluate(w, require_increasing("log_snr", log_snr))
+    return -np.diff(weights), float(weights[-1])
 
 
-def sample_levels(w, n, rng, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
-    """Return n levels drawn from p_w by inverting its survival function w(λ)/w(λ_min), [n].
+def sample_levels(
+    w, n, rng, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX
+) -> Float[ndarray, " n"]:
+    """Return n levels drawn from p_w by inverting its survival function w(λ)/w(λ_min).
 
     The atom returns λ_max exactly. Interpolates w on 4001 levels. Raises ``ValueError`` if w is
     not monotone on the range, for then p_w is not a probability (T5).
     """
-    require_count("n", n)
-    require_rng(rng)
     if not is_monotone(w, log_snr_min, log_snr_max):
         raise ValueError(
-            f"{getattr(w, 'name', w)!r} is not monotone on [{log_snr_min:g}, {log_snr_max:g}], so "
-            "p_w has negative masses and cannot be sampled: use a monotone weighting"
+            f"{_named(w).name!r} is not monotone on [{log_snr_min:g}, {log_snr_max:g}], so p_w has "
+            "negative masses and cannot be sampled: use made_monotone, or another weighting"
         )
     levels = _grid(log_snr_min, log_snr_max)
-    values = evaluate(w, levels)
-    u = values[0] * rng.random(n)
-    return np.where(u <= values[-1], levels[-1], np.interp(u, values[::-1], levels[::-1]))
+    weights = evaluate(w, levels)
+    u = weights[0] * rng.random(n)
+    return np.where(u <= weights[-1], levels[-1], np.interp(u, weights[::-1], levels[::-1]))
 
 
-def evaluate(w, log_snr):
-    """Return w at the levels, [n] for [n], or raise ``ValueError`` unless finite and w ≥ 0."""
-    require_function("a weighting", w, "λ")
-    levels = float64(log_snr)
-    if isinstance(w, Weighting):  # which asks the same of its own function
-        return w(levels)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        values = np.asarray(w(levels), dtype=float)
-    if values.shape != levels.shape:
-        values = _for_each(values, levels)
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        bad = ~(np.isfinite(values) & (values >= 0))
-        raise ValueError(
-            f"a weighting must be finite and not negative, but w({levels[bad][0]:g}) = "
-            f"{values[bad][0]:g}: choose w(λ) >= 0"
-        )
-    return values
-
-
-def _for_each(values, levels):
-    """One weight for all levels, repeated; other shapes are refused."""
-    if values.ndim:
-        raise ValueError(
-            f"a weighting must return one weight a level, got shape {values.shape} for levels of "
-            f"shape {levels.shape}"
-        )
-    return np.full(levels.shape, float(values))
+def _summits(w, levels, indices):
+    """The level at which w is largest between the neighbours of each levels[i], to about 1e-10."""
+    found = levels[indices]
+    inner = (found > levels[0]) & (found < levels[-1])  # at an end of the range, the end itself
+    step = levels[1] - levels[0]
+    for _ in range(5):
+        near = found + step * np.linspace(-1, 1, 81)[:, None] * inner
+        near = np.clip(near, levels[0], levels[-1])  # rounding may not leave a table of w
+        best = evaluate(w, near).argmax(axis=0)
+        found = np.take_along_axis(near, best[None], axis=0)[0]
+        step /= 40
+    return found
 
 
 def _named(w):
-    """The weighting itself, or a plain function of λ with a name."""
+    """The weighting itself, or a plain function of λ under its own name."""
     return w if isinstance(w, Weighting) else Weighting(w, getattr(w, "__name__", "w"))
 
 
