@@ -20,7 +20,7 @@ from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
 CELLS = 20_000  # of the midpoint rule over λ
-PART = 2**20  # numbers in an array of nodes and components, above which the nodes go by parts
+PART = 2**16  # numbers in an array of nodes and components, above which the nodes go by parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +161,11 @@ def _tabulated(moments, low, high):
     return frozen(levels), width, *map(frozen, moments.at(levels))
 
 
+@np.errstate(under="ignore", divide="ignore")  # components far away, or of weight 0
 def _exact_moments(truth, model, log_snr):
     """(E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at one level."""
-    snr = np.exp(log_snr)
+    snr, mean, second = np.exp(log_snr), 0.0, 0.0
     z, mass, _ = _nodes(truth.diffuse(log_snr))
-    mean = second = 0.0
     for part in np.array_split(np.arange(len(z)), 1 + len(z) * len(truth.weights) // PART):
         denoised = model.denoise(z[part], log_snr)
         square, fourth = _moments_given_z(truth, denoised, z[part], log_snr)
@@ -178,13 +178,12 @@ def _moments_given_z(truth, denoised, z, log_snr):
     """E[(x − x̂)²|z] and E[(x − x̂)⁴|z], [m] each, for z and x̂ [m, 1]."""
     a, s, means, variances = alpha(log_snr), sigma(log_snr), truth.means[:, 0], truth.variances
     of_z = a**2 * variances + s**2  # the variance of z in each component, C_k
-    with np.errstate(under="ignore", divide="ignore"):  # components far away, or of weight 0
-        log_r = np.log(truth.weights) - np.log(of_z) / 2 - (z - a * means) ** 2 / (2 * of_z)
-        r = softmax(log_r, axis=1)
-        gain = a * variances / of_z
-        d2 = (means + gain * (z - a * means) - denoised) ** 2
-        v = variances * s**2 / of_z
-        return np.sum(r * (d2 + v), axis=1), np.sum(r * (d2**2 + 6 * d2 * v + 3 * v**2), axis=1)
+    log_r = np.log(truth.weights) - np.log(of_z) / 2 - (z - a * means) ** 2 / (2 * of_z)
+    r = softmax(log_r, axis=1)
+    gain = a * variances / of_z
+    d2 = (means + gain * (z - a * means) - denoised) ** 2
+    v = variances * s**2 / of_z
+    return np.sum(r * (d2 + v), axis=1), np.sum(r * (d2**2 + 6 * d2 * v + 3 * v**2), axis=1)
 
 
 def _set(instance, **values):

@@ -1,4 +1,4 @@
-"""The variance of one draw of the loss, by quadrature, against section 7 of the facts and draws."""
+"""The variance of a draw of the loss: moments by simulation, densities that lower it."""
 
 import numpy as np
 import pytest
@@ -6,97 +6,148 @@ import pytest
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, loss_draws, weighted_loss
 from course_utils.mixtures import GaussianMixture
-from course_utils.schedules import Cosine, FlowMatching, LinearLogSnr, alpha, sigma
+from course_utils.schedules import (
+    Cosine,
+    FlowMatching,
+    LinearBeta,
+    LinearLogSnr,
+    alpha,
+    discrete_betas,
+    sigma,
+)
 from course_utils.variance import (
     DensitySchedule,
     ErrorMoments,
+    _tabulated,
     adaptive_schedule,
     draw_variance,
+    least_variance,
     optimal_schedule,
 )
+from course_utils.weightings import sigmoid
 
+GALAXIES = GaussianMixture.from_data(galaxies())
 HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 WRONG = GaussianMixture([0.5, 0.5], [[-0.8], [1.1]], [0.5, 0.3])
+CASES = {"galaxies": (GALAXIES, GALAXIES), "hills": (HILLS, HILLS), "wrong": (HILLS, WRONG)}
 RANGE = {"log_snr_min": -10, "log_snr_max": 10}
-
-
-def flat(log_snr):
-    return np.ones_like(log_snr)
+FLAT, LEVELS = np.ones_like, np.linspace(-10, 10, 4001)
 
 
 @pytest.fixture(scope="module")
 def moments():
-    return {
-        "hills": ErrorMoments.from_mixtures(HILLS),
-        "galaxies": ErrorMoments.from_mixtures(GaussianMixture.from_data(galaxies())),
-    }
+    return {name: ErrorMoments.from_mixtures(*case) for name, case in CASES.items()}
 
 
-FACTS = {
+@pytest.mark.parametrize("name", CASES)
+def test_moments_by_simulation(name, moments):
+    truth, model = CASES[name]
+    level, n, rng = 0.5, 100_000, np.random.default_rng(1)
+    noise = rng.standard_normal((n, 1))
+    z = alpha(level) * truth.sample(n, rng) + sigma(level) * noise
+    squared = (noise - model.eps(z, level))[:, 0] ** 2
+    for power, value in zip((1, 2), moments[name].at(level), strict=True):
+        draws = squared**power
+        assert abs(draws.mean() - value) < 4 * draws.std() / np.sqrt(n)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_first_moment_is_the_error_curve(name, moments):
+    curve = ErrorCurve.from_mixtures(*CASES[name])
+    np.testing.assert_allclose(moments[name].mean, curve.noise_error, rtol=1e-11)
+
+
+def test_many_points_and_components_of_no_weight_and_numpy_errors_raised():
+    """By parts as at once; a component that has no weight changes nothing."""
+    x, levels = np.random.default_rng(0).normal(size=150), np.linspace(-4, 8, 6)
+    with np.errstate(all="raise"):
+        many = ErrorMoments.from_mixtures(GaussianMixture.from_data(x), log_snr=levels)
+    curve = ErrorCurve.from_mixtures(GaussianMixture.from_data(x), log_snr=levels)
+    np.testing.assert_allclose(many.mean, curve.noise_error, rtol=1e-9)
+    extra = GaussianMixture([0.35, 0.65, 0.0], [[-1.2], [0.8], [3.0]], [0.25**2, 0.4**2, 1.0])
+    one, other = (ErrorMoments.from_mixtures(m, log_snr=levels) for m in (HILLS, extra))
+    np.testing.assert_allclose(one.second, other.second, rtol=1e-9)
+
+
+FACTS = {  # variances of one draw for w = 1, from the course's table of facts
     "hills": {"cosine": 649.9, "straight": 428.3, "uniform": 101.9, "adaptive": 47.6, "best": 46.9},
     "galaxies": {"cosine": 535, "straight": 357, "uniform": 100.6, "adaptive": 53.6, "best": 52.2},
 }
 
 
-@pytest.mark.parametrize("data", FACTS)
-def test_variances_of_one_draw(data, moments):
-    of = moments[data]
+@pytest.mark.parametrize("name", FACTS)
+def test_variances_of_one_draw(name, moments):
+    of = moments[name]
     schedules = {
         "cosine": Cosine(**RANGE),
         "straight": FlowMatching(**RANGE),
         "uniform": LinearLogSnr(),
-        "adaptive": adaptive_schedule(flat, of),
-        "best": optimal_schedule(flat, of),
+        "adaptive": adaptive_schedule(FLAT, of),
+        "best": optimal_schedule(FLAT, of),
     }
-    for name, schedule in schedules.items():
-        assert draw_variance(flat, of, schedule) == pytest.approx(FACTS[data][name], rel=2e-3)
+    for key, schedule in schedules.items():
+        assert draw_variance(FLAT, of, schedule) == pytest.approx(FACTS[name][key], rel=2e-3)
 
 
-@pytest.mark.parametrize("model", [None, WRONG])
-def test_moments_by_simulation(model):
-    level, n, rng = 0.5, 200_000, np.random.default_rng(1)
-    eps = (model or HILLS).eps
-    noise = rng.standard_normal((n, 1))
-    z = alpha(level) * HILLS.sample(n, rng) + sigma(level) * noise
-    squared = (noise - eps(z, level))[:, 0] ** 2
-    exact = ErrorMoments.from_mixtures(HILLS, model, log_snr=np.linspace(-2, 3, 11)).at(level)
-    for power, value in zip((1, 2), exact, strict=True):
-        draws = squared**power
-        assert abs(draws.mean() - value) < 4 * draws.std() / np.sqrt(n)
-
-
-def test_the_first_moment_is_the_error_curve(moments):
-    curve = ErrorCurve.from_mixtures(HILLS)
-    np.testing.assert_allclose(moments["hills"].mean, curve.noise_error, rtol=1e-9)
-
-
-def test_no_density_beats_the_optimal_one(moments):
-    of, rng = moments["hills"], np.random.default_rng(0)
-    best = optimal_schedule(flat, of)
-    least = draw_variance(flat, of, best)
-    levels = np.linspace(-10, 10, 4001)
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("w", [FLAT, sigmoid(2)], ids=["flat", "sigmoid"])
+def test_no_density_beats_the_optimal_one(name, w, moments):
+    of, rng, least = moments[name], np.random.default_rng(0), least_variance(w, moments[name])
+    best = optimal_schedule(w, of)
+    assert draw_variance(w, of, best) == pytest.approx(least, rel=1e-4)
     for _ in range(5):
-        bend = np.exp(0.3 * rng.standard_normal() * np.sin(levels * rng.uniform(0.2, 2)))
-        assert draw_variance(flat, of, DensitySchedule(levels, best.density(levels) * bend)) > least
+        bend = np.exp(0.3 * rng.standard_normal() * np.sin(LEVELS * rng.uniform(0.2, 2)))
+        bent = DensitySchedule(LEVELS, best.density(LEVELS) * bend)
+        assert draw_variance(w, of, bent) > least
 
 
 def test_draws_have_the_value_and_the_variance_computed(moments):
     rng, n = np.random.default_rng(2), 100_000
     x, noise, t = HILLS.sample(n, rng), rng.standard_normal((n, 1)), rng.random(n)
-    exact = weighted_loss(flat, ErrorCurve.from_mixtures(HILLS))
-    for schedule in (LinearLogSnr(), optimal_schedule(flat, moments["hills"])):
-        draws = loss_draws(flat, HILLS.eps, x, noise, t, schedule)
-        variance = draw_variance(flat, moments["hills"], schedule)
+    exact = weighted_loss(FLAT, ErrorCurve.from_mixtures(HILLS))
+    for schedule in (LinearLogSnr(), optimal_schedule(FLAT, moments["hills"])):
+        draws = loss_draws(FLAT, HILLS.eps, x, noise, t, schedule)
+        variance = draw_variance(FLAT, moments["hills"], schedule)
         assert abs(draws.mean() - exact) < 4 * np.sqrt(variance / n)
         spread = ((draws - draws.mean()) ** 2).std() / np.sqrt(n)
         assert abs(draws.var() - variance) < 4 * spread
 
 
-@pytest.mark.parametrize("named", [Cosine(**RANGE), FlowMatching(**RANGE)])
+@pytest.mark.parametrize("named", [Cosine(**RANGE), LinearBeta(**RANGE), LinearLogSnr()])
 def test_a_schedule_from_a_density_is_that_schedule(named):
-    levels = np.linspace(-10, 10, 20_001)
+    levels, t = np.linspace(-10, 10, 20_001), np.linspace(0, 1, 33)
     made = DensitySchedule(levels, 7 * named.density(levels))
-    t = np.linspace(0, 1, 33)
     np.testing.assert_allclose(made.log_snr(t), named.log_snr(t), atol=1e-4)
+    np.testing.assert_allclose(made.time(levels), named.time(levels), atol=1e-6)
+    np.testing.assert_allclose(made.time(made.log_snr(t)), t, atol=1e-12)
     np.testing.assert_allclose(made.density(levels[1:-1] + 5e-4), named.density(levels[1:-1]), 1e-2)
-    assert made.density(10.5) == made.density(-10.5) == 0
+    for of in ("log_snr_rate", "beta"):
+        np.testing.assert_allclose(getattr(made, of)(t), getattr(named, of)(t), rtol=1e-2)
+    assert made.density(10.5) == made.density(-10.5) == 0 and np.isnan(made.log_snr(1.5))
+    ends = made.log_snr_min, made.log_snr_max, *made.log_snr([0, 1])
+    assert ends == (-10.0, 10.0, 10.0, -10.0)
+    for rule in ("exact", "mid"):
+        chains = [
+            np.cumprod(1 - discrete_betas(schedule, 2000, rule)) for schedule in (made, named)
+        ]
+        np.testing.assert_allclose(*chains, atol=1e-3)
+
+
+def test_what_is_kept_is_copied_and_what_is_cached_is_read_only(moments):
+    levels, heights = np.linspace(-1, 1, 9), np.ones(9)
+    kept = DensitySchedule(levels, heights), ErrorMoments(levels, heights, heights)
+    levels[:], heights[:] = 0, 5
+    assert kept[0].log_snr(0.0) == kept[1].log_snr[-1] == 1 and kept[1].mean[0] == 1
+    cached = (*_tabulated(moments["hills"], -10.0, 10.0), kept[0].heights, kept[1].second)
+    assert not any(array.flags.writeable for array in cached if np.ndim(array))
+
+
+@pytest.mark.parametrize("heights", [[1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0], [1.0]])
+def test_a_density_that_loses_levels_is_refused(heights):
+    with pytest.raises(ValueError, match=r"finite and positive|one height for each"):
+        DensitySchedule([0.0, 1.0, 2.0], heights)
+
+
+def test_the_table_of_moments_is_not_left(moments):
+    with pytest.raises(ValueError, match="outside the table of moments, -10 to 10"):
+        moments["hills"].at([0.0, 10.5])

@@ -1,0 +1,165 @@
+"""Published objectives: what each of them implies, against its closed form."""
+
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+from comparing import assert_close
+from scipy.integrate import quad
+from scipy.special import expit
+from scipy.stats import norm
+
+from course_utils.objectives import PARAMETERS, PUBLISHED, Objective, published
+from course_utils.schedules import Cosine
+from course_utils.weightings import is_monotone, peak, shifted, sigmoid
+
+
+def sech(x):
+    return 1 / np.cosh(x)
+
+
+def edm(s, data_sd=0.5):
+    return norm.pdf(s, 2.4, 2.4) * (np.exp(-s) + data_sd**2)
+
+
+EDM_PEAK = -3.3077775163808876  # where the slope of log edm(λ) is 0, by Brent's method
+
+# name: closed form, monotone, level of the peak (None where it is the noisy end)
+TABLE = {
+    "elbo": (lambda s: np.ones_like(s), True, None),
+    "ve_eps": (lambda s: np.ones_like(s), True, None),
+    "vp_linear_eps": (
+        lambda s: expit(-s) / np.sqrt(0.1**2 + 2 * 19.9 * np.log1p(np.exp(-s))),
+        False,
+        -0.92,
+    ),
+    "cosine_eps": (lambda s: sech(s / 2), False, 0.0),
+    "cosine_v": (lambda s: np.exp(-s / 2), True, None),
+    "cosine_x": (lambda s: np.exp(-s) * sech(s / 2), True, None),
+    "flow_matching": (lambda s: np.exp(-s / 2), True, None),
+    "indi": (lambda s: np.exp(-s) * sech(s / 4) ** 2, True, None),
+    "sd3": (lambda s: norm.pdf(s, 0, 2) * (1 + np.exp(-s / 2)) ** 2, False, -3.38),
+    "edm": (edm, False, -3.31),
+    "edm_monotonic": (lambda s: edm(np.maximum(s, EDM_PEAK)), True, None),
+    "p2": (lambda s: sech(s / 2) / (1 + np.exp(s)), False, -np.log(3)),
+    "min_snr": (lambda s: sech(s / 2) * np.minimum(1, 5 * np.exp(-s)), False, 0.0),
+    "truncated_snr": (lambda s: sech(s / 2) * np.maximum(1, np.exp(-s)), True, None),
+    "sigmoid": (lambda s: expit(2 - s), True, None),
+}
+objectives = pytest.mark.parametrize("name", TABLE)
+
+
+def implied(name, **parameters):
+    return published(name, **parameters).implied_weighting()
+
+
+def test_the_table_is_complete():
+    assert set(PUBLISHED) == set(TABLE)
+    for name, objective in PUBLISHED.items():
+        w = objective.implied_weighting()
+        assert objective.name == w.name and objective.reference == w.reference, name
+        assert objective.name and objective.reference, name
+
+
+@objectives
+@pytest.mark.parametrize(("low", "high"), [(-10, 10), (-30, 30)])
+def test_implied_weighting(name, low, high):
+    if name == "vp_linear_eps":
+        low = max(low, -10.04)  # this schedule reaches no further
+    s = np.linspace(low, high, 301)
+    ratio = implied(name)(s) / TABLE[name][0](s)
+    assert_close(ratio / ratio[150], 1.0, atol=1e-8)
+
+
+@objectives
+def test_monotone_or_not_and_where_the_peak_is(name):
+    _, monotone, at = TABLE[name]
+    assert is_monotone(implied(name)) is monotone
+    assert_close(peak(implied(name)), -10.0 if at is None else at, atol=6e-3)
+
+
+@objectives
+def test_densities_are_densities(name):
+    objective = PUBLISHED[name]
+    low = max(-60, getattr(objective.levels, "log_snr_min", -60))
+    high = min(60, getattr(objective.levels, "log_snr_max", 60))
+    total = quad(objective.density, low, high, points=[-8, -3, 0, 3, 8], limit=300)[0]
+    assert_close(total, 1.0, atol=1e-7)
+
+
+@objectives
+def test_nothing_of_it_minds_numpy_errors_raised(name):
+    s = np.array([-10.0, 0.0, 10.0, 100.0])
+    calm = implied(name)(s), PUBLISHED[name].density(s)
+    with np.errstate(all="raise"):
+        strict = implied(name)(s), PUBLISHED[name].density(s)
+    np.testing.assert_array_equal(calm, strict)
+
+
+def test_exact_peaks():
+    for gamma in (0.5, 1.0, 2.0):
+        assert_close(peak(implied("p2", p2_gamma=gamma)), -np.log(2 * gamma + 1), atol=1e-7)
+    assert_close(peak(implied("edm")), EDM_PEAK, atol=1e-7)
+    # in units of unit-variance data: σ_d = 0.5 shifts λ by 2 ln 0.5
+    unit = shifted(implied("edm"), 2 * np.log(0.5))
+    assert_close(peak(unit), EDM_PEAK + 2 * np.log(0.5), atol=1e-7)
+
+
+@pytest.mark.parametrize("data_sd", [0.1, 0.5, 1.1, 1.15, 1.2, 1.25, 1.3, 2.0])
+def test_edm_monotonic_is_monotone_for_data_of_any_spread(data_sd):
+    """Around σ_data = 1.2 EDM's weighting has two peaks, and the higher is not the cleaner one."""
+    w, raised = implied("edm", edm_data_sd=data_sd), implied("edm_monotonic", edm_data_sd=data_sd)
+    s = np.sort(np.random.default_rng(0).uniform(-20, 20, 20_001))
+    values = raised(s)
+    assert np.diff(values).max() <= 1e-12 * values.max()
+    truth = np.maximum.accumulate(edm(s, data_sd)[::-1])[::-1] * (w(0.0) / edm(0.0, data_sd))
+    assert_close(values, truth, rtol=1e-4)  # the truth is a maximum over the random levels
+    if data_sd == 0.5:
+        plateau = raised(np.linspace(-20, EDM_PEAK, 50))
+        assert_close(plateau / w(EDM_PEAK), 1.0, atol=1e-12)
+
+
+def test_parameters():
+    s = np.linspace(-8, 8, 33)
+    for name, parameters, truth in [
+        ("min_snr", {"min_snr_gamma": 1.0}, sech(s / 2) * np.minimum(1, np.exp(-s))),
+        ("edm", {"edm_data_sd": 1.0}, edm(s, 1.0)),
+        ("sigmoid", {"sigmoid_bias": -1}, expit(-1 - s)),
+        ("p2", {"p2_gamma": 2}, sech(s / 2) / (1 + np.exp(s)) ** 2),
+    ]:
+        w = implied(name, **parameters)
+        assert set(parameters) <= set(PARAMETERS)
+        assert_close(w(s) / w(s[16]), truth / truth[16], rtol=1e-12)
+    assert published("p2", p2_gamma=2).name == "P2, γ = 2"
+
+
+def test_an_objective_of_one_s_own():
+    """SNR times the x-loss is the ε-loss; the levels may be a schedule or a density."""
+    one = Objective("a", "b", Cosine(), "x", np.exp).implied_weighting()
+    other = Objective("a", "b", lambda s: sech(s / 2) / (2 * np.pi), "eps").implied_weighting()
+    s = np.linspace(-20, 20, 41)
+    assert_close(one(s) / other(s), 1.0, atol=1e-11)
+    doubled = Objective("a", "b", Cosine(), "eps", transform=lambda w: shifted(w, 1.0))
+    assert_close(doubled.implied_weighting()(1.0), float(other(0.0)), rtol=1e-12)
+    with pytest.raises(FrozenInstanceError):
+        PUBLISHED["edm"].name = "another"
+    w = Objective("a", "b", Cosine(), "eps", lambda s: sigmoid(2)(s) / Cosine().density(s))
+    assert_close(w.implied_weighting()(s), sigmoid(2)(s), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: published("EDM "), "did you mean 'edm'"),
+        (lambda: published("min-snr"), "did you mean 'min_snr'"),
+        (lambda: published("DDPM"), "did you mean 'vp_linear_eps'"),
+        (lambda: published("flow"), "did you mean 'flow_matching'"),
+        (lambda: published("p2", gamma=2), "did you mean 'p2_gamma'"),
+        (lambda: published("elbo", p2_gamma=2), "'elbo' has no parameters"),
+        (lambda: implied("min_snr", min_snr_gamma=-1)(0.0), "at least 0"),
+        (lambda: Objective("a", "b", Cosine(), "noise"), "mean 'eps'"),
+    ],
+)
+def test_unknown_names_give_the_nearest(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
