@@ -65,7 +65,7 @@ def evaluate(w, log_snr):
     bad = ~((weights >= 0) & (weights < np.inf))
     if bad.any():
         raise ValueError(
-            f"w(λ) must be finite and at least 0, but w({levels[bad][0]:g}) = {weights[bad][0]:g}"
+            f"w(λ) must be finite and not negative, but w({levels[bad][0]:g}) = {weights[bad][0]:g}"
         )
     return weights
 

@@ -156,7 +156,7 @@ def test_an_objective_of_one_s_own():
         (lambda: published("flow"), "did you mean 'flow_matching'"),
         (lambda: published("p2", gamma=2), "did you mean 'p2_gamma'"),
         (lambda: published("elbo", p2_gamma=2), "'elbo' has no parameters"),
-        (lambda: implied("min_snr", min_snr_gamma=-1)(0.0), "at least 0"),
+        (lambda: implied("min_snr", min_snr_gamma=-1)(0.0), "not negative"),
         (lambda: Objective("a", "b", Cosine(), "noise"), "mean 'eps'"),
     ],
 )
