@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.interpolate import make_interp_spline
 from scipy.special import softmax
@@ -27,9 +25,9 @@ PART = 2**16  # numbers in an array of nodes and components, above which the nod
 class ErrorMoments:
     """E‖ε − ε̂‖² and E‖ε − ε̂‖⁴, ``mean`` and ``second``, at six or more increasing levels, [n]."""
 
-    log_snr: Float[ndarray, " n"]
-    mean: Float[ndarray, " n"]
-    second: Float[ndarray, " n"]
+    log_snr: ArrayLike
+    mean: ArrayLike
+    second: ArrayLike
 
     def __post_init__(self):
         levels = require_increasing("log_snr", self.log_snr, least=6)
@@ -51,7 +49,7 @@ class ErrorMoments:
         moments = [_exact_moments(truth, model, level) for level in levels]
         return cls(levels, *np.array(moments).T)
 
-    def at(self, log_snr: ArrayLike) -> tuple[ndarray, ndarray]:
+    def at(self, log_snr):
         """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at levels inside the table, by splines of degree 5."""
         levels, (low, high) = np.asarray(log_snr, dtype=float), self.log_snr[[0, -1]]
         # a schedule's ends may miss its range by rounding
@@ -71,8 +69,8 @@ class DensitySchedule:
     outside. Raises ``ValueError`` for heights that are negative, or zero between two levels.
     """
 
-    levels: Float[ndarray, " n"]
-    heights: Float[ndarray, " n"]
+    levels: ArrayLike
+    heights: ArrayLike
 
     def __post_init__(self):
         levels, heights = require_increasing("levels", self.levels), frozen(self.heights)
