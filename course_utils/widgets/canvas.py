@@ -6,14 +6,11 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import SubFigure
 from PIL import Image
-
-from course_utils.widgets import figures
 
 
 class Canvas:
-    """Draws a figure in the course's style; what has not changed since is not drawn again.
+    """Draws a figure again and again; what has not changed since is not drawn again.
 
     A moving artist (``animated=True``) does not mark its axes and figure as stale; every other
     change does, and then the whole figure is drawn afresh.
@@ -28,16 +25,15 @@ class Canvas:
     def draw(self):
         """Return the present picture, RGB."""
         canvas = self.figure.canvas
-        with figures.style():
-            if self.still is None or self.figure.stale:
-                self.still = None  # if drawing fails, the next one starts afresh too
-                canvas.draw()  # not savefig, which draws what moves too
-                self.still = np.array(canvas.buffer_rgba())
-            else:
-                np.asarray(canvas.buffer_rgba())[:] = self.still
-            renderer = canvas.get_renderer()
-            for artist in _moving(self.figure):
-                artist.draw(renderer)
+        if self.still is None or self.figure.stale:
+            self.still = None  # if drawing fails, the next one starts afresh too
+            canvas.draw()  # not savefig, which draws what moves too
+            self.still = np.array(canvas.buffer_rgba())
+        else:
+            np.asarray(canvas.buffer_rgba())[:] = self.still
+        renderer = canvas.get_renderer()
+        for artist in _moving(self.figure):
+            artist.draw(renderer)
         return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
@@ -46,7 +42,7 @@ def _moving(owner):
     for child in sorted(owner.get_children(), key=Artist.get_zorder):
         if child.get_animated():
             yield child
-        elif isinstance(child, Axes | SubFigure) and child.get_visible():
+        elif isinstance(child, Axes) and child.get_visible():
             yield from _moving(child)
 
 

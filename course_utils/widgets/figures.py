@@ -235,8 +235,7 @@ def title(ax, words):
 
 def freeze_layout(figure):
     """Lay the figure out once and keep it: a later full redraw then takes half the time."""
-    with style():
-        FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).draw()
     figure.set_layout_engine("none")
 
 
@@ -260,8 +259,7 @@ class Shown:
     def _repr_mimebundle_(self, include=None, exclude=None):
         buffer = io.BytesIO()
         metadata = {"Description": self.alt, "Software": None}
-        with style():
-            self.figure.savefig(buffer, format="png", dpi=200, metadata=metadata)
+        self.figure.savefig(buffer, format="png", dpi=200, metadata=metadata)
         width, height = self.figure.get_size_inches() * 100
         size = {"width": round(width), "height": round(height)}
         return {"image/png": buffer.getvalue(), "text/plain": self.alt}, {"image/png": size}

@@ -70,8 +70,9 @@ class Panel(ipywidgets.VBox):
         self._canvas = Canvas(figure)
         self._assign(start or {})
         self._initial = self.values
-        for preset in self.presets.values():
-            self._require_controls(preset)
+        for preset in self.presets.values():  # that each fits
+            self._assign(preset)
+        self._assign(self._initial)
         super().__init__([self._steering(), self._shown()])
         self.redraw()
         for widget in self.controls.values():
@@ -149,7 +150,8 @@ class Panel(ipywidgets.VBox):
 
     def _assign(self, values):
         """Set several controls without drawing; if one value does not fit, none is set."""
-        self._require_controls(values)
+        for name in values:
+            require_known("control", name, self.controls)
         before = self.values
         with self._holding():
             for name, value in values.items():
@@ -165,10 +167,6 @@ class Panel(ipywidgets.VBox):
                     for changed, old in before.items():
                         self.controls[changed].value = old
                     raise ValueError(f"{name} cannot be {value!r:.80}: {error}") from error
-
-    def _require_controls(self, names):
-        for name in names:
-            require_known("control", name, self.controls)
 
     @contextlib.contextmanager
     def _holding(self):
