@@ -20,6 +20,7 @@ SETTINGS = {
     "axes.formatter.limits": (0, 0),
     "font.size": 20,
     "font.family": "serif",
+    "font.sans-serif": ["DejaVu Serif"],  # looked up when text is drawn, not when it is made
     "mathtext.fontset": "cm",
     "lines.linewidth": 5,
     "lines.marker": "o",

@@ -359,16 +359,17 @@ def test_an_error_is_shown_kept_raised_and_cleared():
 
 def test_an_error_while_drawing_counts_too():
     shown, _ = waves()
-    before = pixels(shown)
-    for artist in (shown.figure.axes[0].lines[1], shown.figure.axes[0].lines[0]):
-        artist.stale = True
+    ax = shown.figure.axes[0]
+    still, moving = ax.lines
+    for artist in (moving, still):
+        ax.set_title(f"{artist} fails")
         artist.draw = lambda renderer: 1 / 0
         with pytest.raises(ZeroDivisionError):
             shown.set(shift=0.5)
         assert isinstance(shown.error, ZeroDivisionError)
         del artist.draw
         shown.reset()
-        np.testing.assert_array_equal(pixels(shown), before)
+        np.testing.assert_array_equal(pixels(shown), drawn_whole(shown))
 
 
 def test_a_result_that_is_no_number_is_an_error():
