@@ -57,13 +57,12 @@ HERE = Path(__file__).parent
 PX_PER_INCH = 150  # on a slide of 1280 × 720: 8.5 points of text are then 17.7 px
 FULL, WIDE, HALF = (1160, 430), (1160, 380), (600, 430)  # px
 LEVELS = np.linspace(-10, 10, 801)
-STYLE = figures.STYLE | {
+STYLE = {
     "svg.hashsalt": "deck",
     "svg.fonttype": "path",
     "image.composite_image": False,
     "lines.linewidth": 2.2,
 }
-RISING = {"facecolor": "#F4C2A5", "edgecolor": figures.COLOURS["negative"], "hatch": "////"}
 
 FIGURES = {}
 SLOW = set()  # those that take a second or more
@@ -74,7 +73,7 @@ def figure_of(px, rows=1, columns=1, slow=False, **options):
 
     def register(draw):
         def made():
-            with mpl.rc_context(STYLE):
+            with figures.style(STYLE):
                 size = (px[0] / PX_PER_INCH, px[1] / PX_PER_INCH)
                 figure, axes = figures.new_figure(rows, columns, size=size, **options)
                 draw(figure, axes)
@@ -91,7 +90,7 @@ def figure_of(px, rows=1, columns=1, slow=False, **options):
 def svg(figure):
     """Return the figure as SVG text: no date, coordinates of two decimals, ids in order."""
     text = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with figures.style(STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(r"scale\([^)]*\)|\d+\.\d{3,}", _two_decimals, text.getvalue())
     # ids made of hashes depend on the last digit of every coordinate: number them instead
@@ -605,7 +604,7 @@ def fifteen(figure, axes):
         height = w(levels)
         rising = np.append(np.diff(height) > 1e-9, False)
         figures.SignedArea(ax, "weight").set(levels, height)
-        ax.fill_between(levels, height, where=rising, lw=0, **RISING)
+        ax.fill_between(levels, height, where=rising, lw=0, **figures.NEGATIVE)
         ax.set(xlim=(-10, 10), ylim=(0, 1.15), xticks=[-10, 0, 10], yticks=[])
         figures.title(ax, NAMES[key])
     axes[2, 2].set_xlabel("log-SNR λ     ← noise        data →")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import ipywidgets
 import numpy as np
 
-from course_utils.widgets.live import Equaliser, Panel
+from course_utils.widgets.controls import Equaliser
+from course_utils.widgets.panel import Panel
 
 
 @dataclass
@@ -100,4 +101,4 @@ def still(panel: Panel) -> np.ndarray | None:
     moving = panel.figure.findobj(lambda artist: artist.get_animated(), include_self=False)
     if not moving:
         return None
-    return panel._still.pixels[..., :3]
+    return panel._canvas.still[..., :3]

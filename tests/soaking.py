@@ -20,7 +20,8 @@ import psutil
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from course_utils.widgets.live import NO_PRESET, Equaliser, Panel
+from course_utils.widgets.controls import Equaliser
+from course_utils.widgets.panel import NO_PRESET, Panel
 
 
 def soak(
@@ -110,7 +111,7 @@ def move(panel: Panel, name: str, hand: random.Random | None = None) -> None:
     """Send the message that a browser would send for one movement of a control."""
     if name == "reset":
         data = {"method": "custom", "content": {"event": "click"}}
-        send(next(w for w in family(panel.widget) if isinstance(w, ipywidgets.Button)), data)
+        send(next(w for w in family(panel) if isinstance(w, ipywidgets.Button)), data)
     elif name == "preset":
         chooser = panel._chooser
         places = [i for i, (_, value) in enumerate(chooser.options) if value != NO_PRESET]
@@ -155,10 +156,6 @@ def family(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
 
 def standing(panel: Panel) -> dict[str, float]:
     """Return what a panel and its process hold at rest."""
-    limit = time.monotonic() + 5
-    while threading.active_count() > 12 and time.monotonic() < limit:
-        time.sleep(0.05)  # sharp pictures still to come
-    time.sleep(0.5)
     gc.collect()
     give_back()
     return {

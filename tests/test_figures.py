@@ -1,15 +1,81 @@
-"""Figures: colours by meaning, signed areas, layers, limits, and words beside every picture."""
+"""Figures: the course's style and nothing of the reader's, colours by meaning, areas, layers."""
 
 import io
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from comparing import assert_close
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
+from readers import READERS
 
 from course_utils.widgets import figures
+
+
+def notebook_cell(before_drawing=lambda: None, before_showing=lambda: None):
+    """Draw as the notebooks do, with the reader's settings made at one place or another."""
+    figure, (ax, other) = figures.new_figure(1, 2, size=(5, 2.2))
+    before_drawing()
+    figures.line(ax, [0, 1], [-1, 1], "data", label="$\\alpha$")
+    figures.SignedArea(ax, "weight", negative_label="negative").set(np.arange(3), np.arange(3) - 1)
+    ax.plot([0, 1], [1, -1], label="plain")
+    ax.legend(loc="lower right")
+    ax.set(xlabel="x", ylabel="y", ylim=(-1.5, 1.5))
+    figures.title(ax, "a title")
+    other.imshow(np.eye(3))
+    other.text(0, 1, "words", color="white")
+    other.axhline(1)
+    before_showing()
+    return shown(figure)
+
+
+def shown(figure):
+    data, _ = figures.show(figure, "Lines.")._repr_mimebundle_()
+    return np.asarray(Image.open(io.BytesIO(data["image/png"])))
+
+
+@pytest.mark.parametrize("set_by_reader", READERS)
+def test_no_setting_of_the_reader_is_in_the_picture_and_all_are_kept(set_by_reader):
+    expected = notebook_cell()
+    for place in ("before_showing", "before_drawing"):
+        with mpl.rc_context():
+            np.testing.assert_array_equal(notebook_cell(**{place: set_by_reader}), expected)
+    with mpl.rc_context():
+        set_by_reader()
+        theirs = dict(mpl.rcParams)
+        np.testing.assert_array_equal(notebook_cell(), expected)
+        assert dict(mpl.rcParams) == theirs
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lines.linewidth", 9.0),
+        ("legend.frameon", True),
+        ("legend.fontsize", 12),
+        ("hatch.linewidth", 3),
+        ("axes.titlesize", 12),
+        ("xtick.labelsize", 14),
+        ("axes.spines.top", True),
+    ],
+)
+def test_the_style_is_applied_to_all_that_a_cell_draws(monkeypatch, key, value):
+    before = notebook_cell()
+    assert mpl.rcParamsDefault[key] != figures.STYLE[key]
+    monkeypatch.setitem(figures.STYLE, key, value)
+    assert not np.array_equal(notebook_cell(), before)
+
+
+def test_style_with_changes_holds_inside_and_ends_after_an_error():
+    before = dict(mpl.rcParams)
+    with pytest.raises(ZeroDivisionError), figures.style({"lines.linewidth": 2.2}):
+        _, ax = figures.new_figure()
+        assert figures.line(ax, [0], [0], "data").get_linewidth() == 2.2
+        1 / 0  # noqa: B018
+    assert dict(mpl.rcParams) == before
+    assert figures.line(ax, [0], [0], "data").get_linewidth() == figures.STYLE["lines.linewidth"]
 
 
 def drawn(figure):
@@ -46,13 +112,15 @@ def test_colours_can_be_told_apart(kind):
 
 def test_line():
     _, ax = figures.new_figure()
-    line = figures.line(ax, [0, 1], [1, 2], "exact", label="truth")
+    line = figures.line(ax, [0, 1], [[1], [2]], "exact", label="truth")
     assert line.get_color() == figures.COLOURS["exact"] and not line.get_animated()
     assert figures.line(ax, [0], [0], "data", moving=True).get_animated()
+    with pytest.raises(ValueError, match="unknown meaning 'modell': did you mean 'model'"):
+        figures.line(ax, [0], [0], "modell")
 
 
 def test_signed_area_parts_at_zero():
-    figure, ax = figures.new_figure()
+    _, ax = figures.new_figure()
     area = figures.SignedArea(ax, "mixture", moving=True)
     x = np.linspace(0, 2 * np.pi, 50)
     area.set(x, np.sin(x))
@@ -66,7 +134,6 @@ def test_signed_area_parts_at_zero():
     assert not area.below.get_visible()
     area.set(x, np.where(x == x[7], -1e-9, x))
     assert area.below.get_visible()
-    assert drawn(figure).std() > 0
 
 
 def test_ridges_keep_their_order_and_their_proportion():
@@ -96,7 +163,6 @@ def test_pixels_fill_the_axes_from_below_with_sharp_cells():
     assert whole().std() == 0  # nothing yet
     grid = np.zeros((2, 3, 3), np.uint8)
     grid[0, 0], grid[1, 2], grid[1, 1] = (255, 0, 0), (0, 0, 255), (0, 255, 0)
-    pixels.set(grid)
 
     def colours():
         picture, box = whole(), ax.bbox
@@ -106,28 +172,10 @@ def test_pixels_fill_the_axes_from_below_with_sharp_cells():
         assert len(np.unique(inside[:, int(box.x0) + 3 : int(box.x1)].reshape(-1, 3), axis=0)) == 4
         return picture[y][:, x]
 
-    np.testing.assert_array_equal(colours(), grid)
-    other = grid[::-1].copy()
-    pixels.set(other)
-    np.testing.assert_array_equal(colours(), other)
-    figure.set_dpi(150)
-    np.testing.assert_array_equal(colours(), other)
-
-
-@pytest.mark.parametrize(
-    "grid",
-    [
-        None,
-        [[[1, 2, 3]]],
-        np.zeros((2, 2), np.uint8),
-        np.zeros((2, 2, 3)),
-        np.zeros((0, 2, 3), np.uint8),
-    ],
-)
-def test_pixels_must_be_bytes(grid):
-    _, ax = figures.new_figure()
-    with pytest.raises(ValueError, match=r"must be bytes.*got"):
-        figures.Pixels(ax).set(grid)
+    for shown_grid, dpi in [(grid, 100), (grid[::-1].copy(), 100), (grid, 150)]:
+        pixels.set(shown_grid)
+        figure.set_dpi(dpi)
+        np.testing.assert_array_equal(colours(), shown_grid)
 
 
 @pytest.mark.parametrize("power", [-3, 0, 5])
@@ -138,10 +186,15 @@ def test_snapped_limits(power):
         assert round(limit / 10.0**power, 6) in (1, 1.5, 2, 3, 5, 7, 10)
 
 
-@pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf])
-def test_a_limit_must_be_positive(value):
-    with pytest.raises(ValueError, match=r"positive and finite|one finite number"):
-        figures.snapped_limit(value)
+def test_limits_are_set_only_where_they_differ():
+    figure, ax = figures.new_figure()
+    figures.set_limits(ax, x=(0, 2), y=(0, 3))
+    assert ax.get_xlim() == (0, 2) and ax.get_ylim() == (0, 3)
+    drawn(figure)
+    figures.set_limits(ax, x=(0, 2), y=[0.0, 3.0])
+    assert not figure.stale
+    figures.set_limits(ax, y=(0, 4))
+    assert figure.stale and ax.get_xlim() == (0, 2) and ax.get_ylim() == (0, 4)
 
 
 def test_level_axis_says_which_way_is_noise():

@@ -25,7 +25,10 @@ def moves():
 def main(path):
     """Write the animation to ``path`` as a WebP and print its size."""
     panel = sum_of_elbos.panel()
-    frames = [frame.resize((940, 540)) for frame in panel.frames(moves())]
+    frames = []
+    for move in moves():
+        panel.set(**move)
+        frames.append(panel.picture.resize((940, 540)))
     first, *rest = frames
     first.save(path, save_all=True, append_images=rest, duration=110, loop=0, quality=70, method=6)
     panel.close()

@@ -7,7 +7,7 @@ import numpy as np
 
 from course_utils.objectives import PUBLISHED, published
 from course_utils.weightings import bent, shifted, upper_envelope
-from course_utils.widgets import live
+from course_utils.widgets.controls import Equaliser, choice, slider, switch
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)
 FLAT = (0.0,) * len(KNOTS)
@@ -56,12 +56,10 @@ def weighting_controls(objective, names=None):
     """
     names = {key: o.name for key, o in PUBLISHED.items()} | (names or {})
     return {
-        "objective": live.choice(
-            "objective", [(name, key) for key, name in names.items()], objective
-        ),
-        "shift": live.slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
-        "monotone_lock": live.switch("keep w monotone"),
-        "gains": live.equaliser(
+        "objective": choice("objective", [(name, key) for key, name in names.items()], objective),
+        "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
+        "monotone_lock": switch("keep w monotone"),
+        "gains": Equaliser(
             [f"λ = {knot}" for knot in KNOTS],
             -2.0,
             2.0,
@@ -80,10 +78,9 @@ def parameter_controls(objective):
     their values and act on nothing.
     """
     controls = {
-        name: live.slider(p.label, p.low, p.high, p.step, p.published)
-        for name, p in PARAMETERS.items()
+        name: slider(p.label, p.low, p.high, p.step, p.published) for name, p in PARAMETERS.items()
     }
-    controls["unit_variance"] = live.switch("EDM's λ for data of variance 1")
+    controls["unit_variance"] = switch("EDM's λ for data of variance 1")
     owners = {name: p.objectives for name, p in PARAMETERS.items()}
     owners["unit_variance"] = PARAMETERS["edm_data_sd"].objectives
 

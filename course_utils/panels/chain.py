@@ -11,7 +11,9 @@ from scipy.special import ndtr
 from course_utils.datasets import galaxies, km_per_s
 from course_utils.forward import GaussianSteps, chain_steps, state_moments
 from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
@@ -38,17 +40,17 @@ NEAR = np.linspace(-7, 7, 43)
 def controls():
     """Return the panel's controls."""
     return {
-        "schedule": live.choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
-        "noise": live.choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
-        "n_steps": live.choice("steps T", list(LENGTHS), 1000, slide=True),
-        "time": live.slider("time t/T", 0.0, 1.0, 0.005, 0.25),
+        "schedule": choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
+        "noise": choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
+        "n_steps": choice("steps T", list(LENGTHS), 1000, slide=True),
+        "time": slider("time t/T", 0.0, 1.0, 0.005, 0.25),
     }
 
 
 def panel(**start):
     """Return the live panel; ``start`` sets controls, such as n_steps=100."""
     figure, update = _drawing()
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls(),
@@ -85,7 +87,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def betas(schedule, n_steps):
@@ -218,7 +220,6 @@ def _drawing():
         ["all galaxies", "N(0,1)", "the fastest galaxy", "$\\barα_t$", "variance of $x_t$"],
         loc="lower left",
         bbox_to_anchor=(-0.08, -0.35),
-        frameon=False,
         labelspacing=0.3,
     )
     halo = [withStroke(linewidth=3.5, foreground="white")]  # seen on light and dark alike

@@ -5,7 +5,9 @@ from functools import lru_cache
 import numpy as np
 
 from course_utils.datasets import galaxy_velocities, velocity_scale
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: the velocities that are kept, one dot a galaxy, numbered from the slowest. "
@@ -24,12 +26,12 @@ def panel(**start):
     """Return the live panel; ``start`` sets controls, such as leave_out=9."""
     n = len(galaxy_velocities())
     controls = {
-        "keep": live.slider("galaxies kept", 2, n, 1, n),
-        "leave_out": live.slider("leave out no.", 0, n, 1, 0),
-        "squeeze": live.slider("squeeze", 1, 10, 1, 1),
+        "keep": slider("galaxies kept", 2, n, 1, n),
+        "leave_out": slider("leave out no.", 0, n, 1, 0),
+        "squeeze": slider("squeeze", 1, 10, 1, 1),
     }
     figure, update = _drawing()
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls,
@@ -46,7 +48,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def compute(keep, leave_out, squeeze):

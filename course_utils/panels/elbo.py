@@ -10,7 +10,9 @@ from course_utils.panels._galaxies import error_curve, galaxies_mixture
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import Equaliser, choice, slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the "
@@ -29,7 +31,7 @@ SPAN = {"log_snr_min": LOG_SNR_MIN, "log_snr_max": LOG_SNR_MAX}
 def controls():
     """Return the panel's controls."""
     return {
-        "schedule": live.choice(
+        "schedule": choice(
             "schedule",
             [
                 ("straight line: λ uniform", "straight"),
@@ -40,16 +42,16 @@ def controls():
                 ("optimal: p ∝ w √E[e²]", "optimal"),
             ],
         ),
-        "weight": live.choice(
+        "weight": choice(
             "weight at time t",
             [
                 ("its own −½ dλ/dt: w(λ) = 1", "level"),
                 ("held at that of the straight line", "time"),
             ],
         ),
-        "log_snr_min": live.slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
-        "log_snr_max": live.slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
-        "gains": live.equaliser(
+        "log_snr_min": slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
+        "log_snr_max": slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
+        "gains": Equaliser(
             [f"λ = {knot}" for knot in KNOTS],
             -1.5,
             1.5,
@@ -64,7 +66,7 @@ def controls():
 def panel(**start):
     """Return the live panel; ``start`` sets controls, such as schedule="cosine"."""
     figure, update = _drawing()
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls(),
@@ -84,7 +86,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def bent_schedule(schedule, gains, log_snr_min, log_snr_max):
@@ -173,7 +175,7 @@ def _drawing():
     area = figures.SignedArea(of_level, "data", moving=True)
     sampled = figures.line(of_level, [], [], "level", moving=True, linestyle="--")
     best = figures.line(of_level, [], [], "exact", moving=True, linestyle=":", linewidth=1.2)
-    of_level.legend([sampled, best], ["p(λ)", "best p(λ)"], loc="upper left", frameon=False)
+    of_level.legend([sampled, best], ["p(λ)", "best p(λ)"], loc="upper left")
 
     figures.title(of_estimates, f"{BATCHES} estimates, {BATCH} draws each")
     of_estimates.set(xlim=(0, REACH), ylim=(0, 36), xlabel="estimate of the loss, nats")

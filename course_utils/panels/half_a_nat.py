@@ -24,7 +24,9 @@ from course_utils.elbo import step_kl
 from course_utils.panels._galaxies import error_curve
 from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: the least error of the noise prediction over log-SNR, black, and hatched "
@@ -47,14 +49,14 @@ def panel(**start):
     """Return the live panel; ``start`` sets controls, such as level=-9.0 or eta=0.0."""
     figure, update = _drawing()
     controls = {
-        "level": live.slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0),
-        "width": live.slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
-        "amount": live.slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
-        "eta": live.slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
-        "seed": live.slider("new draws", 0, 30, 1, 0),
+        "level": slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0),
+        "width": slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
+        "amount": slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
+        "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
+        "seed": slider("new draws", 0, 30, 1, 0),
     }
     half = {"width": 1.0, "amount": 0.5}
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls,
@@ -82,7 +84,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def excess(level, width, amount):
@@ -319,7 +321,7 @@ def _drawing():
         animated=True,
     )
     ideal = figures.line(of_error, levels, least, "exact", label="least", moving=True)
-    of_error.legend(handles=[ideal, added], loc="upper left", frameon=False)
+    of_error.legend(handles=[ideal, added], loc="upper left")
 
     figures.title(of_samples, f"{N_PARTICLES} samples, and the galaxies")
     histogram = of_samples.stairs(
@@ -337,7 +339,7 @@ def _drawing():
     )
     of_samples.set(xlim=(EDGES[0], EDGES[-1]), ylim=(0, 0.55), yticks=[])
     of_samples.set(xlabel="velocity, 1000 km/s")
-    of_samples.legend([histogram, galaxies_line], ["samples", "galaxies"], frameon=False)
+    of_samples.legend([histogram, galaxies_line], ["samples", "galaxies"])
 
     figures.level_axis(of_distance, *SPAN)
     figures.title(of_distance, "W1 if it is spent at λ instead")
@@ -354,7 +356,6 @@ def _drawing():
     of_distance.legend(
         [ancestral, ddim, dot],
         ["ancestral", "DDIM", "these samples"],
-        frameon=False,
         ncols=2,
         loc="upper right",
     )

@@ -18,7 +18,9 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: the error of the retrained model at each noise level, above the least "
@@ -54,18 +56,16 @@ AXIS = {"nearest": "distance to the nearest", "wasserstein": "Wasserstein distan
 def controls():
     """Return the panel's controls."""
     return {
-        "data": live.choice("data", [(words, name) for name, words in DATA.items()]),
-        "features": live.choice("random features", FEATURES, 128, slide=True),
-        "ridge": live.choice(
-            "ridge ρ", [(f"1e{p}", 10.0**p) for p in range(-6, 1)], 1e-4, slide=True
-        ),
-        "draws": live.choice(
+        "data": choice("data", [(words, name) for name, words in DATA.items()]),
+        "features": choice("random features", FEATURES, 128, slide=True),
+        "ridge": choice("ridge ρ", [(f"1e{p}", 10.0**p) for p in range(-6, 1)], 1e-4, slide=True),
+        "draws": choice(
             "ELBO on",
             [("training draws, with ridge (theorem)", "training"), ("fresh draws", "fresh")],
         ),
-        "measure": live.choice("distance", [(words, name) for name, words in MEASURES.items()]),
-        "eta": live.slider("stochasticity η", 0.0, 1.0, 0.05, 0.0),
-        "steps": live.choice("sampling steps", (10, 20, 40, 80), 40, slide=True),
+        "measure": choice("distance", [(words, name) for name, words in MEASURES.items()]),
+        "eta": slider("stochasticity η", 0.0, 1.0, 0.05, 0.0),
+        "steps": choice("sampling steps", (10, 20, 40, 80), 40, slide=True),
         **weighting_controls("sigmoid"),
     }
 
@@ -73,7 +73,7 @@ def controls():
 def panel(**start):
     """Return the live panel; ``start`` sets controls, such as data="spiral"."""
     figure, update = _drawing()
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls(),
@@ -110,7 +110,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def compute(
@@ -300,7 +300,7 @@ def _drawing():
     w_area = figures.SignedArea(of_error, "weight", label="w(λ), scaled", moving=True)
     error = figures.line(of_error, [], [], "model", label="this model", moving=True)
     least = figures.line(of_error, [], [], "exact", label="least", moving=True, linestyle=":")
-    of_error.legend(handles=[error, least, w_area.above], loc="upper left", frameon=False)
+    of_error.legend(handles=[error, least, w_area.above], loc="upper left")
 
     real = of_samples.plot([], [], ".", color="#B0B0B0", ms=2.5, animated=True)[0]
     points = of_samples.plot([], [], ".", color=figures.COLOURS["model"], ms=3, animated=True)[0]
@@ -338,7 +338,6 @@ def _drawing():
         ["this w", "before", "w ≡ 1", "real"],
         loc="upper right",
         ncols=2,
-        frameon=False,
     )
     for artist in (star, now, before, band, real, points):
         artist.set_in_layout(False)  # empty as yet

@@ -14,7 +14,9 @@ from course_utils.distances import wasserstein_to_density
 from course_utils.forward import coarsen
 from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import LOG_SNR_MIN, alpha, sigma
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Two plots. Left: 50 of 400 paths of the sampler over log-SNR, from pure noise at the left to "
@@ -34,13 +36,13 @@ def panel(**start):
     """Return the live panel; ``start`` sets controls, such as eta=1.0 or steps=8."""
     figure, update = _drawing()
     controls = {
-        "eta": live.slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 0.0),
-        "steps": live.choice("steps", STEPS, 24, slide=True),
-        "log_snr_max": live.slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0),
-        "width": live.slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
-        "seed": live.slider("new draws", 0, 30, 1, 0),
+        "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 0.0),
+        "steps": choice("steps", STEPS, 24, slide=True),
+        "log_snr_max": slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0),
+        "width": slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
+        "seed": slider("new draws", 0, 30, 1, 0),
     }
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls,
@@ -63,7 +65,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def compute(eta, steps, log_snr_max, width, seed):
@@ -231,7 +233,7 @@ def _drawing():
     )
     of_samples.set(xlim=(EDGES[0], EDGES[-1]), xlabel="velocity z/α, 1000 km/s")
     of_samples.set(ylabel="share per 1000 km/s", ylim=(-0.03, 0.3))  # the widest ticks
-    of_samples.legend(handles=[histogram, exact, *ticks], loc="upper right", frameon=False)
+    of_samples.legend(handles=[histogram, exact, *ticks], loc="upper right")
     figures.freeze_layout(figure)
 
     def update(**values):

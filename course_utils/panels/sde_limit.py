@@ -9,7 +9,9 @@ from scipy.integrate import cumulative_simpson, simpson
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
 from course_utils.forward import chain_steps, coarsen, euler_maruyama_steps, state_moments
 from course_utils.schedules import LinearBeta, discrete_betas
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: one path of N steps from the starting point, in orange, over the path of "
@@ -35,8 +37,8 @@ def panel(**start):
     """Return the live panel; ``start`` sets controls, such as rule="exact"."""
     figure, update = _drawing()
     controls = {
-        "n_steps": live.choice("steps N", STEPS, 40, slide=True),
-        "rule": live.choice(
+        "n_steps": choice("steps N", STEPS, 40, slide=True),
+        "rule": choice(
             "β_i from",
             [
                 ("right: β(t_i)Δ", "right"),
@@ -45,11 +47,11 @@ def panel(**start):
                 ("exact: 1 − exp(−∫β)", "exact"),
             ],
         ),
-        "recursion": live.choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
-        "x0": live.slider("start x₀", -3.0, 3.0, 0.1, 1.5),
-        "t": live.slider("time t", 0.05, 1.0, 0.05, 0.3),
+        "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
+        "x0": slider("start x₀", -3.0, 3.0, 0.1, 1.5),
+        "t": slider("time t", 0.05, 1.0, 0.05, 0.3),
     }
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls,
@@ -66,7 +68,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 class Constants(NamedTuple):
@@ -233,7 +235,7 @@ def _drawing():
     true_path = figures.line(of_path, [], [], "noise", label="SDE", moving=True, linewidth=1.0)
     path = figures.line(of_path, [], [], "model", label="N steps", moving=True, linewidth=1.4)
     now = of_path.axvline(0.3, color="black", ls=":", lw=1.2, animated=True)
-    of_path.legend(handles=[true_path, path], loc="lower right", ncols=2, frameon=False)
+    of_path.legend(handles=[true_path, path], loc="lower right", ncols=2)
 
     figures.title(of_law, "density at time t")
     of_law.set(xlim=(-4, 4), ylim=(0, 1), xlabel="x", yticks=[])
@@ -241,7 +243,7 @@ def _drawing():
     figures.line(of_law, x, _normal(x, 0, 1), "noise", label="N(0, 1)", linestyle=":")
     exact = figures.line(of_law, [], [], "exact", label="exact", moving=True)
     discrete = figures.line(of_law, [], [], "model", label="N steps", moving=True, linestyle="--")
-    of_law.legend(loc="upper left", handlelength=1.6, frameon=False)
+    of_law.legend(loc="upper left", handlelength=1.6)
 
     figures.title(of_error, "distance between the two")
     of_error.set(xscale="log", yscale="log", xlim=(17, 5000), ylim=(1e-10, 1), xlabel="steps N")
@@ -257,7 +259,7 @@ def _drawing():
         )
         here.append(figures.line(of_error, [], [], "model", ms=9, mec="black", **style))
     rays[0].set_label("predicted")
-    of_error.legend(handles=[*marks, rays[0]], loc="lower left", handlelength=1.6, frameon=False)
+    of_error.legend(handles=[*marks, rays[0]], loc="lower left", handlelength=1.6)
     nothing = of_error.text(0.5, 0.6, "", ha="center", transform=of_error.transAxes, animated=True)
     figures.freeze_layout(figure)
 

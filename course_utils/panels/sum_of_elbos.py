@@ -8,7 +8,9 @@ from course_utils.panels._galaxies import error_curve
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "
@@ -29,20 +31,20 @@ def controls():
     """Return the panel's controls."""
     return {
         **weighting_controls("sigmoid"),
-        "model": live.choice(
+        "model": choice(
             "model",
             [("right: the data themselves", "right"), ("wrong: three broad clusters", "wrong")],
         ),
-        "galaxy": live.slider("galaxy (0: all)", 0, 82, 1, 0),
-        "log_snr_min": live.slider("λ_min", LOG_SNR_MIN, 0.0, 0.5, LOG_SNR_MIN),
-        "log_snr_max": live.slider("λ_max", 1.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
+        "galaxy": slider("galaxy (0: all)", 0, 82, 1, 0),
+        "log_snr_min": slider("λ_min", LOG_SNR_MIN, 0.0, 0.5, LOG_SNR_MIN),
+        "log_snr_max": slider("λ_max", 1.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
     }
 
 
 def panel(**start):
     """Return the live panel; ``start`` sets controls, such as objective="edm"."""
     figure, update = _drawing()
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls(),
@@ -64,7 +66,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, log_snr_max):
@@ -110,9 +112,7 @@ def _drawing():
     )
     w_line = figures.line(of_w, [], [], "weight", moving=True)
     w_line.set_label("w")
-    of_w.legend(
-        handles=[w_line, density.above, density.below], loc="lower right", ncols=3, frameon=False
-    )
+    of_w.legend(handles=[w_line, density.above, density.below], loc="lower right", ncols=3)
     for ax in (of_loss, of_sum):
         figures.level_axis(ax, low, high)
         ax.axhline(0, color="black", lw=0.6)

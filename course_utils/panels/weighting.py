@@ -18,7 +18,8 @@ from course_utils.panels._weighting_controls import (
 )
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine
 from course_utils.weightings import evaluate, is_monotone, level_masses, peak
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, the density p with which the objective "
@@ -67,7 +68,7 @@ def controls():
 def panel(**start):
     """Return the live panel; ``start`` sets controls, such as objective="edm"."""
     figure, update = _drawing()
-    return live.Panel(
+    return Panel(
         figure,
         update,
         controls(),
@@ -87,7 +88,7 @@ def panel(**start):
 
 def picture(**values):
     """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return live.snapshot(panel(), **values)
+    return snapshot(panel(), **values)
 
 
 def compute(objective, shift, monotone_lock, gains, unit_variance=False, **parameters):
@@ -166,7 +167,6 @@ def _drawing():
         ["w(λ)", "p(λ)", "w before moving"],
         loc="upper right",
         ncols=3,
-        frameon=False,
     )
 
     figures.title(of_loss, "where the loss comes from")
@@ -188,7 +188,7 @@ def _drawing():
     rate = figures.SignedArea(
         of_rate, "mixture", label="w rises in t", negative_label="w falls in t", moving=True
     )
-    of_rate.legend(handles=[rate.above, rate.below], loc="upper left", ncols=2, frameon=False)
+    of_rate.legend(handles=[rate.above, rate.below], loc="upper left", ncols=2)
     levels = np.linspace(*SPAN, 401)
     schedule = Cosine(log_snr_min=SPAN[0], log_snr_max=SPAN[1])
     t = np.linspace(0, 1, 401)

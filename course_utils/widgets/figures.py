@@ -5,16 +5,20 @@ them; none shows or saves. The colours are those of Okabe & Ito (2008), which co
 can tell apart.
 """
 
+import contextlib
+import functools
+import inspect
 import io
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from course_utils._checks import finite, real_number, require_count, require_known
+from course_utils._checks import require_known
 
 COLOURS = {
     "data": "#0072B2",  # blue
@@ -27,10 +31,12 @@ COLOURS = {
     "level": "#56B4E9",  # sky blue
 }
 
+# What is negative or rises where it should not: hatched, for colour alone is not enough.
+NEGATIVE = {"facecolor": "#F4C2A5", "edgecolor": COLOURS["negative"], "hatch": "////"}
+
+# What differs from matplotlib's own defaults.
 STYLE = {
-    "font.size": 10,
     "axes.titlesize": 10.5,
-    "axes.labelsize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.fontsize": 9,
@@ -39,9 +45,67 @@ STYLE = {
     "ytick.labelsize": 9,
     "lines.linewidth": 1.8,
     "hatch.linewidth": 0.6,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
 }
+
+
+DEFAULTS = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}
+_held = False  # whether the style holds already
+
+
+@contextlib.contextmanager
+def style(changes=None):
+    """Draw in the course's style, whatever the reader's own matplotlib settings, which come back.
+
+    ``changes`` are settings that differ from ``STYLE``. A ``style`` inside another changes nothing.
+    """
+    global _held
+    if _held:
+        yield
+        return
+    before = dict(dict.items(mpl.rcParams))
+    _held = True
+    try:
+        # Not rcParams.update, which checks every value and takes a hundred times as long.
+        dict.update(mpl.rcParams, DEFAULTS | STYLE | (changes or {}))
+        yield
+    finally:
+        dict.update(mpl.rcParams, before)
+        _held = False
+
+
+def _always_in_style(cls):
+    """Let the public methods of a class run inside ``style()``."""
+
+    def inside(method):
+        @functools.wraps(method)
+        def run(*args, **kwargs):
+            with style():
+                return method(*args, **kwargs)
+
+        return run
+
+    for name in dir(cls):
+        method = inspect.getattr_static(cls, name)
+        # matplotlib asks whether get_data_ratio is its own
+        if inspect.isfunction(method) and name[0] != "_" and name != "get_data_ratio":
+            setattr(cls, name, inside(method))
+    return cls
+
+
+@_always_in_style
+class StyledAxes(Axes):
+    """Axes on which all is drawn in the course's style."""
+
+
+@_always_in_style
+class StyledFigure(Figure):
+    """A figure that is drawn in the course's style, in whichever cell."""
+
+    def _process_projection_requirements(self, **options):
+        # What all that makes axes asks for their class: subplots, twins and insets too.
+        if not options.keys() & {"axes_class", "projection", "polar"}:
+            options["axes_class"] = StyledAxes
+        return super()._process_projection_requirements(**options)
 
 
 def new_figure(rows=1, columns=1, *, size=(9.0, 4.0), **options):
@@ -49,23 +113,15 @@ def new_figure(rows=1, columns=1, *, size=(9.0, 4.0), **options):
 
     ``options`` go to ``Figure.subplots``, which returns one Axes or an array of them.
     """
-    require_count("rows", rows, most=20)
-    require_count("columns", columns, most=20)
-    inches = finite("size", size)
-    if inches.shape != (2,) or not ((inches > 0) & (inches < 100)).all():
-        raise ValueError(f"size must be (width, height) in inches, below 100 each, got {size}")
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=tuple(inches), layout="constrained")
-        return figure, figure.subplots(rows, columns, **options)
+    with style():
+        figure = StyledFigure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def line(ax, x, y, meaning, *, label=None, moving=False, **options):
-    """Draw y over x in the colour of ``meaning`` (a key of ``COLOURS``); returns the line."""
-    colour = COLOURS[require_known("meaning", meaning, tuple(COLOURS))]
-    x, y = finite("x", x), finite("y", y)
-    if x.size != y.size or not {x.shape, y.shape} <= {(x.size,), (x.size, 1)}:
-        raise ValueError(f"x and y must be [n] or [n, 1], got shapes {x.shape} and {y.shape}")
-    x, y = x.ravel(), y.ravel()
+    """Draw y over x, both [n] or [n, 1], in the colour of ``meaning`` (a key of ``COLOURS``)."""
+    colour = COLOURS[require_known("meaning", meaning, COLOURS)]
+    x, y = np.ravel(x), np.ravel(y)
     return ax.plot(x, y, color=colour, label=label, animated=moving, **options)[0]
 
 
@@ -73,28 +129,18 @@ class SignedArea:
     """The area under a curve, hatched in vermilion where it is negative; ``set`` moves it."""
 
     def __init__(self, ax, meaning, *, label=None, moving=False, negative_label=None):
-        require_known("meaning", meaning, tuple(COLOURS))
+        colour = COLOURS[require_known("meaning", meaning, COLOURS)]
+        nothing = ([0, 0], 0, 0)
         self.above = ax.fill_between(
-            [0, 0], 0, 0, color=COLOURS[meaning], alpha=0.45, lw=0, label=label, animated=moving
+            *nothing, color=colour, alpha=0.45, lw=0, label=label, animated=moving
         )
         self.below = ax.fill_between(
-            [0, 0],
-            0,
-            0,
-            facecolor="#F4C2A5",
-            edgecolor=COLOURS["negative"],
-            hatch="////",
-            lw=0,
-            label=negative_label,
-            animated=moving,
+            *nothing, **NEGATIVE, lw=0, label=negative_label, animated=moving
         )
         self.edge = line(ax, [], [], meaning, moving=moving, linewidth=1.2)
 
     def set(self, x, y):
         """Show the area between y [n] and zero over x [n]."""
-        x, y = finite("x", x), finite("y", y)
-        if x.ndim != 1 or y.shape != x.shape:
-            raise ValueError(f"x and y must be [n] both, got shapes {x.shape} and {y.shape}")
         self.above.set_data(x, np.zeros_like(y), np.maximum(y, 0))
         self.below.set_data(x, np.zeros_like(y), np.minimum(y, 0))
         self.below.set_visible(bool((y < 0).any()))  # hatching nothing would take 0.8 ms
@@ -109,10 +155,7 @@ class Ridges:
     """
 
     def __init__(self, ax, n, x, meaning="data", *, height=2.2, margin=0.62, moving=False):
-        require_count("n", n, most=100)
-        self.x, self.height = finite("x", x), height
-        if self.x.ndim != 1 or self.x.size < 2 or not self.x[-1] > self.x[0]:
-            raise ValueError(f"x must be at least two points, from low to high, got {self.x}")
+        self.x, self.height = np.asarray(x), height
         self.areas, self.lines, self.words = [], [], []
         for i in reversed(range(n)):  # the lower ones in front
             order = 3 + n - i
@@ -133,17 +176,7 @@ class Ridges:
 
     def set(self, curves, words, meanings):
         """Show ``curves`` [n, len(x)], densities on one scale, with words and colours."""
-        curves = finite("curves", curves)
-        each = curves.ndim == 2 and curves.shape[1:] == self.x.shape
-        if not each or not ((curves.max(axis=1) > 0) & (curves.max(axis=1) < 1e100)).all():
-            raise ValueError(
-                f"each curve must be a density over the {len(self.x)} points, got curves of shape "
-                f"{curves.shape}"
-            )
-        counts = len(curves), len(words), len(meanings)
-        if counts != (len(self.lines),) * 3:
-            raise ValueError(f"there are {len(self.lines)} layers, got {counts} for them")
-        sharpest = max(curve.max() for curve in curves)
+        sharpest = np.max(curves)
         for i, (curve, word, meaning) in enumerate(zip(curves, words, meanings, strict=True)):
             y = i + self.height * curve / np.sqrt(curve.max() * sharpest)
             self.areas[i].set_data(self.x, np.full_like(y, i), y)
@@ -165,12 +198,7 @@ class Pixels:
         """Show ``grid`` [rows, columns, 3] of bytes, the first row lowest.
 
         The array on show is known by its identity: hand in another one, not a changed one.
-        Raises ``ValueError`` where it is of another shape or kind.
         """
-        bytes_of_colour = isinstance(grid, np.ndarray) and grid.dtype == np.uint8
-        if not bytes_of_colour or grid.ndim != 3 or grid.shape[2] != 3 or not grid.size:
-            what = f"{grid.dtype} {grid.shape}" if isinstance(grid, np.ndarray) else f"{grid!r:.40}"
-            raise ValueError(f"the grid must be bytes (uint8) [rows, columns, 3], got {what}")
         self._cells.grid = grid
 
 
@@ -202,7 +230,7 @@ class _Cells(Artist):
 
 def title(ax, words):
     """Write the title at the left, where reading starts."""
-    ax.set_title(words, loc="left", fontsize=STYLE["axes.titlesize"])
+    ax.set_title(words, loc="left")
 
 
 def freeze_layout(figure):
@@ -224,8 +252,8 @@ class Shown:
     """A finished figure with its words, shown once and not moved."""
 
     def __init__(self, figure, alt):
-        if not isinstance(alt, str) or not alt.strip():
-            raise ValueError(f"alt is empty or no text ({alt!r:.40}): say what there is to see")
+        if not alt.strip():
+            raise ValueError("alt is empty: say what there is to see")
         self.figure, self.alt = figure, " ".join(alt.split())
 
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -239,24 +267,21 @@ class Shown:
 
 def level_axis(ax, low, high):
     """Label the x axis as log-SNR, from noise at the left to data at the right."""
-    low, high = real_number("low", low), real_number("high", high)
-    if not 0 < high - low <= 1000:
-        raise ValueError(f"need low < high, at most 1000 apart, got {low:g} and {high:g}")
     ax.set(xlim=(low, high), xlabel="log-SNR λ     ← noise        data →")
     ax.xaxis.set_major_locator(MultipleLocator(5))
     ax.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def snapped_limit(value, steps=(1, 1.5, 2, 3, 5, 7, 10)):
-    """Return the smallest 'round' number above ``value`` > 0, for limits that seldom change.
+def set_limits(ax, x=None, y=None):
+    """Set limits (low, high) where they differ: each change costs a whole redraw of the figure."""
+    if x is not None and ax.get_xlim() != tuple(x):
+        ax.set_xlim(x)
+    if y is not None and ax.get_ylim() != tuple(y):
+        ax.set_ylim(y)
 
-    Raises ``ValueError`` unless 0 < value < ∞.
-    """
-    value, steps = real_number("a limit", value), finite("steps", steps)
-    if steps.ndim != 1 or not ((steps >= 1) & (steps <= 10)).all():
-        raise ValueError(f"steps must be numbers from 1 to 10, got {steps}")
-    if not 1e-300 < value < 1e300:
-        raise ValueError(f"a limit must be positive and finite, got {value}")
+
+def snapped_limit(value, steps=(1, 1.5, 2, 3, 5, 7, 10)):
+    """Return the smallest 'round' number above ``value`` > 0, for limits that seldom change."""
     power = 10.0 ** np.floor(np.log10(value))
     high_enough = (step for step in steps if step * power >= value * 0.999)
     return float(next(high_enough, 10) * power)

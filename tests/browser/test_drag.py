@@ -21,10 +21,10 @@ PANELS = [
 CELL = "from course_utils.panels import {name}\n{name}_panel = {name}.panel()\n{name}_panel"
 BLANK = """
 import ipywidgets
-picture = ipywidgets.Image(value=counting_panel.image_bytes(), format="jpeg")
+picture = ipywidgets.Image(value=counting_panel._image.value, format="jpeg")
 bar = ipywidgets.IntSlider()
 def flash(change):
-    picture.value = b"" if change["new"] % 2 else counting_panel.image_bytes()
+    picture.value = b"" if change["new"] % 2 else counting_panel._image.value
 bar.observe(flash, "value")
 ipywidgets.VBox([bar, picture])
 """
@@ -100,7 +100,7 @@ def test_a_drag_leaves_no_blank_frame_and_no_queue(name, notebook):
     # one on its way to the screen, one on its way through the kernel, and the last
     assert len(seen.after()) <= 3
     notebook.wait_until_idle()
-    held = f"print({name}_panel.error, {name}_panel.image_bytes().hex())"
+    held = f"print({name}_panel.error, {name}_panel._image.value.hex())"
     panel.wait_until(
         lambda: notebook.execute(held).split() == ["None", panel.picture().hex()],
         "the browser to show what the kernel holds",

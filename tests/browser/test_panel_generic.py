@@ -8,9 +8,10 @@ pytestmark = pytest.mark.browser
 PANEL = """
 import numpy as np
 from matplotlib.figure import Figure
-from course_utils.widgets.live import Panel, choice, equaliser, slider, switch
+from course_utils.widgets.controls import Equaliser, choice, slider, switch
+from course_utils.widgets.panel import Panel
 
-figure = Figure((WIDTH, 4), layout="constrained")
+figure = Figure((9, 4), layout="constrained")
 axes = figure.subplots()
 axes.set(xlim=(0, 10), ylim=(-3, 3), xlabel="position x (km)", ylabel="height (m)")
 x = np.linspace(0, 10, 400)
@@ -27,25 +28,24 @@ controls = {
     "shift": slider("shift of the wave", 0, 10, 0.01, 2, unit="km"),
     "waves": slider("number of waves", 1, 9, 1, 3),
     "kind": choice("shape", ["sin", "cos"]),
-    "gains": equaliser([-10, -5, 0, 5, 10], -1, 1, 0.1, 0, label="gain", unit="log-SNR"),
+    "gains": Equaliser([-10, -5, 0, 5, 10], -1, 1, 0.1, 0, label="gain", unit="log-SNR"),
     "dashed": switch("dashed line"),
 }
-panel = Panel(figure, update, controls, alt="A wave that can be shifted. " * LENGTH,
-              formats={"shift": "shift {:.2f} km"}, presets={"slow": {"waves": 1, "kind": "cos"}},
-              layout=LAYOUT)
+panel = Panel(figure, update, controls, alt="A wave that can be shifted. " * 8,
+              formats={"shift": "shift {:.2f} km"}, presets={"slow": {"waves": 1, "kind": "cos"}})
 panel
 """
 
 
-@pytest.mark.parametrize(("layout", "width"), [("above", 9), ("beside", 7)])
-def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path, layout, width):
-    code = f"LAYOUT, WIDTH, LENGTH = {layout!r}, {width}, 8\n{PANEL}"
-    notebook = open_notebook(write_notebook(tmp_path / f"{layout}.ipynb", [code]))
+def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path):
+    notebook = open_notebook(write_notebook(tmp_path / "panel.ipynb", [PANEL]))
     notebook.run_all()
     panel = notebook.panel()
-    assert panel.shown_size() == (200 * width, 800, 100 * width, 400)
+    assert panel.shown_size() == (1800, 800, 900, 400)
     assert panel.numbers() == "shift 2.00 km · slope 0.3333 · waves 3"
     assert panel.labels_cut_off() == []
+    titled = panel.root.locator("[title=null]:visible").evaluate_all("all => all.map(e => e.outerHTML)")
+    assert titled == []
     start = panel.picture()
 
     panel.drag("shift of the wave (km)", 0.3)
@@ -78,6 +78,18 @@ def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path, layout, 
     panel.press("0", "ArrowUp", 2)  # a bar of the equaliser
     panel.wait_for_new_picture(start)
     assert notebook.console_errors == []
+
+
+def test_a_panel_fits_a_narrow_window_and_another_widget(open_notebook, tmp_path):
+    cells = [PANEL.removesuffix("panel\n") + "import ipywidgets\nipywidgets.VBox([panel])"]
+    notebook = open_notebook(write_notebook(tmp_path / "narrow.ipynb", cells))
+    notebook.run_all()
+    panel = notebook.panel()
+    whole = panel.root.evaluate("root => root.clientWidth")
+    panel.root.evaluate("root => { root.style.maxWidth = '390px'; }")
+    panel.wait_until(lambda: panel.shown_size()[2] < 400, "a narrow picture")
+    assert 340 <= panel.shown_size()[2] <= 390 < whole
+    assert panel.labels_cut_off() == []
 
 
 def shift_of(panel):

@@ -70,7 +70,7 @@ def test_two_panels_moved_at_once(open_notebook, tmp_path):
         panel.wait_until(
             lambda panel=panel, name=name: (
                 panel.picture().hex()
-                == notebook.execute(f"print({name}.image_bytes().hex())").strip()
+                == notebook.execute(f"print({name}._image.value.hex())").strip()
             ),
             "the browser to show what the kernel holds",
         )

@@ -92,7 +92,8 @@ def test_a_long_soak(name, kernel, capsys):
 
 LEAKY = """
 from matplotlib.figure import Figure
-from course_utils.widgets.live import Panel, slider
+from course_utils.widgets.controls import slider
+from course_utils.widgets.panel import Panel
 
 figure, kept = Figure((3, 2)), []
 axes = figure.subplots()
