@@ -293,8 +293,8 @@ def _range(low, high):
 def _error_moments(truth: GaussianMixture, model: GaussianMixture, log_snr):
     a, s = alpha(log_snr), sigma(log_snr)
     z, mass, _ = _nodes(truth.diffuse(log_snr))
-    r = truth._responsibilities(z, a, s)
-    spread = truth._spread(a, s)
+    r = truth.responsibilities(z, log_snr)
+    spread = a**2 * truth.variances + s**2
     gain = a * truth.variances / spread
     width = truth.variances * s**2 / spread
     square = ((1 - a * gain) * truth.means[:, 0] + gain * z - model.denoise(z, log_snr)) ** 2
