@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from course_utils._checks import require_levels_fit
 from course_utils.schedules import alpha, require_betas, sigma
@@ -23,8 +24,8 @@ class GaussianSteps(NamedTuple):
     noise: Float[ndarray, " N"]
 
 
-def chain_steps(betas: Float[ndarray, " T"]):
-    """Return the steps of the discrete chain S1: x_t = √(1 − β_t) x_{t−1} + √β_t ε.
+def chain_steps(betas: ArrayLike):
+    """Return the steps [T] of the discrete chain S1: x_t = √(1 − β_t) x_{t−1} + √β_t ε.
 
     Raises ``ValueError`` unless every β lies strictly between 0 and 1. Source: Ho et al. 2020,
     eq. 2.
@@ -33,7 +34,7 @@ def chain_steps(betas: Float[ndarray, " T"]):
     return GaussianSteps(np.sqrt(1 - betas), np.sqrt(betas))
 
 
-def euler_maruyama_steps(betas: Float[ndarray, " N"]):
+def euler_maruyama_steps(betas: ArrayLike):
     """Return the Euler–Maruyama steps of S2: x_i = x_{i−1} − ½ β_i x_{i−1} + √β_i ε.
 
     β_i = β(t_{i−1}) Δ for i = 1 … N, at least 0, as ``discrete_betas(schedule, N, "left")`` gives
@@ -56,7 +57,7 @@ def transition(log_snr_from, log_snr_to):
     return GaussianSteps(alpha(log_snr_to) / alpha(log_snr_from), sigma(log_snr_to) * np.sqrt(lost))
 
 
-def exact_steps(levels: Float[ndarray, " N+1"]):
+def exact_steps(levels: Float[ndarray, " n"]):
     """Return the N exact steps of S2 along levels λ_0 > λ_1 > … > λ_N (``transition``).
 
     λ_0 = +∞ starts from clean data. Raises ``ValueError`` unless the levels fall.
@@ -124,7 +125,7 @@ def _fall(clean, noisy):
 # --- Paths driven by given increments, for strong errors ---------------------------------------
 
 
-def euler_maruyama(x0, drift, diffusion, increments: Float[ndarray, "N *shape"], dt):
+def euler_maruyama(x0, drift, diffusion, increments: Float[ndarray, "N ..."], dt):
     """Return the last state of Euler–Maruyama for dX = drift(X, t) dt + diffusion(X, t) dW.
 
     ``increments`` [N, *x0.shape] are the path's W(t_{i+1}) − W(t_i), t_i = i dt: N(0, dt) numbers.
@@ -137,7 +138,7 @@ def euler_maruyama(x0, drift, diffusion, increments: Float[ndarray, "N *shape"],
     return x
 
 
-def geometric_brownian_motion(x0, drift, volatility, increments: Float[ndarray, "N *shape"], dt):
+def geometric_brownian_motion(x0, drift, volatility, increments: Float[ndarray, "N ..."], dt):
     """Return the exact X_T of dX = drift · X dt + volatility · X dW along the given path.
 
     X_T = x0 exp[(drift − ½ volatility²) T + volatility W_T]: noise that multiplies the state, in
@@ -148,6 +149,6 @@ def geometric_brownian_motion(x0, drift, volatility, increments: Float[ndarray, 
     return x0 * np.exp(growth + volatility * increments.sum(axis=0))
 
 
-def coarsen(increments: Float[ndarray, "N *shape"], factor) -> Float[ndarray, "M *shape"]:
+def coarsen(increments: Float[ndarray, "N ..."], factor) -> Float[ndarray, "M ..."]:
     """Return the same path's increments on a grid ``factor`` times coarser: sums of neighbours."""
     return increments.reshape(-1, factor, *increments.shape[1:]).sum(axis=1)

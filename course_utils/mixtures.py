@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from course_utils._checks import data_set, frozen, require_levels_fit
@@ -28,9 +29,9 @@ class GaussianMixture:
     weights whose sum is not one.
     """
 
-    weights: Float[ndarray, " K"]
-    means: Float[ndarray, "K d"]
-    variances: Float[ndarray, " K"]
+    weights: ArrayLike
+    means: ArrayLike
+    variances: ArrayLike
 
     def __post_init__(self):
         weights, means = frozen(self.weights), data_set(self.means)

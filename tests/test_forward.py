@@ -337,7 +337,7 @@ ZERO = np.zeros((4, 1))
     [
         (lambda: forward.chain_steps([0.1, 1.2]), "strictly between 0 and 1, got β = 1.2"),
         (lambda: forward.transition(-1.0, 1.0), "falls towards the noise"),
-        (lambda: forward.exact_steps([-1.0, 0.0, 1.0]), r"turned round by \[::-1\]"),
+        (lambda: forward.exact_steps(np.array([-1.0, 0.0, 1.0])), r"turned round by \[::-1\]"),
         (lambda: forward.posterior(ZERO, ZERO, 1.0, 0.0), "falls towards the noise"),
         (lambda: forward.noised(np.eye(4), np.zeros(4), None), r"\[batch, 1\]"),
         (lambda: forward.posterior(np.eye(4), np.eye(4), np.zeros(4), 1.0), r"\[batch, 1\]"),

@@ -198,7 +198,9 @@ def test_the_kernel_starts_and_installs_the_course_from_the_site(site, core, ser
     assert platform == "emscripten" and comm.startswith("pyodide_kernel")
     assert int(files) == len(list((ROOT / "course_utils").rglob("*.py")))
     # Without matplotlib two lines are marked FIX; what counts is that none stops the kernel.
-    printed = page.evaluate(RUN, "from course_utils.classroom import install_check\ninstall_check.check()")
+    printed = page.evaluate(
+        RUN, "from course_utils.classroom import install_check\ninstall_check.check()"
+    )
     assert "OK   data" in printed and "PyTorch" in printed and "OK   Python" not in printed
     threads = "import threading\ntry: threading.Timer(1, print).start()\n"
     assert "RuntimeError" in page.evaluate(RUN, threads + "except Exception as e: print(repr(e))")
