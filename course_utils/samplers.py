@@ -24,11 +24,6 @@ class ReverseStep(NamedTuple):
     eps_hat: ndarray | float
     noise: ndarray | float
 
-    def __call__(self, eps, z, log_snr, rng):
-        """Return z_s; ``rng`` is not used where ``noise`` is 0."""
-        mean = self.keep * z + self.eps_hat * eps(z, log_snr)
-        return mean + self.noise * rng.standard_normal(z.shape) if np.any(self.noise) else mean
-
 
 # --- The family of DDIM: exact but for ε̂ ------------------------------------------------------
 
@@ -42,9 +37,10 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta goes from 0 (DDIM) to 1 (ancestral), got {eta}")
-    v = -np.expm1(log_snr - log_snr_to) * sigma(log_snr_to) ** 2
+    variance = sigma(log_snr_to) ** 2
+    v = -np.expm1(log_snr - log_snr_to) * variance
     keep = alpha(log_snr_to) / alpha(log_snr)
-    direction = np.sqrt(sigma(log_snr_to) ** 2 - eta**2 * v) - keep * sigma(log_snr)
+    direction = np.sqrt(variance - eta**2 * v) - keep * sigma(log_snr)
     return ReverseStep(keep, direction, eta * np.sqrt(v) if eta else 0 * v)
 
 
@@ -54,7 +50,9 @@ def ddim_step(eps, z, log_snr, log_snr_to, rng=None, eta=0.0):
     η = 0 is DDIM, which needs no ``rng``. ``functools.partial(ddim_step, eta=0.5)`` is the step
     with another η.
     """
-    return ddim_coefficients(log_snr, log_snr_to, eta)(eps, z, log_snr, rng)
+    keep, eps_hat, noise = ddim_coefficients(log_snr, log_snr_to, eta)
+    mean = keep * z + eps_hat * eps(z, log_snr)
+    return mean + noise * rng.standard_normal(z.shape) if eta else mean
 
 
 def ancestral_step(eps, z, log_snr, log_snr_to, rng):
@@ -103,7 +101,8 @@ def reverse_sde_coefficients(log_snr, log_snr_to):
 
 def reverse_sde_step(eps, z, log_snr, log_snr_to, rng):
     """Return z_s by one Euler–Maruyama step of the reverse SDE (``reverse_sde_coefficients``)."""
-    return reverse_sde_coefficients(log_snr, log_snr_to)(eps, z, log_snr, rng)
+    keep, eps_hat, noise = reverse_sde_coefficients(log_snr, log_snr_to)
+    return keep * z + eps_hat * eps(z, log_snr) + noise * rng.standard_normal(z.shape)
 
 
 def flow_slope(eps, z, log_snr):

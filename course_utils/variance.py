@@ -10,7 +10,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import make_interp_spline
-from scipy.special import softmax
 
 from course_utils._checks import frozen, require_increasing, require_range
 from course_utils.elbo import _nodes, _on_the_line
@@ -176,8 +175,7 @@ def _moments_given_z(truth, denoised, z, log_snr):
     """E[(x − x̂)²|z] and E[(x − x̂)⁴|z], [m] each, for z and x̂ [m, 1]."""
     a, s, means, variances = alpha(log_snr), sigma(log_snr), truth.means[:, 0], truth.variances
     of_z = a**2 * variances + s**2  # the variance of z in each component, C_k
-    log_r = np.log(truth.weights) - np.log(of_z) / 2 - (z - a * means) ** 2 / (2 * of_z)
-    r = softmax(log_r, axis=1)
+    r = truth.responsibilities(z, log_snr)
     gain = a * variances / of_z
     d2 = (means + gain * (z - a * means) - denoised) ** 2
     v = variances * s**2 / of_z

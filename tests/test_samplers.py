@@ -146,9 +146,9 @@ def orders(n_steps, errors):
 @pytest.mark.parametrize("name", [name for name in STEPS if name != "DPM-Solver++"])
 def test_samplers_return_the_mixture_at_their_order(name):
     step, order = STEPS[name]
-    n_steps = [80, 160, 320]
+    n_steps = [100, 200]
     errors = np.array([law_errors(step, n) for n in n_steps])
-    assert np.all(errors[-1] < 0.02)
+    assert np.all(errors[-1] < 0.03)
     for which, column in zip(["mean", "second", "tv"], errors.T, strict=True):
         assert orders(n_steps, column)[-1] == pytest.approx(order, abs=0.15), which
 

@@ -1,0 +1,146 @@
+"""Schedules and samplers against diffusers, on the exact score of the galaxies with shared noise.
+
+Its tables are float32; where they are replaced by float64 ones, agreement is to rounding.
+"""
+
+import numpy as np
+import pytest
+from comparing import assert_close
+from scipy.special import expit
+
+from course_utils import samplers
+from course_utils.datasets import galaxies
+from course_utils.mixtures import GaussianMixture
+from course_utils.predictions import convert
+from course_utils.schedules import (
+    Cosine,
+    FlowMatching,
+    alpha_bar,
+    ddpm_betas,
+    log_snr_from_alpha_bar,
+)
+
+diffusers = pytest.importorskip("diffusers")
+torch = pytest.importorskip("torch")
+
+LAW = GaussianMixture.from_data(galaxies())
+BETAS = {
+    "linear": ddpm_betas(),
+    "scaled_linear": ddpm_betas(1000, 1e-4**0.5, 0.02**0.5) ** 2,
+}
+START = np.random.default_rng(0).standard_normal((50, 1))
+NORMALS = np.random.default_rng(1).standard_normal((1001, 50, 1))
+
+
+class Replayed:
+    """Random numbers that both sides are given, in one order."""
+
+    def __init__(self):
+        self.rows = iter(NORMALS)
+
+    def standard_normal(self, shape):
+        return next(self.rows).reshape(shape)
+
+
+def levels_of(scheduler, kept):
+    """Put float64 tables into a scheduler; return the levels of its time steps, and λ = ∞."""
+    scheduler.alphas_cumprod = torch.from_numpy(kept)
+    level = log_snr_from_alpha_bar(kept)
+    return np.append(level[scheduler.timesteps.numpy()], np.inf)
+
+
+def theirs(levels, step):
+    """Take z along the levels with step(ε̂, i, z), in tensors."""
+    z = START
+    for i, level in enumerate(levels[:-1]):
+        z = step(torch.from_numpy(LAW.eps(z, level)), i, torch.from_numpy(z)).numpy()
+    return z
+
+
+def ours(levels, step):
+    """The same with a step of this course; the last goes to clean data."""
+    rng = Replayed()
+    z = samplers.sample(LAW.eps, levels[:-1], START, step, rng)
+    return step(LAW.eps, z, levels[-2], levels[-1], rng)
+
+
+@pytest.mark.parametrize("name", BETAS)
+def test_lists_of_beta(name):
+    table = diffusers.DDIMScheduler(beta_schedule=name, beta_start=1e-4, beta_end=0.02)
+    assert_close(table.betas.numpy(), BETAS[name], rtol=1e-6)
+    np.testing.assert_allclose(table.alphas_cumprod.numpy(), alpha_bar(BETAS[name]), rtol=2e-5)
+
+
+def test_the_cosine_list_is_the_cosine_schedule_cut_at_its_offset():
+    table = diffusers.DDIMScheduler(beta_schedule="squaredcos_cap_v2")
+    schedule = Cosine(log_snr_max=Cosine().log_snr(0.008 / 1.008))
+    kept = expit(schedule.log_snr(np.arange(1001) / 1000))
+    assert_close(table.alphas_cumprod.numpy()[:-1], (kept / kept[0])[1:-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", BETAS)
+def test_ddim(name, eta):
+    scheduler = diffusers.DDIMScheduler(clip_sample=False)
+    scheduler.set_timesteps(50)
+    levels = levels_of(scheduler, alpha_bar(BETAS[name]))
+
+    def step(eps, i, z):
+        noise, t = torch.from_numpy(NORMALS[i]), scheduler.timesteps[i]
+        return scheduler.step(eps, t, z, eta=eta, variance_noise=noise).prev_sample
+
+    def mine(*args):
+        return samplers.ddim_step(*args, eta=eta)
+
+    assert_close(theirs(levels, step), ours(levels, mine), atol=1e-12)
+
+
+def test_ddpm(monkeypatch):
+    scheduler = diffusers.DDPMScheduler(clip_sample=False, variance_type="fixed_small")
+    scheduler.set_timesteps(100)
+    levels, noise = levels_of(scheduler, alpha_bar(BETAS["linear"])), Replayed()
+    drawn = "diffusers.schedulers.scheduling_ddpm.randn_tensor"
+    monkeypatch.setattr(drawn, lambda s, **_: torch.from_numpy(noise.standard_normal(tuple(s))))
+
+    def step(eps, i, z):
+        return scheduler.step(eps, scheduler.timesteps[i], z).prev_sample
+
+    assert_close(theirs(levels, step), ours(levels, samplers.ancestral_step), atol=1e-12)
+
+
+@pytest.mark.parametrize(("order", "mine"), [(1, samplers.ddim_step), (2, samplers.DpmSolver())])
+def test_dpm_solver(order, mine):
+    scheduler = diffusers.DPMSolverMultistepScheduler(
+        algorithm_type="dpmsolver++", solver_order=order, solver_type="midpoint"
+    )
+    scheduler.set_timesteps(40)
+    levels = levels_of(scheduler, alpha_bar(BETAS["linear"]))
+    scheduler.sigmas = torch.from_numpy(np.exp(-levels / 2))
+    guesses = []
+
+    def step(eps, i, z):  # what scheduler.step does, but for its float32
+        scheduler._step_index = i
+        guesses.append(scheduler.convert_model_output(eps, sample=z))
+        if order == 1 or i in (0, 39):  # the last goes to clean data, by order 1
+            return scheduler.dpm_solver_first_order_update(guesses[-1], sample=z)
+        return scheduler.multistep_dpm_solver_second_order_update(guesses[-2:], sample=z)
+
+    z = samplers.sample(LAW.eps, levels[:-1], START, mine)
+    z = samplers.ddim_step(LAW.eps, z, *levels[-2:])
+    assert_close(theirs(levels, step), z, atol=1e-12)
+    if order == 2:
+        assert np.abs(z - ours(levels, samplers.ddim_step)).max() > 0.01
+
+
+def test_flow_matching_by_euler_is_ddim():
+    """In (1 − t) x + t ε an Euler step with ε̂ − x̂ keeps both fixed, as DDIM does."""
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(sigmas=np.linspace(0.99, 0.02, 40))
+    t = scheduler.sigmas.numpy().astype(np.float64)  # the last is 0
+    levels, size = FlowMatching().log_snr(t), np.hypot(1 - t, t)
+    y = size[0] * START
+    for i, level in enumerate(levels[:-1]):
+        z = y / size[i]
+        u = torch.from_numpy(convert(LAW.eps(z, level), z, level, "eps", "velocity"))
+        y = scheduler.step(u, scheduler.timesteps[i], torch.from_numpy(y)).prev_sample.numpy()
+    assert_close(y, ours(levels, samplers.ddim_step), atol=5e-6)
