@@ -48,7 +48,7 @@ def velocity_scale():
     return float(galaxy_velocities().std())
 
 
-def km_per_s(log_snr: ArrayLike):
+def km_per_s(log_snr):
     """Return the blur in km/s at level λ, ``velocity_scale()`` · e^{−λ/2}.
 
     It is the standard deviation σ/α of the noise in the data's unit, for levels of any shape.

@@ -197,7 +197,7 @@ def bootstrap(statistic, *samples, rng, repeats=200):
 
 
 @np.errstate(under="ignore")
-def gaussian_kl(m_p: ArrayLike, v_p: ArrayLike, m_q: ArrayLike, v_q: ArrayLike):
+def gaussian_kl(m_p, v_p, m_q, v_q):
     """Return KL(N(m_p, v_p) ‖ N(m_q, v_q)) = ½ [v_p/v_q − 1 − log(v_p/v_q) + (m_p − m_q)²/v_q].
 
     In nats; numbers or arrays that broadcast.
@@ -207,7 +207,7 @@ def gaussian_kl(m_p: ArrayLike, v_p: ArrayLike, m_q: ArrayLike, v_q: ArrayLike):
     return 0.5 * (np.expm1(log_ratio) - log_ratio + np.subtract(m_p, m_q) ** 2 / v_q)
 
 
-def gaussian_wasserstein(m_p: ArrayLike, v_p: ArrayLike, m_q: ArrayLike, v_q: ArrayLike):
+def gaussian_wasserstein(m_p, v_p, m_q, v_q):
     """Return W_2 = √[(m_p − m_q)² + (√v_p − √v_q)²] between two normal laws on the line.
 
     Numbers or arrays that broadcast.
@@ -216,7 +216,7 @@ def gaussian_wasserstein(m_p: ArrayLike, v_p: ArrayLike, m_q: ArrayLike, v_q: Ar
 
 
 @np.errstate(under="ignore")
-def gaussian_total_variation(m_p: ArrayLike, v_p: ArrayLike, m_q: ArrayLike, v_q: ArrayLike):
+def gaussian_total_variation(m_p, v_p, m_q, v_q):
     """Return the total variation between two normal laws on the line, by where densities cross.
 
     Between two crossings one density is the larger, outside them the other, so it is

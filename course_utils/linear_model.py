@@ -44,9 +44,9 @@ class FourierFeatures:
     ``of_z`` [d, F] holds ω, ``of_level`` [F] ν and ``phase`` [F] b.
     """
 
-    of_z: Float32[ndarray, "d f"]
-    of_level: Float32[ndarray, " f"]
-    phase: Float32[ndarray, " f"]
+    of_z: Float[ndarray, "d f"]
+    of_level: Float[ndarray, " f"]
+    phase: Float[ndarray, " f"]
 
     @classmethod
     def draw(cls, n_features, dim, rng, *, frequencies=(0.3, 8.0), level_frequency=0.3):
@@ -68,7 +68,7 @@ class FourierFeatures:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
-    def __call__(self, z: ArrayLike, log_snr: ArrayLike) -> Float32[ndarray, "n f"]:
+    def __call__(self, z: ArrayLike, log_snr) -> Float32[ndarray, "n f"]:
         """Return the features of z [n, d] at one level or at levels [n, 1]."""
         z, log_snr = np.asarray(z, np.float32), np.asarray(log_snr, np.float32)
         require_levels_fit(log_snr, z)
@@ -229,7 +229,7 @@ class Denoiser:
     def __post_init__(self):
         _freeze(self, "theta", "weights")
 
-    def eps(self, z: Float[ndarray, "n d"], log_snr: ArrayLike):
+    def eps(self, z: Float[ndarray, "n d"], log_snr):
         """Return ε̂ = σ z + α φᵀΘ at one level or at levels [n, 1]; φᵀΘ in float32."""
         phi = self.model.features(z, log_snr)
         return sigma(log_snr) * z + alpha(log_snr) * (phi @ self._theta32)

@@ -11,7 +11,7 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.training.image_metrics import (
     bits_per_dimension,
     frechet,
-    image_metrics,
+    metrics_for,
     nearer_to_first,
     within_manifold,
 )
@@ -130,8 +130,8 @@ def test_memorisation_is_seen_and_absent_in_new_points():
 
 
 def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():
-    metrics = image_metrics("digits", 500)
-    assert metrics is image_metrics("digits", 500)
+    metrics = metrics_for("digits", 500)
+    assert metrics is metrics_for("digits", 500)
     for array in (metrics.train, metrics.held_out, metrics.real, metrics.values):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0

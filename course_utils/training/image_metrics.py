@@ -1,6 +1,6 @@
 """What generated images are measured with: bits per dimension, Fréchet distance, precision, recall.
 
-    metrics = image_metrics("digits", 500)
+    metrics = metrics_for("digits", 500)
     metrics.measure(x, bootstraps=100, rng=rng)    Fréchet distance, precision, recall, memorised
     metrics.floor(500)                             the same of real images: no model does better
 
@@ -8,7 +8,7 @@
     frechet(a, b), within_manifold(a, b)           quality; precision and recall
     nearer_to_first(points, train, held_out)       memorisation
 
-The last three take images as points [n, d], or features of them. ``image_metrics`` compares in the
+The last three take images as points [n, d], or features of them. ``ImageMetrics`` compares in the
 last hidden layer of a small classifier, trained here on the training images.
 """
 
@@ -97,7 +97,7 @@ class ImageMetrics:
 
 
 @cache
-def image_metrics(name, held_out=500):
+def metrics_for(name, held_out=500):
     """Return the ``ImageMetrics`` of a set of images, made once; see ``datasets.images``."""
     return ImageMetrics(images(name, held_out))
 
