@@ -5,6 +5,7 @@ features φ_k = cos(ω_k · z + ν_k λ + b_k) of the latent and its level. On f
 its squared error at every level is quadratic in Θ,
 
     e(λ) = c_λ − 2 ⟨b_λ, Θ⟩ + ⟨Θ, A_λ Θ⟩,
+    A_λ = α² E[φφᵀ],  b_λ = α E[φ (ε − σz)ᵀ],  c_λ = E‖ε − σz‖²,
 
 so the weighted loss ½ ∫ w e dλ + ρ‖Θ‖² has the minimiser Θ = (A(w) + ρ)⁻¹ b(w), in which
 A(w) = ½ ∫ w A_λ dλ and b(w) = ½ ∫ w b_λ dλ are linear in w. A_λ and b_λ are computed once; each
@@ -14,7 +15,7 @@ movement of w is then a complete retraining by one Cholesky factorisation.
     denoiser = model.retrain(sigmoid(2), ridge=1e-4)
     z = sample(denoiser.eps, levels, z_start)
 
-A theorem: of all Θ, and so of all weightings, w ≡ 1 gives the least ½ ∫ e dλ + ρ‖Θ‖² on the very
+Theorem T9: of all Θ, and so of all weightings, w ≡ 1 gives the least ½ ∫ e dλ + ρ‖Θ‖² on the very
 draws that built A_λ and b_λ (``Denoiser.objective``). No theorem: the loss without the ridge, the
 loss on fresh draws, and the look of the samples may be better for another w.
 """
@@ -23,25 +24,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float, Float32
+from numpy import ndarray
+from numpy.typing import ArrayLike
 from scipy.linalg import cho_solve, cholesky, lapack
 from scipy.special import ndtr
 
-from course_utils._checks import (
-    data_set,
-    described,
-    finite,
-    finite_result,
-    in_numpy,
-    numeric,
-    positive_number,
-    prediction,
-    real_number,
-    require_count,
-    require_function,
-    require_kind,
-    require_levels_fit,
-    require_rng,
-)
+from course_utils._checks import data_set, frozen, require_increasing, require_levels_fit
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
@@ -52,53 +41,38 @@ N_LEVELS = 51
 class FourierFeatures:
     """Random features cos(ω · z + ν λ + b) of a latent and its level, in float32.
 
-    ``of_z`` [d, F] holds ω, ``of_level`` [F] ν and ``phase`` [F] b, all float32.
+    ``of_z`` [d, F] holds ω, ``of_level`` [F] ν and ``phase`` [F] b.
     """
 
-    of_z: np.ndarray
-    of_level: np.ndarray
-    phase: np.ndarray
+    of_z: Float[ndarray, "d f"]
+    of_level: Float[ndarray, " f"]
+    phase: Float[ndarray, " f"]
 
     @classmethod
     def draw(cls, n_features, dim, rng, *, frequencies=(0.3, 8.0), level_frequency=0.3):
         """Return random features: |ω| log-uniform on ``frequencies``, ν ~ N(0, level_frequency²).
 
         ω has a uniform direction, b is uniform on [0, 2π). Features are drawn one after another, so
-        that of two sizes from one seed the larger contains the smaller. Raises ``ValueError`` for
-        counts below 1 or frequencies that are not 0 < low < high.
+        that of two sizes from one seed the larger contains the smaller.
         """
-        require_count("n_features", n_features)
-        require_count("dim", dim)
-        require_rng(rng)
-        ends = finite("frequencies", frequencies)
-        low, high = ends if ends.shape == (2,) else (0, 0)
-        level_frequency = real_number("level_frequency", level_frequency)
-        if not 1e-30 < low < high < 1e30 or not 0 <= level_frequency < 1e30:
-            raise ValueError(
-                f"frequencies must be (low, high) with 0 < low < high, and level_frequency at "
-                f"least 0, got {frequencies} and {level_frequency}"
-            )
-        rows = rng.standard_normal((n_features, dim + 3))  # a row a feature
+        low, high = frequencies
+        rows = rng.standard_normal((n_features, dim + 3))  # one row for each feature
         direction = rows[:, :dim] / np.linalg.norm(rows[:, :dim], axis=1, keepdims=True)
-        share, turn = ndtr(rows[:, dim : dim + 2]).T  # uniform on [0, 1], each by itself
+        share, turn = ndtr(rows[:, dim : dim + 2]).T  # independent, uniform on [0, 1]
         size = low * (high / low) ** share
-        parts = size * direction.T, level_frequency * rows[:, dim + 2], 2 * np.pi * turn
-        return cls(*(np.ascontiguousarray(part, dtype=np.float32) for part in parts))
+        return cls(size * direction.T, level_frequency * rows[:, dim + 2], 2 * np.pi * turn)
 
     def __post_init__(self):
         for name in ("of_z", "of_level", "phase"):
-            object.__setattr__(self, name, _single(name, getattr(self, name)))
-        n_features = self.phase.size
-        if self.of_z.shape[1:] != (n_features,) or self.of_level.shape != self.phase.shape:
-            shapes = self.of_z.shape, self.of_level.shape, self.phase.shape
-            raise ValueError(f"need of_z [d, F], of_level [F] and phase [F], got shapes {shapes}")
+            array = np.array(getattr(self, name), dtype=np.float32, order="C")
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
-    def __call__(self, z, log_snr):
-        """Return the features [n, F], float32, of z [n, d] at one level or at levels [n, 1]."""
-        z, log_snr = _single("z", z), _single("log_snr", log_snr)
-        if z.ndim != 2 or z.shape[1] != len(self.of_z):
-            raise ValueError(f"z must be [n, {len(self.of_z)}] for these features, got {z.shape}")
-        require_levels_fit(log_snr[()] if log_snr.ndim == 0 else log_snr, z)
+    def __call__(self, z: ArrayLike, log_snr) -> Float32[ndarray, "n f"]:
+        """Return the features of z [n, d] at one level or at levels [n, 1]."""
+        z, log_snr = np.asarray(z, np.float32), np.asarray(log_snr, np.float32)
+        require_levels_fit(log_snr, z)
+        # φ_k = cos(ω_k · z + ν_k λ + b_k), in one array for speed
         angle = z @ self.of_z
         angle += log_snr * self.of_level + self.phase
         return np.cos(angle, out=angle)
@@ -111,46 +85,30 @@ class FourierFeatures:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """The same number of draws at every level: ``log_snr`` [L], ``x`` and ``noise`` [L, n, d].
+    """The same number of draws at every level; their ``features`` belong to one model."""
 
-    With ``features`` they know how a denoiser of these features errs on them.
-    """
-
-    log_snr: np.ndarray
-    x: np.ndarray
-    noise: np.ndarray
+    log_snr: Float[ndarray, " levels"]
+    x: Float[ndarray, "levels n d"]
+    noise: Float[ndarray, "levels n d"]
     features: FourierFeatures
 
     def __post_init__(self):
-        object.__setattr__(self, "log_snr", _levels(self.log_snr))
-        for name in ("x", "noise"):
-            object.__setattr__(self, name, finite(name, getattr(self, name)))
-        require_kind("features", self.features, FourierFeatures, "FourierFeatures.draw makes them")
-        fits = self.x.ndim == 3 and len(self.x) == len(self.log_snr) and self.x.size
-        if not fits or self.x.shape != self.noise.shape:
-            raise ValueError(
-                f"need log_snr [L] and x and noise [L, n, d], got shapes {self.log_snr.shape}, "
-                f"{self.x.shape} and {self.noise.shape}"
-            )
+        _freeze(self, "log_snr", "x", "noise")
 
     @property
-    def z(self):
-        """The latents α x + σ ε, [L, n, d]."""
+    def z(self) -> Float[ndarray, "levels n d"]:
+        """The latents α x + σ ε."""
         level = self.log_snr[:, None, None]
         return alpha(level) * self.x + sigma(level) * self.noise
 
-    @finite_result
-    def error_of(self, eps):
-        """Return E‖ε − ε̂‖² of any noise prediction on these draws, level by level, [L]."""
-        require_function("eps", eps, "(z, log_snr)")
+    def eps_mse(self, eps) -> Float[ndarray, " levels"]:
+        """Return E‖ε − ε̂‖² of any noise prediction ``eps(z, log_snr)`` on these draws."""
         pairs = zip(self.z, self.log_snr, self.noise, strict=True)
-        return np.array(
-            [_mean_square(noise - prediction(eps, z, level)) for z, level, noise in pairs]
-        )
+        return np.array([_mean_square(noise - eps(z, level)) for z, level, noise in pairs])
 
     @cached_property
-    def _table(self):
-        """Features times α, and ε − σ z: what is left of the error is linear in Θ."""
+    def _regression(self):
+        """α φ and ε − σz in float32: the error ‖ε − ε̂‖² is that of αφᵀΘ for ε − σz."""
         phi = np.stack([self.features(z, s) for z, s in zip(self.z, self.log_snr, strict=True)])
         level = self.log_snr[:, None, None]
         target = self.noise - sigma(level) * self.z
@@ -159,19 +117,20 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class LinearDenoiser:
-    """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at L levels.
+    """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at each level.
 
-    ``log_snr`` [L] increases; ``features`` are F ``FourierFeatures``; ``gram`` [L, F(F+1)/2] holds
-    the upper triangles of A_λ = α² E[φφᵀ] row by row, ``cross`` [L, F, d] is
-    b_λ = α E[φ (ε − σz)ᵀ] and ``constant`` [L] is c_λ = E‖ε − σz‖², all float64, the averages being
-    those over the training draws. Make one with ``precompute``.
+    Of A_λ, ``gram`` holds the upper triangles, F(F + 1)/2 numbers a level, row by row; ``cross`` is
+    b_λ and ``constant`` c_λ, averaged over the training draws. Make one with ``precompute``.
     """
 
-    log_snr: np.ndarray
+    log_snr: Float[ndarray, " levels"]
     features: FourierFeatures
-    gram: np.ndarray
-    cross: np.ndarray
-    constant: np.ndarray
+    gram: Float[ndarray, "levels triangle"]
+    cross: Float[ndarray, "levels f d"]
+    constant: Float[ndarray, " levels"]
+
+    def __post_init__(self):
+        _freeze(self, "log_snr", "gram", "cross", "constant")
 
     @classmethod
     def precompute(
@@ -179,23 +138,20 @@ class LinearDenoiser:
     ):
         """Return the model of the data x [n, d], with ``n_draws`` draws of (x, ε) a level.
 
-        ``log_snr``: increasing levels [L], default 51 on [−10, 10]. ``features`` are drawn by
-        ``FourierFeatures.draw(n_features, d, rng, **spread)`` unless given. Takes some 0.5 s for
-        256 features: the matrices' sums are in float64. Raises ``ValueError`` for data that are not
-        finite [n, d] or levels that do not increase.
+        ``log_snr``: increasing levels, by default 51 on [−10, 10]. ``features`` are drawn by
+        ``FourierFeatures.draw(n_features, d, rng, **spread)`` if not given. Takes some 0.5 s for
+        256 features: the matrices are summed in float64. Raises ``ValueError`` for data with gaps
+        and for levels that do not increase.
         """
         x = data_set(x)
-        require_rng(rng)
         levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, N_LEVELS) if log_snr is None else log_snr
-        levels = _levels(levels)
+        levels = require_increasing("log_snr", levels)
         if features is None:
             features = FourierFeatures.draw(n_features, x.shape[1], rng, **spread)
-        require_kind("features", features, FourierFeatures, "FourierFeatures.draw makes them")
         draws = _draw(x, levels, n_draws, rng, features)
-        n_features = features.count
-        upper = np.triu_indices(n_features)
+        upper = np.triu_indices(features.count)
         gram = np.empty((len(levels), len(upper[0])))
-        cross = np.empty((len(levels), n_features, x.shape[1]))
+        cross = np.empty((len(levels), features.count, x.shape[1]))
         constant = np.empty(len(levels))
         for i, (z, level, noise) in enumerate(zip(draws.z, levels, draws.noise, strict=True)):
             phi = alpha(level) * features(z, level).astype(np.float64)
@@ -207,57 +163,42 @@ class LinearDenoiser:
         cross /= n_draws
         return cls(levels, features, gram, cross, constant)
 
-    def draws(self, x, n, rng):
+    def draws(self, x: ArrayLike, n, rng):
         """Return n fresh ``Draws`` a level of the data x [m, d], with this model's features."""
-        x = data_set(x)
-        if x.shape[1] != self.cross.shape[2]:
-            raise ValueError(f"x must be [m, {self.cross.shape[2]}] for this model, got {x.shape}")
-        require_rng(rng)
-        return _draw(x, self.log_snr, n, rng, self.features)
+        return _draw(data_set(x), self.log_snr, n, rng, self.features)
 
     def retrain(self, w, ridge=1e-4):
-        """Return the ``Denoiser`` that minimises ½ ∫ w e dλ + ρ‖Θ‖² on the training draws (T9).
+        """Return the ``Denoiser`` of Θ = (A(w) + ρ)⁻¹ b(w): least ½ ∫ w e dλ + ρ‖Θ‖² (T9).
 
         ``w`` is a function of the level, w ≥ 0; only its shape counts: it is divided by its mean
         over the levels, so that ρ = ``ridge`` > 0 means the same for every w. Raises ``ValueError``
-        for a w that is negative, not finite or zero throughout, and where ρ is too small for a
-        Cholesky factorisation.
+        for a w that is negative, not finite or zero throughout.
         """
-        ridge = positive_number("ridge", ridge)
         weights = evaluate(w, self.log_snr)
-        mass = weights @ self._cells
-        if not mass > 0:
+        mass = weights @ self.cells
+        if mass == 0:
             raise ValueError(f"w is zero at all {len(weights)} levels: nothing is learnt")
-        with np.errstate(over="ignore", invalid="ignore"):
-            weights = weights * (self._cells.sum() / mass)
-        if not np.isfinite(weights).all():
-            raise ValueError(f"w is too small or too uneven for float64, of mean mass {mass:g}")
-        matrix, right = self._sum(weights)
-        matrix.flat[:: len(matrix) + 1] += ridge
-        try:
-            factor = cholesky(matrix, check_finite=False)
-        except np.linalg.LinAlgError as error:
-            raise ValueError(
-                f"A(w) + ρ is singular to rounding at ridge {ridge:g}: take a larger ridge"
-            ) from error
+        weights = weights * (self.cells.sum() / mass)
+        matrix, right = self.normal_equations(weights)
+        matrix.flat[:: len(matrix) + 1] += ridge  # A(w) + ρ
+        factor = cholesky(matrix, check_finite=False)
         theta = cho_solve((factor, False), right, check_finite=False)
         norm = np.abs(matrix).sum(axis=0).max()
         return Denoiser(self, theta, ridge, weights, float(1 / lapack.dpocon(factor, norm)[0]))
 
-    @cached_property
-    def _cells(self):
-        """The trapezoid rule's share of each level, [L]: Σ cells · f is ∫ f dλ."""
-        gaps = np.diff(self.log_snr)
-        return (np.append(gaps, 0) + np.append(0, gaps)) / 2
-
-    def _sum(self, weights):
-        """A(w) as a full matrix [F, F] and b(w) [F, d]."""
-        shares = self._cells * weights / 2
-        n_features = self.features.count
-        matrix = np.zeros((n_features, n_features))
+    def normal_equations(self, weights: Float[ndarray, " levels"]):
+        """Return A(w) = ½ ∫ w A_λ dλ, [F, F], and b(w) = ½ ∫ w b_λ dλ, [F, d]."""
+        shares = self.cells * weights / 2
+        matrix = np.zeros((self.features.count,) * 2)
         matrix[self._upper] = shares @ self.gram
         matrix.T[self._upper] = matrix[self._upper]
         return matrix, np.tensordot(shares, self.cross, axes=1)
+
+    @cached_property
+    def cells(self) -> Float[ndarray, " levels"]:
+        """The trapezoid rule's share of each level: Σ cells · f is ∫ f dλ."""
+        gaps = np.diff(self.log_snr)
+        return frozen((np.append(gaps, 0) + np.append(0, gaps)) / 2)
 
     @cached_property
     def _upper(self):
@@ -265,34 +206,33 @@ class LinearDenoiser:
         return np.triu(np.ones((self.features.count,) * 2, dtype=bool))
 
     @cached_property
-    def _plain(self):
-        """A(1), b(1) and c(1): the unweighted loss as one quadratic form."""
-        return *self._sum(np.ones_like(self.log_snr)), float(self._cells @ self.constant / 2)
+    def _unweighted(self):
+        """A(1), b(1) and c(1): the ELBO's loss as one quadratic form."""
+        ones = np.ones_like(self.log_snr)
+        return *self.normal_equations(ones), float(self.cells @ self.constant / 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Denoiser:
-    """A trained ``LinearDenoiser``: its coefficients ``theta`` [F, d], float64, and its losses.
+    """A trained ``LinearDenoiser``: its coefficients Θ = ``theta`` and its losses.
 
-    ``weights`` [L] are w at the model's levels, of mean 1; ``condition`` is an estimate of the
+    ``weights`` are w at the model's levels, of mean 1; ``condition`` is an estimate of the
     condition number of A(w) + ρ in the 1-norm.
     """
 
     model: LinearDenoiser
-    theta: np.ndarray
+    theta: Float[ndarray, "f d"]
     ridge: float
-    weights: np.ndarray
+    weights: Float[ndarray, " levels"]
     condition: float
 
-    def eps(self, z, log_snr):
-        """Return ε̂ = σ z + α φᵀΘ for z [n, d] at one level or [n, 1]; computed in float32."""
-        z = in_numpy(z)
-        if z.ndim != 2 or z.shape[1] != self.theta.shape[1]:
-            raise ValueError(f"z must be [n, {self.theta.shape[1]}] for this model, got {z.shape}")
-        log_snr = numeric(log_snr)
-        return sigma(log_snr) * z + alpha(log_snr) * (
-            self.model.features(z, log_snr) @ self._theta32
-        )
+    def __post_init__(self):
+        _freeze(self, "theta", "weights")
+
+    def eps(self, z: Float[ndarray, "n d"], log_snr):
+        """Return ε̂ = σ z + α φᵀΘ at one level or at levels [n, 1]; φᵀΘ in float32."""
+        phi = self.model.features(z, log_snr)
+        return sigma(log_snr) * z + alpha(log_snr) * (phi @ self._theta32)
 
     @cached_property
     def _theta32(self):
@@ -301,7 +241,7 @@ class Denoiser:
     @cached_property
     def elbo_loss(self):
         """½ ∫ e dλ on the training draws, in nats: the ELBO's diffusion term, w ≡ 1."""
-        matrix, right, constant = self.model._plain
+        matrix, right, constant = self.model._unweighted
         return float(constant + np.sum(self.theta * (matrix @ self.theta - 2 * right)))
 
     @property
@@ -311,63 +251,51 @@ class Denoiser:
 
     @property
     def objective(self):
-        """½ ∫ e dλ + ρ‖Θ‖² on the training draws: of all w, least for w ≡ 1 (a theorem)."""
+        """½ ∫ e dλ + ρ‖Θ‖² on the training draws: of all w, least for w ≡ 1 (T9)."""
         return self.elbo_loss + self.penalty
 
     @cached_property
-    def noise_error(self):
-        """e(λ) on the training draws, level by level, [L]."""
-        model = self.model
-        products = 2 * self.theta @ self.theta.T
+    def eps_mse(self) -> Float[ndarray, " levels"]:
+        """e(λ) = c_λ − 2 ⟨b_λ, Θ⟩ + ⟨Θ, A_λ Θ⟩ on the training draws."""
+        products = 2 * self.theta @ self.theta.T  # an entry above the diagonal counts twice
         products.flat[:: len(products) + 1] /= 2
-        quadratic = model.gram @ products[model._upper]
-        return model.constant - 2 * np.tensordot(model.cross, self.theta, axes=2) + quadratic
+        quadratic = self.model.gram @ products[self.model._upper]
+        linear = np.tensordot(self.model.cross, self.theta, axes=2)
+        return self.model.constant - 2 * linear + quadratic
 
     @property
     def weighted_loss(self):
         """½ ∫ w e dλ + ρ‖Θ‖² on the training draws, which this Θ minimises."""
-        return float(self.model._cells @ (self.weights * self.noise_error) / 2) + self.penalty
+        return float(self.model.cells @ (self.weights * self.eps_mse) / 2) + self.penalty
 
-    def noise_error_on(self, draws):
-        """Return e(λ) on given ``Draws`` with the model's features, level by level, [L]."""
-        require_kind("draws", draws, Draws, "make them with model.draws(...)")
+    def eps_mse_on(self, draws: Draws) -> Float[ndarray, " levels"]:
+        """Return e(λ) = E‖ε − ε̂‖² on other ``Draws`` of this model; quicker than ``eps_mse(eps)``.
+
+        Raises ``ValueError`` for the draws of a model with other features.
+        """
         if draws.features is not self.model.features:
             raise ValueError("these draws have other features: make them with model.draws(...)")
-        phi, target = draws._table
+        phi, target = draws._regression
         residual = phi.reshape(-1, phi.shape[2]) @ self._theta32
         residual -= target.reshape(residual.shape)
         squared = np.einsum("ij,ij->i", residual, residual, dtype=np.float64)
         return squared.reshape(phi.shape[:2]).mean(axis=1)
 
-    def elbo_loss_on(self, draws):
+    def elbo_loss_on(self, draws: Draws):
         """Return ½ ∫ e dλ on given ``Draws``, in nats."""
-        return float(self.model._cells @ self.noise_error_on(draws) / 2)
+        return float(self.model.cells @ self.eps_mse_on(draws) / 2)
 
 
 def _draw(x, levels, n, rng, features):
-    require_count("n_draws", n)
     shape = len(levels), n, x.shape[1]
     chosen = x[rng.integers(len(x), size=shape[:2])]
     return Draws(levels, chosen, rng.standard_normal(shape), features)
 
 
+def _freeze(model, *names):
+    for name in names:
+        object.__setattr__(model, name, frozen(getattr(model, name)))
+
+
 def _mean_square(difference):
     return float(np.sum(difference**2) / len(difference))
-
-
-def _single(name, value):
-    """The value in float32, which float64 in its outer range does not fit."""
-    value = in_numpy(value)
-    if not (np.abs(value) <= 1e30).all():  # a NaN fails this too
-        finite(name, value)
-        raise ValueError(f"{name} must be at most 1e30 in size for float32, got {described(value)}")
-    return value.astype(np.float32)
-
-
-def _levels(log_snr):
-    levels = finite("log_snr", log_snr)
-    if levels.ndim != 1 or len(levels) < 2 or not (np.diff(levels) > 0).all():
-        raise ValueError(
-            f"log_snr must be a list of at least two increasing levels: {described(levels)}"
-        )
-    return levels

@@ -12,7 +12,7 @@ from dask.distributed import LocalCluster
 from idx_files import write_idx_set
 
 from course_utils.training import study
-from course_utils.training.image_metrics import MEASURES, _made_once, yardstick_of
+from course_utils.training.image_metrics import MEASURES, metrics_for
 from course_utils.training.study import Plan, compare, run_all, summary, table, value_of
 
 TINY = Plan(n_steps=3, width=8, n_blocks=1, n_samples=30, sampler_steps=3, n_levels=2, bootstraps=3)
@@ -257,9 +257,9 @@ def fashion_folder(tmp_path, monkeypatch):
     """Digits, three times as large, in files such as Fashion-MNIST's."""
     write_idx_set(tmp_path)
     monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
-    _made_once.cache_clear()
+    metrics_for.cache_clear()
     yield tmp_path
-    _made_once.cache_clear()
+    metrics_for.cache_clear()
 
 
 def test_a_study_of_larger_images(fashion_folder):
@@ -273,16 +273,16 @@ def test_a_study_of_larger_images(fashion_folder):
 )
 def test_a_study_of_clothes(tmp_path, monkeypatch):
     monkeypatch.delenv("FASHION_MNIST", raising=False)
-    _made_once.cache_clear()
+    metrics_for.cache_clear()
     check_fashion_study(tmp_path)
-    assert yardstick_of("fashion", 60).train.shape == (60_000, 784)
+    assert metrics_for("fashion", 60).train.shape == (60_000, 784)
 
 
 # --- the yardstick --------------------------------------------------------------------------------
 
 
 def test_real_images_are_at_the_floor_and_others_are_not():
-    yardstick = yardstick_of("digits", 500)
+    yardstick = metrics_for("digits", 500)
     assert yardstick.accuracy > 0.94
     floor = yardstick.floor(500, repeats=8)
     assert abs(floor["memorised"][0] - 0.5) < 0.06
@@ -300,7 +300,7 @@ def test_real_images_are_at_the_floor_and_others_are_not():
 
 
 def test_features_are_those_the_classifier_uses():
-    yardstick = yardstick_of("digits", 500)
+    yardstick = metrics_for("digits", 500)
     x = yardstick.held_out[:50]
     scores = yardstick.features(x) @ yardstick.classifier.coefs_[-1]
     scores += yardstick.classifier.intercepts_[-1]

@@ -37,11 +37,7 @@ TRAIL = 60
 FEW = (1, 2, 5, 10)  # where axes may end whose limits shall seldom change, times powers of ten
 BLUR = 500.0  # km/s: width of the kernels of the blurred galaxies
 DATA = {
-    "two_moons": "two moons",
-    "spiral": "spiral",
-    "checkerboard": "checkerboard",
-    "rings": "two rings",
-    "blobs": "six blobs",
+    **{name: title for name, (title, *_) in PLANAR.items()},
     "galaxies": "galaxies: the 82 points",
     "blurred_galaxies": f"galaxies, blurred by {BLUR:.0f} km/s",
 }
@@ -127,7 +123,7 @@ def compute(
     world = _world(data)
     error = found.fresh_error
     if draws == "training":
-        error = world.least_error + found.denoiser.noise_error - world.ideal_on_training
+        error = world.least_error + found.denoiser.eps_mse - world.ideal_on_training
     results = {
         "objective": found.denoiser.objective,
         "above": _clean(found.denoiser.objective - flat.objective),
@@ -180,7 +176,7 @@ def _trained(w, data, features, ridge, eta, steps):
     z = sample(denoiser.eps, path, world.start, step, np.random.default_rng(4))
     z /= alpha(path[-1])
     # Model and ideal on the same draws: their common noise cancels in the difference.
-    error = world.least_error + denoiser.noise_error_on(fresh_draws) - world.ideal_on_fresh
+    error = world.least_error + denoiser.eps_mse_on(fresh_draws) - world.ideal_on_fresh
     return Trained(
         denoiser,
         error,
@@ -229,8 +225,8 @@ def _world(data):
         levels,
         least,
         float(np.trapezoid(least, levels) / 2),
-        training.error_of(law.eps),
-        fresh.error_of(law.eps),
+        training.eps_mse(law.eps),
+        fresh.eps_mse(law.eps),
         np.random.default_rng(3).standard_normal((N_SAMPLES, law.dim)),
         law.sample(N_SAMPLES, np.random.default_rng(2)),
         quantiles,

@@ -47,7 +47,7 @@ from course_utils.classroom.progress import progress
 from course_utils.datasets import IMAGES
 from course_utils.objectives import PUBLISHED
 from course_utils.schedules import alpha, sigma
-from course_utils.training.image_metrics import FEWEST, MEASURES, bits_per_dimension, yardstick_of
+from course_utils.training.image_metrics import MEASURES, bits_per_dimension, metrics_for
 from course_utils.weightings import Weighting, sigmoid
 
 DATA = files("course_utils") / "data"
@@ -105,9 +105,9 @@ class Plan:
         require_known("set of images", self.data, tuple(IMAGES))
         require_training(self)
         for name, least in {
-            "n_samples": FEWEST,
+            "n_samples": 4,
             "sampler_steps": 1,
-            "held_out": FEWEST,
+            "held_out": 4,
             "n_levels": 1,
             "bootstraps": 2,
         }.items():
@@ -159,7 +159,7 @@ def run(plan, name, seed, w=None, label=None):
     require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
     require_kind("name", name, str, "it names the runs")
     w = _weighting(name) if w is None else w
-    x = yardstick_of(plan.data, plan.held_out).train
+    x = metrics_for(plan.data, plan.held_out).train
     start = time.perf_counter()
     model = train(x, w, seed=seed, recipe=plan.recipe(), label=label)
     return measured(plan, name, seed, model, time.perf_counter() - start)
@@ -174,7 +174,7 @@ def run_together(plan, tasks):
 
     names, seeds = ([task[i] for task in tasks] for i in (0, 1))
     weightings = [task[2] if len(task) > 2 else _weighting(task[0]) for task in tasks]
-    x = yardstick_of(plan.data, plan.held_out).train
+    x = metrics_for(plan.data, plan.held_out).train
     start = time.perf_counter()
     models = train_together(x, weightings, seeds, recipe=plan.recipe())
     share = (time.perf_counter() - start) / len(tasks)
@@ -194,7 +194,7 @@ def measured(plan, name, seed, model, training_seconds, together=1):
     """
     from course_utils.training.networks import generator_for
 
-    yardstick = yardstick_of(plan.data, plan.held_out)
+    yardstick = metrics_for(plan.data, plan.held_out)
     start = time.perf_counter()
     found = {"weighting": name, "seed": seed, "bits": {}, "sheets": {}}
     held_out, seen = (
@@ -355,7 +355,7 @@ def _write(path, content):
 
 def collected(plan, runs):
     """Return what the results file holds: the runs, and how and with what they were made."""
-    yardstick = yardstick_of(plan.data, plan.held_out)
+    yardstick = metrics_for(plan.data, plan.held_out)
     order = {name: i for i, name in enumerate(WEIGHTINGS)}
     runs = sorted(runs, key=lambda r: (order.get(r["weighting"], len(order)), r["seed"]))
     packages = ("numpy", "scipy", "scikit-learn", "torch")

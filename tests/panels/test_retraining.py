@@ -89,14 +89,14 @@ def test_samples_and_errors_are_the_models():
             for z, s, e in zip(fresh.z, levels, fresh.noise, strict=True)
         ]
     )
-    excess = fresh.error_of(denoiser.eps) - ideal
+    excess = fresh.eps_mse(denoiser.eps) - ideal
     shown = compute(draws="fresh", eta=0.3, steps=20)[1][2] - world.least_error
     np.testing.assert_allclose(shown, excess, atol=1e-4)
     # the training draws of the panel are those of the model: its own error, level by level
-    ideal = denoiser.noise_error - (error - world.least_error)
+    ideal = denoiser.eps_mse - (error - world.least_error)
     np.testing.assert_allclose(ideal, world.ideal_on_training, atol=1e-9)
     assert abs(world.ideal_on_training - world.least_error).max() < 0.25  # chance alone
-    assert (world.least_error < denoiser.noise_error + 0.25).all()
+    assert (world.least_error < denoiser.eps_mse + 0.25).all()
 
 
 def test_least_error_in_the_plane_and_on_the_line():

@@ -1,0 +1,244 @@
+"""Distances between laws against closed forms, SciPy and brute force; floors and errors."""
+
+import numpy as np
+import pytest
+from scipy import integrate
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import norm, wasserstein_distance
+
+from course_utils.distances import (
+    bootstrap,
+    gaussian_kl,
+    gaussian_total_variation,
+    gaussian_wasserstein,
+    kl_divergence,
+    nearest_distances,
+    noise_floor,
+    projections,
+    sliced_wasserstein,
+    total_variation,
+    wasserstein,
+    wasserstein_densities,
+    wasserstein_to_density,
+)
+from course_utils.mixtures import GaussianMixture
+
+GRID = np.linspace(-12, 12, 1201)
+PAIRS = [
+    (0.2, 0.7, -0.5, 1.4),
+    (0.2, 1.0, -0.5, 1.0),  # one crossing
+    (0.0, 2.0, 0.0, 0.5),  # two, symmetric
+    (0.0, 1.0, 1e-3, 1.002),
+    (-4.0, 0.3, 4.0, 0.3),
+]
+pairs = pytest.mark.parametrize("pair", PAIRS)
+
+
+def density(mean, variance, x=GRID):
+    return norm.pdf(x, mean, np.sqrt(variance))
+
+
+# --- Gaussians ----------------------------------------------------------------------------------
+
+
+@pairs
+def test_gaussians_against_quadrature_a_fine_sum_and_quantiles(pair):
+    p, q = norm(pair[0], pair[1] ** 0.5), norm(pair[2], pair[3] ** 0.5)
+    reach = 12 * pair[1] ** 0.5
+    kl, _ = integrate.quad(
+        lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)), pair[0] - reach, pair[0] + reach
+    )
+    assert gaussian_kl(*pair) == pytest.approx(kl, rel=1e-8, abs=1e-13)
+    x = np.linspace(-15, 15, 300_001)
+    half = np.trapezoid(np.abs(p.pdf(x) - q.pdf(x)), x) / 2
+    assert gaussian_total_variation(*pair) == pytest.approx(half, abs=1e-8)
+    u = (np.arange(200_000) + 0.5) / 200_000
+    gap = np.sqrt(np.mean((p.ppf(u) - q.ppf(u)) ** 2))
+    assert gaussian_wasserstein(*pair) == pytest.approx(gap, rel=1e-4)
+
+
+def test_gaussians_at_extremes():
+    tiny = 1e-9  # TV → |m| φ(0) and |v − 1| φ(1); KL → m²/2 and (v − 1)²/4
+    assert gaussian_total_variation(0, 1, 0, 1) == gaussian_kl(0, 1, 0, 1) == 0
+    assert gaussian_total_variation(0, 1, tiny, 1) == pytest.approx(tiny * norm.pdf(0), rel=1e-6)
+    assert gaussian_total_variation(0, 1 + tiny, 0, 1) == pytest.approx(
+        tiny * norm.pdf(1), rel=1e-6
+    )
+    assert gaussian_kl(0, 1 + 1e-6, 0, 1) == pytest.approx(1e-12 / 4, rel=1e-5)
+    assert gaussian_kl(0, 1, tiny, 1) == pytest.approx(tiny**2 / 2, rel=1e-9)
+    assert gaussian_total_variation(0, 1e-20, 0, 1) == pytest.approx(1, abs=1e-8)
+    assert gaussian_kl(0, 1e-20, 0, 1) == pytest.approx(10 * np.log(10) - 0.5, rel=1e-12)
+
+
+def test_gaussians_broadcast():
+    means, variances = np.array([[0.0], [1.0], [2.0]]), np.array([0.5, 1.0])
+    for function in (gaussian_kl, gaussian_wasserstein, gaussian_total_variation):
+        table = function(means, variances, 0.0, 1.0)
+        assert table.shape == (3, 2) and table[0, 1] == 0
+        assert table[2, 0] == pytest.approx(function(2.0, 0.5, 0.0, 1.0), rel=1e-14)
+
+
+# --- Densities on a grid ------------------------------------------------------------------------
+
+
+@pairs
+@pytest.mark.parametrize(
+    "x", [GRID, np.unique([*GRID, *np.linspace(-3, 3, 777)])], ids=["even", "uneven"]
+)
+def test_densities_on_a_grid_against_the_closed_forms(pair, x):
+    p, q = density(*pair[:2], x), density(*pair[2:], x)
+    assert total_variation(p, q, x) == pytest.approx(gaussian_total_variation(*pair), abs=1e-9)
+    assert kl_divergence(p, q, x) == pytest.approx(gaussian_kl(*pair), rel=1e-4)
+    found = wasserstein_densities(p, q, x, order=2)
+    assert found == pytest.approx(gaussian_wasserstein(*pair), abs=1e-4)
+
+
+def test_kl_is_not_symmetric_and_infinite_where_mass_is_missing():
+    half = np.where(GRID > 0, 2 * density(0, 1), 0)
+    half /= np.trapezoid(half, GRID)
+    assert kl_divergence(density(0, 1), half, GRID) == np.inf
+    assert kl_divergence(half, density(0, 1), GRID) == pytest.approx(np.log(2), abs=0.02)
+
+
+def test_total_variation_falls_with_the_fourth_power_of_the_spacing():
+    exact = gaussian_total_variation(0.2, 0.7, -0.5, 1.4)
+    errors = []
+    for n in (61, 121, 241):
+        x = np.linspace(-12, 12, n)
+        p, q = density(0.2, 0.7, x), density(-0.5, 1.4, x)
+        errors.append(abs(total_variation(p, q, x) - exact))
+    assert errors[0] / errors[1] > 10 and errors[1] / errors[2] > 10
+
+
+def test_wasserstein_of_a_shift_and_across_a_gap_without_mass():
+    for order in (1, 2):
+        shift = wasserstein_densities(density(0, 0.5), density(1.5, 0.5), GRID, order)
+        assert shift == pytest.approx(1.5, rel=1e-9)
+    two, one = 0.5 * density(-5, 0.01) + 0.5 * density(5, 0.01), density(-5, 0.01)
+    assert wasserstein_densities(two, one, GRID, 1) == pytest.approx(5, rel=1e-9)
+    u = (np.arange(400_000) + 0.5) / 400_000
+    gap = 10 * (u > 0.5) + 0.1 * (norm.ppf(2 * u % 1) - norm.ppf(u))
+    expected = np.sqrt(np.mean(gap**2))
+    assert wasserstein_densities(two, one, GRID, 2) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("p", "x", "words"),
+    [
+        (2 * density(0, 1), GRID, "its mass is 2"),
+        (density(0, 1e-8), GRID, "finer grid"),
+        (2 * density(0, 1) - density(0, 2), GRID, "least value"),
+        (density(0, 1), GRID[::-1], "increasing"),
+    ],
+)
+def test_what_is_no_density_is_refused(p, x, words):
+    with pytest.raises(ValueError, match=words):
+        total_variation(density(0, 1), p, x)
+
+
+def test_underflow_in_the_tails_is_no_error_when_all_are_raised():
+    x = np.linspace(-60, 60, 4001)
+    p, q = density(0, 1, x), density(30, 0.5, x)
+    with np.errstate(all="raise"):
+        assert total_variation(p, q, x) == pytest.approx(1)
+        assert wasserstein_densities(p, q, x) == pytest.approx(30)
+        assert wasserstein_to_density([0.0, 0.0], q, x) == pytest.approx(30)
+
+
+# --- Samples ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 7), (50, 50), (82, 1000), (30, 77)])
+def test_samples_against_scipy(n, m):
+    rng = np.random.default_rng(n + m)
+    a, b = rng.normal(size=(n, 2)), rng.normal(0.3, 2, size=(m, 2))
+    on_the_line = wasserstein_distance(a[:, 0], b[:, 1])
+    assert wasserstein(a[:, 0], b[:, 1:]) == pytest.approx(on_the_line, rel=1e-12)
+    assert sliced_wasserstein(a[:, :1], b[:, 1:]) == pytest.approx(on_the_line, rel=1e-12)
+    angles = np.deg2rad(np.arange(3, 180, 6))
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    each = [wasserstein_distance(a @ direction, b @ direction) for direction in directions]
+    assert sliced_wasserstein(a, b, 30) == pytest.approx(np.mean(each), rel=1e-12)
+    assert projections(a, 7).shape == (7, n)
+
+
+def test_order_1_and_2_against_the_assignment_problem():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=4), rng.normal(1, 3, size=6)
+    same_size = np.repeat(a, 3)[:, None] - np.repeat(b, 2)
+    for order in (1, 2):
+        cost = np.abs(same_size) ** order
+        best = cost[linear_sum_assignment(cost)].mean() ** (1 / order)
+        assert wasserstein(a, b, order) == pytest.approx(best, rel=1e-12)
+
+
+def test_a_sample_against_a_density():
+    x = np.linspace(0, 1, 4)  # of c to U(0, 1): W_1 = (c² + (1 − c)²)/2, W_2² = (c³ + (1 − c)³)/3
+    for c in (0.0, 0.3, 0.5):
+        w1, w2 = (wasserstein_to_density([c], np.ones(4), x, order) for order in (1, 2))
+        assert w1 == pytest.approx((c**2 + (1 - c) ** 2) / 2, rel=1e-12)
+        assert w2 == pytest.approx(np.sqrt((c**3 + (1 - c) ** 3) / 3), rel=1e-12)
+    points = norm.ppf((np.arange(4000) + 0.5) / 4000) + 0.25
+    assert wasserstein_to_density(points, density(0, 1), GRID) == pytest.approx(0.25, rel=1e-3)
+
+
+def test_nearest_distances_against_all_distances():
+    rng = np.random.default_rng(2)
+    for d in (1, 2, 5):
+        a, b = rng.normal(size=(30, d)), rng.normal(size=(45, d))
+        every = np.linalg.norm(a[:, None] - b, axis=2)
+        expected = [every.min(axis=1).mean(), every.min(axis=0).mean()]
+        np.testing.assert_allclose(nearest_distances(a, b), expected, atol=1e-14)
+        assert nearest_distances(a, b).mean == pytest.approx(np.mean(expected))
+    blurred, partial = b + 0.1 * rng.normal(size=b.shape), b[:5]
+    assert nearest_distances(blurred, b).off > 0 == nearest_distances(partial, b).off
+    assert nearest_distances(partial, b).missed > nearest_distances(blurred, b).missed
+
+
+@pytest.mark.parametrize("distance", [wasserstein, sliced_wasserstein, nearest_distances])
+def test_gaps_in_data_are_refused_and_integers_read(distance):
+    whole = np.arange(6)[:, None]
+    assert distance(whole, whole + 1) == distance(whole.astype(float), whole + 1.0)
+    with pytest.raises(ValueError, match="masked"):
+        distance(np.ma.masked_equal(whole, 3), whole)
+    with pytest.raises(ValueError, match="NaN"):
+        distance(whole, np.where(whole == 3, np.nan, whole))
+    with pytest.raises(ValueError, match="masked"):
+        wasserstein(np.ma.masked_equal(whole[:, 0], 3), whole[:, 0])
+    with pytest.raises(ValueError, match="one coordinate"):
+        wasserstein(np.zeros((5, 2)), np.zeros((5, 2)))
+
+
+# --- Floors and errors --------------------------------------------------------------------------
+
+
+def test_the_floor_falls_as_the_root_of_n_and_holds_its_spread():
+    law = GaussianMixture([0.3, 0.7], [[-1.0], [0.5]], [0.1, 0.2])
+    small = noise_floor(law.sample, 100, np.random.default_rng(4), repeats=200)
+    large = noise_floor(law.sample, 1600, np.random.default_rng(5), repeats=200)
+    ratio = small.mean / large.mean
+    error = ratio * np.hypot(small.spread / small.mean, large.spread / large.mean) / np.sqrt(200)
+    assert abs(ratio - 4) < 4 * error
+    assert small.repeats == 200
+
+
+def test_the_floor_of_two_uniform_samples_is_known():
+    """E W_1 of two samples of size 1 of U(0, 1) is E|U − V| = 1/3, with variance 1/18."""
+    rng = np.random.default_rng(7)
+    floor = noise_floor(lambda n, rng: rng.uniform(size=n), 1, rng, repeats=4000)
+    assert abs(floor.mean - 1 / 3) < 4 * np.sqrt(1 / 18 / 4000)
+    assert floor.spread == pytest.approx(np.sqrt(1 / 18), rel=0.05)
+
+
+def test_bootstrap_error_of_a_mean_and_its_coverage():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400)
+    found = bootstrap(np.mean, x, rng=rng, repeats=2000)
+    assert found.value == x.mean()
+    assert found.error == pytest.approx(x.std() / 20, rel=0.08)
+    inside = 0
+    for _ in range(200):
+        a, b = rng.normal(size=60), rng.normal(1, 1, size=50)
+        value, error = bootstrap(lambda a, b: a.mean() - b.mean(), a, b, rng=rng, repeats=100)
+        inside += abs(value + 1) < 1.96 * error
+    assert 0.87 < inside / 200 < 0.99

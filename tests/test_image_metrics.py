@@ -1,0 +1,144 @@
+"""Bits per dimension, Fréchet distance, precision, recall, memorisation, against known answers."""
+
+import numpy as np
+import pytest
+from comparing import standard_errors_off
+from scipy.linalg import sqrtm
+from scipy.special import logsumexp
+
+from course_utils.distances import gaussian_kl, gaussian_wasserstein
+from course_utils.mixtures import GaussianMixture
+from course_utils.training.image_metrics import (
+    bits_per_dimension,
+    frechet,
+    metrics_for,
+    nearer_to_first,
+    within_manifold,
+)
+
+VALUES = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+
+
+def law_of_values(masses):
+    return GaussianMixture(masses, VALUES[:, None], np.zeros(len(VALUES)))
+
+
+@pytest.mark.parametrize("top", [4.0, 9.0])
+def test_bits_of_a_perfect_model_are_the_entropy(top):
+    """Every value alike: prior, decoder and denoiser are exact, so −ELBO is log₂ 5 bits."""
+    law = law_of_values(np.full(5, 0.2))
+    x = np.repeat(VALUES, 4000)[:, None]
+    bits = bits_per_dimension(law.eps, x, VALUES, -10, top, np.random.default_rng(0))
+    error = bits.total.std() / np.sqrt(len(x))
+    assert abs(bits.total.mean() - np.log2(5)) < 4.5 * error < 0.05
+    # In two dimensions, a number per dimension stays what it is.
+    pairs = x[np.random.default_rng(1).permutation(len(x))].reshape(-1, 2)
+
+    def eps(z, log_snr):
+        return np.concatenate([law.eps(z[:, i : i + 1], log_snr) for i in (0, 1)], axis=1)
+
+    both = bits_per_dimension(eps, pairs, VALUES, -10, top, np.random.default_rng(2))
+    assert abs(both.total.mean() - np.log2(5)) < 4.5 * both.total.std() / np.sqrt(len(pairs))
+
+
+def test_bits_term_by_term():
+    """At a low upper end the decoder pays, at a high one the diffusion; a wrong model pays more."""
+    x = np.repeat(VALUES, 1500)[:, None]
+    right, wrong = law_of_values(np.full(5, 0.2)), law_of_values([0.6, 0.1, 0.1, 0.1, 0.1])
+    low, high = (
+        bits_per_dimension(right.eps, x, VALUES, -10, top, np.random.default_rng(0))
+        for top in (2, 9)
+    )
+    assert low.reconstruction.mean() > 0.5 and high.reconstruction.mean() < 1e-6
+    assert low.diffusion.mean() < high.diffusion.mean()
+    # D_KL(N(αx, σ²) ‖ N(0, 1)) by the closed form in one dimension
+    near = bits_per_dimension(right.eps, x, VALUES, -1, 9, np.random.default_rng(0))
+    expected = gaussian_kl(np.sqrt(0.268941) * x[:, 0], 1 - 0.268941, 0, 1) / np.log(2)
+    assert np.allclose(near.prior, expected, atol=1e-5)
+    more = bits_per_dimension(wrong.eps, x, VALUES, -10, 9, np.random.default_rng(0))
+    cost = more.total.mean() - high.total.mean()
+    exact = np.mean(-np.log2([0.6, 0.1, 0.1, 0.1, 0.1])) - np.log2(5)
+    assert cost == pytest.approx(exact, abs=0.05)  # T6: the right score of a wrong law
+
+
+def test_the_decoder_of_a_large_image_with_many_grey_levels():
+    """784 coordinates among 256 values, against scipy and noise of its own."""
+    rng = np.random.default_rng(0)
+    values = np.linspace(-1, 1, 256)
+    x = values[rng.integers(256, size=(20, 784))]
+    for top in (5.0, 11.5):
+        with np.errstate(all="raise"):  # what is far from the pixel has no probability left
+            found = bits_per_dimension(lambda z, _: z, x, values, -10, top, rng, n_levels=1)
+        spread = np.exp(-top / 2)
+        z = x + spread * rng.standard_normal(x.shape)
+        log_weights = -(((z[..., None] - values) / spread) ** 2) / 2
+        own = np.take_along_axis(log_weights, np.rint((x + 1) * 127.5).astype(int)[..., None], 2)
+        expected = (logsumexp(log_weights, axis=2) - own[..., 0]).mean(axis=1) / np.log(2)
+        error = np.hypot(found.reconstruction.std(), expected.std()) / np.sqrt(20)
+        difference = found.reconstruction.mean() - expected.mean()
+        assert standard_errors_off(difference, error, 0.0) < 4.5
+        assert error < 0.05 * expected.mean()
+
+
+def test_bits_refuse_other_values_and_an_empty_range():
+    def bits(x, low=-1, high=1):
+        rng = np.random.default_rng(0)
+        return bits_per_dimension(lambda z, _: z, x, VALUES, low, high, rng, n_levels=1)
+
+    assert bits(np.zeros((3, 2))).total.shape == (3,)
+    with pytest.raises(ValueError, match="the given values alone"):
+        bits(np.full((3, 2), 0.3))
+    with pytest.raises(ValueError, match="log_snr_min < log_snr_max"):
+        bits(np.zeros((3, 2)), 1, 1)
+
+
+def test_frechet_against_scipy_and_the_closed_form():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(80, 5)) @ rng.normal(size=(5, 5)), rng.normal(1, 2, size=(90, 5))
+    c_a, c_b = np.cov(a.T), np.cov(b.T)
+    direct = np.trace(c_a + c_b - 2 * np.real(sqrtm(c_a @ c_b)))
+    direct += np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    assert frechet(a, b) == pytest.approx(direct, rel=1e-9)
+    assert frechet(a, a) == pytest.approx(0, abs=1e-9)
+    a, b = a[:, :1], b[:, :1]
+    line = gaussian_wasserstein(a.mean(), a.var(ddof=1), b.mean(), b.var(ddof=1))
+    assert frechet(a, b) == pytest.approx(line**2, rel=1e-9)
+
+
+def test_precision_and_recall_see_what_they_should():
+    rng = np.random.default_rng(0)
+    real, same = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
+    narrow, wide = 0.3 * same, 3 * same
+    assert within_manifold(same, real).mean() > 0.85
+    assert within_manifold(narrow, real).mean() > 0.95 > 0.7 > within_manifold(wide, real).mean()
+    assert within_manifold(real, narrow).mean() < 0.6
+    reference = np.array([[0.0], [1.0], [2.0], [10.0]])  # with k = 1 they reach 1, 1, 1 and 8
+    points = np.array([[-0.9], [-1.1], [2.9], [3.5], [17.9], [18.1]])
+    seen = within_manifold(points, reference, k=1)
+    assert seen.tolist() == [True, False, True, True, True, False]
+
+
+def test_memorisation_is_seen_and_absent_in_new_points():
+    rng = np.random.default_rng(0)
+    train, held_out, new = rng.normal(size=(3, 400, 4))
+    copies = train + 0.01 * rng.normal(size=train.shape)
+    assert nearer_to_first(copies, train, held_out).mean() > 0.99
+    assert abs(nearer_to_first(new, train, held_out).mean() - 0.5) < 4.5 * 0.5 / 20
+    assert nearer_to_first([[0.0], [2.0]], [[1.0], [3.0]], [[1.0], [9.0]]).tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="one size"):
+        nearer_to_first(new, train, held_out[:10])
+
+
+def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():
+    metrics = metrics_for("digits", 500)
+    assert metrics is metrics_for("digits", 500)
+    for array in (metrics.train, metrics.held_out, metrics.real, metrics.values):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    x = metrics.held_out[:6] + 0.01
+    assert np.array_equal(metrics.rounded(x), metrics.held_out[:6])
+    assert metrics.pixels(x).shape == (6, 8, 8) and metrics.pixels(x).max() == 16
+    x[2, 3] = np.nan
+    for use in (metrics.pixels, metrics.rounded, lambda x: metrics.measure(x, 2, None)):
+        with pytest.raises(ValueError, match="1 of 6 rows"):
+            use(x)
