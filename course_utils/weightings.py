@@ -106,6 +106,9 @@ def shifted(w, shift):
     return Weighting(lambda log_snr: w(log_snr - shift), w.name, w.reference)
 
 
+KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # levels at which the course bends a weighting by hand
+
+
 def bent(w, knots, gains):
     """Return w(λ) · 10^{g(λ)}: bent by hand like an equaliser.
 

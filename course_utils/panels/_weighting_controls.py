@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from course_utils.objectives import PUBLISHED, published
-from course_utils.weightings import bent, shifted, upper_envelope
+from course_utils.weightings import KNOTS, bent, shifted, upper_envelope
 from course_utils.widgets import live
 
-KNOTS = (-9, -6, -3, 0, 3, 6, 9)
 FLAT = (0.0,) * len(KNOTS)
 
 
