@@ -370,7 +370,7 @@ def _limits(finding):
         yield "A comparison with the study of ten weightings, which has another plan."
     tested = len(list(finding.trial.seal.parent.glob("*.json")))
     if tested > 1 and not finding.trial.stored:
-        yield f"That it is more than luck among {tested} trials of this folder: tell of all of them."
+        yield f"That it is more than luck among {tested} trials of this folder: tell of all."
 
 
 def _floor(plan, results):
