@@ -39,21 +39,14 @@ from course_utils import datasets, distances, objectives, samplers, schedules, v
 from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.objectives import PUBLISHED
-from course_utils.schedules import alpha, sigma
-from course_utils.training import adaptive, image_metrics, recipe
-from course_utils.training.image_metrics import MEASURES, bits_per_dimension, yardstick_of
+from course_utils.training import adaptive, image_metrics, measuring, recipe
+from course_utils.training.image_metrics import yardstick_of
+from course_utils.training.measuring import ETAS, MEASURED, measured
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, sigmoid
 
 DATA = files("course_utils") / "data"
-ETAS = (0.0, 1.0)  # DDIM and the ancestral sampler
-BITS = ("total", "prior", "diffusion", "reconstruction")
-MEASURED = (
-    *(f"bits.{term}" for term in BITS),
-    "bits_train",
-    *(f"eta{eta:g}.{measure}" for eta in ETAS for measure in MEASURES),
-)
-ON_SHEET = 12  # samples kept of each run
+DESCRIBED = (ast.Module, ast.ClassDef, ast.FunctionDef)  # what may have a docstring
 
 WEIGHTINGS = {
     "elbo": Weighting(lambda log_snr: np.ones_like(log_snr), "ELBO"),
@@ -137,49 +130,6 @@ def run(plan, name, seed, w=None, label=None):
     return _rounded(found | {"seconds": seconds, "code": code(), "machine": _processor()})
 
 
-def measured(plan, model, seed):
-    """Return what a ``networks.Trained`` model is like, at the end of a run or along it.
-
-    bits (held-out −ELBO in bits per dimension: total and its terms) and bits_train (total), each
-    [value, standard error]; noise_error, noise_error_train (E‖ε − ε̂‖²/d at the levels
-    ``plan.curve``); eta0 and eta1, ``image_metrics.MEASURES`` of DDIM and ancestral samples, whose
-    noise the seed fixes, as [value, standard error]; sheets and side of the first samples.
-    """
-    yardstick = yardstick_of(plan.data, plan.held_out)
-    span = plan.log_snr_min, plan.log_snr_max
-    found, sheets = {}, {}
-    for ending, x in (("", yardstick.held_out), ("_train", yardstick.train[: plan.held_out])):
-        rng = np.random.default_rng(1)  # the same noise for every run
-        bits = bits_per_dimension(
-            model.eps, x, yardstick.values, *span, rng, n_levels=plan.n_levels
-        )
-        terms = {term: _mean(getattr(bits, term)) for term in BITS}
-        found[f"bits{ending}"] = terms["total"] if ending else terms
-        found[f"noise_error{ending}"] = _error_curve(model, x, plan.curve)
-    for eta in ETAS:
-        rng = np.random.default_rng([2, seed])
-        x = model.sample(plan.n_samples, rng, n_steps=plan.sampler_steps, eta=eta)
-        rounded, rng = yardstick.rounded(x), np.random.default_rng(3)
-        found[f"eta{eta:g}"] = yardstick.measure(rounded, plan.bootstraps, rng)
-        kept = yardstick.pixels(x[:ON_SHEET])
-        sheets[f"eta{eta:g}"] = base64.b64encode(kept.tobytes()).decode()
-    return found | {"sheets": sheets, "side": yardstick.images.side}
-
-
-def _mean(values):
-    return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
-
-
-def _error_curve(model, x, levels):
-    rng = np.random.default_rng(4)
-    errors = []
-    for level in levels:
-        noise = rng.standard_normal(x.shape)
-        z = alpha(level) * x + sigma(level) * noise
-        errors.append(float(np.mean((noise - model.eps(z, level)) ** 2)))
-    return errors
-
-
 def _rounded(found):
     """The same dict with floats of six significant digits, for a small file."""
     return json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.6g}"))
@@ -205,20 +155,15 @@ def code():
     from course_utils.training import networks
 
     theory = (schedules, samplers, variance, weightings, objectives, distances, datasets)
-    parts = (*theory, recipe, adaptive, networks, image_metrics, run, measured, _error_curve)
-    texts = [_logic(inspect.getsource(part)) for part in parts]
-    texts += [f"{name} {version(name)}" for name in ("torch", "numpy")]
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
-
-
-def _logic(source):
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
-            node
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    logic = []
+    for module in (*theory, recipe, adaptive, networks, image_metrics, measuring):
+        tree = ast.parse(inspect.getsource(module))
+        for node in ast.walk(tree):
+            if isinstance(node, DESCRIBED) and ast.get_docstring(node) is not None:
+                node.body[0] = ast.Pass()
+        logic.append(ast.unparse(tree))
+    versions = [f"{name} {version(name)}" for name in ("torch", "numpy")]
+    return hashlib.sha256("\n".join([*logic, *versions]).encode()).hexdigest()[:12]
 
 
 def _processor():
