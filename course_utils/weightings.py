@@ -118,13 +118,13 @@ def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weight
     return Weighting(running_maximum, f"{w.name}, monotone", w.reference)
 
 
-upper_envelope = made_monotone  # its other name
-
-
 def shifted(w, shift) -> Weighting:
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
     w = _named(w)
     return replace(w, function=lambda log_snr: w(log_snr - shift))
+
+
+KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # levels at which the course bends a weighting by hand
 
 
 def bent(w, knots: ArrayLike, gains: ArrayLike) -> Weighting:

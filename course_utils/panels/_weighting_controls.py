@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from course_utils.objectives import PUBLISHED, published
-from course_utils.weightings import bent, shifted, upper_envelope
+from course_utils.weightings import KNOTS, bent, made_monotone, shifted
 from course_utils.widgets.controls import Equaliser, choice, slider, switch
 
-KNOTS = (-9, -6, -3, 0, 3, 6, 9)
 FLAT = (0.0,) * len(KNOTS)
 
 
@@ -124,5 +123,5 @@ def weighting(
     if np.any(gains):
         w = bent(w, KNOTS, gains)
     if monotone_lock:
-        w = upper_envelope(w, log_snr_min, log_snr_max)
+        w = made_monotone(w, log_snr_min, log_snr_max)
     return w.normalised(log_snr_min, log_snr_max)

@@ -1,7 +1,7 @@
-"""A trial of one's own weighting: one hypothesis, fixed before its runs, and what they say of it.
+"""A trial of your own weighting: one hypothesis, fixed before its runs, and what they say of it.
 
     hypothesis = Hypothesis("…", "eta0.frechet", "higher", "sigmoid_2", by=0.3, seeds=range(5, 15))
-    trial = register(hypothesis, w)          # written down; from now on it cannot be changed
+    trial = register(hypothesis, w)     # written down; after its first run it cannot be changed
     finding = trial.judge(trial.run())  # resumes where it was interrupted
     print(write_up(finding, reason="…"))
 
@@ -10,8 +10,8 @@ from the same seeds, and looks at the difference of one held-out measure, seed b
 trained on the machine at hand: a seed stands for the same numbers on one kind of processor only, so
 that the study's stored runs, made elsewhere, cannot be paired with new ones.
 
-``register`` refuses a hypothesis whose results have been seen. The two examples of notebook 08 come with
-their runs; ``python -m course_utils.training.preregistration`` makes them again.
+The two examples of notebook 08 come with their runs; ``python -m
+course_utils.training.preregistration`` makes them again.
 """
 
 import argparse
@@ -27,18 +27,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from course_utils._checks import (
-    listed,
-    real_number,
-    require_count,
-    require_kind,
-    require_known,
-    require_seed,
-)
+from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.training import study
 from course_utils.training.study import WEIGHTINGS, Plan, Summary
-from course_utils.weightings import bent, evaluate, is_monotone
+from course_utils.weightings import KNOTS, bent, evaluate, is_monotone
 
 FOLDER = ".study/own"  # below the folder of the notebook
 HELD_OUT = ("bits.total", *(measure for measure in study.MEASURED if measure.startswith("eta")))
@@ -49,10 +42,10 @@ STORED = "trial_examples.json"
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What is expected of one's own weighting, so exactly that it can turn out wrong.
+    """What is expected of your own weighting, so exactly that it can turn out wrong.
 
-    ``claim``: a sentence. ``measure``, one of ``HELD_OUT``, of one's own weighting will be "lower"
-    or "higher" (``direction``) than that of ``versus``, a key of ``study.WEIGHTINGS``, by at least
+    ``claim``: a sentence. ``measure``, one of ``HELD_OUT``, of your weighting will be "lower" or
+    "higher" (``direction``) than that of ``versus``, a key of ``study.WEIGHTINGS``, by at least
     ``by`` ≥ 0, the smallest difference of interest, on average over training runs. ``seeds``, at
     least two, are those of the runs that decide it. Raises ``ValueError`` for anything else.
     """
@@ -65,26 +58,17 @@ class Hypothesis:
     seeds: tuple
 
     def __post_init__(self):
-        seeds = tuple(require_seed(seed) for seed in listed("seeds", self.seeds))
-        object.__setattr__(self, "seeds", seeds)
-        object.__setattr__(self, "by", real_number("by", self.by))
-        if not require_kind("claim", self.claim, str, "write a sentence").strip():
-            raise ValueError(
-                f"the claim is empty, got {self.claim!r}: say in a sentence what you expect"
-            )
-        if str(self.measure).startswith("bits_train"):
-            raise ValueError("bits_train is of training images: choose a held-out measure")
-        for kind, value, known in (
-            ("held-out measure", self.measure, HELD_OUT),
-            ("direction", self.direction, DIRECTIONS),
-            ("weighting of the study", self.versus, tuple(WEIGHTINGS)),
-        ):
-            require_known(kind, value, known)
-        if self.by < 0:
+        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
+        object.__setattr__(self, "by", float(self.by))
+        require_known("held-out measure", self.measure, HELD_OUT)
+        require_known("direction", self.direction, DIRECTIONS)
+        require_known("weighting of the study", self.versus, tuple(WEIGHTINGS))
+        if not self.claim.strip():
+            raise ValueError("the claim is empty: say in a sentence what you expect")
+        if not 0 <= self.by < np.inf:
             raise ValueError(f"by must be a finite number of at least 0, got {self.by}")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must be different whole numbers from 0 on, got {self.seeds}")
-        require_count("number of seeds", len(self.seeds), least=2)
+        if not len(self.seeds) == len(set(self.seeds)) >= 2 or min(self.seeds) < 0:
+            raise ValueError(f"need at least 2 different seeds from 0 on, got {self.seeds}")
 
     def __str__(self):
         amount = f"by at least {self.by:g}" if self.by else "by any amount"
@@ -101,9 +85,8 @@ def verdict(difference, direction, by):
     its ``direction``. Supported: its whole 95 % interval is there. Not supported: the whole
     interval is not. Undecided: the interval has a part on each side of the claim's threshold.
     """
-    require_kind("difference", difference, Summary, "see study.compare")
-    by, low, high = real_number("by", by), difference.low, difference.high
-    if require_known("direction", direction, DIRECTIONS) == "lower":
+    low, high = difference.low, difference.high
+    if direction == "lower":
         low, high = -high, -low
     if low >= by:
         return "supported"
@@ -117,16 +100,10 @@ def expected_reach(measure, versus, n_seeds, results=None):
     root mean square over the other nine weightings of the stored study. To be looked at before the
     number of seeds is chosen: a smaller difference than this will hardly be told from none.
     """
-    require_count("n_seeds", n_seeds, least=2)
     groups = study.by_weighting(results or study.load_results())
-    require_known("weighting of the study", versus, tuple(groups))
-    own, others = groups[versus], [runs for name, runs in groups.items() if name != versus]
-    spreads = []
-    for runs in others:
-        found = study.compare(runs, own, measure)
-        n = found.seeds
-        spreads.append((found.high - found.mean) * np.sqrt(n) / student.ppf(0.975, n - 1))
-    spread = np.sqrt(np.mean(np.square(spreads)))
+    own = groups.pop(require_known("weighting of the study", versus, tuple(groups)))
+    found = [study.differences(runs, own, measure) for runs in groups.values()]
+    spread = np.sqrt(np.mean([np.var(each, ddof=1) for each in found]))
     return float(student.ppf(0.975, n_seeds - 1) * spread / np.sqrt(n_seeds))
 
 
@@ -135,7 +112,7 @@ def expected_reach(measure, versus, n_seeds, results=None):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A fixed hypothesis about a weighting w under a plan; made by ``register``."""
+    """A hypothesis about a weighting w under a plan; ``register`` makes it and fixes it."""
 
     hypothesis: Hypothesis
     w: object
@@ -146,11 +123,8 @@ class Trial:
     def record(self):
         """All that was fixed, as plain numbers and text: hypothesis, plan, and w by its values."""
         hypothesis = asdict(self.hypothesis) | {"seeds": list(self.hypothesis.seeds)}
-        return {
-            "hypothesis": hypothesis,
-            "weighting": fingerprint(self.w, self.plan),
-            "plan": self.plan.settings(),
-        }
+        weighting = fingerprint(self.w, self.plan)
+        return {"hypothesis": hypothesis, "weighting": weighting, "plan": self.plan.settings()}
 
     @property
     def key(self):
@@ -163,9 +137,9 @@ class Trial:
         return getattr(self.w, "name", getattr(self.w, "__name__", "own"))
 
     @property
-    def own(self):
-        """The name of its runs; another w has another one."""
-        return f"own_{fingerprint(self.w, self.plan)}"
+    def names(self):
+        """The names of its runs, own and comparator; another w has another one."""
+        return f"own_{fingerprint(self.w, self.plan)}", self.hypothesis.versus
 
     @property
     def stored(self):
@@ -173,74 +147,52 @@ class Trial:
         return next((e["runs"] for e in _stored() if e["record"] == self.record), None)
 
     @property
-    def finished(self):
-        """Of its 2 · seeds runs, those that are there: {(run's name, seed)}."""
-        if self.stored:
-            return {(r["weighting"], r["seed"]) for r in self.stored}
-        tasks = {(n, s) for n in (self.own, self.hypothesis.versus) for s in self.hypothesis.seeds}
-        place = self.folder / self.plan.key
-        return {(n, s) for n, s in tasks if (place / f"{n}-{s}.json").exists()}
+    def seal(self):
+        """The file that holds the hypothesis from when it was fixed."""
+        return self.folder / "hypotheses" / f"{self.key}.json"
 
-    def run(self, jobs=1, batched=1):
+    def run(self, jobs=1):
         """Train and measure what is missing, with a progress bar; return the results of all runs.
 
-        Interrupt it when you like: finished runs stay. ``jobs`` processes share the work, and each
-        trains ``batched`` runs at once, which suits a GPU. Raises ``ValueError`` unless the
-        hypothesis was fixed.
+        Interrupt it when you like: finished runs stay. ``jobs`` processes share the work. Raises
+        ``ValueError`` unless the hypothesis was fixed.
         """
         self._require_fixed()
         if self.stored:
             return list(self.stored)
-        names = (self.own, self.hypothesis.versus)
-        runs = study.run_all(
-            self.plan,
-            names,
-            self.hypothesis.seeds,
-            self.folder,
-            own={self.own: self.w},
-            jobs=jobs,
-            batched=batched,
-        )
-        return list(progress(runs, 2 * len(self.hypothesis.seeds), "runs"))
+        seeds, own = self.hypothesis.seeds, {self.names[0]: self.w}
+        runs = study.run_all(self.plan, self.names, seeds, self.folder, own=own, jobs=jobs)
+        return list(progress(runs, 2 * len(seeds), "runs"))
 
     def judge(self, runs):
         """Return the ``Result`` of the hypothesis that was fixed, and of no other.
 
         Raises ``ValueError`` if it was not fixed, if a run is missing or there twice, or if the
-        runs come from two kinds of machine, so that seeds do not pair.
+        runs come from two kinds of machine or two versions of the code, so that seeds do not pair.
         """
         self._require_fixed()
-        own, others = (
-            [r for r in runs if r["weighting"] == name]
-            for name in (self.own, self.hypothesis.versus)
-        )
-        for name, group in ((self.own, own), (self.hypothesis.versus, others)):
+        groups = [[r for r in runs if r["weighting"] == name] for name in self.names]
+        for name, group in zip(self.names, groups, strict=True):
             if sorted(r["seed"] for r in group) != sorted(self.hypothesis.seeds):
                 raise ValueError(
                     f"{name}: need one run for each of seeds {_listed(self.hypothesis.seeds)}, "
                     f"got seeds {sorted(r['seed'] for r in group)}: let trial.run() finish"
                 )
-        machines = sorted({r["machine"] for r in (*own, *others)})
-        if len(machines) > 1:
-            raise ValueError(
-                f"these runs come from {' and '.join(machines)}: a seed is the same run on one "
-                "kind of processor only. Delete one kind and run again"
-            )
-        difference = study.compare(own, others, self.hypothesis.measure)
+        for kind in ("machine", "code"):
+            if len(made_by := sorted({r[kind] for group in groups for r in group})) > 1:
+                raise ValueError(
+                    f"these runs come from more than one {kind}, {' and '.join(made_by)}, where a "
+                    "seed is not the same run. Delete one kind and run again"
+                )
+        difference = study.compare(*groups, self.hypothesis.measure)
         said = verdict(difference, self.hypothesis.direction, self.hypothesis.by)
-        return Result(self, own, others, difference, said)
+        return Result(self, *groups, difference, said)
 
     def _require_fixed(self):
-        if self.stored:
-            return
-        if _read(self._seal) != self.record:
+        if not self.stored and _read(self.seal) != self.record:
             raise ValueError(
                 f"hypothesis {self.key} was not fixed: use register(hypothesis, w) first"
             )
-
-    @property
-    def _seal(self):
-        return self.folder / "hypotheses" / f"{self.key}.json"
 
     def __str__(self):
         return f"{self.key}: {self.hypothesis}"
@@ -259,23 +211,28 @@ class Result(NamedTuple):
 def register(hypothesis, w, plan=None, folder=FOLDER):
     """Write the hypothesis about the weighting w down, before its first run; return the ``Trial``.
 
-    To fix the same again is to go on with it. Another hypothesis about the same w and plan is
-    refused with a ``ValueError`` once a run of w from one of its seeds is there: its results have
-    been seen. ``plan`` is the study's unless told; its own folder of runs is below ``folder``.
+    To fix the same again is to go on with it. Before its first run, another hypothesis about the
+    same w, plan and seeds takes its place; afterwards that is refused with a ``ValueError``: its
+    results have been seen. ``plan`` is the study's where none is given.
     """
-    require_kind("hypothesis", hypothesis, Hypothesis, "write one first")
-    trial = Trial(hypothesis, w, Plan() if plan is None else plan, Path(folder))
-    if trial.stored or _read(trial._seal) == trial.record:
+    trial = Trial(hypothesis, w, plan or Plan(), Path(folder))
+    record = trial.record
+    if trial.stored or _read(trial.seal) == record:
         return trial
-    seen, earlier = _seen(trial)
-    if seen:
-        raise ValueError(
-            f"this hypothesis comes after its results: seeds {_listed(seen)} of this weighting "
-            f"have been run{_what_differs(earlier, trial.record)}. Go back to what was fixed, or "
-            f"test the new hypothesis on fresh seeds, such as {_fresh(trial, seen)}"
-        )
-    trial._seal.parent.mkdir(parents=True, exist_ok=True)
-    study._write(trial._seal, json.dumps(trial.record | {"fixed": time.strftime("%Y-%m-%d %H:%M")}))
+    rivals = {
+        path: r
+        for path, r in _records(trial.folder)
+        if all(r[part] == record[part] for part in ("weighting", "plan"))
+        and set(r["hypothesis"]["seeds"]) & set(hypothesis.seeds)
+    }
+    if seen := _seen(trial, hypothesis.seeds):
+        old = [r for r in rivals.values() if set(r["hypothesis"]["seeds"]) & set(seen)]
+        raise ValueError(_refusal(seen, old[0]["hypothesis"] if old else {}, record["hypothesis"]))
+    for path, rival in rivals.items():
+        if not _seen(trial, rival["hypothesis"]["seeds"]):
+            path.unlink()
+    sealed = record | {"fixed": time.strftime("%Y-%m-%d %H:%M")}
+    study.write_whole(trial.seal, json.dumps(sealed))
     return trial
 
 
@@ -285,7 +242,6 @@ def fingerprint(w, plan):
     w at 65 levels, divided by its largest value there and rounded to four digits: a factor before
     w changes nothing. Raises ``ValueError`` for a w that is negative, not finite or zero.
     """
-    require_kind("plan", plan, Plan, "such as Plan(n_steps=300)")
     values = evaluate(w, np.linspace(plan.log_snr_min, plan.log_snr_max, 65))
     if not values.max() > 0:
         raise ValueError("w is zero at all levels: nothing would be learnt")
@@ -293,38 +249,30 @@ def fingerprint(w, plan):
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _seen(trial):
-    """The trial's seeds from which w was run already, and the records under which."""
-    runs = trial.finished
-    records = [r for path in trial._seal.parent.glob("*.json") if (r := _read(path))]
-    for stored in _stored():
-        records.append(stored["record"])
-        if stored["record"]["plan"] == trial.record["plan"]:
-            runs = runs | {(r["weighting"], r["seed"]) for r in stored["runs"]}
-    seen = {s for name, s in runs if name == trial.own} & set(trial.hypothesis.seeds)
-    same = ("weighting", "plan")
-    earlier = [
-        r
-        for r in records
-        if all(r[part] == trial.record[part] for part in same)
-        and seen & set(r["hypothesis"]["seeds"])
-    ]
-    return sorted(seen), earlier
+def _seen(trial, seeds):
+    """Those of the seeds from which the trial's weighting was run already, by whatever code."""
+    place, own = trial.folder / trial.plan.key, trial.names[0]
+    examples = [e["runs"] for e in _stored() if e["record"]["plan"] == trial.record["plan"]]
+    stored = {r["seed"] for runs in examples for r in runs if r["weighting"] == own}
+    return [s for s in sorted(seeds) if s in stored or any(place.glob(f"{own}-{s}.*json"))]
 
 
-def _what_differs(earlier, record):
-    if not earlier:
-        return ""
-    old, new = earlier[0]["hypothesis"], record["hypothesis"]
-    changes = [
-        f"{part} was {old[part]!r}, now {new[part]!r}" for part in old if old[part] != new[part]
-    ]
-    return f" under another one ({'; '.join(changes)})"
+def _refusal(seen, old, new):
+    """Why a hypothesis is too late, and in what it differs from the earlier one."""
+    changes = [f"{k} was {old[k]!r}, now {new[k]!r}" for k in old if old[k] != new[k]]
+    under = f" under another one ({'; '.join(changes)})" if changes else ""
+    fresh = max(*seen, *new["seeds"]) + 1
+    return (
+        f"this hypothesis comes after its results: seeds {_listed(seen)} of this weighting have "
+        f"been run{under}. Go back to what was fixed, or test the new hypothesis on fresh seeds, "
+        f"such as range({fresh}, {fresh + len(new['seeds'])})"
+    )
 
 
-def _fresh(trial, seen):
-    start = max((*seen, *trial.hypothesis.seeds)) + 1
-    return f"range({start}, {start + len(trial.hypothesis.seeds)})"
+def _records(folder):
+    """All that was fixed, in the folder and in the stored examples: (path, record)."""
+    yield from ((path, _read(path)) for path in (folder / "hypotheses").glob("*.json"))
+    yield from ((example["record"]["weighting"], example["record"]) for example in _stored())
 
 
 def _read(path):
@@ -346,23 +294,18 @@ def _listed(seeds):
 # --- Reporting ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(str):
     """A finished report in Markdown, which a notebook shows set."""
 
-    text: str
-
-    def __str__(self):
-        return self.text
-
-    __repr__ = __str__
+    __slots__ = ()
+    __repr__ = str.__str__
 
     def _repr_markdown_(self):
-        return self.text
+        return str(self)
 
     def save(self, path):
         """Write it to a file, such as "report.md"."""
-        Path(path).write_text(self.text + "\n", encoding="utf-8")
+        Path(path).write_text(self + "\n", encoding="utf-8")
 
 
 def compared(finding, measures=HELD_OUT):
@@ -373,7 +316,7 @@ def compared(finding, measures=HELD_OUT):
             study.summary(finding.others, measure),
             study.compare(finding.own, finding.others, measure),
         )
-        for measure in listed("measures", measures)
+        for measure in measures
     }
 
 
@@ -383,20 +326,16 @@ def write_up(finding, *, reason, not_shown=(), results=None):
     ``reason``: why this was to be expected, a sentence or two. ``not_shown``: sentences of your
     own beside those that hold for every trial. ``results`` of the study, for the floor.
     """
-    if not require_kind("reason", reason, str, "write a sentence").strip():
-        raise ValueError(f"reason is empty, got {reason!r}: why was the claim to be expected?")
-    for i, text in enumerate(not_shown := listed("not_shown", not_shown)):
-        require_kind(f"not_shown[{i}]", text, str, "write a sentence")
-    trial, hypothesis = finding.trial, finding.trial.hypothesis
-    low, high = trial.plan.log_snr_min, trial.plan.log_snr_max
-    monotone = "monotone" if is_monotone(trial.w, low, high) else "not monotone"
-    floor = _floor(trial.plan, results or study.load_results())
+    if not reason.strip():
+        raise ValueError("the reason is empty: why was the claim to be expected?")
+    trial, hypothesis, plan = finding.trial, finding.trial.hypothesis, finding.trial.plan
+    monotone = is_monotone(trial.w, plan.log_snr_min, plan.log_snr_max)
     rows = {
         "claim": hypothesis.claim,
         "why": reason,
-        "weighting": f"{trial.name} ({monotone})",
+        "weighting": f"{trial.name} ({'monotone' if monotone else 'not monotone'})",
         "fixed before any run": f"`{trial.key}`: {hypothesis}",
-        "training": f"{trial.plan.n_steps} steps a run, {len(hypothesis.seeds)} seeds each; "
+        "training": f"{plan.n_steps} steps a run, {len(hypothesis.seeds)} seeds each; "
         f"all on one kind of machine ({finding.own[0]['machine']})",
         "result": f"own − {hypothesis.versus} = {_signed(finding.difference)}",
         "verdict": f"**{finding.verdict}**",
@@ -405,54 +344,40 @@ def write_up(finding, *, reason, not_shown=(), results=None):
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
     lines += ["", f"| measure | own | {hypothesis.versus} | difference, 95 % interval | real |"]
     lines += ["|---|---|---|---|---|"]
+    floor = _floor(plan, results or study.load_results())
     for measure, (own, other, difference) in compared(finding).items():
         bold = "**" if measure == hypothesis.measure else ""
-        real = floor.get(measure.split(".")[1]) if "eta" in measure else None
+        real = floor.get(measure.split(".")[1])  # bits have none
         cells = (
             f"{bold}{measure}{bold}",
             f"{own.mean:.3f}",
             f"{other.mean:.3f}",
             f"{bold}{_signed(difference)}{bold}",
-            "–" if real is None else f"{real[0]:.3f}",
+            f"{real[0]:.3f}" if real else "–",
         )
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "The measure in bold decides; the others say at what price. Not shown:", ""]
     return Report("\n".join([*lines, *(f"- {text}" for text in (*not_shown, *_limits(finding)))]))
 
 
-def _floor(plan, results):
-    """The stored floor, if it is that of the plan's numbers of images; else none."""
-    of_study = Plan(**results["plan"])
-    same = all(getattr(plan, n) == getattr(of_study, n) for n in ("data", "n_samples", "held_out"))
-    return results["floor"] if same else {}
-
-
 def _limits(finding):
     """What no trial of this kind shows, and what this one does not."""
-    trial = finding.trial
     yield "That it holds for other data, larger networks or longer training: none were tried."
     yield "Anything about the other measures: their intervals were not asked for beforehand."
     if finding.verdict == "undecided":
         yield "Which of the two it is: more seeds, fixed beforehand again, might tell."
-    if trial.plan != Plan():
+    if finding.trial.plan != Plan():
         yield "A comparison with the study of ten weightings, which has another plan."
-    tested = _tested(trial.folder)
-    if tested > 1 and not trial.stored:
-        yield (
-            f"That it is more than luck among {tested} trials, all run in this folder: tell of "
-            "all of them."
-        )
+    tested = len(list(finding.trial.seal.parent.glob("*.json")))
+    if tested > 1 and not finding.trial.stored:
+        yield f"That it is more than luck among {tested} trials of this folder: tell of all."
 
 
-def _tested(folder):
-    """How many trials of the folder have runs; one changed before its first run counts once."""
-    found = set()
-    for record in filter(None, map(_read, (folder / "hypotheses").glob("*.json"))):
-        seeds, plan = record["hypothesis"]["seeds"], Plan(**record["plan"])
-        name = f"own_{record['weighting']}"
-        if any((folder / plan.key / f"{name}-{seed}.json").exists() for seed in seeds):
-            found.add((plan.key, name, *seeds))
-    return len(found)
+def _floor(plan, results):
+    """The stored floor, if it is that of the plan's numbers of images; else none."""
+    stored = Plan(**results["plan"])
+    same = all(getattr(plan, n) == getattr(stored, n) for n in ("data", "n_samples", "held_out"))
+    return results["floor"] if same else {}
 
 
 def _signed(summary):
@@ -460,8 +385,6 @@ def _signed(summary):
 
 
 # --- The examples -------------------------------------------------------------------------------
-
-KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # those of the weighting panel
 
 
 def examples():
@@ -504,25 +427,21 @@ def main(arguments=None):
     parser.add_argument("--out", default=str(study.DATA), help="folder of the result")
     parser.add_argument("--steps", type=int, default=Plan.n_steps, help="training steps of a run")
     given = parser.parse_args(arguments)
-    plan, trials = Plan(n_steps=given.steps), []
+    texts = []
     for hypothesis, w in examples():
-        trial = Trial(hypothesis, w, plan, Path(given.runs))
-        names, own = (trial.own, hypothesis.versus), {trial.own: w}
-        runs = []
-        for found in study.run_all(
-            plan, names, hypothesis.seeds, trial.folder, own=own, jobs=given.jobs
-        ):
-            if found["seed"] != hypothesis.seeds[0]:
-                found = found | {"sheets": {}}  # twelve samples of each weighting are enough
-            runs.append(found)
-            print(f"{trial.key} {found['weighting']}, seed {found['seed']}", flush=True)
-        runs.sort(key=lambda r: (names.index(r["weighting"]), r["seed"]))
-        lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in runs)
-        head = json.dumps({"record": trial.record}, ensure_ascii=False)[:-1]
-        trials.append(f'{head}, "runs": [\n{lines}\n]}}')
-    about = "The examples of notebook 08; made by python -m course_utils.trial."
-    text = f'{{"about": "{about}", "trials": [\n' + ",\n".join(trials) + "\n]}\n"
-    study._write(Path(given.out) / STORED, text)
+        trial = Trial(hypothesis, w, Plan(n_steps=given.steps), Path(given.runs))
+        names, seeds, own = trial.names, hypothesis.seeds, {trial.names[0]: w}
+        made = study.run_all(trial.plan, names, seeds, given.runs, own=own, jobs=given.jobs)
+        runs = sorted(
+            progress(made, 2 * len(seeds), trial.key),
+            key=lambda r: (names.index(r["weighting"]), r["seed"]),
+        )
+        # twelve samples of each weighting are enough
+        runs = [r if r["seed"] == seeds[0] else r | {"sheets": {}} for r in runs]
+        texts.append(study.a_line_a_run({"record": trial.record}, runs))
+    about = "The examples of notebook 08; made by python -m course_utils.training.preregistration."
+    text = f'{{"about": "{about}", "trials": [\n' + ",\n".join(texts) + "\n]}\n"
+    study.write_whole(Path(given.out) / STORED, text)
     return 0
 
 

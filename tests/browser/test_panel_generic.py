@@ -44,7 +44,9 @@ def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path):
     assert panel.shown_size() == (1800, 800, 900, 400)
     assert panel.numbers() == "shift 2.00 km · slope 0.3333 · waves 3"
     assert panel.labels_cut_off() == []
-    titled = panel.root.locator("[title=null]:visible").evaluate_all("all => all.map(e => e.outerHTML)")
+    titled = panel.root.locator("[title=null]:visible").evaluate_all(
+        "all => all.map(e => e.outerHTML)"
+    )
     assert titled == []
     start = panel.picture()
 

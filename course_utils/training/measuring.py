@@ -1,0 +1,58 @@
+"""What one trained network is like: bits, errors level by level, and samples beside real images."""
+
+import base64
+
+import numpy as np
+
+from course_utils.schedules import alpha, sigma
+from course_utils.training.image_metrics import MEASURES, bits_per_dimension, metrics_for
+
+ETAS = (0.0, 1.0)  # DDIM and the ancestral sampler
+BITS = ("total", "prior", "diffusion", "reconstruction")
+MEASURED = (
+    *(f"bits.{term}" for term in BITS),
+    "bits_train",
+    *(f"eta{eta:g}.{measure}" for eta in ETAS for measure in MEASURES),
+)
+ON_SHEET = 12  # samples kept of each run
+
+
+def measured(plan, model, seed):
+    """Return what a ``networks.Trained`` model is like, at the end of a run or along it.
+
+    bits (held-out −ELBO in bits per dimension: total and its terms) and bits_train (total), each
+    [value, standard error]; noise_error, noise_error_train (E‖ε − ε̂‖²/d at the levels
+    ``plan.curve``); eta0 and eta1, ``image_metrics.MEASURES`` of DDIM and ancestral samples, whose
+    noise the seed fixes, as [value, standard error]; sheets and side of the first samples.
+    """
+    metrics = metrics_for(plan.data, plan.held_out)
+    span = plan.log_snr_min, plan.log_snr_max
+    found, sheets = {}, {}
+    for ending, x in (("", metrics.held_out), ("_train", metrics.train[: plan.held_out])):
+        rng = np.random.default_rng(1)  # the same noise for every run
+        bits = bits_per_dimension(model.eps, x, metrics.values, *span, rng, n_levels=plan.n_levels)
+        terms = {term: _mean(getattr(bits, term)) for term in BITS}
+        found[f"bits{ending}"] = terms["total"] if ending else terms
+        found[f"noise_error{ending}"] = _error_curve(model, x, plan.curve)
+    for eta in ETAS:
+        rng = np.random.default_rng([2, seed])
+        x = model.sample(plan.n_samples, rng, n_steps=plan.sampler_steps, eta=eta)
+        rounded, rng = metrics.rounded(x), np.random.default_rng(3)
+        found[f"eta{eta:g}"] = metrics.measure(rounded, plan.bootstraps, rng)
+        kept = metrics.pixels(x[:ON_SHEET])
+        sheets[f"eta{eta:g}"] = base64.b64encode(kept.tobytes()).decode()
+    return found | {"sheets": sheets, "side": metrics.images.side}
+
+
+def _mean(values):
+    return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
+
+
+def _error_curve(model, x, levels):
+    rng = np.random.default_rng(4)
+    errors = []
+    for level in levels:
+        noise = rng.standard_normal(x.shape)
+        z = alpha(level) * x + sigma(level) * noise
+        errors.append(float(np.mean((noise - model.eps(z, level)) ** 2)))
+    return errors
