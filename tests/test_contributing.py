@@ -65,5 +65,5 @@ def test_a_sampler():
 def test_a_data_set(monkeypatch):
     monkeypatch.setattr(datasets, "PLANAR", dict(datasets.PLANAR))
     run(DATA)
-    x = datasets.planar("cross", 2000, np.random.default_rng(0))
+    x = datasets.planar_law("cross").sample(2000, np.random.default_rng(0))
     assert x.shape == (2000, 2) and abs(x.var(axis=0).mean() - 1) < 0.1

@@ -17,7 +17,7 @@ import pytest
 from scipy import integrate
 from scipy.special import expit
 
-from course_utils.datasets import digits, galaxies, planar
+from course_utils.datasets import digits, galaxies, planar_law
 from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
 from course_utils.forward import chain_steps, euler_maruyama_steps, simulate
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
@@ -182,7 +182,7 @@ def test_retraining(in_turns, speed):
     """A complete retraining by T9 against one epoch of gradient steps on the same draws."""
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
-    x = planar("two_moons", 20_000, np.random.default_rng(1))
+    x = planar_law("two_moons").sample(20_000, np.random.default_rng(1))
     features = FourierFeatures.draw(256, 2, np.random.default_rng(6))
     built = LinearDenoiser.precompute(
         x, features=features, rng=np.random.default_rng(7), n_draws=300
