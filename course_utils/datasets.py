@@ -77,7 +77,7 @@ def _planar_law(name):
     x = x - x.mean(axis=0)
     x /= np.sqrt(x.var(axis=0).mean())
     n = len(x)
-    return GaussianMixture(*map(frozen, (np.full(n, 1 / n), x, np.full(n, spread**2))))
+    return GaussianMixture(np.full(n, 1 / n), x, np.full(n, spread**2))
 
 
 def _two_moons():
