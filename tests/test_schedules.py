@@ -1,6 +1,7 @@
 """Schedules and discrete β lists: the papers' formulas, inverses, rates, densities, extremes."""
 
 import textwrap
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,9 +214,10 @@ def test_the_other_rules_sample_the_rate():
 
 
 def test_the_exact_rule_needs_levels_alone():
-    schedule = DensitySchedule([-8.0, 0.0, 5.0], [1.0, 2.0, 1.0])
-    kept = alpha_bar(discrete_betas(schedule, 40))[-1]
-    assert_close(kept, (alpha(-8) / alpha(5)) ** 2, rtol=1e-12)
+    dense = DensitySchedule([-8.0, 0.0, 5.0], [1.0, 2.0, 1.0])
+    for schedule in (dense, SimpleNamespace(log_snr=dense.log_snr)):
+        kept = alpha_bar(discrete_betas(schedule, 40))[-1]
+        assert_close(kept, (alpha(-8) / alpha(5)) ** 2, rtol=1e-12)
     with pytest.raises(ValueError, match=r"'mid' needs β\(t\).* use rule='exact'"):
         discrete_betas(schedule, 40, "mid")
 
