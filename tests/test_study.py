@@ -133,7 +133,9 @@ def test_processes_find_the_same(tiny_runs, tmp_path):
 
 def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
         there = run_all(TINY, NAMES, SEEDS, tmp_path, scheduler=cluster.scheduler_address)
         assert numbers(there) == numbers(tiny_runs)
     assert len(list(tmp_path.rglob(f"*.{study.code()}.json"))) == 4

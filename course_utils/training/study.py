@@ -214,7 +214,7 @@ def run_file(folder, plan, name, seed, made_by=None):
 
 def _spread(calls, jobs, scheduler):
     """Yield ``run(*call)`` of every call as it is finished, wherever that is done."""
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
 
     calls = [delayed(run)(*call) for call in calls]
     how = {"return_as": "generator_unordered", "batch_size": 1}
@@ -223,8 +223,10 @@ def _spread(calls, jobs, scheduler):
         return
     from distributed import Client
 
-    with Client(scheduler):
-        yield from Parallel(backend="dask", pre_dispatch="all", **how)(calls)
+    with Client(scheduler) as client:
+        with parallel_config(backend="dask", client=client):
+            parallel = Parallel(pre_dispatch="all", **how)
+        yield from parallel(calls)
 
 
 def write_whole(path, content):
