@@ -149,11 +149,11 @@ def curve():
 
 @functools.cache
 def far():
-    return ErrorCurve.from_mixtures(galaxy_mixture(), log_snr=np.linspace(-10, 24, 137))
+    return ErrorCurve.from_mixtures(galaxy_mixture(), log_snr=np.linspace(-10, 24, 69))
 
 
 def count_with_a_twin():
-    x, levels = galaxies(), np.linspace(-16, 24, 121)
+    x, levels = galaxies(), np.linspace(-16, 24, 61)
     x[1] = x[0]
     twins = ErrorCurve.from_mixtures(GaussianMixture.from_data(x), log_snr=levels)
     return np.exp(weighted_loss(np.ones_like, twins))

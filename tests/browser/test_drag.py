@@ -3,18 +3,15 @@
 import base64
 import contextlib
 import io
-import pkgutil
 
 import numpy as np
 import probe
 import pytest
 from lab import PanelOnPage, write_notebook
+from panel_driving import PANELS
 from PIL import Image
 
-import course_utils.panels
-
 pytestmark = [pytest.mark.browser, pytest.mark.full]
-PANELS = [m.name for m in pkgutil.iter_modules(course_utils.panels.__path__) if m.name[0] != "_"]
 CELL = "from course_utils.panels import {name}\n{name}_panel = {name}.panel()\n{name}_panel"
 BLANK = """
 import ipywidgets
