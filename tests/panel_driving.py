@@ -2,14 +2,18 @@
 
 import math
 import numbers
+import pkgutil
 import re
 from dataclasses import dataclass
 
 import ipywidgets
 import numpy as np
 
+from course_utils import panels
 from course_utils.widgets.controls import Equaliser
 from course_utils.widgets.panel import Panel
+
+PANELS = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
 
 
 @dataclass

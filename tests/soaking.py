@@ -1,9 +1,8 @@
 """Thousands of movements on one panel, as messages from a browser, and what they leave behind.
 
-Runs inside a kernel: ``soak(panel, movements, warm_up)`` sends each movement through the widget's
-own channel and returns what may not grow. Nothing is drawn from a clock: of times only ratios of
-processor time are taken, of one and the same sequence of movements to a bare figure drawn between
-them, since a processor that does other things too is slower for both.
+Runs inside a kernel: ``soak`` sends each movement through the widget's own channel and returns what
+may not grow. Of times only ratios are taken, of one and the same sequence of movements to a bare
+figure drawn between them: a processor that does other things too is slower for both.
 """
 
 import contextlib
@@ -13,45 +12,35 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 
 import ipywidgets
 import psutil
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from panel_driving import extremes
 
 from course_utils.widgets.controls import Equaliser
-from course_utils.widgets.panel import NO_PRESET, Panel
+from course_utils.widgets.panel import NO_PRESET
 
 
-def soak(
-    panel: Panel,
-    movements: int,
-    warm_up: int,
-    replayed: int,
-    emptied: Iterable[Callable[[], None]] = (),
-) -> dict[str, float]:
+def soak(panel, movements, warm_up, replayed, emptied=()):
     """Move ``panel`` at random and return what grew between the warm-up and the end.
 
     ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` and ``artists``
     alive, and ``slowdown``, how many times as long movements take. All are taken after one and the
-    same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were:
-    the retraining panel keeps its last six models, of 1 to 100 MB each. What grows inside such a
-    table as it is used is ``emptied`` before each timing and each reading.
+    same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were.
+    What grows inside such a table as it is used is ``emptied`` before each timing and reading.
 
     Raises:
         AssertionError: a movement left an error on the panel, or the panel does not show what its
             controls say.
     """
     hand = random.Random(0)
-    replay = random.Random(1)
-    again = replay.getstate()
-
     bare = FigureCanvasAgg(Figure((6, 4), dpi=100))
     bare.figure.subplots().plot(range(400))
 
     def timed():
-        replay.setstate(again)
+        replay = random.Random(1)
         move(panel, "reset")
         moving, drawing = 0.0, 0.0
         for _ in range(replayed):
@@ -82,22 +71,20 @@ def soak(
     return grown | {"slowdown": after / before}
 
 
-def tour(panel: Panel, most: int = 40) -> None:
+def tour(panel, most=40):
     """Visit the combinations of the panel's lists and switches, so that its tables are filled."""
-    lists = {
-        name: [value for _, value in widget.options]
-        if hasattr(widget, "options") and isinstance(widget.options[0], tuple)
-        else list(getattr(widget, "options", (False, True)))
+    choices = {
+        name: extremes(widget)
         for name, widget in panel.controls.items()
         if hasattr(widget, "options") or isinstance(widget.value, bool)
     }
-    all_of_them = list(itertools.product(*lists.values()))
-    for values in random.Random(2).sample(all_of_them, min(most, len(all_of_them))):
-        panel.set(**dict(zip(lists, values, strict=True)))
+    every = list(itertools.product(*choices.values()))
+    for values in random.Random(2).sample(every, min(most, len(every))):
+        panel.set(**dict(zip(choices, values, strict=True)))
     panel.reset()
 
 
-def random_movement(panel: Panel, hand: random.Random) -> None:
+def random_movement(panel, hand):
     """Move one control, take a preset or press Reset; then insist that the panel stands well."""
     names = [*panel.controls, "reset", *(["preset"] if panel.presets else [])]
     often = [10 if name in panel.controls else 1 for name in names]
@@ -107,23 +94,24 @@ def random_movement(panel: Panel, hand: random.Random) -> None:
     assert panel._drawn == panel.values, f"after moving {name} the picture is of other values"
 
 
-def move(panel: Panel, name: str, hand: random.Random | None = None) -> None:
+def move(panel, name, hand=None):
     """Send the message that a browser would send for one movement of a control."""
     if name == "reset":
-        data = {"method": "custom", "content": {"event": "click"}}
-        send(next(w for w in family(panel) if isinstance(w, ipywidgets.Button)), data)
-    elif name == "preset":
-        chooser = panel._chooser
-        places = [i for i, (_, value) in enumerate(chooser.options) if value != NO_PRESET]
-        message(chooser, index=hand.choice(places))
+        button = next(w for w in family(panel) if isinstance(w, ipywidgets.Button))
+        return message(button, method="custom", content={"event": "click"})
+    if name == "preset":
+        widget = panel._chooser
+        presets = [i for i, (_, value) in enumerate(widget.options) if value != NO_PRESET]
+        state = {"index": hand.choice(presets)}
     else:
         widget = panel.controls[name]
         if isinstance(widget, Equaliser):
             widget = hand.choice(widget.bars)
-        message(widget, **somewhere(widget, hand))
+        state = somewhere(widget, hand)
+    message(widget, method="update", state=state, buffer_paths=[])
 
 
-def somewhere(widget: ipywidgets.Widget, hand: random.Random) -> dict:
+def somewhere(widget, hand):
     """Return the state that a browser would send after a movement to a random place."""
     if isinstance(widget.value, bool):
         return {"value": not widget.value}
@@ -137,24 +125,19 @@ def somewhere(widget: ipywidgets.Widget, hand: random.Random) -> dict:
     raise TypeError(f"{type(widget).__name__}: say in somewhere() how it moves")
 
 
-def message(widget: ipywidgets.Widget, **state) -> None:
-    """Let the widget receive a new state as from the front end."""
-    send(widget, {"method": "update", "state": state, "buffer_paths": []})
-
-
-def send(widget: ipywidgets.Widget, data: dict) -> None:
-    """Deliver a message on the widget's channel."""
+def message(widget, **data):
+    """Deliver a message on the widget's channel, as from the front end."""
     widget.comm.handle_msg({"content": {"comm_id": widget.model_id, "data": data}, "buffers": []})
 
 
-def family(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+def family(widget):
     """Yield a widget and all its descendants."""
     yield widget
     for child in getattr(widget, "children", ()):
         yield from family(child)
 
 
-def standing(panel: Panel) -> dict[str, float]:
+def standing(panel):
     """Return what a panel and its process hold at rest."""
     gc.collect()
     give_back()
@@ -167,7 +150,7 @@ def standing(panel: Panel) -> dict[str, float]:
     }
 
 
-def give_back() -> None:
+def give_back():
     """Let the C library return freed memory, of which it keeps tens of MB, now more, now less."""
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)

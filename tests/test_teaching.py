@@ -20,10 +20,11 @@ from course_utils.exercises import exercises
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED, published
 from course_utils.panels import half_a_nat, reverse
-from course_utils.schedules import Cosine, FlowMatching, alpha, alpha_bar, ddpm_betas
+from course_utils.predictions import eps_loss_to
+from course_utils.schedules import Cosine, FlowMatching, LinearBeta, alpha, alpha_bar, ddpm_betas
 from course_utils.training import study
 from course_utils.variance import ErrorMoments, draw_variance, least_variance
-from course_utils.weightings import level_masses, sigmoid
+from course_utils.weightings import is_monotone, level_masses, sigmoid
 
 SLIDES = Path(__file__).parents[1] / "slides"
 GUIDE = (SLIDES / "TEACHING.md").read_text(encoding="utf-8")
@@ -60,12 +61,8 @@ def breaks_in(timetable):
 TIMETABLES = tables(GUIDE, "from")
 
 
-@pytest.mark.parametrize("timetable", TIMETABLES, ids=lambda rows: rows[0][2][:20])
-def test_minutes_add_up(timetable):
-    assert list(breaks_in(timetable)) == []
-
-
-def test_a_timetable_that_does_not_add_up_is_seen():
+def test_minutes_add_up():
+    assert [list(breaks_in(timetable)) for timetable in TIMETABLES] == [[]] * 5
     wrong = [["9:00", "45", "Lecture", ""], ["9:50", "", "end", ""]]
     assert list(breaks_in(wrong)) == ["9:00 + 45 min (Lecture) is not 9:50"]
 
@@ -103,17 +100,12 @@ def test_timetables_ask_for_sections_that_are_there_and_on_the_day_path():
 
 # --- exercises --------------------------------------------------------------------------------
 
-TABLES_OF_EXERCISES = [row for rows in tables(GUIDE, "exercise") for row in rows]
 
-
-def test_every_exercise_is_in_the_guide():
-    assert [row[0][:4] for row in TABLES_OF_EXERCISES] == list(exercises())
-
-
-@pytest.mark.parametrize("row", TABLES_OF_EXERCISES, ids=lambda row: row[0][:4])
-def test_the_check_says_what_the_guide_says(row):
-    name, message = row[0][:4], row[2]
-    assert message.strip('"') in exercises()[name].mistakes
+def test_every_exercise_is_in_the_guide_and_its_check_says_what_the_guide_says():
+    rows = [(row[0][:4], row[2].strip('"')) for rows in tables(GUIDE, "exercise") for row in rows]
+    assert [name for name, _ in rows] == list(exercises())
+    for name, message in rows:
+        assert message in exercises()[name].mistakes
 
 
 def test_exercises_named_in_timetables_belong_to_their_notebook():
@@ -127,8 +119,7 @@ def test_exercises_named_in_timetables_belong_to_their_notebook():
 
 
 def section(number):
-    found = re.search(rf"(?ms)^### {number} .*?(?=^##)", GUIDE)
-    return found[0]
+    return re.search(rf"(?ms)^### {number} .*?(?=^##)", GUIDE)[0]
 
 
 def test_each_notebook_has_questions_with_answers():
@@ -137,23 +128,23 @@ def test_each_notebook_has_questions_with_answers():
         assert 4 <= len(asked) <= 6, f"0{n}: {asked}"
 
 
-@functools.cache
-def galaxy_mixture():
-    return GaussianMixture.from_data(galaxies())
+GALAXIES = GaussianMixture.from_data(galaxies())
+FINE = -2 * np.log(50 / km_per_s(0.0))  # the level of a blur of 50 km/s
+SPAN = dict(log_snr_min=-10.0, log_snr_max=10.0)
 
 
 @functools.cache
 def curve():
-    return ErrorCurve.from_mixtures(galaxy_mixture())
+    return ErrorCurve.from_mixtures(GALAXIES)
 
 
 @functools.cache
 def far():
-    return ErrorCurve.from_mixtures(galaxy_mixture(), log_snr=np.linspace(-10, 24, 137))
+    return ErrorCurve.from_mixtures(GALAXIES, log_snr=np.linspace(-10, 24, 69))
 
 
 def count_with_a_twin():
-    x, levels = galaxies(), np.linspace(-16, 24, 121)
+    x, levels = galaxies(), np.linspace(-16, 24, 81)
     x[1] = x[0]
     twins = ErrorCurve.from_mixtures(GaussianMixture.from_data(x), log_snr=levels)
     return np.exp(weighted_loss(np.ones_like, twins))
@@ -172,7 +163,7 @@ def galaxies_alone():
 def galaxies_together():
     x = np.linspace(-8, 8, 4001)
     end = alpha_bar(ddpm_betas(100))[-1]
-    law = galaxy_mixture().diffuse(np.log(end / (1 - end)))
+    law = GALAXIES.diffuse(np.log(end / (1 - end)))
     return distances.total_variation(np.exp(law.log_prob(x[:, None])), stats.norm.pdf(x), x)
 
 
@@ -181,39 +172,31 @@ def too_small(n):
     return 100 * (1 - np.prod(1 - (0.1 + 19.9 * t) / n) / np.exp(-10.05))
 
 
-def panel_distance(eta, steps):
+@functools.cache
+def reversed_chain(eta, steps):
     panel = reverse.panel(eta=eta, steps=steps)
-    found = panel.results
     panel.close()
-    return found
+    return panel.results
 
 
 def floor_of_loss():
     level, z = 2.0, np.linspace(-6, 6, 4001)[:, None]
-    density = np.exp(galaxy_mixture().diffuse(level).log_prob(z))
-    spread = galaxy_mixture().posterior_variance(z, level)
+    density = np.exp(GALAXIES.diffuse(level).log_prob(z))
+    spread = GALAXIES.posterior_variance(z, level)
     return np.exp(level) * np.trapezoid(density * spread, z[:, 0])
 
 
 def ratio_of_variances():
-    span = dict(log_snr_min=-10.0, log_snr_max=10.0)
-    moments = ErrorMoments.from_mixtures(galaxy_mixture())
-    return draw_variance(np.ones_like, moments, Cosine(**span)) / least_variance(
-        np.ones_like, moments
-    )
+    moments = ErrorMoments.from_mixtures(GALAXIES)
+    law = Cosine(**SPAN)
+    return draw_variance(np.ones_like, moments, law) / least_variance(np.ones_like, moments)
 
 
 def c_kept():
     """The ELBO's coefficient of the cosine schedule, kept on linear β, as in notebook 05."""
-    from course_utils.schedules import LinearBeta
-
-    span = dict(log_snr_min=-10.0, log_snr_max=10.0)
     t = (np.arange(100_000) + 0.5) / 100_000
-    error = curve().at(LinearBeta(**span).log_snr(t))[0]
-    return np.mean(-Cosine(**span).log_snr_rate(t) / 2 * error)
-
-
-FINE = -2 * np.log(50 / km_per_s(0.0))  # the level of a blur of 50 km/s
+    error = curve().at(LinearBeta(**SPAN).log_snr(t))[0]
+    return np.mean(-Cosine(**SPAN).log_snr_rate(t) / 2 * error)
 
 
 def share_below_50(key):
@@ -227,10 +210,6 @@ def half_below():
     return km_per_s(np.interp(0.5 * earned[-1], earned, levels))
 
 
-def constant(low):
-    return -elbo_parts(np.ones_like, curve(), log_snr_min=low)[2]
-
-
 def p_w_near_noise():
     cells = np.linspace(-10, 10, 4001)
     masses, atom = level_masses(published("flow_matching").implied_weighting(), cells)
@@ -240,10 +219,6 @@ def p_w_near_noise():
 def atom():
     masses, atom = level_masses(sigmoid(2.0), np.linspace(-10, 10, 2001))
     return atom / (masses.sum() + atom)
-
-
-def law(width):
-    return half_a_nat.curve(width, 0.5, (0.0,))[0, 0]
 
 
 def compared(one, other, measure):
@@ -281,11 +256,11 @@ NUMBERS = [
     ("02", "1.005", lambda: 1 / (1 - ddpm_betas()[-1] / 4), ".3f"),
     ("03", "0.609", lambda: np.tanh(np.sqrt(0.5) * 0.5 / 0.5), ".3f"),
     ("03", "0.621", floor_of_loss, ".3f"),
-    ("03", "1147", lambda: panel_distance(0.0, 6)["distance"], ".0f"),
-    ("03", "1571", lambda: panel_distance(1.0, 6)["distance"], ".0f"),
-    ("03", "310", lambda: panel_distance(0.0, 96)["distance"], ".0f"),
-    ("03", "272", lambda: panel_distance(1.0, 96)["distance"], ".0f"),
-    ("03", "286", lambda: panel_distance(1.0, 96)["floor"], ".0f"),
+    ("03", "1147", lambda: reversed_chain(0.0, 6)["distance"], ".0f"),
+    ("03", "1571", lambda: reversed_chain(1.0, 6)["distance"], ".0f"),
+    ("03", "310", lambda: reversed_chain(0.0, 96)["distance"], ".0f"),
+    ("03", "272", lambda: reversed_chain(1.0, 96)["distance"], ".0f"),
+    ("03", "286", lambda: reversed_chain(1.0, 96)["floor"], ".0f"),
     ("04", "1.581", lambda: 3 - np.log(2 * np.pi * np.e) / 2, ".3f"),
     ("04", "0.1534", lambda: (1 - np.log(2)) / 2, ".4f"),
     ("04", "0.035", lambda: discretisation_gap(np.linspace(10, -10, 1001), curve()), ".3f"),
@@ -298,19 +273,14 @@ NUMBERS = [
     ("05", "95.0", p_w_near_noise, ".1f"),
     ("05", "11.9", lambda: 100 * (1 - FlowMatching().time(-4.0)), ".1f"),
     ("05", "285", half_below, ".0f"),
-    (
-        "05",
-        "32.3",
-        lambda: np.exp(weighted_loss(np.ones_like, far(), log_snr_max=FINE)),
-        ".1f",
-    ),
+    ("05", "32.3", lambda: np.exp(weighted_loss(np.ones_like, far(), log_snr_max=FINE)), ".1f"),
     ("05", "149", lambda: np.expm1(-5) / np.exp(-5) + 2 / np.exp(-5), ".0f"),
-    ("06", "2.3e-5", lambda: constant(-10.0), ".1e"),
-    ("06", "0.34", lambda: constant(0.0), ".2f"),
+    ("06", "2.3e-5", lambda: -elbo_parts(np.ones_like, curve(), log_snr_min=-10.0)[2], ".1e"),
+    ("06", "0.34", lambda: -elbo_parts(np.ones_like, curve(), log_snr_min=0.0)[2], ".2f"),
     ("06", "0.00034", atom, ".5f"),
     ("07", "0.018", lambda: alpha(-8.0), ".3f"),
-    ("07", "0.74", lambda: law(4.0), ".2f"),
-    ("07", "0.46", lambda: law(1.0), ".2f"),
+    ("07", "0.74", lambda: half_a_nat.curve(4.0, 0.5, (0.0,))[0, 0], ".2f"),
+    ("07", "0.46", lambda: half_a_nat.curve(1.0, 0.5, (0.0,))[0, 0], ".2f"),
     ("07", "0.016", lambda: -compared("cosine_eps", "elbo", "bits.total"), ".3f"),
     ("07", "0.021", lambda: compared("sigmoid_2", "elbo", "bits.total"), ".3f"),
     ("07", "3.66", lambda: -compared("sigmoid_2", "elbo", "eta1.frechet"), ".2f"),
@@ -326,17 +296,13 @@ def test_numbers_in_the_answers(number, printed, compute, form):
 
 
 def test_misjudged_by_their_coefficient():
-    from course_utils.predictions import eps_loss_to
-    from course_utils.weightings import is_monotone
-
     wrong = [
-        key
+        is_monotone(lambda s, o=o: o.weight(s) * eps_loss_to(o.prediction, s))
+        != is_monotone(o.implied_weighting())
         for key, o in PUBLISHED.items()
         if key != "edm_monotonic"
-        and is_monotone(lambda s, o=o: o.weight(s) * eps_loss_to(o.prediction, s))
-        != is_monotone(o.implied_weighting())
     ]
-    assert f"misjudges {len(wrong)} of {len(PUBLISHED) - 1}" in section("05")
+    assert f"misjudges {sum(wrong)} of {len(wrong)}" in section("05")
 
 
 # --- assessment ---------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
+import functools
+
 import pytest
-from lab import Notebook, chromium, jupyterlab
+from lab import Notebook, jupyterlab
+from serving import chromium
 
 
 @pytest.fixture(scope="module")
@@ -9,25 +12,17 @@ def browser_context():
 
 
 @pytest.fixture(scope="module")
-def lab_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
-def lab_address(lab_home, browser_context):  # the browser first: without one, no server
-    with jupyterlab(lab_home) as address:
-        yield address
+def lab(browser_context, tmp_path_factory):
+    """A function that opens a copy of the notebook at a path in JupyterLab."""
+    home = tmp_path_factory.mktemp("lab")
+    with jupyterlab(home) as address:
+        yield functools.partial(Notebook, browser_context, address, home)
 
 
 @pytest.fixture
-def open_notebook(lab_address, lab_home, browser_context):
-    """A function that opens a copy of the notebook at a path."""
+def open_notebook(lab):
+    """The same; what it opened is closed when the test ends."""
     opened = []
-
-    def open_copy(path):
-        opened.append(Notebook(browser_context, lab_address, lab_home, path))
-        return opened[-1]
-
-    yield open_copy
+    yield lambda path: opened.append(lab(path)) or opened[-1]
     for notebook in opened:
         notebook.close()

@@ -1,92 +1,36 @@
-"""JupyterLab and Chromium for tests: start, open a copy of a notebook, move a panel, look."""
+"""JupyterLab in Chromium: start it, open a copy of a notebook, move a panel, look.
+
+How a panel is found on a page, moved and read is known to ``PanelOnPage`` alone.
+"""
 
 import contextlib
 import json
 import os
 import re
 import shutil
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import nbformat
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from serving import HOST, ROOT, errors_of, free_ports, serving
 
-HOST = "127.0.0.1"
 TOKEN = "for-tests-only"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-MAKEFILE = Path(__file__).parents[2] / "Makefile"
 PATIENCE = 60  # seconds: a busy continuous-integration machine is slow
 
 
-def find_chromium() -> str:
-    """Return the path of a Chromium, or skip; where CI is set its absence is an error."""
-    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
-    for name in filter(None, names):
-        if path := shutil.which(name):
-            return path
-    message = "no Chromium found: install chromium, or set CHROMIUM to its path"
-    if os.environ.get("CI"):
-        raise RuntimeError(message)
-    pytest.skip(message)
-
-
 @contextlib.contextmanager
-def chromium(pixel_ratio: float = 1, height: int = 1000) -> Iterator[BrowserContext]:
-    """Start Chromium with no way out to the network; what tried to leave fails the block."""
-    path = find_chromium()
-    strays: list[str] = []
-
-    def stay_home(route):
-        address = urlsplit(route.request.url)
-        if address.scheme in ("data", "blob") or address.hostname == HOST:
-            route.continue_()
-        else:
-            strays.append(route.request.url)
-            route.abort()
-
-    with sync_playwright() as playwright:
-        browser: Browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        context = browser.new_context(
-            viewport={"width": 1400, "height": height}, device_scale_factor=pixel_ratio
-        )
-        context.route("**/*", stay_home)
-        try:
-            yield context
-        finally:
-            browser.close()
-    assert not strays, f"requests that would have left this machine: {strays}"
-
-
-@contextlib.contextmanager
-def jupyterlab(home: Path) -> Iterator[str]:
+def jupyterlab(home):
     """Start JupyterLab, with the flags of `make lab`, on the folder ``home``/work.
 
     Yields its address. What an earlier server left in ``home`` is there again.
     """
-    root = home / "work"
-    root.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    (home / "work").mkdir(exist_ok=True)
     settings = home / "settings/@jupyterlab/apputils-extension"
     settings.mkdir(parents=True, exist_ok=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
-    environment = os.environ | {
+    environment = {
         "HOME": str(home),
         "IPYTHONDIR": str(home / "ipython"),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
@@ -95,44 +39,25 @@ def jupyterlab(home: Path) -> Iterator[str]:
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
+    (port,) = free_ports(1)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--ip={HOST}", f"--port={port}"),
-        *("--port-retries=0", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}"),
-        "--LabApp.expose_app_in_browser=True",
-        *lab_flags(),
+        *("--port-retries=0", f"--IdentityProvider.token={TOKEN}"),
+        *(f"--ServerApp.root_dir={home / 'work'}", "--LabApp.expose_app_in_browser=True"),
+        *re.search(r"(?m)^LAB_FLAGS := (.*)$", makefile)[1].split(),
         *(["--allow-root"] if hasattr(os, "getuid") and os.getuid() == 0 else []),
     ]
     address = f"http://{HOST}:{port}"
-    with open(home / "server.log", "w") as log:
-        server = subprocess.Popen(command, env=environment, cwd=root, stdout=log, stderr=log)
-        try:
-            _wait_for_server(server, address, home / "server.log")
-            yield address
-        finally:
-            server.terminate()
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
+
+    def answer(log):
+        return urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=5).read()
+
+    with serving(command, answer, home, environment, PATIENCE):
+        yield address
 
 
-def lab_flags() -> list[str]:
-    """Return the flags with which the Makefile starts JupyterLab for a reader."""
-    line = re.search(r"^LAB_FLAGS := (.*)$", MAKEFILE.read_text(encoding="utf-8"), re.MULTILINE)
-    return line[1].split()
-
-
-def _wait_for_server(server: subprocess.Popen, address: str, log: Path) -> None:
-    limit = time.monotonic() + PATIENCE
-    while time.monotonic() < limit and server.poll() is None:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=5).close()
-            return
-        time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
-
-
-def write_notebook(path: Path, cells: list[str]) -> Path:
+def write_notebook(path, cells):
     """Write a notebook of these code cells, for the kernel named python3."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
@@ -140,6 +65,8 @@ def write_notebook(path: Path, cells: list[str]) -> Path:
     return path
 
 
+HAS_KERNEL = """() => window.jupyterapp?.shell.currentWidget?.context?.isReady
+    && window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel"""
 EXECUTE = """
 async code => {
     const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -156,32 +83,28 @@ async code => {
 """
 
 
+def execute(page, code):
+    """Run code in the page's kernel, in no cell; returns what it printed, raises if it failed."""
+    return page.evaluate(EXECUTE, code)
+
+
 class Notebook:
     """A notebook open in JupyterLab, always a copy: autosave must not touch the original."""
 
-    def __init__(self, context: BrowserContext, address: str, home: Path, original: Path):
+    def __init__(self, context, address, home, original):
         if original.parent != home / "work":
             shutil.copy(original, home / "work")
-        self.page: Page = context.new_page()
-        self.console_errors: list[str] = []
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        self.page = context.new_page()
+        self.console_errors = errors_of(self.page)
         self.page.set_default_timeout(PATIENCE * 1000)
-        self.goto(f"{address}/lab/tree/{original.name}?token={TOKEN}&reset")
+        self.page.goto(f"{address}/lab/tree/{original.name}?token={TOKEN}&reset")
+        self.page.wait_for_function(HAS_KERNEL)
 
-    def goto(self, address: str) -> None:
-        """Open the notebook at an address of the server and wait until it has a kernel."""
-        self.page.goto(address)
-        self.page.wait_for_function(
-            "() => window.jupyterapp?.shell.currentWidget?.context?.isReady"
-            " && window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel"
-        )
+    def start(self, command):
+        """Carry out a command of JupyterLab, as from its menus, and do not wait for its end."""
+        self.page.evaluate("name => { jupyterapp.commands.execute(name) }", command)
 
-    def _note(self, message):
-        if message.type == "error":
-            self.console_errors.append(message.text)
-
-    def run_all(self, seconds: float = PATIENCE) -> None:
+    def run_all(self, seconds=PATIENCE):
         """Run every cell and wait until the kernel is idle; a cell that fails raises."""
         self.page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
         self.wait_until_idle(seconds)
@@ -189,45 +112,37 @@ class Notebook:
         if failed.count():
             raise RuntimeError(f"a cell failed:\n{failed.first.inner_text()}")
 
-    def execute(self, code: str) -> str:
-        """Run code in the kernel, in no cell; returns what it printed, raises if it failed."""
-        return self.page.evaluate(EXECUTE, code)
+    def execute(self, code):
+        return execute(self.page, code)
 
-    def start_cell(self, index: int) -> None:
-        """Run one cell and do not wait for it."""
-        self.page.evaluate(
-            "index => { jupyterapp.shell.currentWidget.content.activeCellIndex = index;"
-            " jupyterapp.commands.execute('notebook:run-cell'); }",
-            index,
-        )
-
-    def wait_until_idle(self, seconds: float = PATIENCE) -> None:
+    def wait_until_idle(self, seconds=PATIENCE):
         """Wait until the kernel has nothing left to do."""
         self.page.wait_for_function(
             "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'",
             timeout=seconds * 1000,
         )
 
-    def save(self) -> None:
-        """Save the notebook, as autosave does."""
-        self.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
-
-    def restart_kernel(self) -> None:
-        """Restart the kernel, as from the menu, without the question."""
-        self.page.evaluate(
-            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
-        )
-        self.wait_until_idle()
-
-    def panel(self, index: int = 0) -> "PanelOnPage":
+    def panel(self, index=0):
         """Return the panel number ``index`` on the page, once its picture is there."""
-        root = self.page.locator(".jp-OutputArea-output:has(img.widget-image)").nth(index)
-        root.scroll_into_view_if_needed()
-        panel = PanelOnPage(self.page, root)
-        panel.wait_until(lambda: panel.shown_size()[0] > 0, "a picture")
-        return panel
+        panel = PanelOnPage(self.page.locator(PanelOnPage.AREA).nth(index))
+        panel.root.scroll_into_view_if_needed()
+        return panel.ready()
 
-    def close(self) -> None:
+    def sees_pictures(self, cells):
+        """Fail unless a reader who has run nothing sees a picture in each of these cells."""
+        outputs = self.page.locator(".jp-OutputArea-output")
+        for index in cells:
+            self.page.evaluate(
+                "index => jupyterapp.shell.currentWidget.content.scrollToItem(index)", index
+            )
+            cell = self.page.locator(f".jp-Notebook-cell[data-windowed-list-index='{index}']")
+            picture = cell.locator(outputs).locator("img")
+            picture.wait_for()
+            assert picture.evaluate("image => image.naturalWidth") > 0
+            for words in ("Error displaying widget", "Loading widget"):
+                assert outputs.get_by_text(words).count() == 0
+
+    def close(self):
         """Close the page and end its kernel."""
         self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         self.page.close()
@@ -236,37 +151,43 @@ class Notebook:
 class PanelOnPage:
     """What a reader sees of one panel and can do to it."""
 
-    def __init__(self, page: Page, root: Locator):
-        self.page, self.root = page, root
-        self.image = root.locator("img.widget-image")
+    PICTURE = "img.widget-image"
+    AREA = f".jp-OutputArea-output:has({PICTURE})"
+    PARTS = (
+        f"{PICTURE}, [role=status], .noUi-target, .widget-label, .widget-readout, select, button"
+    )
+
+    def __init__(self, root):
+        self.page, self.root = root.page, root
+        self.image = root.locator(self.PICTURE)
 
     # What is seen
 
-    def picture(self) -> bytes:
+    def ready(self):
+        """Return the panel once its picture is there."""
+        self.wait_until(lambda: self.image.count() and self.shown_size()[0] > 0, "a picture")
+        return self
+
+    def picture(self):
         """Return the bytes of the picture on show."""
-        numbers = self.image.evaluate(
-            "async image => [...new Uint8Array(await (await fetch(image.src)).arrayBuffer())]"
-        )
-        return bytes(numbers)
+        fetch = "async image => [...new Uint8Array(await (await fetch(image.src)).arrayBuffer())]"
+        return bytes(self.image.evaluate(fetch))
 
-    def shown_size(self) -> tuple[int, int, int, int]:
+    def shown_size(self):
         """Return the picture's own width and height, and those on the page in CSS pixels."""
-        return tuple(
-            self.image.evaluate(
-                "i => [i.naturalWidth, i.naturalHeight, i.clientWidth, i.clientHeight]"
-            )
-        )
+        sizes = "i => [i.naturalWidth, i.naturalHeight, i.clientWidth, i.clientHeight]"
+        return tuple(self.image.evaluate(sizes))
 
-    def numbers(self) -> str:
+    def numbers(self):
         """Return the line of results."""
         return self.root.locator("[role=status]").inner_text()
 
-    def error(self) -> str:
+    def error(self):
         """Return the error on show, empty if there is none."""
         alert = self.root.locator("[role=alert]")
         return alert.inner_text() if alert.count() and alert.is_visible() else ""
 
-    def labels_cut_off(self) -> list[str]:
+    def labels_cut_off(self):
         """Return the labels of controls that do not fit into their place."""
         return self.root.locator(".widget-label, .widget-readout, button").evaluate_all(
             "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)"
@@ -275,50 +196,39 @@ class PanelOnPage:
 
     # What is done
 
-    def handle(self, label: str) -> Locator:
+    def handles(self, upright=True):
+        """Return the handles of all visible sliders, with or without those that stand upright."""
+        found = self.root.locator(".noUi-handle" if upright else ".noUi-horizontal .noUi-handle")
+        return [handle for handle in found.all() if handle.is_visible()]
+
+    def handle(self, label):
         """Return the handle of the slider with that label."""
         name = self.page.get_by_text(label, exact=True)
         return self.root.locator(".widget-slider", has=name).locator(".noUi-handle")
 
-    def drag(self, label: str, across: float, seconds: float = 0.2) -> None:
-        """Drag a horizontal slider by this fraction of its length, to the left if negative."""
-        handle = self.handle(label)
-        handle.scroll_into_view_if_needed()
-        box = handle.bounding_box()
-        track = handle.locator("xpath=ancestor::*[contains(@class, 'noUi-target')]").bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        steps = max(2, round(seconds / 0.02))
-        self.page.mouse.move(x, y)
-        self.page.mouse.down()
-        for i in range(1, steps + 1):
-            self.page.mouse.move(x + across * track["width"] * i / steps, y)
-            self.page.wait_for_timeout(1000 * seconds / steps)
-        self.page.mouse.up()
+    def lists(self):
+        """Return all visible drop-down lists."""
+        return [each for each in self.root.locator("select").all() if each.is_visible()]
 
-    def press(self, label: str, key: str = "ArrowRight", times: int = 1) -> None:
-        """Step a slider by keyboard."""
-        self.handle(label).focus()
-        for _ in range(times):
-            self.page.keyboard.press(key)
-
-    def click(self, button: str) -> None:
-        """Click a button."""
-        self.root.get_by_role("button", name=button).click()
-
-    def list(self, label: str) -> Locator:
+    def list(self, label):
         """Return the drop-down list with that label."""
         name = self.page.get_by_text(label, exact=True)
         return self.root.locator(".widget-dropdown", has=name).locator("select")
 
-    def choose(self, label: str, option: str) -> None:
-        """Choose from a drop-down list."""
-        self.list(label).select_option(option)
-
-    def chosen(self, label: str) -> str:
+    def chosen(self, label):
         """Return the option on show in a drop-down list."""
         return self.list(label).evaluate("list => list.selectedOptions[0]?.label ?? ''")
 
-    def wait_until(self, condition, what: str, seconds: float = 20) -> None:
+    def press(self, label, key="ArrowRight", times=1):
+        """Step a slider by keyboard."""
+        for _ in range(times):
+            self.handle(label).press(key)
+
+    def click(self, button):
+        """Click a button."""
+        self.root.get_by_role("button", name=button).click()
+
+    def wait_until(self, condition, what, seconds=20):
         """Wait for ``condition()``; what is still missing is named."""
         limit = time.monotonic() + seconds
         while not condition():
@@ -326,7 +236,7 @@ class PanelOnPage:
                 raise AssertionError(f"waited {seconds} s in vain for {what}")
             self.page.wait_for_timeout(20)
 
-    def wait_for_new_picture(self, old: bytes) -> bytes:
+    def wait_for_new_picture(self, old):
         """Return the next picture that differs from ``old``, once it is sharp and stands still."""
         self.wait_until(lambda: self.picture() != old, "a new picture")
         while True:
@@ -334,3 +244,40 @@ class PanelOnPage:
             self.page.wait_for_timeout(600)  # more than course_utils.widgets.panel.REST
             if self.picture() == seen:
                 return seen
+
+
+def places(handle):
+    """Return where a slider's handle has its middle, x and y, and its track's left and width."""
+    track = handle.locator("xpath=ancestor::*[contains(@class, 'noUi-target')]").bounding_box()
+    box = handle.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, track["x"], track["width"]
+
+
+@contextlib.contextmanager
+def held(handle):
+    """Hold a horizontal slider by the mouse; yields a function that moves it along its track."""
+    handle.scroll_into_view_if_needed()
+    x, y, left, width = places(handle)
+    mouse = handle.page.mouse
+    mouse.move(x, y)
+    mouse.down()
+    try:
+        yield lambda fraction: mouse.move(left + fraction * width, y)
+    finally:
+        mouse.up()
+
+
+def drag(handle, to=None):
+    """Drag a slider to a fraction of its track, by default into the other half.
+
+    Returns by how many pixels the handle missed the mouse.
+    """
+    with held(handle) as move:
+        x, _, left, width = places(handle)
+        start = (x - left) / width
+        to = (0.7 if start < 0.5 else 0.3) if to is None else to
+        for i in range(1, 11):
+            move(start + (to - start) * i / 10)
+            handle.page.wait_for_timeout(20)
+    x, _, left, width = places(handle)
+    return abs(x - left - to * width)

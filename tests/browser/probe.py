@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from playwright.sync_api import Locator, Page, TimeoutError
+from lab import held
+from playwright.sync_api import TimeoutError
 
 # Times are the page's own, in ms. A picture counts when the frame that shows it has been painted;
 # one that a newer picture overtakes before it is decoded is never shown and does not count.
@@ -49,17 +50,15 @@ INSTALL = """
 }
 """
 CLEAR = "() => { for (const list of ['events', 'paints', 'widths']) probe[list].length = 0; }"
-SHARPENED = (
-    450  # ms after which the sharp picture of a rest (course_utils.widgets.panel.REST) is there
-)
+SHARPENED = 450  # ms: the sharp picture of a rest (course_utils.widgets.panel.REST) is there
 
 
-def install(area: Locator, pictures: bool = True) -> None:
+def install(area, pictures=True):
     """Watch an element: its pictures (images, canvases, paths), or every change of its text."""
     area.page.evaluate(INSTALL, [area.element_handle(), pictures])
 
 
-def step_latency(handle: Locator, patience: float = 10) -> float:
+def step_latency(handle, patience=10):
     """Step a slider by keyboard, away from its upper end or back from it.
 
     Returns the ms from the event to the painted change; nan if none is painted in ``patience`` s,
@@ -107,30 +106,22 @@ class Drag:
         return float(late[-1] - self.events[-1]) if len(late) else 0.0
 
 
-def drag(handle: Locator, seconds: float, pictures: int = 0, reach: float = 0.4) -> Drag:
+def drag(handle, seconds, pictures=0, reach=0.4):
     """Drag a horizontal slider to and fro by ``reach`` of its length, about its middle.
 
     For so many seconds, and until so many pictures were painted; 30 s at most.
     """
-    page: Page = handle.page
-    handle.scroll_into_view_if_needed()
-    track = handle.locator("xpath=ancestor::*[contains(@class, 'noUi-target')]").bounding_box()
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    middle = track["x"] + track["width"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(middle, y)
-    page.wait_for_timeout(1000)
-    page.evaluate(CLEAR)
-    start = now = page.evaluate("() => performance.now()")
-    painted = 0
-    while now < start + 1000 * seconds or (painted < pictures and now < start + 30_000):
-        phase = 2 * np.pi * (now - start) / 2000  # to and fro in two seconds
-        page.mouse.move(middle + reach * track["width"] * np.sin(phase), y)
-        page.wait_for_timeout(8)
-        now, painted = page.evaluate("() => [performance.now(), probe.paints.length]")
-    page.mouse.up()
+    page, painted = handle.page, 0
+    with held(handle) as move:
+        move(0.5)
+        page.wait_for_timeout(1000)
+        page.evaluate(CLEAR)
+        start = now = page.evaluate("() => performance.now()")
+        while now < start + 1000 * seconds or (painted < pictures and now < start + 30_000):
+            phase = 2 * np.pi * (now - start) / 2000  # to and fro in two seconds
+            move(0.5 + reach * np.sin(phase))
+            page.wait_for_timeout(8)
+            now, painted = page.evaluate("() => [performance.now(), probe.paints.length]")
     page.wait_for_timeout(1500)
     seen = page.evaluate("() => probe")
     first = seen["events"][0]

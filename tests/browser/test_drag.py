@@ -1,23 +1,17 @@
 """A long drag of every panel in the page: no frame without a picture, no queue behind the hand."""
 
 import base64
+import contextlib
 import io
-import pkgutil
 
 import numpy as np
 import probe
 import pytest
-from lab import Notebook, write_notebook
+from lab import PanelOnPage, write_notebook
+from panel_driving import PANELS
 from PIL import Image
 
-import course_utils.panels
-
 pytestmark = [pytest.mark.browser, pytest.mark.full]
-PANELS = [
-    module.name
-    for module in pkgutil.iter_modules(course_utils.panels.__path__)
-    if not module.name.startswith("_")
-]
 CELL = "from course_utils.panels import {name}\n{name}_panel = {name}.panel()\n{name}_panel"
 BLANK = """
 import ipywidgets
@@ -31,59 +25,45 @@ ipywidgets.VBox([bar, picture])
 
 
 @pytest.fixture(scope="module")
-def notebook(lab_address, lab_home, browser_context, tmp_path_factory):
-    cells = [CELL.format(name=name) for name in PANELS]
-    path = write_notebook(tmp_path_factory.mktemp("drag") / "drag.ipynb", [*cells, BLANK])
-    opened = Notebook(browser_context, lab_address, lab_home, path)
-    opened.run_all(seconds=300)
-    yield opened
-    opened.close()
+def notebook(lab, tmp_path_factory):
+    cells = [*(CELL.format(name=name) for name in PANELS), BLANK]
+    path = write_notebook(tmp_path_factory.mktemp("drag") / "drag.ipynb", cells)
+    with contextlib.closing(lab(path)) as opened:
+        opened.run_all(seconds=300)
+        yield opened
 
 
-class Screencast:
-    """The frames that Chromium paints, cut to one element."""
+@contextlib.contextmanager
+def filmed(element):
+    """Yields a list that holds, in the end, the share of dark pixels of each painted frame."""
+    page, box, frames, inks = element.page, element.bounding_box(), [], []
+    session = page.context.new_cdp_session(page)
 
-    def __init__(self, element):
-        self.page, self.box, self.frames = element.page, element.bounding_box(), []
-        self.session = self.page.context.new_cdp_session(self.page)
+    def keep(frame):
+        frames.append(frame["data"])
+        session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
 
-    def __enter__(self):
-        self.session.on("Page.screencastFrame", self._keep)
-        self.session.send("Page.startScreencast", {"format": "jpeg", "quality": 60})
-        return self
-
-    def __exit__(self, *error):
-        self.session.send("Page.stopScreencast")
-        self.session.detach()
-
-    def _keep(self, frame):
-        self.frames.append(frame["data"])
-        self.session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
-
-    def ink(self):
-        """Return the share of dark pixels of each frame, [n]."""
-        shares = []
-        size = self.page.viewport_size
-        for data in self.frames:
-            picture = Image.open(io.BytesIO(base64.b64decode(data))).convert("L")
-            scale = picture.width / size["width"]
-            edges = [self.box[k] for k in ("x", "y", "width", "height")]
-            left, top, width, height = (scale * edge for edge in edges)
-            cut = picture.crop((left, top, left + width, min(top + height, picture.height)))
-            shares.append(np.mean(np.asarray(cut) < 128))
-        return np.array(shares)
+    session.on("Page.screencastFrame", keep)
+    session.send("Page.startScreencast", {"format": "jpeg", "quality": 60})
+    yield inks
+    session.send("Page.stopScreencast")
+    session.detach()
+    for data in frames:
+        picture = Image.open(io.BytesIO(base64.b64decode(data))).convert("L")
+        scale = picture.width / page.viewport_size["width"]
+        left, top, width, height = (scale * box[edge] for edge in ("x", "y", "width", "height"))
+        cut = picture.crop((left, top, left + width, min(top + height, picture.height)))
+        inks.append(np.mean(np.asarray(cut) < 128))
 
 
-def dragged(root):
-    """Drag the first slider under ``root``: what the page saw, and the ink of its frames."""
-    image = root.locator("img.widget-image")
-    handles = root.locator(".noUi-horizontal .noUi-handle").all()
-    handle = next(handle for handle in handles if handle.is_visible())
+def dragged(panel):
+    """Drag the first slider: what the page saw, and the ink of its frames."""
+    handle = panel.handles(upright=False)[0]
     handle.scroll_into_view_if_needed()
-    probe.install(image)
-    with Screencast(image) as film:
+    probe.install(panel.image)
+    with filmed(panel.image) as ink:
         seen = probe.drag(handle, seconds=1.5, pictures=8)
-    return seen, film.ink()
+    return seen, np.array(ink)
 
 
 def flickers(ink):
@@ -94,7 +74,7 @@ def flickers(ink):
 @pytest.mark.parametrize("name", PANELS)
 def test_a_drag_leaves_no_blank_frame_and_no_queue(name, notebook):
     panel = notebook.panel(PANELS.index(name))
-    seen, ink = dragged(panel.root)
+    seen, ink = dragged(panel)
     assert len(seen.paints) >= 8 and len(ink) >= 5, "the panel hardly moved"
     assert np.median(ink) > 0 and not flickers(ink)
     # one on its way to the screen, one on its way through the kernel, and the last
@@ -110,6 +90,5 @@ def test_a_drag_leaves_no_blank_frame_and_no_queue(name, notebook):
 
 
 def test_a_picture_that_flashes_is_seen(notebook):
-    root = notebook.page.locator(".jp-OutputArea-output:has(img.widget-image)").last
-    _, ink = dragged(root)
+    _, ink = dragged(PanelOnPage(notebook.page.locator(PanelOnPage.AREA).last))
     assert flickers(ink)

@@ -1,7 +1,7 @@
 """One small panel in a real JupyterLab, moved by mouse and keyboard."""
 
 import pytest
-from lab import write_notebook
+from lab import drag, write_notebook
 
 pytestmark = pytest.mark.browser
 
@@ -50,17 +50,17 @@ def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path):
     assert titled == []
     start = panel.picture()
 
-    panel.drag("shift of the wave (km)", 0.3)
+    drag(panel.handle("shift of the wave (km)"), to=0.5)
     dragged = panel.wait_for_new_picture(start)
     panel.wait_until(lambda: 4.5 < shift_of(panel) < 5.5, "the shift at the end of the drag")
 
     before = shift_of(panel)
-    panel.press("shift of the wave (km)", "ArrowRight", 3)
+    panel.press("shift of the wave (km)", times=3)
     panel.wait_until(lambda: abs(shift_of(panel) - before - 0.03) < 1e-9, "three steps by keyboard")
     stepped = panel.wait_for_new_picture(dragged)
 
     assert panel.chosen("preset") == "custom"
-    panel.choose("preset", "slow")
+    panel.list("preset").select_option("slow")
     panel.wait_until(lambda: panel.numbers().endswith("waves 1"), "the preset")
     slow = panel.wait_for_new_picture(stepped)
 
@@ -77,7 +77,7 @@ def test_mouse_keyboard_reset_preset_and_error(open_notebook, tmp_path):
     panel.wait_until(lambda: panel.picture() == start, "the first picture")
     assert panel.chosen("preset") == "custom"
 
-    panel.press("0", "ArrowUp", 2)  # a bar of the equaliser
+    panel.press("0", "ArrowUp", times=2)  # a bar of the equaliser
     panel.wait_for_new_picture(start)
     assert notebook.console_errors == []
 

@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -15,86 +12,52 @@ from pathlib import Path
 
 import httpx
 import psutil
-import pytest
 from jupyter_server.services.kernels.connection.base import deserialize_binary_message
+from serving import HOST, ROOT, absent, free_ports, needed, serving
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 HUB_PYTHON = ROOT / "build/hub-env/bin/python"
 PROXY = HERE / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-HOST = "127.0.0.1"
 PATIENCE = 180  # seconds: a busy continuous-integration machine is slow
 
 
-def needs(*paths):
-    """Skip unless `make hub-env` has been run; where CI is set that is an error."""
-    missing = [path for path in paths if not path.exists()]
-    if shutil.which("node") is None:
-        missing.append("node")
-    if missing:
-        message = f"{missing[0]} is missing: run `make hub-env` (it needs Node)"
-        if os.environ.get("CI"):
-            raise RuntimeError(message)
-        pytest.skip(message)
-
-
-def free_ports(count):
-    """Return numbers of ports that are free now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
+def needs_hub():
+    """Skip unless `make hub-env` has been run."""
+    needed("node", remedy="install Node, then run `make hub-env`")
+    for path in (HUB_PYTHON, PROXY):
+        if not path.exists():
+            absent(f"{path} is missing: run `make hub-env`")
 
 
 @contextlib.contextmanager
 def hub(folder, passwords):
     """Start a hub for the students of ``passwords``; yields its address and process."""
-    needs(HUB_PYTHON, PROXY)
+    needs_hub()
     ports = free_ports(3)
     share = Path(sys.prefix) / "share/jupyter"
-    environment = os.environ | {
+    of_servers = {
+        "JUPYTERLAB_DIR": str(share / "lab"),  # the hub's environment is another one
+        "JUPYTER_PATH": str(share),
+        "JUPYTER_CONFIG_PATH": str(Path(sys.prefix) / "etc/jupyter"),
+    }
+    environment = {
         "HUB_FOLDER": str(folder),
         "HUB_PORTS": json.dumps(ports),
         "HUB_CLASS": json.dumps(passwords),
         "HUB_CLASS_CONFIG": str(ROOT / "docs/hub/jupyterhub_config.py"),
         "HUB_PROXY": json.dumps([shutil.which("node"), str(PROXY)]),
-        "HUB_SERVER_ENVIRONMENT": json.dumps(
-            {
-                "JUPYTERLAB_DIR": str(share / "lab"),  # the hub's environment is another one
-                "JUPYTER_PATH": str(share),
-                "JUPYTER_CONFIG_PATH": str(Path(sys.prefix) / "etc/jupyter"),
-            }
-        ),
+        "HUB_SERVER_ENVIRONMENT": json.dumps(of_servers),
     }
     command = [HUB_PYTHON, "-m", "jupyterhub", "-f", HERE / "jupyterhub_config.py"]
     address = f"http://{HOST}:{ports[0]}"
-    with open(folder / "hub.log", "w") as log:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
-        try:
-            _wait_for(process, f"{address}/hub/api", folder / "hub.log")
-            yield address, psutil.Process(process.pid)
-        finally:
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.terminate()  # ends proxy and servers, too
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            for left in psutil.wait_procs(family, timeout=10)[1]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    left.kill()
-            process.kill()
 
+    def answer(log):
+        return urllib.request.urlopen(f"{address}/hub/api", timeout=5).read()
 
-def _wait_for(process, address, log):
-    limit = time.monotonic() + PATIENCE
-    while time.monotonic() < limit and process.poll() is None:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        time.sleep(0.2)
-    raise RuntimeError(f"the hub did not start:\n{log.read_text()[-3000:]}")
+    with serving(command, answer, folder, environment, PATIENCE) as (process, _):
+        yield address, process
 
 
 class Student:

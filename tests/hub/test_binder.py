@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from classroom import HUB_PYTHON, ROOT, needs
+from classroom import HUB_PYTHON, needs_hub
+from serving import ROOT
 
 pytestmark = pytest.mark.full
 
 
 def dockerfile(folder):
     """The Dockerfile that repo2docker makes of a folder."""
-    needs(HUB_PYTHON)
+    needs_hub()
     command = [HUB_PYTHON, "-m", "repo2docker", "--no-build", "--debug", folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -29,13 +30,6 @@ def test_the_image_has_the_right_python_and_the_pinned_course():
     assert copied < installed < text.index("RUN ./.binder/postBuild")
     wanted = (ROOT / ".binder/requirements.txt").read_text().splitlines()
     assert {"-r ../requirements.txt", "-e ."} <= set(wanted)
-
-
-def test_a_folder_without_binder_files_gets_another_python(tmp_path):
-    """The check above can fail: nothing else than .binder/runtime.txt chooses the version."""
-    (tmp_path / ".binder").mkdir()
-    (tmp_path / ".binder/requirements.txt").write_text("numpy\n")
-    assert "environment-2epy-2d3-2e11" not in dockerfile(tmp_path)
 
 
 def in_a_new_home(command, home):

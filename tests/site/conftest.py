@@ -2,28 +2,21 @@
 
 import functools
 import json
-import os
-import shutil
 import subprocess
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from lab import HOST, chromium
+from serving import HOST, ROOT, chromium, needed
 
-ROOT = Path(__file__).parents[2]
 KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 
 
 @pytest.fixture(scope="session")
 def site():
     """The folder of the web page, built now; a warning of Sphinx's is a failure."""
-    if not shutil.which("npm"):
-        message = "no npm found: install Node, which brings MathJax for the web page"
-        if os.environ.get("CI"):
-            raise RuntimeError(message)
-        pytest.skip(message)
+    needed("npm", remedy="install Node, which brings MathJax for the web page")
     done = subprocess.run(["make", "site"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return ROOT / "build/site"
@@ -32,8 +25,8 @@ def site():
 class Server(SimpleHTTPRequestHandler):
     """Serves a folder as GitHub Pages would: files, and no header of its own.
 
-    Pyodide, which readers get from its own server, is served too: from ``pyodide``, folders of
-    which the first that has a file is taken. The settings of JupyterLite are changed to match.
+    Pyodide, which readers get from its own server, is served too, from the first of the folders
+    ``pyodide`` that has the file; JupyterLite's settings are changed to match.
     """
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
@@ -49,12 +42,10 @@ class Server(SimpleHTTPRequestHandler):
         pass
 
     def translate_path(self, path):
-        if "/static/pyodide/" in path:
-            name = path.split("?")[0].rsplit("/", 1)[1]
-            for folder in self.pyodide:
-                if (folder / name).exists():
-                    return str(folder / name)
-        return super().translate_path(path)
+        name = path.split("?")[0].rsplit("/", 1)[1]
+        places = [folder / name for folder in self.pyodide] if "/static/pyodide/" in path else []
+        there = [str(place) for place in places if place.exists()]
+        return there[0] if there else super().translate_path(path)
 
     def do_GET(self):
         if not self.pyodide or self.path.split("?")[0] != "/lite/jupyter-lite.json":
@@ -89,7 +80,7 @@ def serve():
 
 
 @pytest.fixture(scope="module")
-def context():
-    """A browser for which a request that leaves this machine is a failure."""
+def page():
+    """A page of a browser for which a request that leaves this machine is a failure."""
     with chromium() as context:
-        yield context
+        yield context.new_page()

@@ -3,7 +3,6 @@
 import json
 import re
 import runpy
-from pathlib import Path
 
 import lite
 import nbformat
@@ -11,31 +10,40 @@ import pages
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from plain_docstrings import restructured
+from serving import ROOT
 
-ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize(
-    ("plain", "expected"),
-    [
-        ("the largest |x| of 2 * y", r"the largest \|x\| of 2 \* y"),
-        ("``a * b`` and `c|d` stay", "``a * b`` and `c|d` stay"),
-        (
-            "First.\n\n    x = |y| * 2\n\nThen |z|.",
-            "First.\n\n::\n\n    x = |y| * 2\n\nThen \\|z\\|.",
-        ),
-        (
-            "label   what it is\nx       a number,\n        or |two|\n\nMore.",
-            "label\n    what it is\nx\n    a number,\n    or \\|two\\|\n\nMore.",
-        ),
-        (
-            "Args:\n    x: |a|, or\n        two.\n\nRaises:\n    ValueError: never.",
-            "Args:\n    x: \\|a\\|, or\n        two.\n\nRaises:\n    ValueError: never.",
-        ),
-    ],
-)
-def test_plain_docstrings(plain, expected):
+def test_plain_docstrings():
+    plain = """The largest |x| of 2 * y; ``a * b`` and `c|d` stay.
+
+    x = |y| * 2
+
+label   what it is
+x       a number,
+        or |two|
+
+Args:
+    x: |a|, or
+        two.
+"""
+    expected = """The largest \\|x\\| of 2 \\* y; ``a * b`` and `c|d` stay.
+
+::
+
+    x = |y| * 2
+
+label
+    what it is
+x
+    a number,
+    or \\|two\\|
+
+Args:
+    x: \\|a\\|, or
+        two.
+"""
     assert "\n".join(restructured(plain.split("\n"))) == expected
 
 
@@ -52,31 +60,24 @@ def page_of(*cells):
     return notebook.cells
 
 
-def test_a_page_says_first_where_it_runs_and_leaves_the_installation_out():
-    title, where, install = page_of()
+def test_a_page_says_first_where_it_runs_and_folds_solutions():
+    title, where, install, cell = page_of(code("answer = 42", tags=["solution"]))
     assert title.source == "# T" and "lite/notebooks/index.html?path=03_back" in where.source
     assert "PyTorch" not in where.source and install.metadata.tags == ["remove-cell"]
-
-
-def test_a_solution_is_folded():
-    cell = page_of(code("answer = 42", tags=["solution"]))[-1]
     assert set(cell.metadata.tags) == {"solution", "hide-cell"}
     assert cell.metadata.mystnb["code_prompt_show"] == "Show the solution"
 
 
-def test_a_panel_becomes_its_picture_with_its_words_and_a_link():
-    cell = code("panel()", image_png="iVBO", text_plain="Two plots.\nloss 1.5 *nats* · a_b")
-    cell.outputs[0].data[lite.VIEW] = {"model_id": "x"}
-    cell = page_of(cell)[-1]
-    assert set(cell.outputs[0].data) == {"image/png", "text/plain"}
-    assert cell.metadata.mystnb["image"]["alt"] == "Two plots. loss 1.5 *nats* · a_b"
-    caption = cell.metadata.mystnb["figure"]["caption"]
+def test_a_panel_becomes_its_picture_with_words_and_a_link_and_a_figure_gets_no_caption():
+    figure = code("show()", image_png="iVBO", text_plain="A curve\nthat falls.")
+    panel = code("panel()", image_png="iVBO", text_plain="Two plots.\nloss 1.5 *nats* · a_b")
+    panel.outputs[0].data[lite.VIEW] = {"model_id": "x"}
+    *_, figure, panel = page_of(figure, panel)
+    assert set(panel.outputs[0].data) == {"image/png", "text/plain"}
+    assert panel.metadata.mystnb["image"]["alt"] == "Two plots. loss 1.5 *nats* · a_b"
+    caption = panel.metadata.mystnb["figure"]["caption"]
     assert r"loss 1\.5 \*nats\* · a\_b" in caption and "lite/notebooks" in caption
-
-
-def test_a_figure_keeps_its_words_and_gets_no_caption():
-    cell = page_of(code("show()", image_png="iVBO", text_plain="A curve\nthat falls."))[-1]
-    assert cell.metadata.mystnb == {"image": {"alt": "A curve that falls."}}
+    assert figure.metadata.mystnb == {"image": {"alt": "A curve that falls."}}
 
 
 def test_what_needs_torch_says_so_at_once():
@@ -85,7 +86,9 @@ def test_what_needs_torch_says_so_at_once():
         assert ("PyTorch, which does not run" in pages.where_it_runs(path.name)) == needs
         notebook = nbformat.read(path, as_version=4)
         sources = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-        imports = re.findall(r"(?m)^\s*(?:from|import) (torch|course_utils\.networks)\b", sources)
+        imports = re.findall(
+            r"(?m)^\s*(?:from|import) (torch|course_utils\.training\.networks)\b", sources
+        )
         assert needs or not imports, f"{path.name} runs in a browser and needs torch"
         lite.prepare(notebook, path.name)
         assert ("PyTorch, which does not run" in notebook.cells[0].source) == needs
@@ -93,15 +96,8 @@ def test_what_needs_torch_says_so_at_once():
         assert lite.VIEW not in json.dumps(notebook)
 
 
-@pytest.mark.parametrize(
-    ("server", "buttons"),
-    [
-        (None, set()),
-        ("https://github.com", {"binderhub_url", "notebook_interface", "colab_url"}),
-        ("https://git.example.org", {"binderhub_url", "notebook_interface"}),
-    ],
-)
-def test_launch_buttons_only_where_the_address_is_known(monkeypatch, tmp_path, server, buttons):
+@pytest.mark.parametrize("server", [None, "https://github.com", "https://git.example.org"])
+def test_launch_buttons_only_where_the_address_is_known(monkeypatch, tmp_path, server):
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project.urls]")[0]
     (tmp_path / "pyproject.toml").write_text(project, encoding="utf-8")
     monkeypatch.setenv("COURSE_ROOT", str(tmp_path))
@@ -110,6 +106,8 @@ def test_launch_buttons_only_where_the_address_is_known(monkeypatch, tmp_path, s
         monkeypatch.setenv("GITHUB_SERVER_URL", server)
         monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
     theme = runpy.run_path(str(ROOT / "docs/conf.py"))["html_theme_options"]
+    buttons = {"binderhub_url", "notebook_interface"} if server else set()
+    buttons |= {"colab_url"} if server == "https://github.com" else set()
     assert set(theme.get("launch_buttons", {})) == buttons
     assert theme.get("repository_url") == (f"{server}/owner/name" if server else None)
 
@@ -120,9 +118,7 @@ def test_node_packages_are_pinned_by_content_and_by_no_registry():
 
 
 def test_the_reference_has_every_module():
-    listed = re.findall(
-        r"^   (course_utils[\w.]+)$", (ROOT / "docs/reference.md").read_text(), re.M
-    )
+    listed = re.findall(r"(?m)^   (course_utils[\w.]+)$", (ROOT / "docs/reference.md").read_text())
     package = ROOT / "course_utils"
     modules = [p for p in package.rglob("[a-z]*.py") if p.parent.name != "exercises"]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]

@@ -2,17 +2,16 @@
 
 import importlib.util
 import re
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from serving import ROOT
+
 FOLDER = ROOT / "slides"
 IMAGE = re.compile(r"!\[(?:w:(\d+) )?([^\]]*)\]\(([^)]+)\)")
 
 
-@dataclass(frozen=True)
-class Slide:
+class Slide(NamedTuple):
     """One slide of deck.md: what is shown, and what is said."""
 
     number: int
@@ -22,13 +21,11 @@ class Slide:
 
     @property
     def title(self):
-        found = re.search(r"^#{1,2} (.+)$", self.body, re.M)
-        return found[1] if found else ""
+        return (re.findall(r"(?m)^#{1,2} (.+)$", self.body) or [""])[0]
 
     @property
     def minutes(self):
-        found = re.search(r"^minutes: (\d+)$", self.notes, re.M)
-        return int(found[1]) if found else None
+        return int(self.field("minutes") or 0)
 
     @property
     def images(self):
@@ -37,8 +34,7 @@ class Slide:
 
     def field(self, name):
         """The line `name: …` of the notes, or ""."""
-        found = re.search(rf"^{name}: (.+)$", self.notes, re.M)
-        return found[1] if found else ""
+        return (re.findall(rf"(?m)^{name}: (.+)$", self.notes) or [""])[0]
 
 
 def parse(text):
@@ -49,11 +45,10 @@ def parse(text):
 
 def _slide(number, part):
     comments = re.findall(r"<!--(.*?)-->", part, re.S)
-    directives = [c for c in comments if re.match(r"\s*_?\w+:\s.*$", c) and "\n" not in c.strip()]
-    notes = "\n".join(c.strip() for c in comments if c not in directives)
+    notes = [c.strip() for c in comments if not re.match(r" _?\w+: .*$", c)]
     classes = re.findall(r"<!-- _class: ([\w ]+) -->", part)
     body = re.sub(r"<!--.*?-->", "", part, flags=re.S)
-    return Slide(number, body, notes, tuple(" ".join(classes).split()))
+    return Slide(number, body, "\n".join(notes), tuple(" ".join(classes).split()))
 
 
 @cache
@@ -61,10 +56,10 @@ def slides():
     return parse((FOLDER / "deck.md").read_text(encoding="utf-8"))
 
 
-def blocks(pages):
+def lectures():
     """Return the slides of each lecture: one begins with a title or a part."""
     found = []
-    for page in pages:
+    for page in slides():
         if {"title", "part"} & set(page.classes):
             found.append([])
         found[-1].append(page)

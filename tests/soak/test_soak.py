@@ -6,22 +6,14 @@ the same movements must take the processor as long at the end as at the beginnin
 
 import json
 import os
-import pkgutil
 
 import pytest
 from jupyter_client.manager import start_new_kernel
+from panel_driving import PANELS
+from serving import ROOT
 
-import course_utils.panels
-
-PANELS = [
-    module.name
-    for module in pkgutil.iter_modules(course_utils.panels.__path__)
-    if not module.name.startswith("_")
-]
 MOVEMENTS = int(os.environ.get("SOAK_MOVEMENTS", "20000"))
-SHORT, REPLAYED = 80, 200
-# What may remain after the warm-up; memory, in MB, is the whole process's. Objects are printed:
-# matplotlib remembers the sizes of some 4000 different words.
+# What may remain after the warm-up; memory, in MB, is the whole process's.
 LIMITS = {"memory": 10.0, "widgets": 0, "artists": 0, "threads": 0}
 # A model computes more of itself, tens of MB, the more it is asked for.
 EMPTIED = {"retraining": ["_model"]}
@@ -29,13 +21,14 @@ SLOWER = 1.3  # processor time, the same 200 movements
 
 PREPARE = f"""
 import sys, json, importlib
-sys.path.insert(0, {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))!r})
+sys.path.insert(0, {str(ROOT / "tests")!r})
 import soaking
 """
 SOAK = """
-room = importlib.import_module("course_utils.panels.{name}")
-panel = room.panel()
-print(json.dumps(soaking.soak(panel, {numbers}, [getattr(room, n).cache_clear for n in {emptied}])))
+module = importlib.import_module("course_utils.panels.{name}")
+panel = module.panel()
+caches = [getattr(module, each).cache_clear for each in {emptied}]
+print(json.dumps(soaking.soak(panel, {movements}, {warm_up}, {replayed}, caches)))
 panel.close()
 del panel
 """
@@ -64,29 +57,31 @@ def kernel():
     manager.shutdown_kernel(now=True)
 
 
+def soaked(kernel, name, seconds, **numbers):
+    code = SOAK.format(name=name, emptied=EMPTIED.get(name, []), **numbers)
+    return json.loads(kernel(code, seconds))
+
+
 def outgrown(found):
-    """Return what grew beyond its limit, in words."""
-    return [f"{name}: +{found[name]:g}" for name, limit in LIMITS.items() if found[name] > limit]
+    """Return the names of what grew beyond its limit, with the growth."""
+    return {name: found[name] for name, limit in LIMITS.items() if found[name] > limit}
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", PANELS)
 def test_a_short_soak(name, kernel):
-    code = SOAK.format(name=name, numbers=f"{SHORT}, 20, {SHORT}", emptied=EMPTIED.get(name, []))
-    found = json.loads(kernel(code, 600))
-    assert outgrown(found) == []
+    assert outgrown(soaked(kernel, name, 600, movements=80, warm_up=20, replayed=80)) == {}
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", PANELS)
 def test_a_long_soak(name, kernel, capsys):
-    numbers = f"{MOVEMENTS}, {max(500, MOVEMENTS // 10)}, {REPLAYED}"
-    code = SOAK.format(name=name, numbers=numbers, emptied=EMPTIED.get(name, []))
-    found = json.loads(kernel(code, 6 * 3600))
+    warm_up = max(500, MOVEMENTS // 10)
+    found = soaked(kernel, name, 6 * 3600, movements=MOVEMENTS, warm_up=warm_up, replayed=200)
     with capsys.disabled():
         words = " ".join(f"{key} {value:+.3g}" for key, value in found.items())
         print(f"\n{name:<14} {MOVEMENTS} movements: {words}", flush=True)
-    assert outgrown(found) == []
+    assert outgrown(found) == {}
     assert found["slowdown"] < SLOWER
 
 
@@ -109,5 +104,4 @@ print(json.dumps(soaking.soak(panel, 40, 0, 5)))
 
 @pytest.mark.full
 def test_a_leak_is_seen(kernel):
-    found = json.loads(kernel(LEAKY, 300))
-    assert [words.split(":")[0] for words in outgrown(found)] == ["memory", "artists"]
+    assert set(outgrown(json.loads(kernel(LEAKY, 300)))) == {"memory", "artists"}
