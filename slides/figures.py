@@ -36,6 +36,7 @@ from course_utils.panels import chain as chain_panel
 from course_utils.panels import counting as counting_panel
 from course_utils.panels import elbo as elbo_panel
 from course_utils.panels import half_a_nat, retraining, reverse, sde_limit
+from course_utils.panels._galaxies import noise_error
 from course_utils.schedules import (
     Cosine,
     FlowMatching,
@@ -182,7 +183,7 @@ def counting(figure, axes):
     of_points.set(xlabel="velocity, 1000 km/s", ylabel="galaxy no.", xlim=(8, 36), ylim=(0, 85))
     figures.title(of_points, "82 galaxies")
     levels = np.linspace(-16, 24, 161)
-    half = counting_panel.noise_error(v / velocity_scale(), levels) / 2
+    half = noise_error(v / velocity_scale(), levels) / 2
     figures.SignedArea(of_error, "data").set(levels, half)
     figures.level_axis(of_error, -16, 24)
     of_error.set(ylim=(0, 0.5), xticks=[-10, 0, 10, 20], ylabel="½ e(λ)")
