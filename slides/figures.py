@@ -332,7 +332,9 @@ def block_1():
         "abar_spread": rounded(spread, 3),
         "abar_first": rounded(long[99], 3),
         "kl_spread": rounded(-np.log1p(-spread) / 2, 2),
-        "tv_spread": rounded(chain_panel.compute("ddpm", "root", 100, 1.0)["total_variation"], 2),
+        "tv_spread": rounded(
+            chain_panel.compute("ddpm", "root", 100, 1.0)[0]["total_variation"], 2
+        ),
         "var_spread": rounded(1 + spread * (4 - 1), 3),
         "needle_variance": rounded(wrong[-1], 2),
         "needle_width": rounded(np.sqrt(wrong[-1]), 2),
