@@ -104,3 +104,14 @@ def _doubt(x, b):
     mean, square = ((r * y).sum(axis=1) / np.maximum(total, 1e-300) for y in (noise, noise**2))
     mass = total if mass is None else mass
     return mass @ (square - mean**2) / (PER_SD * np.sqrt(2 * np.pi))
+
+
+class Replay:
+    """Stored noise [steps, …] as a sampler's ``rng``: one row a step, each time alike."""
+
+    def __init__(self, noise):
+        self._rows = iter(noise)
+
+    def standard_normal(self, shape):
+        """Return the next row."""
+        return next(self._rows).reshape(shape)
