@@ -695,8 +695,8 @@ def half_nat(figure, axes):
     bins = np.linspace(5, 37, 65)
     real = np.histogram(galaxy_velocities() / 1000, bins)[0] / 82
     for ax, eta, name in [(axes[0], 1.0, "ancestral"), (axes[1], 0.0, "DDIM")]:
-        _, samples, _ = half_a_nat.compute(level=-8.0, width=1.0, amount=0.5, eta=eta, seed=0)
-        shares = np.histogram(velocity(samples.ravel()), bins)[0] / samples.size
+        found = half_a_nat.compute(level=-8.0, width=1.0, amount=0.5, eta=eta, seed=0)[1]
+        shares = np.histogram(found["samples"], bins)[0] / len(found["samples"])
         ax.stairs(shares, bins, fill=True, color=figures.COLOURS["model"], alpha=0.7)
         ax.stairs(real, bins, color=figures.COLOURS["exact"], lw=1.3)
         ax.set(yticks=[], xlabel="velocity, 1000 km/s", ylim=(0, 1.2 * real.max()))

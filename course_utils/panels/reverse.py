@@ -16,17 +16,15 @@ from course_utils.panels._galaxies import (
     Replay,
     bin_density,
     density,
-    likelihoods,
+    ideal_eps,
     mass_below,
     points,
     velocity,
 )
 from course_utils.panels._view import bars, outline, set_limits, view
 from course_utils.samplers import ddim_step, sample_states
-from course_utils.schedules import LOG_SNR_MIN, alpha, sigma
-from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.panel import Panel, snapshot
+from course_utils.schedules import LOG_SNR_MIN, alpha
+from course_utils.widgets import figures, live
 
 ALT = (
     "Two plots. Left: 50 of 400 paths of the sampler over log-SNR, from pure noise at the left to "
@@ -83,23 +81,6 @@ def compute(eta, steps, log_snr_max, width, seed):
         "darkness": _map(width),
     }
     return numbers, arrays
-
-
-def ideal_eps(width):
-    """Return E[ε|z] as a function of z [n] and one level: ``GaussianMixture.eps``, but faster.
-
-    The data are the galaxies, each a Gaussian of standard deviation ``width`` km/s. One kernel
-    for all lets every weight and normaliser cancel, which makes it five times as fast.
-    """
-    sums = np.stack([points(), np.ones(len(points()))])
-
-    def eps(z, log_snr):
-        a, s = alpha(log_snr), sigma(log_snr)
-        sd = np.hypot(a * width / velocity_scale(), s)
-        weighted, total = sums @ likelihoods(z, a * points(), sd)
-        return s * (z - a * weighted / total) / sd**2
-
-    return eps
 
 
 def distance_to_nearest(samples):
