@@ -11,7 +11,8 @@ A view is three functions:
 
 import numpy as np
 
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.panel import Panel, snapshot
 
 
 def view(controls, compute, drawing, *, alt, formats, presets=None):
@@ -23,33 +24,26 @@ def view(controls, compute, drawing, *, alt, formats, presets=None):
 
     def panel(**start):
         """Return the live panel; ``start`` sets controls, by name."""
-        figure, show = drawing()
-        figures.freeze_layout(figure)
+        with figures.style():
+            figure, show = drawing()
+            figures.freeze_layout(figure)
 
         def update(**values):
             numbers, arrays = compute(**values)
             show(numbers, **arrays)
             return numbers
 
-        return live.Panel(
+        return Panel(
             figure, update, controls(), alt=alt, formats=formats, presets=presets, start=start
         )
 
     def picture(**values):
         """Return the panel's picture at the given values of its controls, as a PIL image."""
-        return live.snapshot(panel(), **values)
+        return snapshot(panel(), **values)
 
     for function in (panel, picture):
         function.__module__, function.__qualname__ = compute.__module__, function.__name__
     return panel, picture
-
-
-def set_limits(ax, *, x=None, y=None):
-    """Set the limits of axes where they differ: each change costs the drawing of the axes."""
-    if x is not None and ax.get_xlim() != x:
-        ax.set_xlim(x)
-    if y is not None and ax.get_ylim() != y:
-        ax.set_ylim(y)
 
 
 def bars(ax, edges, meaning, **options):

@@ -13,11 +13,10 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxies, km_per_s
 from course_utils.forward import GaussianSteps, chain_steps, state_moments
 from course_utils.panels._galaxies import mass_below, points
-from course_utils.panels._view import set_limits, view
+from course_utils.panels._view import view
 from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
@@ -204,7 +203,9 @@ def drawing():
         curve.set_data(cut, X)
         fastest.set_data(alone, X)
         area.set_data(X, np.zeros_like(X), cut)
-        set_limits(of_density, x=(0, max(1.0, figures.snapped_limit(cut.max(), (1, 2, 5, 10)))))
+        figures.set_limits(
+            of_density, x=(0, max(1.0, figures.snapped_limit(cut.max(), (1, 2, 5, 10))))
+        )
 
     return figure, show
 

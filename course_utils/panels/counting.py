@@ -9,7 +9,8 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, velocity_scale
 from course_utils.panels._galaxies import noise_error
 from course_utils.panels._view import view
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import slider
 
 ALT = (
     "Three plots. Left: the velocities that are kept, one dot a galaxy, numbered from the slowest. "
@@ -26,9 +27,9 @@ def controls():
     """Return the panel's controls."""
     n = len(galaxy_velocities())
     return {
-        "keep": live.slider("galaxies kept", 2, n, 1, n),
-        "leave_out": live.slider("leave out no.", 0, n, 1, 0),
-        "squeeze": live.slider("squeeze", 1, 10, 1, 1),
+        "keep": slider("galaxies kept", 2, n, 1, n),
+        "leave_out": slider("leave out no.", 0, n, 1, 0),
+        "squeeze": slider("squeeze", 1, 10, 1, 1),
     }
 
 

@@ -8,13 +8,12 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws, weighted_loss
 from course_utils.panels._galaxies import error_curve, galaxies_mixture
-from course_utils.panels._view import bars, set_limits, view
+from course_utils.panels._view import bars, view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
 from course_utils.widgets import figures
 from course_utils.widgets.controls import Equaliser, choice, slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the "
@@ -169,7 +168,7 @@ def drawing():
     area = figures.SignedArea(of_level, "data", moving=True)
     density = figures.line(of_level, [], [], "level", moving=True, linestyle="--")
     least = figures.line(of_level, [], [], "exact", moving=True, linestyle=":", linewidth=1.2)
-    of_level.legend([density, least], ["p(λ)", "best p(λ)"], loc="upper left", frameon=False)
+    of_level.legend([density, least], ["p(λ)", "best p(λ)"], loc="upper left")
 
     figures.title(of_estimates, f"{BATCHES} estimates, {BATCH} draws each")
     of_estimates.set(xlim=(0, REACH), ylim=(0, 36), xlabel="estimate of the loss, nats")
@@ -190,7 +189,7 @@ def drawing():
         ends.set_ydata([high, low])
         area.set(levels, added)
         top = figures.snapped_limit(max(1.5 * added.max(), 0.9))
-        set_limits(of_level, y=(0, top))
+        figures.set_limits(of_level, y=(0, top))
         for line, p in ((density, sampled), (least, best)):
             line.set_data(levels, 0.62 * top * p / p.max())
         histogram.set_data(np.histogram(np.minimum(estimates, REACH - 1e-9), edges)[0])

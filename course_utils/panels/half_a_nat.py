@@ -31,12 +31,11 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, outline, set_limits, view
+from course_utils.panels._view import bars, outline, view
 from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets import figures
 from course_utils.widgets.controls import slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: the least error of the noise prediction over log-SNR, black, and hatched "
@@ -60,11 +59,11 @@ EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
 def controls():
     """Return the panel's controls."""
     return {
-        "level": live.slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0),
-        "width": live.slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
-        "amount": live.slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
-        "eta": live.slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
-        "seed": live.slider("new draws", 0, 30, 1, 0),
+        "level": slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0),
+        "width": slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
+        "amount": slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
+        "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
+        "seed": slider("new draws", 0, 30, 1, 0),
     }
 
 
@@ -272,7 +271,7 @@ def drawing():
     ideal = figures.line(
         of_error, levels, error_curve().at(levels)[0], "exact", label="least", moving=True
     )
-    of_error.legend(handles=[ideal, area], loc="upper left", frameon=False)
+    of_error.legend(handles=[ideal, area], loc="upper left")
 
     figures.title(of_samples, f"{N_PARTICLES} samples, and the galaxies")
     histogram = bars(of_samples, EDGES, "model", alpha=0.8)
@@ -280,7 +279,7 @@ def drawing():
     of_galaxies.set_data(bin_density(velocity(points()), EDGES))
     of_samples.set(xlim=(EDGES[0], EDGES[-1]), ylim=(0, 0.55), yticks=[])
     of_samples.set(xlabel="velocity, 1000 km/s")
-    of_samples.legend([histogram, of_galaxies], ["samples", "galaxies"], frameon=False)
+    of_samples.legend([histogram, of_galaxies], ["samples", "galaxies"])
 
     figures.level_axis(of_distance, *SPAN)
     figures.title(of_distance, "W1 if it is spent at λ instead")
@@ -301,12 +300,14 @@ def drawing():
 
     def show(numbers, level, inside, least, added, samples, everywhere):
         area.set_data(inside, least, least + added)
-        set_limits(of_error, y=(0, 3.0 if added < 1.9 else 6.0))
+        figures.set_limits(of_error, y=(0, 3.0 if added < 1.9 else 6.0))
         histogram.set_data(bin_density(samples, EDGES))
         for line, row in zip((ancestral, ddim), everywhere, strict=True):
             line.set_data(ACROSS, row)
         dot.set_data([level], [numbers["distance"]])
-        set_limits(of_distance, y=(0, figures.snapped_limit(max(0.7, 1.35 * everywhere.max()))))
+        figures.set_limits(
+            of_distance, y=(0, figures.snapped_limit(max(0.7, 1.35 * everywhere.max())))
+        )
 
     return figure, show
 

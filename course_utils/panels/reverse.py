@@ -21,10 +21,11 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, outline, set_limits, view
+from course_utils.panels._view import bars, outline, view
 from course_utils.samplers import ddim_step, sample_states
 from course_utils.schedules import LOG_SNR_MIN, alpha
-from course_utils.widgets import figures, live
+from course_utils.widgets import figures
+from course_utils.widgets.controls import choice, slider
 
 ALT = (
     "Two plots. Left: 50 of 400 paths of the sampler over log-SNR, from pure noise at the left to "
@@ -43,11 +44,11 @@ MAP_LEVELS, MAP_POINTS = np.linspace(LOG_SNR_MIN, HIGHEST, 89), np.linspace(-3.6
 def controls():
     """Return the panel's controls."""
     return {
-        "eta": live.slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 0.0),
-        "steps": live.choice("steps", STEPS, 24, slide=True),
-        "log_snr_max": live.slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0),
-        "width": live.slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
-        "seed": live.slider("new draws", 0, 30, 1, 0),
+        "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 0.0),
+        "steps": choice("steps", STEPS, 24, slide=True),
+        "log_snr_max": slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0),
+        "width": slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
+        "seed": slider("new draws", 0, 30, 1, 0),
     }
 
 
@@ -166,7 +167,7 @@ def drawing():
     )
     of_samples.set(xlim=(EDGES[0], EDGES[-1]), xlabel="velocity z/α, 1000 km/s")
     of_samples.set(ylabel="share per 1000 km/s", ylim=(-0.03, 0.3))  # the widest ticks
-    of_samples.legend(handles=[histogram, exact, *ticks], loc="upper right", frameon=False)
+    of_samples.legend(handles=[histogram, exact, *ticks], loc="upper right")
     drawn = None
 
     def show(numbers, levels, paths, samples, shares, darkness):
@@ -184,7 +185,7 @@ def drawing():
         # Few limits, and seldom chance's: each change costs the drawing of the axes.
         top = max(1.55 * shares.max(), 1.05 * found.max())
         top = figures.snapped_limit(top, (1, 1.5, 2, 2.5, 3, 4, 5, 7, 10))
-        set_limits(of_samples, y=(-0.08 * top, top))
+        figures.set_limits(of_samples, y=(-0.08 * top, top))
 
     return figure, show
 

@@ -10,11 +10,10 @@ from scipy.stats import norm
 from course_utils._checks import frozen
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
 from course_utils.forward import chain_steps, coarsen, euler_maruyama_steps, state_moments
-from course_utils.panels._view import set_limits, view
+from course_utils.panels._view import view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: one path of N steps from the starting point, in orange, over the path of "
@@ -40,8 +39,8 @@ X = np.linspace(-4, 4, 401)
 def controls():
     """Return the panel's controls."""
     return {
-        "n_steps": live.choice("steps N", STEPS, 40, slide=True),
-        "rule": live.choice(
+        "n_steps": choice("steps N", STEPS, 40, slide=True),
+        "rule": choice(
             "β_i from",
             [
                 ("right: β(t_i)Δ", "right"),
@@ -249,7 +248,7 @@ def drawing():
         heights = [norm.pdf(X, m, np.sqrt(v)) for m, v in (exact_law, law)]
         exact.set_data(X, heights[0])
         discrete.set_data(X, heights[1])
-        set_limits(of_law, y=(0, figures.snapped_limit(1.35 * np.max(heights))))
+        figures.set_limits(of_law, y=(0, figures.snapped_limit(1.35 * np.max(heights))))
 
         k = STEPS.index(n)
         seen = np.where(distances[0] >= NO_ERROR, distances, np.nan)
@@ -261,7 +260,7 @@ def drawing():
             ray.set_data(([], []) if free else (STEPS, expected))
         nothing.set_text("no error at any N" if free else "")
         if not free:
-            set_limits(of_error, y=_decades(np.nanmin(seen), np.nanmax(seen)))
+            figures.set_limits(of_error, y=_decades(np.nanmin(seen), np.nanmax(seen)))
 
     return figure, show
 

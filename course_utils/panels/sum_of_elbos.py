@@ -5,13 +5,12 @@ import numpy as np
 from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, weighted_loss
 from course_utils.panels._galaxies import density, error_curve
-from course_utils.panels._view import set_limits, view
+from course_utils.panels._view import view
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "
@@ -129,7 +128,7 @@ def drawing():
     )
     w_line = figures.line(of_w, [], [], "weight", moving=True)
     w_line.set_label("w")
-    of_w.legend(handles=[w_line, p_w.above, p_w.below], loc="lower right", ncols=3, frameon=False)
+    of_w.legend(handles=[w_line, p_w.above, p_w.below], loc="lower right", ncols=3)
     for ax in (of_loss, of_sum):
         figures.level_axis(ax, low, high)
         ax.axhline(0, color="black", lw=0.6)
@@ -169,10 +168,10 @@ def drawing():
         # Few limits, and the lower bound to the upper: each change costs a full redraw.
         top = figures.snapped_limit(tallest * 1.1, COARSE)
         bottom = -top * 2.0 ** max(-3, np.ceil(np.log2(max(1.05 * deepest / top, 1e-9))))
-        set_limits(of_loss, y=(bottom, top))
-        set_limits(of_sum, y=(bottom, top))
+        figures.set_limits(of_loss, y=(bottom, top))
+        figures.set_limits(of_sum, y=(bottom, top))
         swing = 1.12 * figures.snapped_limit(max(1.0, np.abs(rate).max()), COARSE)
-        set_limits(of_w, y=(-swing if rate.min() < -0.5 else -0.55 * swing, swing))
+        figures.set_limits(of_w, y=(-swing if rate.min() < -0.5 else -0.55 * swing, swing))
         words[0].set_text(f"area {numbers['weighted_loss']:.6f}")
         words[1].set_text(f"area {numbers['sum_of_elbos']:.6f}")
         ridges.set(layers, names, ["data" if sign > 0 else "negative" for sign in signs])

@@ -6,7 +6,7 @@ from scipy.integrate import cumulative_trapezoid
 from course_utils.datasets import km_per_s, velocity_scale
 from course_utils.objectives import published
 from course_utils.panels._galaxies import error_curve
-from course_utils.panels._view import set_limits, view
+from course_utils.panels._view import view
 from course_utils.panels._weighting_controls import (
     FLAT,
     implied,
@@ -181,7 +181,7 @@ def drawing():
     rate = figures.SignedArea(
         of_rate, "mixture", label="w rises in t", negative_label="w falls in t", moving=True
     )
-    of_rate.legend(handles=[rate.above, rate.below], loc="upper left", ncols=2, frameon=False)
+    of_rate.legend(handles=[rate.above, rate.below], loc="upper left", ncols=2)
     # A shallow fall must show beside a steep end; above 100 there is room for the legend.
     of_rate.set_yscale("asinh", linear_width=0.25)
     of_rate.set(ylim=(-400, 4000), yticks=[-100, -10, -1, 0, 1, 10, 100])
@@ -195,7 +195,9 @@ def drawing():
         earned.set(LEVELS, share)
         w_of_time.set_data(TIMES, over_time)
         rate.set(TIMES, slope)
-        set_limits(of_loss, y=(0, figures.snapped_limit(share.max() * 1.1, steps=(1, 2, 4, 10))))
+        figures.set_limits(
+            of_loss, y=(0, figures.snapped_limit(share.max() * 1.1, steps=(1, 2, 4, 10)))
+        )
 
     return figure, show
 
