@@ -36,6 +36,7 @@ from course_utils.panels import chain as chain_panel
 from course_utils.panels import counting as counting_panel
 from course_utils.panels import elbo as elbo_panel
 from course_utils.panels import half_a_nat, retraining, reverse, sde_limit
+from course_utils.panels._galaxies import noise_error
 from course_utils.schedules import (
     Cosine,
     FlowMatching,
@@ -182,7 +183,7 @@ def counting(figure, axes):
     of_points.set(xlabel="velocity, 1000 km/s", ylabel="galaxy no.", xlim=(8, 36), ylim=(0, 85))
     figures.title(of_points, "82 galaxies")
     levels = np.linspace(-16, 24, 161)
-    half = counting_panel.noise_error(v / velocity_scale(), levels) / 2
+    half = noise_error(v / velocity_scale(), levels) / 2
     figures.SignedArea(of_error, "data").set(levels, half)
     figures.level_axis(of_error, -16, 24)
     of_error.set(ylim=(0, 0.5), xticks=[-10, 0, 10, 20], ylabel="½ e(λ)")
@@ -331,7 +332,9 @@ def block_1():
         "abar_spread": rounded(spread, 3),
         "abar_first": rounded(long[99], 3),
         "kl_spread": rounded(-np.log1p(-spread) / 2, 2),
-        "tv_spread": rounded(chain_panel.compute("ddpm", "root", 100, 1.0)["total_variation"], 2),
+        "tv_spread": rounded(
+            chain_panel.compute("ddpm", "root", 100, 1.0)[0]["total_variation"], 2
+        ),
         "var_spread": rounded(1 + spread * (4 - 1), 3),
         "needle_variance": rounded(wrong[-1], 2),
         "needle_width": rounded(np.sqrt(wrong[-1]), 2),
@@ -692,8 +695,8 @@ def half_nat(figure, axes):
     bins = np.linspace(5, 37, 65)
     real = np.histogram(galaxy_velocities() / 1000, bins)[0] / 82
     for ax, eta, name in [(axes[0], 1.0, "ancestral"), (axes[1], 0.0, "DDIM")]:
-        _, samples, _ = half_a_nat.compute(level=-8.0, width=1.0, amount=0.5, eta=eta, seed=0)
-        shares = np.histogram(velocity(samples.ravel()), bins)[0] / samples.size
+        found = half_a_nat.compute(level=-8.0, width=1.0, amount=0.5, eta=eta, seed=0)[1]
+        shares = np.histogram(found["samples"], bins)[0] / len(found["samples"])
         ax.stairs(shares, bins, fill=True, color=figures.COLOURS["model"], alpha=0.7)
         ax.stairs(real, bins, color=figures.COLOURS["exact"], lw=1.3)
         ax.set(yticks=[], xlabel="velocity, 1000 km/s", ylim=(0, 1.2 * real.max()))

@@ -1,13 +1,20 @@
-"""What several panels know of the galaxies: their mixture, a wrong model, exact error curves."""
+"""What several views know of the galaxies: their mixture, a wrong model, and fast exact sums."""
 
 from functools import cache
 
-from course_utils.datasets import galaxies
+import numpy as np
+from scipy.special import ndtr
+
+from course_utils._checks import frozen
+from course_utils.datasets import galaxies, galaxy_velocities, velocity_scale
 from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
+from course_utils.schedules import alpha, sigma
 
 # A model that is wrong on purpose: three broad clusters where the galaxies have finer structure.
 WRONG = GaussianMixture([0.1, 0.6, 0.3], [[-2.4], [-0.15], [0.95]], [0.04, 0.16, 0.6])
+REACH = 7  # standard deviations of the noise beyond which a point plays no part
+PER_SD = 4  # nodes of the trapezoid rule per standard deviation of the noise
 
 
 @cache
@@ -22,3 +29,107 @@ def error_curve(model="right", galaxy=0):
     truth = galaxies_mixture()
     x = None if galaxy == 0 else galaxies()[galaxy - 1, 0]
     return ErrorCurve.from_mixtures(truth, truth if model == "right" else WRONG, x=x)
+
+
+@cache
+def points():
+    """Return the galaxies in units of their standard deviation, sorted, [82]."""
+    return frozen(np.sort(galaxies()[:, 0]))
+
+
+def velocity(x):
+    """Return the velocities, 1000 km/s, of points x in units of the galaxies' spread."""
+    return (velocity_scale() * x + galaxy_velocities().mean()) / 1000
+
+
+def bin_density(values, edges):
+    """Return the share of the values in each bin between ``edges``, divided by its width."""
+    return np.histogram(values, edges)[0] / len(values) / np.diff(edges)
+
+
+# Sums over equal kernels N(m, sd²), one at each of ``means`` [k]: a diffused data set on the line.
+# ``GaussianMixture`` has the same for kernels of any widths, weights and dimension, and is slower.
+
+
+def density(x, means, sd):
+    """Return (1/k) Σ N(x; m, sd²) at x [n]."""
+    power = np.subtract.outer(x, means)
+    power *= power
+    power *= -0.5 / sd**2
+    return np.exp(power, out=power).sum(axis=1) / (len(means) * sd * np.sqrt(2 * np.pi))
+
+
+def mass_below(x, means, sd):
+    """Return (1/k) Σ Φ((x − m)/sd) at x [n]."""
+    return ndtr(np.subtract.outer(x, means) / sd).mean(axis=1)
+
+
+def likelihoods(z, means, sd):
+    """Return N(z; m, sd²) as [k, n], divided by the largest of each z: p(m|z) but for its sum."""
+    power = np.subtract.outer(means, z)
+    power *= power
+    power *= -0.5 / sd**2
+    power -= power.max(axis=0)
+    return np.exp(power, out=power)
+
+
+def ideal_eps(width=0.0):
+    """Return E[ε|z] as a function of z [n] and one level: ``GaussianMixture.eps``, but faster.
+
+    The data are the galaxies, each a Gaussian of standard deviation ``width`` km/s. One kernel
+    for all lets every weight and normaliser cancel, which makes it five times as fast.
+    """
+    sums = np.stack([points(), np.ones(len(points()))])
+
+    def eps(z, log_snr):
+        a, s = alpha(log_snr), sigma(log_snr)
+        sd = np.hypot(a * width / velocity_scale(), s)
+        weighted, total = sums @ likelihoods(z, a * points(), sd)
+        return s * (z - a * weighted / total) / sd**2
+
+    return eps
+
+
+def noise_error(data, log_snr):
+    """Return e(λ) = E(ε − E[ε|z])² at levels [n], for x drawn evenly from ``data`` [m].
+
+    At blur b = e^{−λ/2} it is the average over z of the variance of (z − x_k)/b under the
+    posterior of k. Only points within REACH·b of z count, which makes a whole curve of 82 points
+    a matter of 20 ms; ``elbo.ErrorCurve`` computes the same without such a cut.
+    """
+    x = np.sort(np.asarray(data, dtype=float))
+    return np.array([_doubt(x, b) for b in np.exp(-np.asarray(log_snr) / 2)]) / len(x)
+
+
+def _doubt(x, b):
+    """The error at blur b, summed over the points: those far from all others leave no doubt."""
+    close = np.diff(x) < 2 * REACH * b
+    x = x[np.append(close, False) | np.append(False, close)]
+    if not len(x):
+        return 0.0
+    span = np.ptp(x) / b
+    if span < 2 * REACH * (len(x) - 1):  # one grid over all is shorter than one a point
+        m = np.arange(-REACH * PER_SD, np.ceil((span + REACH) * PER_SD) + 1)
+        z, mass = x[0] + m * (b / PER_SD), None
+    else:
+        u = np.arange(-REACH * PER_SD, REACH * PER_SD + 1) / PER_SD
+        z, mass = (x[:, None] + b * u).ravel(), np.tile(np.exp(-(u**2) / 2), len(x))
+    first, last = np.searchsorted(x, z - REACH * b), np.searchsorted(x, z + REACH * b)
+    near = first[:, None] + np.arange(max((last - first).max(), 1))
+    noise = (z[:, None] - x[np.minimum(near, len(x) - 1)]) / b
+    r = np.exp(-(noise**2) / 2) * (near < last[:, None])
+    total = r.sum(axis=1)
+    mean, square = ((r * y).sum(axis=1) / np.maximum(total, 1e-300) for y in (noise, noise**2))
+    mass = total if mass is None else mass
+    return mass @ (square - mean**2) / (PER_SD * np.sqrt(2 * np.pi))
+
+
+class Replay:
+    """Stored noise [steps, …] as a sampler's ``rng``: one row a step, each time alike."""
+
+    def __init__(self, noise):
+        self._rows = iter(noise)
+
+    def standard_normal(self, shape):
+        """Return the next row."""
+        return next(self._rows).reshape(shape)

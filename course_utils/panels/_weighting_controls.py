@@ -32,20 +32,15 @@ PARAMETERS = {
 
 
 def own(objective, parameters):
-    """Return those of ``parameters`` that belong to the objective."""
-    return {k: v for k, v in parameters.items() if objective in PARAMETERS[k].objectives}
-
-
-@lru_cache(maxsize=128)
-def named(objective, **parameters):
-    """Return the ``Objective`` of a key of ``PUBLISHED``; its own ``parameters`` alone count."""
-    return published(objective, **own(objective, parameters))
+    """Return the objective's own parameters, as published where they are left out."""
+    mine = {name: p.published for name, p in PARAMETERS.items() if objective in p.objectives}
+    return {name: parameters.get(name, published) for name, published in mine.items()}
 
 
 @lru_cache(maxsize=128)
 def implied(objective, **parameters):
-    """Return the implied weighting of that objective, divided by its largest value."""
-    return named(objective, **parameters).implied_weighting().normalised()
+    """Return the weighting that an objective implies, divided by its largest value."""
+    return published(objective, **parameters).implied_weighting().normalised()
 
 
 def weighting_controls(objective, names=None):
@@ -92,16 +87,13 @@ def parameter_controls(objective):
     return controls
 
 
-def to_unit_variance(objective, unit_variance, **parameters):
+def to_unit_variance(unit_variance, edm_data_sd=None, **others):
     """Return by how much λ moves when EDM's data are divided by their standard deviation.
 
     EDM's λ = −2 ln σ belongs to data of standard deviation σ_data. Divided by it, the same noise
     stands at λ + 2 ln σ_data. Zero for the other objectives and where the switch is off.
     """
-    edm = PARAMETERS["edm_data_sd"]
-    if not unit_variance or objective not in edm.objectives:
-        return 0.0
-    return 2 * np.log(parameters.get("edm_data_sd", edm.published))
+    return 2 * np.log(edm_data_sd) if unit_variance and edm_data_sd else 0.0
 
 
 def weighting(
@@ -116,8 +108,9 @@ def weighting(
     **parameters,
 ):
     """Return the weighting that the controls spell, divided by its largest value on the range."""
-    w = implied(objective, **own(objective, parameters))
-    moved = shift + to_unit_variance(objective, unit_variance, **parameters)
+    mine = own(objective, parameters)
+    w = implied(objective, **mine)
+    moved = shift + to_unit_variance(unit_variance, **mine)
     if moved:
         w = shifted(w, moved)
     if np.any(gains):

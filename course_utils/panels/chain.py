@@ -7,13 +7,16 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.patheffects import withStroke
 from scipy.special import ndtr
+from scipy.stats import norm
 
+from course_utils._checks import frozen
 from course_utils.datasets import galaxies, km_per_s
 from course_utils.forward import GaussianSteps, chain_steps, state_moments
+from course_utils.panels._galaxies import mass_below, points
+from course_utils.panels._view import view
 from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
@@ -30,6 +33,7 @@ SCHEDULES = {
 LENGTHS = (10, 20, 50, 100, 200, 500, 1000)
 REACH = 4.0  # the plots show |x| up to here
 EDGES = np.linspace(-REACH, REACH, 641)
+X = (EDGES[:-1] + EDGES[1:]) / 2
 COLUMNS = 250  # of the heat map, at most
 SCALE = PowerNorm(0.5, 0, 2.5)  # of colour: the root of the density, alike in all pictures
 NEEDLE = 1e-9  # stands for a standard deviation of 0, far below any cell
@@ -45,49 +49,6 @@ def controls():
         "n_steps": choice("steps T", list(LENGTHS), 1000, slide=True),
         "time": slider("time t/T", 0.0, 1.0, 0.005, 0.25),
     }
-
-
-def panel(**start):
-    """Return the live panel; ``start`` sets controls, such as n_steps=100."""
-    figure, update = _drawing()
-    return Panel(
-        figure,
-        update,
-        controls(),
-        alt=ALT,
-        start=start,
-        formats={
-            "step": "{}",
-            "alpha_bar": "ᾱ = {:.4g}",
-            "log_snr": "λ = {:z.3f}",
-            "variance": "variance of x = {:.5f}",
-            "blur": "blur {:,.10g} km/s",
-            "correlation": "correlation of x_t with x_0 = {:.3f}",
-            "total_variation": "total variation to N(0,1) = {:.3f}",
-            "end": "the chain ends at ᾱ = {:.4g}",
-        },
-        presets={
-            "DDPM": {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25},
-            "the end values of T = 1000 for T = 100": {
-                "schedule": "ddpm",
-                "noise": "root",
-                "n_steps": 100,
-                "time": 1.0,
-            },
-            "the first 100 entries": {
-                "schedule": "first",
-                "noise": "root",
-                "n_steps": 100,
-                "time": 1.0,
-            },
-            "β for √β": {"schedule": "ddpm", "noise": "plain", "n_steps": 1000, "time": 1.0},
-        },
-    )
-
-
-def picture(**values):
-    """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return snapshot(panel(), **values)
 
 
 def betas(schedule, n_steps):
@@ -111,18 +72,12 @@ def coefficients(schedule, noise, n_steps):
     if noise == "plain":
         steps = GaussianSteps(steps.decay, steps.noise**2)
     amplitude, variance = state_moments(1.0, steps)
-    return amplitude, np.sqrt(variance)
+    return frozen(amplitude), frozen(np.sqrt(variance))
 
 
 def cell_masses(edges, amplitude, deviation):
-    """Return the mass of the diffused galaxies in each cell between ``edges`` [m + 1], as [m].
-
-    The law is the mixture of N(amplitude · x_k, deviation²) over the 82 galaxies: a mean of
-    differences of the normal distribution function, exact however narrow the components are.
-    """
-    means = amplitude * galaxies()[:, 0]
-    below = ndtr((edges[:, None] - means) / max(deviation, NEEDLE)).mean(axis=1)
-    return np.diff(below)
+    """Return the exact mass of the diffused galaxies in each cell between ``edges`` [m + 1]."""
+    return np.diff(mass_below(edges, amplitude * points(), max(deviation, NEEDLE)))
 
 
 def total_variation_to_noise(amplitude, deviation):
@@ -133,8 +88,7 @@ def total_variation_to_noise(amplitude, deviation):
     """
     edges = COARSE
     if deviation < 0.2:
-        centres = amplitude * galaxies()[:, 0]
-        near = (centres[:, None] + deviation * NEAR).ravel()
+        near = np.add.outer(amplitude * points(), deviation * NEAR).ravel()
         edges = np.unique(np.concatenate([COARSE, near]))
     masses = cell_masses(edges, amplitude, deviation)
     return float(np.abs(masses - np.diff(ndtr(edges))).sum() / 2)
@@ -146,35 +100,48 @@ def dissolving(schedule, noise, n_steps):
     amplitude, deviation = coefficients(schedule, noise, n_steps)
     shown = np.arange(0, n_steps + 1, -(-n_steps // COLUMNS))
     edges = EDGES[::2]
-    width = edges[1] - edges[0]
-    columns = [cell_masses(edges, amplitude[t], deviation[t]) / width for t in shown]
-    return shown, np.array(columns, dtype=np.float32).T
+    columns = [cell_masses(edges, amplitude[t], deviation[t]) / np.diff(edges) for t in shown]
+    densities = np.array(columns, dtype=np.float32).T
+    shown.flags.writeable = densities.flags.writeable = False
+    return shown, densities
 
 
 def compute(schedule, noise, n_steps, time):
-    """Return the numbers in the panel's text for the values of its controls."""
-    t = _step(n_steps, time)
+    """Return the numbers, the heat map with its steps, and what belongs to each step and to t.
+
+    Over the steps: ᾱ and the variance of the noise. At t: the density of all and of the fastest
+    galaxy alone, over ``X``.
+    """
     amplitude, deviation = coefficients(schedule, noise, n_steps)
-    log_snr = float(2 * np.log(amplitude[t] / deviation[t]))
-    variance = float(amplitude[t] ** 2 * np.var(galaxies()) + deviation[t] ** 2)
-    return {
+    t = max(1, round(n_steps * time))  # step 0, the bare points, has no density to show
+    a, s = float(amplitude[t]), float(deviation[t])
+    log_snr = 2 * np.log(a / s)
+    variance = a**2 * np.var(galaxies()) + s**2
+    numbers = {
         "step": f"t = {t} of {n_steps}",
-        "alpha_bar": float(amplitude[t] ** 2),
-        "log_snr": log_snr,
-        "variance": variance,
+        "alpha_bar": a**2,
+        "log_snr": float(log_snr),
+        "variance": float(variance),
         "blur": float(f"{km_per_s(log_snr):.4g}"),  # 4 digits
-        "correlation": float(amplitude[t] * np.std(galaxies()) / np.sqrt(variance)),
-        "total_variation": total_variation_to_noise(amplitude[t], deviation[t]),
+        "correlation": float(a * np.std(galaxies()) / np.sqrt(variance)),
+        "total_variation": total_variation_to_noise(a, s),
         "end": float(amplitude[-1] ** 2),
     }
+    shown, densities = dissolving(schedule, noise, n_steps)
+    arrays = {
+        "t": t,
+        "shown": shown,
+        "densities": densities,
+        "signal": amplitude**2,
+        "noise": deviation**2,
+        "cut": cell_masses(EDGES, a, s) / np.diff(EDGES),
+        "alone": norm.pdf(X, a * points()[-1], s),
+    }
+    return numbers, arrays
 
 
-def _step(n_steps, time):
-    """The step nearest to time · T; step 0, the bare points, has no density to show."""
-    return max(1, round(n_steps * time))
-
-
-def _drawing():
+def drawing():
+    """Return the figure, and the function that shows what was computed in it."""
     figure, axes = figures.new_figure(
         2, 2, size=(9.4, 4.6), width_ratios=[2.4, 1], height_ratios=[3, 1]
     )
@@ -197,26 +164,17 @@ def _drawing():
 
     figures.title(of_density, "a cut at step t")
     of_density.set(ylim=(-REACH, REACH), xlim=(0, 1), xlabel="density")
-    x = (EDGES[:-1] + EDGES[1:]) / 2
-    width = EDGES[1] - EDGES[0]
     area = of_density.fill_betweenx([0, 0], 0, 0, color=figures.COLOURS["data"], alpha=0.35, lw=0)
     area.set_animated(True)
-    alone = figures.line(of_density, [], [], "mixture", moving=True, linestyle="-.", linewidth=1.4)
-    curve = figures.line(of_density, [], [], "data", moving=True, linewidth=1.4)
-    normal = figures.line(
-        of_density,
-        np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
-        x,
-        "exact",
-        moving=True,  # so that it stays above the area
-        linestyle="--",
-        linewidth=1.4,
-    )
+    fastest = figures.line(of_density, [], [], "mixture", moving=True, ls="-.", lw=1.4)
+    curve = figures.line(of_density, [], [], "data", moving=True, lw=1.4)
+    # moving, so that it stays above the area
+    normal = figures.line(of_density, norm.pdf(X), X, "exact", moving=True, ls="--", lw=1.4)
     of_levels.set(xlabel="step t     ← data        noise →", ylim=(-0.05, 1.2), yticks=[0, 0.5, 1])
-    signal = figures.line(of_levels, [], [], "weight", linewidth=1.6)
+    alpha_bar = figures.line(of_levels, [], [], "weight", linewidth=1.6)
     variance = figures.line(of_levels, [], [], "exact", linestyle=":")
     of_words.legend(
-        [curve, normal, alone, signal, variance],
+        [curve, normal, fastest, alpha_bar, variance],
         ["all galaxies", "N(0,1)", "the fastest galaxy", "$\\barα_t$", "variance of $x_t$"],
         loc="lower left",
         bbox_to_anchor=(-0.08, -0.35),
@@ -227,35 +185,51 @@ def _drawing():
         ax.axvline(0, color="black", lw=1.5, animated=True, clip_on=False, path_effects=halo)
         for ax in (of_map, of_levels)
     ]
-    figures.freeze_layout(figure)
     drawn = None
 
-    def update(schedule, noise, n_steps, time):
+    def show(numbers, t, shown, densities, signal, noise, cut, alone):
         nonlocal drawn
-        results = compute(schedule, noise, n_steps, time)
-        chain = (schedule, noise, n_steps)
-        amplitude, deviation = coefficients(*chain)
-        if chain != drawn:
-            shown, densities = dissolving(*chain)
-            half = (shown[1] - shown[0]) / 2
+        steps = np.arange(len(signal))
+        if densities is not drawn:
             image.set(tint(SCALE(densities), bytes=True)[..., :3])
-            of_levels.set_xlim(-half, n_steps + half)
-            steps = np.arange(n_steps + 1)
-            signal.set_data(steps, amplitude**2)
-            variance.set_data(steps, amplitude**2 + deviation**2)
-            drawn = chain
-        t = _step(n_steps, time)
+            half = (shown[1] - shown[0]) / 2
+            of_levels.set_xlim(-half, steps[-1] + half)
+            alpha_bar.set_data(steps, signal)
+            variance.set_data(steps, signal + noise)
+            drawn = densities
         first, last = of_levels.get_xlim()
         marks[0].set_xdata([(t - first) / (last - first)] * 2)  # the map's own axis stays as it is
         marks[1].set_xdata([t, t])
-        heights = cell_masses(EDGES, amplitude[t], deviation[t]) / width
-        curve.set_data(heights, x)
-        away = (x - amplitude[t] * galaxies().max()) / deviation[t]
-        alone.set_data(np.exp(-(away**2) / 2) / (np.sqrt(2 * np.pi) * deviation[t]), x)
-        area.set_data(x, np.zeros_like(x), heights)
-        limit = max(1.0, figures.snapped_limit(heights.max(), (1, 2, 5, 10)))
-        if of_density.get_xlim()[1] != limit:
-            of_density.set_xlim(0, limit)
-        return results
+        curve.set_data(cut, X)
+        fastest.set_data(alone, X)
+        area.set_data(X, np.zeros_like(X), cut)
+        figures.set_limits(
+            of_density, x=(0, max(1.0, figures.snapped_limit(cut.max(), (1, 2, 5, 10))))
+        )
 
-    return figure, update
+    return figure, show
+
+
+START = {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25}
+panel, picture = view(
+    controls,
+    compute,
+    drawing,
+    alt=ALT,
+    formats={
+        "step": "{}",
+        "alpha_bar": "ᾱ = {:.4g}",
+        "log_snr": "λ = {:z.3f}",
+        "variance": "variance of x = {:.5f}",
+        "blur": "blur {:,.10g} km/s",
+        "correlation": "correlation of x_t with x_0 = {:.3f}",
+        "total_variation": "total variation to N(0,1) = {:.3f}",
+        "end": "the chain ends at ᾱ = {:.4g}",
+    },
+    presets={
+        "DDPM": START,
+        "the end values of T = 1000 for T = 100": START | {"n_steps": 100, "time": 1.0},
+        "the first 100 entries": START | {"schedule": "first", "n_steps": 100, "time": 1.0},
+        "β for √β": START | {"noise": "plain", "time": 1.0},
+    },
+)

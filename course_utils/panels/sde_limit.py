@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import cumulative_simpson, simpson
+from scipy.stats import norm
 
+from course_utils._checks import frozen
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
 from course_utils.forward import chain_steps, coarsen, euler_maruyama_steps, state_moments
+from course_utils.panels._view import view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Three plots. Left: one path of N steps from the starting point, in orange, over the path of "
@@ -31,12 +33,12 @@ STEPS = (
 FINEST = 504_000  # a multiple of every N: one Brownian path seen on all grids
 NO_ERROR = 1e-12  # below this a distance is rounding
 SEED = 2
+X = np.linspace(-4, 4, 401)
 
 
-def panel(**start):
-    """Return the live panel; ``start`` sets controls, such as rule="exact"."""
-    figure, update = _drawing()
-    controls = {
+def controls():
+    """Return the panel's controls."""
+    return {
         "n_steps": choice("steps N", STEPS, 40, slide=True),
         "rule": choice(
             "β_i from",
@@ -51,24 +53,6 @@ def panel(**start):
         "x0": slider("start x₀", -3.0, 3.0, 0.1, 1.5),
         "t": slider("time t", 0.05, 1.0, 0.05, 0.3),
     }
-    return Panel(
-        figure,
-        update,
-        controls,
-        alt=ALT,
-        start=start,
-        formats={
-            "time": "compared at t = {:.4g}",
-            "wasserstein": "W2 {}",
-            "kl": "KL {}",
-            "log_error": "N·(log squared decay + ∫β) = {}",
-        },
-    )
-
-
-def picture(**values):
-    """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return snapshot(panel(), **values)
 
 
 class Constants(NamedTuple):
@@ -126,26 +110,43 @@ def constants(recursion, rule, x0, t):
 
 
 def compute(n_steps, rule, recursion, x0, t):
-    """Return the numbers in the panel's text for the values of its controls."""
-    now = _compare(recursion, rule, (n_steps,), x0, t)
-    limit = constants(recursion, rule, x0, t)
-    w2, kl, log_error = now.wasserstein[0], now.kl[0], now.log_error[0]
-    time = {"time": now.time[0]}
-    if w2 < NO_ERROR:  # for one N alone: Euler–Maruyama's one step from 0 with exact β_i
+    """Return the numbers, both paths, both laws at the grid's time next to t, and their distances.
+
+    The distances [21] and what the constants predict of them belong to all of ``STEPS``.
+    """
+    laws = [_law(recursion, rule, n) for n in STEPS]
+    indices = [max(1, round(t * n)) for n in STEPS]
+    decay, variance = np.array([law[:, i] for law, i in zip(laws, indices, strict=True)]).T
+    times = np.divide(indices, STEPS)
+    elapsed = _elapsed(times)
+    law = x0 * decay, variance
+    exact = x0 * np.exp(-elapsed / 2), -np.expm1(-elapsed)
+    w2, kl = gaussian_wasserstein(*law, *exact), gaussian_kl(*law, *exact)
+    limit, k, n = constants(recursion, rule, x0, t), STEPS.index(n_steps), np.array(STEPS)
+    numbers = {"time": times[k]}
+    if w2[k] < NO_ERROR:  # for one N alone: Euler–Maruyama's one step from 0 with exact β_i
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
-        return time | {"wasserstein": f"below {NO_ERROR:g}: no error {where}"}
-    return time | {
-        "wasserstein": f"{w2:.4g}, N·W2 = {n_steps * w2:.4g} → {limit.wasserstein:.4g}",
-        "kl": f"{kl:.4g} nats, N²·KL = {n_steps**2 * kl:.4g} → {limit.kl:.4g}",
-        "log_error": f"{n_steps * log_error:.2f} → {limit.log_decay:.2f}",
+        numbers["wasserstein"] = f"below {NO_ERROR:g}: no error {where}"
+    else:
+        log_error = n_steps * (2 * np.log(decay[k]) + elapsed[k])
+        of_w2 = f"N·W2 = {n_steps * w2[k]:.4g} → {limit.wasserstein:.4g}"
+        of_kl = f"N²·KL = {n_steps**2 * kl[k]:.4g} → {limit.kl:.4g}"
+        numbers["wasserstein"] = f"{w2[k]:.4g}, {of_w2}"
+        numbers["kl"] = f"{kl[k]:.4g} nats, {of_kl}"
+        numbers["log_error"] = f"{log_error:.2f} → {limit.log_decay:.2f}"
+    of_time, decays, from_zero = _exact_path()
+    arrays = {
+        "times": of_time,
+        "mean": x0 * decays,
+        "spread": np.sqrt(1 - decays**2),
+        "exact_path": x0 * decays + from_zero,
+        "states": x0 * _law(recursion, rule, n_steps)[0] + _from_zero(recursion, rule, n_steps),
+        "law": (law[0][k], law[1][k]),
+        "exact_law": (exact[0][k], exact[1][k]),
+        "distances": np.array([w2, kl]),
+        "predicted": np.array([limit.wasserstein / n, limit.kl / n**2]),
     }
-
-
-@cache
-def _law(recursion, rule, n_steps):
-    """The decays of the mean from 0 to each of the N + 1 times, and the variances there."""
-    steps = _steps(recursion, rule, n_steps)
-    return state_moments(1.0, steps)
+    return numbers, arrays
 
 
 def _steps(recursion, rule, n_steps):
@@ -153,60 +154,33 @@ def _steps(recursion, rule, n_steps):
     return {"chain": chain_steps, "em": euler_maruyama_steps}[recursion](betas)
 
 
+@cache
+def _law(recursion, rule, n_steps):
+    """Decay of the mean from 0 to each of the N + 1 times, and the variance there, [2, N + 1]."""
+    return frozen(state_moments(1.0, _steps(recursion, rule, n_steps)))
+
+
 def _elapsed(t):
     """B(t) = ∫₀ᵗ β of the linear schedule."""
     return t * (SCHEDULE.beta_min + (SCHEDULE.beta_max - SCHEDULE.beta_min) * t / 2)
-
-
-class _Comparison(NamedTuple):
-    """For each of several N: the grid's time nearest to t, both laws there, and their distances."""
-
-    time: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
-    exact_mean: np.ndarray
-    exact_variance: np.ndarray
-    wasserstein: np.ndarray
-    kl: np.ndarray
-    log_error: np.ndarray
-
-
-def _compare(recursion, rule, steps, x0, t):
-    indices = [max(1, round(t * n)) for n in steps]
-    laws = [_law(recursion, rule, n) for n in steps]
-    decay = np.array([law[0][i] for law, i in zip(laws, indices, strict=True)])
-    variance = np.array([law[1][i] for law, i in zip(laws, indices, strict=True)])
-    time = np.divide(indices, steps)
-    elapsed = _elapsed(time)
-    both = (x0 * decay, variance), (x0 * np.exp(-elapsed / 2), -np.expm1(-elapsed))
-    return _Comparison(
-        time,
-        *both[0],
-        *both[1],
-        gaussian_wasserstein(*both[0], *both[1]),
-        gaussian_kl(*both[0], *both[1]),
-        2 * np.log(decay) + elapsed,
-    )
 
 
 @cache
 def _increments(n_steps):
     """One Brownian path's increments on the grid of N steps."""
     if n_steps == FINEST:
-        return np.random.default_rng(SEED).standard_normal(FINEST) / np.sqrt(FINEST)
-    return coarsen(_increments(FINEST), FINEST // n_steps)
+        path = np.random.default_rng(SEED).standard_normal(FINEST) / np.sqrt(FINEST)
+    else:
+        path = coarsen(_increments(FINEST), FINEST // n_steps)
+    return frozen(path)
 
 
 @cache
-def _path_from_zero(recursion, rule, n_steps):
-    """The N + 1 states of the path that starts at 0; a start x0 adds x0 times the decays."""
-    decay, noise = _steps(recursion, rule, n_steps)
-    kicks = noise * _increments(n_steps) * np.sqrt(n_steps)
-    x, states = 0.0, [0.0]
-    for kept, kick in zip(decay.tolist(), kicks.tolist(), strict=True):
-        x = kept * x + kick
-        states.append(x)
-    return np.array(states)
+def _from_zero(recursion, rule, n_steps):
+    """The N + 1 states of the path from 0: x_i = a_i Σ_j kick_j / a_j with the decays a from 0."""
+    decay = _law(recursion, rule, n_steps)[0]
+    kicks = _steps(recursion, rule, n_steps).noise * _increments(n_steps) * np.sqrt(n_steps)
+    return frozen(decay * np.append(0, np.cumsum(kicks / decay[1:])))
 
 
 @cache
@@ -220,10 +194,11 @@ def _exact_path(points=1001):
     integral = np.append(0, np.cumsum(slope * _increments(FINEST)))[:: FINEST // (points - 1)]
     t = np.linspace(0, 1, points)
     decay = np.exp(-_elapsed(t) / 2)
-    return t, decay, decay * integral
+    return frozen([t, decay, decay * integral])
 
 
-def _drawing():
+def drawing():
+    """Return the figure, and the function that shows what was computed in it."""
     figure, (of_path, of_law, of_error) = figures.new_figure(
         1, 3, size=(9.4, 3.7), width_ratios=[1.15, 1, 1.15]
     )
@@ -239,8 +214,7 @@ def _drawing():
 
     figures.title(of_law, "density at time t")
     of_law.set(xlim=(-4, 4), ylim=(0, 1), xlabel="x", yticks=[])
-    x = np.linspace(-4, 4, 401)
-    figures.line(of_law, x, _normal(x, 0, 1), "noise", label="N(0, 1)", linestyle=":")
+    figures.line(of_law, X, norm.pdf(X), "noise", label="N(0, 1)", linestyle=":")
     exact = figures.line(of_law, [], [], "exact", label="exact", moving=True)
     discrete = figures.line(of_law, [], [], "model", label="N steps", moving=True, linestyle="--")
     of_law.legend(loc="upper left", handlelength=1.6)
@@ -261,53 +235,51 @@ def _drawing():
     rays[0].set_label("predicted")
     of_error.legend(handles=[*marks, rays[0]], loc="lower left", handlelength=1.6)
     nothing = of_error.text(0.5, 0.6, "", ha="center", transform=of_error.transAxes, animated=True)
-    figures.freeze_layout(figure)
 
-    def update(n_steps, rule, recursion, x0, t):
-        times, decay, from_zero = _exact_path()
-        mean, spread = x0 * decay, np.sqrt(1 - decay**2)
+    def show(
+        numbers, times, mean, spread, exact_path, states, law, exact_law, distances, predicted
+    ):
         band.set_data(times[::10], (mean - spread)[::10], (mean + spread)[::10])
-        true_path.set_data(times, mean + from_zero)
-        states = x0 * _law(recursion, rule, n_steps)[0] + _path_from_zero(recursion, rule, n_steps)
-        every = max(1, n_steps // 800)  # more points than pixels would only cost time
-        path.set_data(np.arange(0, n_steps + 1, every) / n_steps, states[::every])
+        true_path.set_data(times, exact_path)
+        n = len(states) - 1
+        every = max(1, n // 800)  # more points than pixels would only cost time
+        path.set_data(np.arange(0, n + 1, every) / n, states[::every])
+        now.set_xdata([numbers["time"]] * 2)
+        heights = [norm.pdf(X, m, np.sqrt(v)) for m, v in (exact_law, law)]
+        exact.set_data(X, heights[0])
+        discrete.set_data(X, heights[1])
+        figures.set_limits(of_law, y=(0, figures.snapped_limit(1.35 * np.max(heights))))
 
-        every_n = _compare(recursion, rule, STEPS, x0, t)
-        k = STEPS.index(n_steps)
-        now.set_xdata([every_n.time[k]] * 2)
-        truth = _normal(x, every_n.exact_mean[k], every_n.exact_variance[k])
-        steps = _normal(x, every_n.mean[k], every_n.variance[k])
-        exact.set_data(x, truth)
-        discrete.set_data(x, steps)
-        top = figures.snapped_limit(1.35 * max(truth.max(), steps.max()))
-        if of_law.get_ylim() != (0, top):
-            of_law.set_ylim(0, top)
-
-        shown = every_n.wasserstein >= NO_ERROR
-        heights = np.where(shown, [every_n.wasserstein, every_n.kl], np.nan)
-        free = not shown.any()
-        limit = constants(recursion, rule, x0, t)
-        predicted = [limit.wasserstein / np.array(STEPS), limit.kl / np.array(STEPS) ** 2.0]
-        for mark, filled, ray, height, expected in zip(
-            marks, here, rays, heights, predicted, strict=True
-        ):
-            mark.set_data(([], []) if free else (STEPS, height))
-            filled.set_data(([], []) if free else ([n_steps], [height[k]]))
+        k = STEPS.index(n)
+        seen = np.where(distances[0] >= NO_ERROR, distances, np.nan)
+        free = bool(np.isnan(seen).all())
+        rows = zip(marks, here, rays, seen, predicted, strict=True)
+        for mark, filled, ray, found, expected in rows:
+            mark.set_data(([], []) if free else (STEPS, found))
+            filled.set_data(([], []) if free else ([n], [found[k]]))
             ray.set_data(([], []) if free else (STEPS, expected))
         nothing.set_text("no error at any N" if free else "")
-        limits = of_error.get_ylim() if free else _decades(np.nanmin(heights), np.nanmax(heights))
-        if of_error.get_ylim() != limits:
-            of_error.set_ylim(limits)
-        return compute(n_steps, rule, recursion, x0, t)
+        if not free:
+            figures.set_limits(of_error, y=_decades(np.nanmin(seen), np.nanmax(seen)))
 
-    return figure, update
-
-
-def _normal(x, mean, variance):
-    return np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    return figure, show
 
 
 def _decades(low, high):
     """Limits at every second power of ten, with room below for the legend."""
     bottom, top = np.floor(np.log10(low) / 2) * 2 - 2, np.ceil(np.log10(high) / 2 + 0.1) * 2
     return float(10.0**bottom), float(10.0**top)
+
+
+panel, picture = view(
+    controls,
+    compute,
+    drawing,
+    alt=ALT,
+    formats={
+        "time": "compared at t = {:.4g}",
+        "wasserstein": "W2 {}",
+        "kl": "KL {}",
+        "log_error": "N·(log squared decay + ∫β) = {}",
+    },
+)

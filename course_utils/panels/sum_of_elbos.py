@@ -4,13 +4,13 @@ import numpy as np
 
 from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, weighted_loss
-from course_utils.panels._galaxies import error_curve
+from course_utils.panels._galaxies import density, error_curve
+from course_utils.panels._view import view
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "
@@ -25,6 +25,8 @@ LAYERS = 6
 BAR = 1.2  # width of the bars for the atom and the constant, in units of λ: area = mass
 CELLS = 400  # cells in which p_w is drawn
 COARSE = (1, 2, 5, 10)  # where the vertical axes may end, times powers of ten
+VELOCITIES = np.linspace(5, 37, 800)  # 1000 km/s
+UNITS = (1000 * VELOCITIES - galaxy_velocities().mean()) / velocity_scale()
 
 
 def controls():
@@ -41,46 +43,21 @@ def controls():
     }
 
 
-def panel(**start):
-    """Return the live panel; ``start`` sets controls, such as objective="edm"."""
-    figure, update = _drawing()
-    return Panel(
-        figure,
-        update,
-        controls(),
-        alt=ALT,
-        start=start,
-        formats={
-            "weighted_loss": "½∫ w e dλ = {:.6f} nats",
-            "sum_of_elbos": "∫ L dw + atom − constant = {:.6f} nats",
-            "residual": "residual {:.1e} of |L_w|",
-            "quadrature": "step-doubling changes e, L by at most {:.0e}",
-            "constant": "constant w(λ_min) L(1) = {:.2g} nats",
-            "atom": "atom w(λ_max) = {:.4f}",
-            "positive": "p_w: positive mass {:.4f}",
-            "negative": "negative mass {:.4f}",
-            "verdict": "{}",
-        },
-    )
-
-
-def picture(**values):
-    """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return snapshot(panel(), **values)
-
-
 def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, log_snr_max):
-    """Return the numbers in the panel's text, and the weighting, for the values of its controls."""
-    w = weighting(objective, shift, monotone_lock, gains, log_snr_min, log_snr_max)
-    errors = error_curve(model, galaxy)
+    """Return the numbers, and what is drawn of both sides.
+
+    w and ½ w e at the levels of ``grid`` [401]; in its cells p_w and p_w L [400]; the areas of the
+    atom and of the constant; six layers of p_w with their names and signs.
+    """
     span = (log_snr_min, log_snr_max)
+    w = weighting(objective, shift, monotone_lock, gains, *span)
+    errors = error_curve(model, galaxy)
     left = weighted_loss(w, errors, *span)
     mixture, atom_term, constant = elbo_parts(w, errors, *span)
     right = mixture + atom_term + constant
     cells, atom = level_masses(w, np.linspace(*span, 4001))
-    negative = -float(np.minimum(cells, 0).sum())
     monotone = is_monotone(w, *span)
-    results = {
+    numbers = {
         "weighted_loss": left,
         "sum_of_elbos": right,
         "residual": abs(left - right) / abs(left),
@@ -88,15 +65,54 @@ def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, 
         "constant": -constant,
         "atom": atom,
         "positive": float(np.maximum(cells, 0).sum()) + atom,
-        "negative": 0.0 if monotone else negative,
+        "negative": 0.0 if monotone else -float(np.minimum(cells, 0).sum()),
         "verdict": "w is monotone: an average of ELBOs of noised data, less a constant"
         if monotone
         else "w is not monotone: a signed sum, no bound",
     }
-    return results, w
+    grid = np.linspace(*span, CELLS + 1)
+    heights = w(grid)
+    e, kl = errors.at(grid)
+    masses, atom = level_masses(w, grid)
+    rate = masses / np.diff(grid)
+    centres = (grid[:-1] + grid[1:]) / 2
+    levels, signs = _layers(masses, atom, centres, grid[-1])
+    named = zip(levels, signs, strict=True)
+    arrays = {
+        "grid": grid,
+        "heights": heights,
+        "half": heights * e / 2,
+        "centres": centres,
+        "rate": rate,
+        "product": rate * (kl[:-1] + kl[1:]) / 2,
+        "atom": atom * kl[-1],
+        "constant": heights[0] * kl[0],
+        "layers": [density(UNITS, galaxies()[:, 0], np.exp(-level / 2)) for level in levels],
+        "names": [_layer_words(level, sign, grid[-1]) for level, sign in named],
+        "signs": signs,
+    }
+    return numbers, arrays
 
 
-def _drawing():
+def _layers(masses, atom, centres, top):
+    """Levels at the middle of equal parts of |p_w|, the noisiest first, and the sign there."""
+    sizes = np.append(np.abs(masses), atom)
+    levels, signs = np.append(centres, top), np.append(np.sign(masses), 1)
+    parts = (np.arange(LAYERS) + 0.5) / LAYERS * sizes.sum()
+    index = np.minimum(np.searchsorted(np.cumsum(sizes), parts), len(levels) - 1)
+    return levels[index], signs[index]
+
+
+def _layer_words(level, sign, top):
+    km_s = f"{float(f'{km_per_s(level):.2g}'):,.0f} km/s"
+    if level == top:
+        return f"atom: {km_s}"
+    at = f"λ {level:.1f}".replace("-", "−")
+    return f"{'' if sign > 0 else '− '}{at}: {km_s}"
+
+
+def drawing():
+    """Return the figure, and the function that shows what was computed in it."""
     figure, axes = figures.new_figure(
         2, 2, size=(9.4, 5.4), width_ratios=[1, 1.25], height_ratios=[1, 1.15]
     )
@@ -107,12 +123,12 @@ def _drawing():
     figures.title(of_w, "the weighting w(λ) and its $p_w$")
     of_w.set(ylim=(-0.55, 1.12))
     of_w.axhline(0, color="black", lw=0.6)
-    density = figures.SignedArea(
+    p_w = figures.SignedArea(
         of_w, "mixture", label="$p_w$", negative_label="$p_w$ < 0", moving=True
     )
     w_line = figures.line(of_w, [], [], "weight", moving=True)
     w_line.set_label("w")
-    of_w.legend(handles=[w_line, density.above, density.below], loc="lower right", ncols=3)
+    of_w.legend(handles=[w_line, p_w.above, p_w.below], loc="lower right", ncols=3)
     for ax in (of_loss, of_sum):
         figures.level_axis(ax, low, high)
         ax.axhline(0, color="black", lw=0.6)
@@ -131,85 +147,52 @@ def _drawing():
     for x, word in [(high - edge / 2, "atom"), (low + edge / 2, "const.")]:
         of_sum.text(x, 0.9, word, ha="center", transform=of_sum.get_xaxis_transform(), fontsize=8.5)
 
-    velocities = galaxy_velocities()
-    x = np.linspace(5, 37, 800)  # 1000 km/s
-    units = (1000 * x - velocities.mean()) / velocity_scale()
-    ridges = figures.Ridges(of_layers, LAYERS, x, moving=True)
+    ridges = figures.Ridges(of_layers, LAYERS, VELOCITIES, moving=True)
     figures.title(of_layers, "the galaxies, smoothed at six levels of $p_w$")
     of_layers.set(xlabel="velocity z/α, 1000 km/s", xticks=[10, 20, 30])
     of_sum.set_ylim(-0.02, 0.15)  # the widest tick labels that occur, to leave room for them
-    figures.freeze_layout(figure)
+    bar = (edge - BAR) / 2 + np.array([0.0, 0.0, BAR, BAR])
+    shape = np.array([0, 1, 1, 0]) / BAR
 
-    def update(**values):
-        results, w = compute(**values)
-        span = values["log_snr_min"], values["log_snr_max"]
-        errors = error_curve(values["model"], values["galaxy"])
-        grid = np.linspace(*span, CELLS + 1)
-        e, kl = errors.at(grid)
-        heights = w(grid)
-        masses, atom = level_masses(w, grid)
-        centres = (grid[:-1] + grid[1:]) / 2
-        rate = masses / np.diff(grid)
-
+    def show(
+        numbers, grid, heights, half, centres, rate, product, atom, constant, layers, names, signs
+    ):
         w_line.set_data(grid, heights)
-        density.set(centres, rate)
-        half = heights * e / 2
+        p_w.set(centres, rate)
         loss.set(grid, half)
-        product = rate * (kl[:-1] + kl[1:]) / 2
         total.set(centres, product)
-        bar = (edge - BAR) / 2 + np.array([0.0, 0.0, BAR, BAR])
-        shape = np.array([0, 1, 1, 0]) / BAR
-        atom_bar.set(LOG_SNR_MAX + bar, atom * kl[-1] * shape)
-        constant_bar.set(LOG_SNR_MIN - bar[::-1], -heights[0] * kl[0] * shape)
-        tallest = max(half.max(), product.max(), atom * kl[-1] / BAR, 1e-3)
-        deepest = max(-product.min(), heights[0] * kl[0] / BAR)
+        atom_bar.set(LOG_SNR_MAX + bar, atom * shape)
+        constant_bar.set(LOG_SNR_MIN - bar[::-1], -constant * shape)
+        tallest = max(half.max(), product.max(), atom / BAR, 1e-3)
+        deepest = max(-product.min(), constant / BAR)
         # Few limits, and the lower bound to the upper: each change costs a full redraw.
         top = figures.snapped_limit(tallest * 1.1, COARSE)
-        limits = -top * 2.0 ** max(-3, np.ceil(np.log2(max(1.05 * deepest / top, 1e-9)))), top
-        for ax in (of_loss, of_sum):
-            if ax.get_ylim() != limits:
-                ax.set_ylim(limits)
+        bottom = -top * 2.0 ** max(-3, np.ceil(np.log2(max(1.05 * deepest / top, 1e-9))))
+        figures.set_limits(of_loss, y=(bottom, top))
+        figures.set_limits(of_sum, y=(bottom, top))
         swing = 1.12 * figures.snapped_limit(max(1.0, np.abs(rate).max()), COARSE)
-        w_limits = (-swing if rate.min() < -0.5 else -0.55 * swing, swing)
-        if of_w.get_ylim() != w_limits:
-            of_w.set_ylim(w_limits)
-        words[0].set_text(f"area {results['weighted_loss']:.6f}")
-        words[1].set_text(f"area {results['sum_of_elbos']:.6f}")
+        figures.set_limits(of_w, y=(-swing if rate.min() < -0.5 else -0.55 * swing, swing))
+        words[0].set_text(f"area {numbers['weighted_loss']:.6f}")
+        words[1].set_text(f"area {numbers['sum_of_elbos']:.6f}")
+        ridges.set(layers, names, ["data" if sign > 0 else "negative" for sign in signs])
 
-        levels, signs = _layers(masses, atom, centres, grid[-1])
-        ridges.set(
-            [_smoothed(units, level) for level in levels],
-            [
-                _layer_words(level, sign, grid[-1])
-                for level, sign in zip(levels, signs, strict=True)
-            ],
-            ["data" if sign > 0 else "negative" for sign in signs],
-        )
-        return results
-
-    return figure, update
+    return figure, show
 
 
-def _layers(masses, atom, centres, top):
-    """Levels at the middle of equal parts of |p_w|, the noisiest first, and the sign there."""
-    sizes = np.append(np.abs(masses), atom)
-    levels = np.append(centres, top)
-    signs = np.append(np.sign(masses), 1)
-    parts = (np.arange(LAYERS) + 0.5) / LAYERS * sizes.sum()
-    index = np.minimum(np.searchsorted(np.cumsum(sizes), parts), len(levels) - 1)
-    return levels[index], signs[index]
-
-
-def _smoothed(units, level):
-    """The density of z/α at a level, over points in units of the data: a kernel estimate."""
-    bandwidth = np.exp(-level / 2)
-    squared = ((units[:, None] - galaxies()[:, 0]) / bandwidth) ** 2
-    return np.exp(-squared / 2).sum(axis=1) / bandwidth
-
-
-def _layer_words(level, sign, top):
-    km_s = f"{float(f'{km_per_s(level):.2g}'):,.0f} km/s"
-    if level == top:
-        return f"atom: {km_s}"
-    at = f"λ {level:.1f}".replace("-", "−")
-    return f"{'' if sign > 0 else '− '}{at}: {km_s}"
+panel, picture = view(
+    controls,
+    compute,
+    drawing,
+    alt=ALT,
+    formats={
+        "weighted_loss": "½∫ w e dλ = {:.6f} nats",
+        "sum_of_elbos": "∫ L dw + atom − constant = {:.6f} nats",
+        "residual": "residual {:.1e} of |L_w|",
+        "quadrature": "step-doubling changes e, L by at most {:.0e}",
+        "constant": "constant w(λ_min) L(1) = {:.2g} nats",
+        "atom": "atom w(λ_max) = {:.4f}",
+        "positive": "p_w: positive mass {:.4f}",
+        "negative": "negative mass {:.4f}",
+        "verdict": "{}",
+    },
+)

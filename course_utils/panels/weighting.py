@@ -4,12 +4,12 @@ import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
 from course_utils.datasets import km_per_s, velocity_scale
+from course_utils.objectives import published
 from course_utils.panels._galaxies import error_curve
+from course_utils.panels._view import view
 from course_utils.panels._weighting_controls import (
     FLAT,
-    PARAMETERS,
     implied,
-    named,
     own,
     parameter_controls,
     to_unit_variance,
@@ -19,7 +19,6 @@ from course_utils.panels._weighting_controls import (
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine
 from course_utils.weightings import evaluate, is_monotone, level_masses, peak
 from course_utils.widgets import figures
-from course_utils.widgets.panel import Panel, snapshot
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, the density p with which the objective "
@@ -29,8 +28,10 @@ ALT = (
     "cosine schedule. Below it: dw/dt, hatched where it is negative, on a scale "
     "that is stretched near zero."
 )
-FINE = 50.0  # km/s: a supposed error of measurement; finer structure would not be astronomy
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
+LEVELS, TIMES = np.linspace(*SPAN, 401), np.linspace(0, 1, 401)
+COSINE = Cosine(log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX).log_snr(TIMES)
+FINE = 2 * np.log(velocity_scale() / 50.0)  # 50 km/s, a supposed error of measurement
 
 # Names without the published value of a parameter that here has a slider.
 MOVABLE = {"p2": "P2", "min_snr": "Min-SNR", "sigmoid": "sigmoid"}
@@ -65,66 +66,53 @@ def controls():
     return {"objective": objective, **parameter_controls(objective), **chosen}
 
 
-def panel(**start):
-    """Return the live panel; ``start`` sets controls, such as objective="edm"."""
-    figure, update = _drawing()
-    return Panel(
-        figure,
-        update,
-        controls(),
-        alt=ALT,
-        start=start,
-        presets={name: _PLAIN | values for name, values in PRESETS.items()},
-        formats={
-            "verdict": "{}",
-            "peak": "peak of w at λ = {:z.2f}",
-            "convention": "{}",
-            "median": "half of the loss lies below a blur of {:,.0f} km/s",
-            "coarse": "{:.2%} of it at blurs above 50 km/s",
-            "negative": "negative part of p_w: {:.4f} of its total variation",
-        },
-    )
-
-
-def picture(**values):
-    """Return the panel's picture at the given values of its controls, as a PIL image."""
-    return snapshot(panel(), **values)
-
-
-def compute(objective, shift, monotone_lock, gains, unit_variance=False, **parameters):
-    """Return the numbers in the panel's text, and the weighting, for the values of its controls.
+def chosen(objective, shift, monotone_lock, gains, unit_variance=False, **parameters):
+    """Return the weighting w(λ) of the controls' values, with 1 as its largest value.
 
     ``parameters`` are those of ``objectives.published``; the others than the objective's own are
     ignored, and what is left out has its published value.
     """
-    w = weighting(
-        objective,
-        shift,
-        monotone_lock,
-        gains,
-        *SPAN,
-        unit_variance=unit_variance,
-        **parameters,
+    return weighting(
+        objective, shift, monotone_lock, gains, *SPAN, unit_variance=unit_variance, **parameters
     )
-    levels, error, _ = error_curve().between()
-    heights = evaluate(w, levels)
-    cumulative = cumulative_trapezoid(heights * error, levels, initial=0)
-    cumulative /= cumulative[-1]
-    cells, atom = level_masses(lambda _: heights, levels)
-    monotone = is_monotone(w, *SPAN)
-    variation = np.abs(cells).sum() + atom
-    results = {"verdict": _verdict(levels, heights, monotone), "peak": peak(w, *SPAN)}
-    if objective in PARAMETERS["edm_data_sd"].objectives:
-        results["convention"] = _convention(
-            to_unit_variance(objective, unit_variance, **parameters),
-            parameters.get("edm_data_sd", PARAMETERS["edm_data_sd"].published),
-        )
-    results |= {
-        "median": float(km_per_s(np.interp(0.5, cumulative, levels))),
-        "coarse": float(np.interp(2 * np.log(velocity_scale() / FINE), levels, cumulative)),
-        "negative": 0.0 if monotone else float(-np.minimum(cells, 0).sum() / variation),
+
+
+def compute(objective, shift, monotone_lock, gains, unit_variance=False, **parameters):
+    """Return the numbers, and w, p, w before it was moved and the share of the loss at ``LEVELS``.
+
+    The last two arrays are w and dw/dt at ``TIMES`` of the cosine schedule. For the arguments see
+    ``chosen``.
+    """
+    mine = own(objective, parameters)
+    w = chosen(objective, shift, monotone_lock, gains, unit_variance, **mine)
+    moved = to_unit_variance(unit_variance, **mine)
+    heights = w(LEVELS)
+    sampled = published(objective, **mine).density(LEVELS - moved)
+    share = heights * error_curve().at(LEVELS)[0]
+    over_time = w(COSINE)
+    arrays = {
+        "heights": heights,
+        "sampled": sampled / sampled.max(),
+        "before": implied(objective, **mine)(LEVELS),
+        "share": share / np.trapezoid(share, LEVELS),
+        "over_time": over_time,
+        "slope": np.gradient(over_time, TIMES),
     }
-    return results, w
+    levels, error, _ = error_curve().between()
+    fine = evaluate(w, levels)
+    loss = cumulative_trapezoid(fine * error, levels, initial=0)
+    cells, atom = level_masses(lambda _: fine, levels)
+    negative = -np.minimum(cells, 0).sum() / (np.abs(cells).sum() + atom)
+    monotone = is_monotone(w, *SPAN)
+    numbers = {
+        "verdict": _verdict(levels, fine, monotone),
+        "peak": peak(w, *SPAN),
+        **_convention(moved, **mine),
+        "median": float(km_per_s(np.interp(loss[-1] / 2, loss, levels))),
+        "coarse": float(np.interp(FINE, levels, loss) / loss[-1]),
+        "negative": 0.0 if monotone else float(negative),
+    }
+    return numbers, arrays
 
 
 def _verdict(levels, heights, monotone):
@@ -142,13 +130,19 @@ def _verdict(levels, heights, monotone):
     return f"w is not monotone: it rises with λ from {starts[0]:z.1f} to {stops[0]:z.1f}"
 
 
-def _convention(moved, data_sd):
+def _convention(moved, edm_data_sd=None, **others):
+    """Say which λ EDM's is; nothing for other objectives."""
+    if edm_data_sd is None:
+        return {}
     if moved:
-        return f"λ for data of variance 1: EDM's −2 ln σ moved by 2 ln {data_sd:g} = {moved:.2f}"
-    return f"λ = −2 ln σ as EDM has it, for data of standard deviation {data_sd:g}"
+        by = f"2 ln {edm_data_sd:g} = {moved:.2f}"
+        return {"convention": f"λ for data of variance 1: EDM's −2 ln σ moved by {by}"}
+    of = f"data of standard deviation {edm_data_sd:g}"
+    return {"convention": f"λ = −2 ln σ as EDM has it, for {of}"}
 
 
-def _drawing():
+def drawing():
+    """Return the figure, and the function that shows what was computed in it."""
     figure, axes = figures.new_figure(
         2, 2, size=(9.4, 4.2), sharex="col", width_ratios=[1.25, 1], height_ratios=[1.15, 1]
     )
@@ -158,12 +152,12 @@ def _drawing():
     of_w.set_xlabel("")
     figures.title(of_w, "what is weighed, what is sampled")
     of_w.set_ylim(-0.04, 1.3)
-    before = figures.line(of_w, [], [], "noise", moving=True, linestyle=":", linewidth=1.4)
+    start = figures.line(of_w, [], [], "noise", moving=True, linestyle=":", linewidth=1.4)
     w_line = figures.line(of_w, [], [], "weight", moving=True, linewidth=3)
     # thin and on top: for an ε-loss the two coincide
     density = figures.line(of_w, [], [], "exact", moving=True, linestyle="--", linewidth=1.5)
     of_w.legend(
-        [w_line, density, before],
+        [w_line, density, start],
         ["w(λ)", "p(λ)", "w before moving"],
         loc="upper right",
         ncols=3,
@@ -171,12 +165,11 @@ def _drawing():
 
     figures.title(of_loss, "where the loss comes from")
     of_loss.set_ylabel("share per unit of λ")
-    fine = 2 * np.log(velocity_scale() / FINE)
-    of_loss.axvline(fine, color="black", ls=":", lw=1.2)
+    of_loss.axvline(FINE, color="black", ls=":", lw=1.2)
     of_loss.text(
-        fine - 0.2, 0.93, "50 km/s", ha="right", va="top", transform=of_loss.get_xaxis_transform()
+        FINE - 0.2, 0.93, "50 km/s", ha="right", va="top", transform=of_loss.get_xaxis_transform()
     )
-    share = figures.SignedArea(of_loss, "data", moving=True)
+    earned = figures.SignedArea(of_loss, "data", moving=True)
 
     figures.title(of_time, "w(t) on the cosine schedule")
     of_time.set(ylim=(-0.04, 1.3), yticks=[0, 0.5, 1])
@@ -189,37 +182,38 @@ def _drawing():
         of_rate, "mixture", label="w rises in t", negative_label="w falls in t", moving=True
     )
     of_rate.legend(handles=[rate.above, rate.below], loc="upper left", ncols=2)
-    levels = np.linspace(*SPAN, 401)
-    schedule = Cosine(log_snr_min=SPAN[0], log_snr_max=SPAN[1])
-    t = np.linspace(0, 1, 401)
-    levels_of_t = schedule.log_snr(t)
     # A shallow fall must show beside a steep end; above 100 there is room for the legend.
     of_rate.set_yscale("asinh", linear_width=0.25)
     of_rate.set(ylim=(-400, 4000), yticks=[-100, -10, -1, 0, 1, 10, 100])
     of_rate.yaxis.set_major_formatter("{x:g}")
-    figures.freeze_layout(figure)
 
-    def update(**values):
-        results, w = compute(**values)
-        mine = own(values["objective"], {name: values[name] for name in PARAMETERS})
-        moved = to_unit_variance(values["objective"], values["unit_variance"], **mine)
-        heights = w(levels)
-        sampled = named(values["objective"], **mine).density(levels - moved)
-        w_line.set_data(levels, heights)
-        density.set_data(levels, sampled / sampled.max())
-        start = implied(values["objective"], **mine)(levels)
-        before.set_data(levels, start)
-        before.set_visible(bool(np.abs(start - heights).max() > 1e-6))
-        earned = heights * error_curve().at(levels)[0]
-        earned = earned / np.trapezoid(earned, levels)
-        share.set(levels, earned)
-        over_time = w(levels_of_t)
-        w_of_time.set_data(t, over_time)
-        slope = np.gradient(over_time, t)
-        rate.set(t, slope)
-        limits = (0, figures.snapped_limit(earned.max() * 1.1, steps=(1, 2, 4, 10)))
-        if of_loss.get_ylim() != limits:
-            of_loss.set_ylim(limits)
-        return results
+    def show(numbers, heights, sampled, before, share, over_time, slope):
+        w_line.set_data(LEVELS, heights)
+        density.set_data(LEVELS, sampled)
+        start.set_data(LEVELS, before)
+        start.set_visible(bool(np.abs(before - heights).max() > 1e-6))
+        earned.set(LEVELS, share)
+        w_of_time.set_data(TIMES, over_time)
+        rate.set(TIMES, slope)
+        figures.set_limits(
+            of_loss, y=(0, figures.snapped_limit(share.max() * 1.1, steps=(1, 2, 4, 10)))
+        )
 
-    return figure, update
+    return figure, show
+
+
+panel, picture = view(
+    controls,
+    compute,
+    drawing,
+    alt=ALT,
+    presets={name: _PLAIN | values for name, values in PRESETS.items()},
+    formats={
+        "verdict": "{}",
+        "peak": "peak of w at λ = {:z.2f}",
+        "convention": "{}",
+        "median": "half of the loss lies below a blur of {:,.0f} km/s",
+        "coarse": "{:.2%} of it at blurs above 50 km/s",
+        "negative": "negative part of p_w: {:.4f} of its total variation",
+    },
+)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from panel_driving import drive
 from scipy.stats import norm
 
 from course_utils.datasets import galaxies, km_per_s
@@ -11,13 +10,9 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.panels import chain
 from course_utils.schedules import alpha_bar, ddpm_betas, log_snr_from_alpha_bar
 
-START = {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25}
 
-
-def test_the_panel_survives_its_controls():
-    panel = chain.panel()
-    drive(panel)
-    panel.close()
+def compute(schedule="ddpm", noise="root", n_steps=1000, time=0.25):
+    return chain.compute(schedule, noise, n_steps, time)
 
 
 def test_moving_t_redraws_no_map():
@@ -55,7 +50,7 @@ def marks(panel, axes):
 
 
 def test_numbers_at_ddpm_against_the_closed_form():
-    numbers = chain.compute(**START)
+    numbers, _ = compute()
     level = alpha_bar(ddpm_betas())[249]
     assert numbers["step"] == "t = 250 of 1000"
     assert numbers["alpha_bar"] == pytest.approx(level, rel=1e-12)
@@ -70,7 +65,7 @@ def test_numbers_at_ddpm_against_the_closed_form():
     ("schedule", "end"), [("ddpm", 0.364), ("first", 0.897), ("exact", np.exp(-10.05))]
 )
 def test_where_a_hundred_steps_end(schedule, end):
-    numbers = chain.compute(schedule, "root", 100, 1.0)
+    numbers, _ = compute(schedule, n_steps=100, time=1.0)
     assert numbers["end"] == numbers["alpha_bar"] == pytest.approx(end, rel=2e-3)
 
 
@@ -88,43 +83,32 @@ def test_the_bug_collapses_the_variance():
     x = rng.choice(galaxies()[:, 0], size=200_000)
     for beta in betas:
         x = np.sqrt(1 - beta) * x + beta * rng.standard_normal(x.size)
-    numbers = chain.compute("ddpm", "plain", 100, 1.0)
+    numbers, _ = compute(noise="plain", n_steps=100, time=1.0)
     fourth = np.mean((x - x.mean()) ** 4)
     assert abs(numbers["variance"] - x.var()) < 4 * np.sqrt((fourth - x.var() ** 2) / x.size)
     assert numbers["variance"] < 0.4
 
 
 @pytest.mark.parametrize("time", [0.02, 0.1, 0.3, 1.0])
-def test_total_variation_against_the_spline(time):
-    amplitude, deviation = chain.coefficients("ddpm", "root", 1000)
-    t = max(1, round(1000 * time))
+def test_the_cut_and_its_total_variation_against_the_mixture(time):
+    numbers, arrays = compute(time=time)
     x = np.linspace(-7, 7, 14001)
-    log_snr = 2 * np.log(amplitude[t] / deviation[t])
-    density = np.exp(GaussianMixture.from_data(galaxies()).diffuse(log_snr).log_prob(x[:, None]))
-    numbers = chain.compute("ddpm", "root", 1000, time)
-    assert numbers["total_variation"] == pytest.approx(
-        total_variation(density, norm.pdf(x), x), abs=2e-4
-    )
+    law = GaussianMixture.from_data(galaxies()).diffuse(numbers["log_snr"])
+    density = np.exp(law.log_prob(x[:, None]))
+    exact = total_variation(density, norm.pdf(x), x)
+    assert numbers["total_variation"] == pytest.approx(exact, abs=2e-4)
+    if time > 0.1:  # the components are wider than the cells
+        exact = np.exp(law.log_prob(chain.X[:, None]))
+        assert np.abs(arrays["cut"] - exact).max() < 2e-3 * exact.max()
+        column = np.abs(arrays["shown"] - arrays["t"]).argmin()
+        assert arrays["shown"][column] == arrays["t"]
+        of_map = arrays["densities"][:, column]  # its cells are twice as wide
+        assert np.abs(of_map - exact.reshape(-1, 2).mean(axis=1)).max() < 1e-2 * exact.max()
 
 
 def test_total_variation_of_needles_is_one():
     assert chain.total_variation_to_noise(1.0, 1e-6) == pytest.approx(1, abs=1e-3)
     assert chain.total_variation_to_noise(0.0, 1.0) == pytest.approx(0, abs=1e-12)
-
-
-def test_the_map_is_the_density():
-    shown, densities = chain.dissolving("ddpm", "root", 1000)
-    edges = chain.EDGES[::2]
-    centres = (edges[:-1] + edges[1:]) / 2
-    amplitude, deviation = chain.coefficients("ddpm", "root", 1000)
-    column = 30  # at which the components are wider than the cells
-    t = shown[column]
-    law = GaussianMixture.from_data(galaxies()).diffuse(2 * np.log(amplitude[t] / deviation[t]))
-    exact = np.exp(law.log_prob(centres[:, None]))
-    assert np.abs(densities[:, column] - exact).max() < 2e-3 * exact.max()
-    masses = densities.sum(axis=0) * (edges[1] - edges[0])
-    assert masses == pytest.approx(1, abs=2e-2)  # the rest lies beyond |x| = 4
-    assert masses[0] == pytest.approx(1, abs=1e-5)
 
 
 def test_presets_show_what_they_promise():

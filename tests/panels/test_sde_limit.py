@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from panel_driving import drive
 
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
 from course_utils.forward import chain_steps, euler_maruyama_steps, state_moments
@@ -76,12 +75,21 @@ def test_a_time_outside_is_refused():
 
 @pytest.mark.parametrize("t", [0.05, 0.3, 1.0])
 def test_exact_steps_have_no_error_at_any_n(t):
-    for n in sde_limit.STEPS:
-        now = sde_limit._compare("chain", "exact", (n,), 3.0, t)
-        assert now.wasserstein[0] < sde_limit.NO_ERROR
-    results = sde_limit.compute(40, "exact", "chain", 1.5, t)
-    assert results["wasserstein"] == "below 1e-12: no error at any N"
-    assert "kl" not in results
+    numbers, arrays = sde_limit.compute(40, "exact", "chain", 3.0, t)
+    assert arrays["distances"][0].max() < sde_limit.NO_ERROR
+    assert numbers["wasserstein"] == "below 1e-12: no error at any N"
+    assert "kl" not in numbers
+
+
+@pytest.mark.parametrize("recursion", ["chain", "em"])
+def test_the_distances_drawn_are_those_of_the_laws(recursion):
+    _, arrays = sde_limit.compute(100, "mid", recursion, 1.5, 0.3)
+    k = sde_limit.STEPS.index(100)
+    found = errors(recursion, "mid", 100, 1.5, 0.3)[3:]
+    np.testing.assert_allclose(arrays["distances"][:, k], found, rtol=1e-9)
+    np.testing.assert_allclose(arrays["distances"][:, -1], arrays["predicted"][:, -1], rtol=0.02)
+    # one particle of many: the path is drawn from the law that is drawn
+    assert arrays["states"][0] == 1.5 and len(arrays["states"]) == 101
 
 
 def test_one_euler_maruyama_step_from_zero_has_no_error_but_two_have():
@@ -107,7 +115,7 @@ def test_paths_tend_to_the_path_of_the_sde(recursion):
     exact = 1.5 * decay + from_zero
 
     def worst(n_steps):
-        states = sde_limit._path_from_zero(recursion, "left", n_steps)
+        states = sde_limit._from_zero(recursion, "left", n_steps)
         states = states + 1.5 * sde_limit._law(recursion, "left", n_steps)[0]
         every = n_steps // 40
         return np.abs(states[::every] - exact[::25]).max()
@@ -119,7 +127,7 @@ def test_paths_tend_to_the_path_of_the_sde(recursion):
 def test_the_exact_path_has_the_exact_law():
     """Another way to the same integral: exact steps on a grid of 4000, driven by the same path."""
     _, _, from_zero = sde_limit._exact_path()
-    stepped = sde_limit._path_from_zero("chain", "exact", 4000)[::4]
+    stepped = sde_limit._from_zero("chain", "exact", 4000)[::4]
     np.testing.assert_allclose(stepped, from_zero, atol=0.02)
     assert np.std(from_zero) > 0.5
 
@@ -136,17 +144,3 @@ def test_text_holds_the_numbers():
         assert "compared at t = 0.4762" in panel.text()
     finally:
         panel.close()
-
-
-def test_every_control_to_its_ends():
-    panel = sde_limit.panel(x0=-0.7)
-    try:
-        done = drive(panel)
-        assert done.moves > 30
-        assert done.full_redraws < done.moves / 2
-    finally:
-        panel.close()
-
-
-def test_the_picture_alone():
-    assert sde_limit.picture(rule="exact").size == (1880, 740)

@@ -1,17 +1,83 @@
-"""The weighting panel's parameters, presets and convention of λ, against independent truths."""
+"""The weighting panel: its numbers against independent integrals and closed forms."""
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
+from course_utils.datasets import km_per_s
+from course_utils.elbo import ErrorCurve
+from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.panels import weighting
+from course_utils.panels._galaxies import error_curve
 from course_utils.panels._weighting_controls import PARAMETERS
+from course_utils.weightings import is_monotone
 
 PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": (0.0,) * 7}
+LEVELS = np.linspace(-10, 10, 4001)
 
 
 def numbers(objective, **values):
     return weighting.compute(objective, **PLAIN | values)[0]
+
+
+def chosen(objective, **values):
+    return weighting.chosen(objective, **PLAIN | values)
+
+
+@pytest.mark.parametrize("objective", PUBLISHED)
+def test_shares_and_verdicts(objective):
+    found, w, errors = numbers(objective), chosen(objective), error_curve()
+
+    def integral(low, high):
+        inside = [b for b in (-9, -6, -3, 0, 3, 6, 9) if low < b < high]
+        return quad(lambda s: w(s) * errors.at(s)[0], low, high, points=inside, epsrel=1e-9)[0]
+
+    fine = -2 * np.log(50 / km_per_s(0))
+    assert found["coarse"] == pytest.approx(integral(-10, fine) / integral(-10, 10), abs=1e-7)
+    half = -2 * np.log(found["median"] / km_per_s(0))
+    assert integral(-10, half) == pytest.approx(integral(-10, 10) / 2, rel=1e-6)
+    monotone = is_monotone(PUBLISHED[objective].implied_weighting())
+    assert found["verdict"].startswith("w is monotone") == monotone
+    assert (found["negative"] == 0) == monotone
+    assert ("convention" in found) == objective.startswith("edm")
+
+
+def test_negative_part_of_a_hump():
+    """sech(λ/2) rises from sech(5) to 1 and falls back: its negative part is known."""
+    found, low = numbers("cosine_eps"), 1 / np.cosh(5)
+    assert found["negative"] == pytest.approx((1 - low) / (2 * (1 - low) + low), abs=1e-6)
+    assert found["peak"] == pytest.approx(0, abs=1e-6)
+    assert numbers("cosine_eps", monotone_lock=True)["negative"] == 0
+
+
+def test_shift_and_gains_move_the_weighting():
+    moved = numbers("edm", shift=2.0)
+    assert moved["peak"] == pytest.approx(numbers("edm")["peak"] + 2, abs=1e-5)
+    bent = {"gains": (0, 0, 0, 0, 0, 0, 2.0)}
+    w = chosen("elbo", **bent)
+    assert w(9.0) == pytest.approx(1) and w(0.0) == pytest.approx(0.01)
+    assert "not monotone" in numbers("elbo", **bent)["verdict"]
+
+
+def test_another_error_curve_gives_other_shares(monkeypatch):
+    before = numbers("elbo")
+    other = ErrorCurve.from_mixtures(GaussianMixture([1.0], [[0.0]], [1.0]))
+    monkeypatch.setattr(weighting, "error_curve", lambda: other)
+    assert abs(numbers("elbo")["coarse"] - before["coarse"]) > 0.01
+
+
+def test_the_arrays_belong_to_the_weighting():
+    values = {"gains": (0.5, 0.0, -1.0, 0.0, 0.3, 0.0, 0.0), "edm_data_sd": 0.3}
+    _, arrays = weighting.compute("edm", **PLAIN | values)
+    w = chosen("edm", **values)
+    np.testing.assert_array_equal(arrays["heights"], w(weighting.LEVELS))
+    assert arrays["heights"].max() == pytest.approx(1, abs=1e-3)
+    assert np.trapezoid(arrays["share"], weighting.LEVELS) == pytest.approx(1)
+    rise = np.trapezoid(arrays["slope"], weighting.TIMES)
+    assert rise == pytest.approx(w(-10.0) - w(10.0), abs=1e-2)
+    unbent = chosen("edm", edm_data_sd=0.3)(weighting.LEVELS)
+    np.testing.assert_allclose(arrays["before"], unbent, rtol=1e-12)
 
 
 def test_parameters_stand_at_their_published_values():
@@ -27,35 +93,24 @@ def test_peak_of_p2(gamma):
     assert numbers("p2", p2_gamma=gamma)["peak"] == pytest.approx(-np.log(2 * gamma + 1), abs=1e-5)
 
 
-def test_p2_without_its_power_is_the_plain_loss():
-    plain, p2 = numbers("cosine_eps"), numbers("p2", p2_gamma=0.0)
-    for name in ("median", "coarse", "negative"):
-        assert p2[name] == pytest.approx(plain[name], rel=1e-9)
-
-
-def test_bias_of_the_sigmoid_is_a_shift():
-    _, biased = weighting.compute("sigmoid", **PLAIN | {"sigmoid_bias": 4.0})
-    _, moved = weighting.compute("sigmoid", **PLAIN | {"shift": 2.0})
-    levels = np.linspace(-10, 10, 41)
-    np.testing.assert_allclose(biased(levels), moved(levels), rtol=1e-9)
-
-
-def test_min_snr_cuts_where_gamma_says():
-    _, w = weighting.compute("min_snr", **PLAIN | {"min_snr_gamma": 20.0})
-    _, plain = weighting.compute("cosine_eps", **PLAIN)
-    assert w(np.log(20)) == pytest.approx(plain(np.log(20)))
-    assert w(np.log(20) + 1) == pytest.approx(plain(np.log(20) + 1) / np.e)
+def test_closed_forms_of_the_parameters():
+    plain = chosen("cosine_eps")
+    np.testing.assert_allclose(chosen("p2", p2_gamma=0.0)(LEVELS), plain(LEVELS), rtol=1e-9)
+    biased, moved = chosen("sigmoid", sigmoid_bias=4.0), chosen("sigmoid", shift=2.0)
+    np.testing.assert_allclose(biased(LEVELS), moved(LEVELS), rtol=1e-9)
+    cut = chosen("min_snr", min_snr_gamma=20.0)
+    assert cut(np.log(20)) == pytest.approx(plain(np.log(20)))
+    assert cut(np.log(20) + 1) == pytest.approx(plain(np.log(20) + 1) / np.e)
 
 
 @pytest.mark.parametrize("data_sd", [0.3, 0.5, 2.0])
 def test_unit_variance_moves_edm_and_nothing_else(data_sd):
     """The closed form in λ' = λ + 2 ln σ_data, with λ = −2 ln σ."""
     values = {"edm_data_sd": data_sd, "unit_variance": True}
-    _, w = weighting.compute("edm", **PLAIN | values)
-    levels = np.linspace(-10, 10, 4001)
-    own = levels - 2 * np.log(data_sd)
+    own = LEVELS - 2 * np.log(data_sd)
     closed = np.exp(-((own - 2.4) ** 2) / (2 * 2.4**2)) * (np.exp(-own) + data_sd**2)
-    np.testing.assert_allclose(w(levels), closed / closed.max(), rtol=1e-9, atol=1e-12)
+    w = chosen("edm", **values)
+    np.testing.assert_allclose(w(LEVELS), closed / closed.max(), rtol=1e-9, atol=1e-12)
     assert numbers("sd3", **values) == numbers("sd3")
 
 
@@ -63,7 +118,6 @@ def test_edm_says_which_level_it_uses():
     own, unit = numbers("edm"), numbers("edm", unit_variance=True)
     assert own["peak"] == pytest.approx(-3.3077, abs=2e-4) and "−2 ln σ as EDM" in own["convention"]
     assert unit["peak"] == pytest.approx(-4.694, abs=1e-3) and "-1.39" in unit["convention"]
-    assert all(("convention" in numbers(key)) == key.startswith("edm") for key in PUBLISHED)
 
 
 def test_the_verdict_says_where_w_rises():
@@ -71,35 +125,34 @@ def test_the_verdict_says_where_w_rises():
     assert numbers("edm")["verdict"].endswith("from -10.0 to -3.3")
     two = numbers("elbo", gains=(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0))
     assert two["verdict"].endswith("in 2 places")
-    assert numbers("elbo")["verdict"] == "w is monotone"
+
+    def slow(log_snr):  # not monotone, and its rise in one step is below the tolerance
+        return 1 + 6e-7 * np.clip(log_snr, -2, 3)
+
+    levels = np.linspace(-10, 10, 20_001)
+    assert not is_monotone(slow)
+    assert weighting._verdict(levels, slow(levels), False).endswith("rises with λ from -2.0 to 3.0")
 
 
 def test_only_the_objectives_own_controls_are_on_show():
     panel = weighting.panel()
-    of_edm = {"edm_data_sd", "unit_variance"}
     for objective in PUBLISHED:
         panel.set(objective=objective)
-        shown = {
-            name
-            for name in [*PARAMETERS, "unit_variance"]
-            if panel.controls[name].layout.display != "none"
-        }
-        wanted = {k for k, p in PARAMETERS.items() if objective in p.objectives}
-        assert shown == (of_edm if "edm" in objective else wanted)
+        optional = [*PARAMETERS, "unit_variance"]
+        shown = {name for name in optional if panel.controls[name].layout.display != "none"}
+        wanted = {name for name, p in PARAMETERS.items() if objective in p.objectives}
+        assert shown == wanted | ({"unit_variance"} if "edm" in objective else set())
     panel.close()
 
 
-def test_presets_are_named_and_do_what_they_say():
-    panel = weighting.panel()
-    results = {}
-    for name, values in panel.presets.items():
-        panel.set(gains=(0.5,) * 7, shift=1.0)  # a preset clears what was bent before
-        panel.set(**values)
-        results[name] = panel.results
-        assert panel.error is None
-    panel.close()
-    assert results["EDM, made monotone"]["verdict"] == "w is monotone"
-    assert results["all for the finest detail"]["coarse"] < 0.5
-    coarse = results["ELBO of what is coarser than 50 km/s"]
+def test_presets_do_what_their_names_say():
+    found = {name: weighting.compute(**PLAIN | v)[0] for name, v in weighting.PRESETS.items()}
+    assert found["EDM, made monotone"]["verdict"] == "w is monotone"
+    assert found["all for the finest detail"]["coarse"] < 0.5
+    coarse = found["ELBO of what is coarser than 50 km/s"]
     assert coarse["verdict"] == "w is monotone" and coarse["coarse"] > 0.95
-    assert results["P2 with γ = 0"]["peak"] == pytest.approx(0, abs=1e-6)
+    assert found["P2 with γ = 0"]["peak"] == pytest.approx(0, abs=1e-6)
+    panel = weighting.panel(shift=1.0, gains=(0.5,) * 7)  # a preset clears what was bent before
+    panel.set(**panel.presets["EDM, its own λ"])
+    assert panel.values["shift"] == 0 and not any(panel.values["gains"])
+    panel.close()

@@ -1,0 +1,59 @@
+"""What the views of the course share: the making of a live panel, and a few things drawn often.
+
+A view is three functions:
+
+- ``controls()`` returns its widgets, by name;
+- ``compute(**values)`` returns two dicts for the values of the controls: the numbers of the text,
+  and everything that the picture shows. It is plain arithmetic and needs no widget;
+- ``drawing()`` makes the figure and returns it with ``show(numbers, **arrays)``, which moves what
+  moves in it.
+"""
+
+import numpy as np
+
+from course_utils.widgets import figures
+from course_utils.widgets.panel import Panel, snapshot
+
+
+def view(controls, compute, drawing, *, alt, formats, presets=None):
+    """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view.
+
+    ``alt`` is the picture in words; ``formats`` has a template for each number, and ``presets``
+    values of controls by the preset's name.
+    """
+
+    def panel(**start):
+        """Return the live panel; ``start`` sets controls, by name."""
+        with figures.style():
+            figure, show = drawing()
+            figures.freeze_layout(figure)
+
+        def update(**values):
+            numbers, arrays = compute(**values)
+            show(numbers, **arrays)
+            return numbers
+
+        return Panel(
+            figure, update, controls(), alt=alt, formats=formats, presets=presets, start=start
+        )
+
+    def picture(**values):
+        """Return the panel's picture at the given values of its controls, as a PIL image."""
+        return snapshot(panel(), **values)
+
+    for function in (panel, picture):
+        function.__module__, function.__qualname__ = compute.__module__, function.__name__
+    return panel, picture
+
+
+def bars(ax, edges, meaning, **options):
+    """Return a filled histogram over the bins between ``edges``, empty as yet."""
+    colour = figures.COLOURS[meaning]
+    empty = np.zeros(len(edges) - 1)
+    return ax.stairs(empty, edges, fill=True, color=colour, animated=True, **options)
+
+
+def outline(ax, edges, **options):
+    """Return the black outline of a histogram over the bins between ``edges``, empty as yet."""
+    colour, empty = figures.COLOURS["exact"], np.zeros(len(edges) - 1)
+    return ax.stairs(empty, edges, color=colour, baseline=None, animated=True, **options)

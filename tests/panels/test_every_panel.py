@@ -1,0 +1,61 @@
+"""What holds of every panel: it survives its controls, and what it computed stays what it was."""
+
+import copy
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+from panel_driving import drive, extremes
+
+from course_utils import panels
+
+NAMES = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
+
+MOST_REDRAWS = {"counting": 1, "elbo": 6, "sde_limit": 20}  # each costs as much as five movements
+
+
+@pytest.fixture(params=NAMES)
+def module(request):
+    return importlib.import_module(f"course_utils.panels.{request.param}")
+
+
+def values(module):
+    return {name: widget.value for name, widget in module.controls().items()}
+
+
+def same(one, two):
+    return all(np.array_equal(one[key], two[key]) for key in one.keys() | two.keys())
+
+
+def test_every_control_to_its_ends(module):
+    panel = module.panel()
+    done = drive(panel)
+    panel.close()
+    name = module.__name__.rpartition(".")[2]
+    assert done.moves >= 2 * len(panel.controls)
+    assert done.full_redraws <= MOST_REDRAWS.get(name, np.inf)
+
+
+def test_a_picture_of_the_computed_numbers(module):
+    panel = module.panel()
+    numbers, _ = module.compute(**panel.values)
+    assert panel.results == numbers and panel.text().startswith(panel.alt)
+    name, widget = next(iter(panel.controls.items()))
+    moved = next(value for value in extremes(widget) if value != widget.value)
+    other = module.picture(**{name: moved})
+    assert other.size == panel.picture.size and other.size[0] == 1880
+    assert not np.array_equal(np.asarray(other), np.asarray(panel.picture))
+    panel.close()
+
+
+def test_what_was_computed_can_be_spoilt_by_nobody(module):
+    """Caches stand behind the arrays: one changed in place must not come back changed."""
+    settings = values(module)
+    numbers, arrays = module.compute(**settings)
+    before = copy.deepcopy(arrays)
+    for array in arrays.values():
+        if isinstance(array, np.ndarray) and array.flags.writeable:
+            array *= 0
+    again, arrays = module.compute(**settings)
+    assert again == numbers and same(arrays, before)

@@ -1,0 +1,150 @@
+"""The reverse panel: its fast denoiser, its sampler and its numbers against independent truths."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from course_utils.datasets import galaxies, galaxy_velocities, velocity_scale
+from course_utils.distances import noise_floor, wasserstein_to_density
+from course_utils.mixtures import GaussianMixture
+from course_utils.panels import reverse
+from course_utils.samplers import ddim_coefficients
+from course_utils.schedules import LOG_SNR_MIN, alpha, sigma
+
+BASE = {"eta": 0.0, "steps": 96, "log_snr_max": 10.0, "width": 300, "seed": 0}
+
+
+def numbers(**changes):
+    return reverse.compute(**BASE | changes)[0]
+
+
+def arrays(**changes):
+    return reverse.compute(**BASE | changes)[1]
+
+
+def widened(width):
+    return GaussianMixture.from_data(galaxies(), width / velocity_scale())
+
+
+@pytest.mark.parametrize("width", [0, 50, 1500])
+@pytest.mark.parametrize("level", [-10.0, 0.0, 6.0, 12.0])
+def test_the_fast_denoiser_is_the_mixtures(width, level):
+    z = np.random.default_rng(0).standard_normal(200) * 2
+    exact = widened(width).eps(z[:, None], level)[:, 0]
+    np.testing.assert_allclose(reverse.ideal_eps(width)(z, level), exact, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("eta", "steps"), [(0.0, 12), (0.35, 96), (1.0, 24)])
+def test_each_step_is_ddims_with_the_mixtures_denoiser_and_one_brownian_path(eta, steps):
+    found = arrays(steps=steps, eta=eta, seed=3)
+    levels, paths = found["levels"], found["paths"]
+    start, increments = reverse._draws(3)
+    np.testing.assert_array_equal(paths[0], start)
+    noise = increments.reshape(steps, 96 // steps, -1).sum(axis=1) * np.sqrt(steps / 96)
+    for i in range(steps):
+        keep, eps_hat, spread = ddim_coefficients(levels[i], levels[i + 1], eta)
+        eps = widened(300).eps(paths[i][:, None], levels[i])[:, 0]
+        exact = keep * paths[i] + eps_hat * eps + spread * noise[i]
+        np.testing.assert_allclose(paths[i + 1], exact, atol=1e-9)
+
+
+def exact_end(start, top, width):
+    """Where the flow takes ``start`` by the share of mass below it, which it keeps; in z/α."""
+    points, scale = galaxies()[:, 0], velocity_scale()
+
+    def below(z, level):
+        a, s = alpha(level), sigma(level)
+        spread = np.hypot(a * width / scale, s)
+        return ndtr(np.subtract.outer(z, a * points) / spread).mean(axis=1)
+
+    fine = np.linspace(-4, 4, 40_001)
+    return np.interp(below(start, LOG_SNR_MIN), below(fine, top), fine) / alpha(top)
+
+
+def test_the_flow_goes_where_the_shares_of_mass_say_and_faster_with_more_steps():
+    errors = []
+    for steps in (24, 48, 96):
+        paths = arrays(steps=steps, width=600)["paths"]
+        reached, exact = paths[-1] / alpha(10.0), exact_end(paths[0], 10.0, 600)
+        errors.append(np.median(np.abs(reached - exact)))
+    assert errors[-1] < 0.01
+    np.testing.assert_allclose(np.divide(errors[:-1], errors[1:]), 2, rtol=0.15)
+
+
+def test_floor_is_what_exact_draws_leave():
+    x, density, floor, _ = reverse._truth(10.0, 300)
+    law, scale = widened(300).diffuse(10.0), velocity_scale()
+
+    def distance(a, b):
+        return scale * wasserstein_to_density(a / alpha(10.0), density, x)
+
+    measured = noise_floor(
+        law.sample, reverse.N_PARTICLES, np.random.default_rng(1), repeats=400, distance=distance
+    )
+    assert abs(floor - measured.mean) < 4 * measured.spread / np.sqrt(measured.repeats)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_many_steps_reach_the_floor_and_few_do_not(eta):
+    runs = [numbers(eta=eta, seed=seed) for seed in range(31)]
+    mean = np.mean([run["distance"] for run in runs])
+    spread = np.std([run["distance"] for run in runs]) / np.sqrt(31)
+    # 96 steps leave some 60 km/s of their own
+    assert runs[0]["floor"] - 4 * spread < mean < runs[0]["floor"] + 60 + 4 * spread
+    assert numbers(eta=eta, steps=4)["distance"] > 3 * runs[0]["floor"]
+
+
+def test_with_few_steps_noise_costs_more():
+    for steps in (3, 6, 12):
+        ddim, ancestral = (
+            np.mean([numbers(eta=eta, steps=steps, seed=s)["distance"] for s in range(8)])
+            for eta in (0.0, 1.0)
+        )
+        assert ancestral > 1.1 * ddim, steps
+
+
+def test_stopping_early_leaves_a_blur_and_no_error():
+    found, drawn = reverse.compute(**BASE | {"log_snr_max": 0.0, "width": 0})
+    assert found["distance"] < 2 * found["floor"]
+    assert found["blur"] == pytest.approx(velocity_scale())
+    in_units = (1000 * drawn["samples"] - galaxy_velocities().mean()) / velocity_scale()
+    np.testing.assert_allclose(in_units, drawn["paths"][-1] * np.sqrt(2), atol=1e-9)
+
+
+def test_a_wrong_score_is_seen(monkeypatch):
+    right, ideal = numbers(eta=1.0), reverse.ideal_eps
+    monkeypatch.setattr(reverse, "ideal_eps", lambda width: lambda z, s: 0.8 * ideal(width)(z, s))
+    assert numbers(eta=1.0)["distance"] > right["distance"] + 2 * right["floor"]
+
+
+def test_width_zero_returns_the_data_and_a_width_does_not():
+    near = [numbers(width=0, log_snr_max=top)["nearest"] for top in (4.0, 8.0, 12.0)]
+    assert near[0] > near[1] > near[2] and near[2] < 10
+    assert numbers(log_snr_max=12.0)["nearest"] > 30
+
+
+@pytest.mark.parametrize(("top", "width"), [(12.0, 0), (10.0, 300), (0.0, 1500)])
+def test_the_exact_law_is_the_mixtures(top, width):
+    law = widened(width).diffuse(top)
+    x, density, _, median = reverse._truth(top, width)
+    exact = alpha(top) * np.exp(law.log_prob(alpha(top) * x[:, None]))
+    np.testing.assert_allclose(density, exact, rtol=1e-9, atol=1e-12)
+    assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-6)
+    shares = reverse._shares(top, width) * np.diff(reverse.EDGES)
+    velocities = (velocity_scale() * x + galaxy_velocities().mean()) / 1000
+    below = np.interp(reverse.EDGES, velocities, np.cumsum(density) / density.sum())
+    np.testing.assert_allclose(shares, np.diff(below), atol=2e-3)
+    drawn = law.sample(40_000, np.random.default_rng(2)) / alpha(top)
+    brute = velocity_scale() * np.abs(drawn - galaxies().T).min(axis=1)
+    np.testing.assert_allclose(reverse.distance_to_nearest(drawn[:, 0]), brute, atol=1e-9)
+    assert median == pytest.approx(np.median(brute), rel=0.04)
+
+
+def test_a_movement_changes_only_what_it_changes():
+    base, moved, other = arrays(eta=0.5), arrays(eta=0.55), arrays(eta=0.5, seed=1)
+    np.testing.assert_array_equal(base["paths"][0], arrays(eta=1.0, steps=6, width=0)["paths"][0])
+    typical = np.median(np.abs(moved["samples"] - base["samples"]))
+    chance = np.median(np.abs(other["samples"] - base["samples"]))
+    assert 0 < typical < chance / 5
+    fine, coarse = arrays(eta=1.0)["samples"], arrays(eta=1.0, steps=48)["samples"]
+    assert np.median(np.abs(fine - coarse)) < chance / 3  # one Brownian path, two resolutions
