@@ -11,7 +11,7 @@ from comparing import assert_close
 from idx_files import write_idx_set
 
 from course_utils.training import study
-from course_utils.training.image_metrics import MEASURES, _made_once
+from course_utils.training.image_metrics import MEASURES, metrics_for
 from course_utils.training.measuring import BITS
 from course_utils.training.study import Plan, compare, run_all, summary, table, value_of
 
@@ -148,11 +148,11 @@ def test_a_study_of_larger_images(tmp_path, monkeypatch):
     """Of digits, three times as large, in files such as Fashion-MNIST's."""
     write_idx_set(tmp_path)
     monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
-    _made_once.cache_clear()
+    metrics_for.cache_clear()
     plan = replace(TINY, data="fashion", skip=True, log_snr_max=11.5, held_out=60)
     runs = list(run_all(plan, NAMES, SEEDS, tmp_path))
     study.write_results(plan, runs, tmp_path)
-    _made_once.cache_clear()
+    metrics_for.cache_clear()
     results, sheets = (
         load(tmp_path, "fashion") for load in (study.load_results, study.load_sheets)
     )
