@@ -219,16 +219,16 @@ def register(hypothesis, w, plan=None, folder=FOLDER):
     record = trial.record
     if trial.stored or _read(trial.seal) == record:
         return trial
-    rivals = {
-        path: r
+    rivals = [
+        (path, r)
         for path, r in _records(trial.folder)
         if all(r[part] == record[part] for part in ("weighting", "plan"))
         and set(r["hypothesis"]["seeds"]) & set(hypothesis.seeds)
-    }
+    ]
     if seen := _seen(trial, hypothesis.seeds):
-        old = [r for r in rivals.values() if set(r["hypothesis"]["seeds"]) & set(seen)]
+        old = [r for _, r in rivals if set(r["hypothesis"]["seeds"]) & set(seen)]
         raise ValueError(_refusal(seen, old[0]["hypothesis"] if old else {}, record["hypothesis"]))
-    for path, rival in rivals.items():
+    for path, rival in rivals:  # none of them a stored example: those have been run
         if not _seen(trial, rival["hypothesis"]["seeds"]):
             path.unlink()
     sealed = record | {"fixed": time.strftime("%Y-%m-%d %H:%M")}
@@ -270,9 +270,9 @@ def _refusal(seen, old, new):
 
 
 def _records(folder):
-    """All that was fixed, in the folder and in the stored examples: (path, record)."""
+    """All that was fixed, in the folder and in the stored examples: (path or None, record)."""
     yield from ((path, _read(path)) for path in (folder / "hypotheses").glob("*.json"))
-    yield from ((example["record"]["weighting"], example["record"]) for example in _stored())
+    yield from ((None, example["record"]) for example in _stored())
 
 
 def _read(path):
