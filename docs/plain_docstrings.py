@@ -5,6 +5,7 @@ equations or code indented. So bars and stars are escaped, two columns become a 
 and an indented block of its own becomes a literal block. Google's sections are napoleon's work.
 """
 
+import inspect
 import re
 
 QUOTED = re.compile(r"(``.+?``|`[^`]+`)")
@@ -48,8 +49,11 @@ def setup(app):
         lines[:] = restructured(lines)
 
     def skip(app, what, name, obj, skip, options):
-        """Leave out a named tuple's fields, of which Python says only their numbers."""
-        return True if (obj.__doc__ or "").startswith("Alias for field number") else None
+        """Leave out a named tuple's fields, and what comes from another library."""
+        ours = (getattr(obj, "__module__", None) or "").startswith("course_utils")
+        foreign = inspect.isroutine(obj) and not ours
+        unnamed = (obj.__doc__ or "").startswith("Alias for field number")
+        return True if foreign or unnamed else None
 
     app.connect("autodoc-process-docstring", rewrite, priority=400)
     app.connect("autodoc-skip-member", skip)
