@@ -17,7 +17,7 @@ from course_utils.elbo import ErrorCurve
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels._galaxies import bin_density, velocity
-from course_utils.panels._view import bars, outline, view
+from course_utils.panels._view import bars, moving_line, outline, view
 from course_utils.panels._weighting_controls import FLAT, weighting, weighting_controls
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
@@ -267,8 +267,8 @@ def drawing():
     figures.title(of_error, "error e(λ) of the retrained model")
     of_error.set(ylim=(0, 2.5))
     w_area = figures.SignedArea(of_error, "weight", label="w(λ), scaled", moving=True)
-    curve = figures.line(of_error, [], [], "model", label="this model", moving=True)
-    ideal = figures.line(of_error, [], [], "exact", label="least", moving=True, linestyle=":")
+    curve = moving_line(of_error, "model", label="this model")
+    ideal = moving_line(of_error, "exact", label="least", ls=":")
     of_error.legend(handles=[curve, ideal, w_area.above], loc="upper left")
 
     grey = of_samples.plot([], [], ".", color="#B0B0B0", ms=2.5, animated=True)[0]
@@ -289,10 +289,7 @@ def drawing():
         [], [], "o", color=figures.COLOURS["model"], mec="black", ms=8, animated=True, clip_on=False
     )[0]
     of_quality.legend(
-        [now, before, flat, band],
-        ["this w", "before", "w ≡ 1", "real"],
-        loc="upper right",
-        ncols=2,
+        [now, before, flat, band], ["this w", "before", "w ≡ 1", "real"], loc="upper right", ncols=2
     )
     for artist in (flat, now, before, band, grey, points):
         artist.set_in_layout(False)  # empty as yet
@@ -303,18 +300,7 @@ def drawing():
     trail = _Trail()
 
     def show(
-        numbers,
-        levels,
-        weights,
-        error,
-        least,
-        samples,
-        real,
-        settings,
-        point,
-        shown,
-        star,
-        floor,
+        numbers, levels, weights, error, least, samples, real, settings, point, shown, star, floor
     ):
         line = samples.shape[1] == 1
         curve.set_data(levels, error)

@@ -14,7 +14,7 @@ from course_utils.forward import (
     euler_maruyama_steps,
     state_moments,
 )
-from course_utils.panels._view import view
+from course_utils.panels._view import moving_line, view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
@@ -158,16 +158,16 @@ def drawing():
     band = of_path.fill_between(
         [0, 0], 0, 0, color=figures.COLOURS["exact"], alpha=0.12, lw=0, animated=True
     )
-    true_path = figures.line(of_path, [], [], "noise", label="SDE", moving=True, linewidth=1.0)
-    path = figures.line(of_path, [], [], "model", label="N steps", moving=True, linewidth=1.4)
+    true_path = moving_line(of_path, "noise", label="SDE", lw=1.0)
+    path = moving_line(of_path, "model", label="N steps", lw=1.4)
     now = of_path.axvline(0.3, color="black", ls=":", lw=1.2, animated=True)
     of_path.legend(handles=[true_path, path], loc="lower right", ncols=2)
 
     figures.title(of_law, "density at time t")
     of_law.set(xlim=(-4, 4), ylim=(0, 1), xlabel="x", yticks=[])
-    figures.line(of_law, X, norm.pdf(X), "noise", label="N(0, 1)", linestyle=":")
-    exact = figures.line(of_law, [], [], "exact", label="exact", moving=True)
-    discrete = figures.line(of_law, [], [], "model", label="N steps", moving=True, linestyle="--")
+    figures.line(of_law, X, norm.pdf(X), "noise", label="N(0, 1)", ls=":")
+    exact = moving_line(of_law, "exact", label="exact")
+    discrete = moving_line(of_law, "model", label="N steps", ls="--")
     of_law.legend(loc="upper left", handlelength=1.6)
 
     figures.title(of_error, "distance between the two")
@@ -175,14 +175,12 @@ def drawing():
     ticks = [30, 100, 300, 1000, 3000]
     of_error.set_xticks(ticks, [str(n) for n in ticks])
     of_error.minorticks_off()
-    rays = [figures.line(of_error, [], [], "exact", moving=True, ls="--", lw=1.0) for _ in "12"]
+    rays = [moving_line(of_error, "exact", ls="--", lw=1.0) for _ in "12"]
     marks, here = [], []
     for mark, label in [("o", "W2"), ("s", "KL (nats)")]:
-        style = {"linestyle": "", "marker": mark, "moving": True}
-        marks.append(
-            figures.line(of_error, [], [], "model", ms=5, mfc="white", label=label, **style)
-        )
-        here.append(figures.line(of_error, [], [], "model", ms=9, mec="black", **style))
+        style = {"linestyle": "", "marker": mark}
+        marks.append(moving_line(of_error, "model", ms=5, mfc="white", label=label, **style))
+        here.append(moving_line(of_error, "model", ms=9, mec="black", **style))
     rays[0].set_label("predicted")
     of_error.legend(handles=[*marks, rays[0]], loc="lower left", handlelength=1.6)
     nothing = of_error.text(0.5, 0.6, "", ha="center", transform=of_error.transAxes, animated=True)
