@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
+from scipy.integrate import cumulative_simpson, simpson
 
-from course_utils._checks import require_levels_fit
+from course_utils._checks import require_known, require_levels_fit
 from course_utils.schedules import alpha, require_betas, sigma
 
 
@@ -120,6 +121,56 @@ def _fall(clean, noisy):
             "are turned round by [::-1]"
         )
     return fall
+
+
+# --- How fast N steps approach S2 ---------------------------------------------------------------
+
+
+class ErrorConstants(NamedTuple):
+    """Limits of N·error, and of N²·KL, for N → ∞ steps of size 1/N, all at one time."""
+
+    log_decay: float  # of log(squared decay of the mean) + ∫β
+    mean: float
+    variance: float
+    wasserstein: float
+    kl: float
+
+
+def error_constants(schedule, recursion, rule, x0, t):
+    """Return the ``ErrorConstants`` at time t ∈ (0, 1] of steps that start at the point x0.
+
+    ``recursion`` is "chain" or "em", ``rule`` that of ``discrete_betas``; the schedule has a finite
+    β(t). With I = ∫₀ᵗβ², E = c (β(t) − β(0)) for c = 1, 0, −1 at right, mid and left points and
+    E = −I for exact β_i, and with m, v the exact mean and variance at t:
+
+        chain           log decay −½ (E + I)    variance ½ (1 − v) (E + I)
+        Euler–Maruyama  log decay −½ (E + ½ I)  variance ½ (1 − v) E
+                                                       + ¼ ∫₀ᵗ β² [(1 − v)/(1 − v_s) + 1 − v] ds
+
+    and the mean's is half of the log decay's times m. The integrals are Simpson's. Raises
+    ``ValueError`` for an unknown recursion or rule.
+    """
+    require_known("recursion", recursion, ("chain", "em"))
+    require_known("rule", rule, ("exact", "left", "mid", "right"))
+    s = np.linspace(0, t, 1001)
+    beta = schedule.beta(s)
+    elapsed = cumulative_simpson(beta, x=s, initial=0)
+    squares = simpson(beta**2, x=s)  # I
+    ends = {"right": 1, "mid": 0, "left": -1}
+    end = -squares if rule == "exact" else ends[rule] * (beta[-1] - beta[0])  # E
+    left = np.exp(-elapsed[-1])  # 1 − v
+    if recursion == "chain":
+        log_decay = -(end + squares) / 2
+        of_variance = left * (end + squares) / 2
+    else:
+        log_decay = -(end + squares / 2) / 2
+        kept = np.exp(elapsed - elapsed[-1])  # (1 − v)/(1 − v_s)
+        of_variance = left * end / 2 + simpson(beta**2 * (kept + left), x=s) / 4
+    of_mean, v = x0 * np.sqrt(left) * log_decay / 2, 1 - left
+    # W2 and KL of two Gaussians to leading order in the differences of mean and variance
+    w2 = np.hypot(of_mean, of_variance / (2 * np.sqrt(v)))
+    kl = of_mean**2 / (2 * v) + (of_variance / v) ** 2 / 4
+    return ErrorConstants(log_decay, of_mean, of_variance, w2, kl)
 
 
 # --- Paths driven by given increments, for strong errors ---------------------------------------

@@ -35,7 +35,7 @@ from course_utils.objectives import PUBLISHED
 from course_utils.panels import chain as chain_panel
 from course_utils.panels import counting as counting_panel
 from course_utils.panels import elbo as elbo_panel
-from course_utils.panels import half_a_nat, retraining, reverse, sde_limit
+from course_utils.panels import half_a_nat, retraining, reverse
 from course_utils.panels._galaxies import noise_error
 from course_utils.schedules import (
     Cosine,
@@ -292,7 +292,7 @@ def error_line(figure, ax):
     elapsed = 0.1 * 0.3 + 9.95 * 0.3**2
     exact = 1.5 * np.exp(-elapsed / 2), 1 - np.exp(-elapsed)
     w2 = [distances.gaussian_wasserstein(*chain_laws(k), *exact) for k in n]
-    limit = sde_limit.constants("chain", "right", 1.5, 0.3).wasserstein
+    limit = forward.error_constants(LinearBeta(), "chain", "right", 1.5, 0.3).wasserstein
     figures.line(ax, n, w2, "model", ls="", marker="o", label="chain of N steps")
     figures.line(ax, n, limit / n, "exact", ls="--", label=f"predicted: {limit:.3f} / N")
     ax.set(xscale="log", yscale="log", xlabel="number of steps N", ylabel="$W_2$ at t = 0.3")
@@ -320,7 +320,10 @@ def at_rest(figure, ax):
 def block_1():
     long, spread = alpha_bar(ddpm_betas()), alpha_bar(ddpm_betas(100))[-1]
     right, wrong = chain_variances()
-    constants = {r: sde_limit.constants("chain", r, 1.5, 1.0) for r in ("right", "mid", "left")}
+    constants = {
+        rule: forward.error_constants(LinearBeta(), "chain", rule, 1.5, 1.0)
+        for rule in ("right", "mid", "left")
+    }
     return {
         "count_all": rounded(counted(), 6),
         "count_less": rounded(counted(leave_out=57), 6),
@@ -724,11 +727,11 @@ def limited():
 def retrained(figure, axes):
     real = planar_law("two_moons").sample(500, np.random.default_rng(2))
     looks = zip(axes[1:], limited().items(), (("exact", "-"), ("weight", "--")), strict=True)
-    for ax, (name, (_, (levels, _, e, z))), (meaning, style) in looks:
-        figures.line(axes[0], levels, e, meaning, label=name, ls=style)
+    for ax, (name, (_, found)), (meaning, style) in looks:
+        figures.line(axes[0], found["levels"], found["error"], meaning, label=name, ls=style)
         dots = {"ms": 4, "ls": "", "marker": ".", "rasterized": True}
         ax.plot(*real.T, color="#B0B0B0", **dots)
-        ax.plot(*z.T, color=figures.COLOURS["model"], **dots)
+        ax.plot(*found["samples"].T, color=figures.COLOURS["model"], **dots)
         ax.set(xlim=(-2.4, 2.4), ylim=(-2.0, 2.0), xticks=[], yticks=[])
         figures.title(ax, name)
     figures.level_axis(axes[0], -10, 10)

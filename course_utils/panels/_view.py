@@ -46,6 +46,11 @@ def view(controls, compute, drawing, *, alt, formats, presets=None):
     return panel, picture
 
 
+def moving_line(ax, meaning, **options):
+    """Return a line in the colour of ``meaning``, empty as yet, that moves over the still parts."""
+    return figures.line(ax, [], [], meaning, moving=True, **options)
+
+
 def bars(ax, edges, meaning, **options):
     """Return a filled histogram over the bins between ``edges``, empty as yet."""
     colour = figures.COLOURS[meaning]

@@ -13,7 +13,7 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxies, km_per_s
 from course_utils.forward import GaussianSteps, chain_steps, state_moments
 from course_utils.panels._galaxies import mass_below, points
-from course_utils.panels._view import view
+from course_utils.panels._view import moving_line, view
 from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
@@ -166,13 +166,13 @@ def drawing():
     of_density.set(ylim=(-REACH, REACH), xlim=(0, 1), xlabel="density")
     area = of_density.fill_betweenx([0, 0], 0, 0, color=figures.COLOURS["data"], alpha=0.35, lw=0)
     area.set_animated(True)
-    fastest = figures.line(of_density, [], [], "mixture", moving=True, ls="-.", lw=1.4)
-    curve = figures.line(of_density, [], [], "data", moving=True, lw=1.4)
+    fastest = moving_line(of_density, "mixture", ls="-.", lw=1.4)
+    curve = moving_line(of_density, "data", lw=1.4)
     # moving, so that it stays above the area
     normal = figures.line(of_density, norm.pdf(X), X, "exact", moving=True, ls="--", lw=1.4)
     of_levels.set(xlabel="step t     ← data        noise →", ylim=(-0.05, 1.2), yticks=[0, 0.5, 1])
-    alpha_bar = figures.line(of_levels, [], [], "weight", linewidth=1.6)
-    variance = figures.line(of_levels, [], [], "exact", linestyle=":")
+    alpha_bar = figures.line(of_levels, [], [], "weight", lw=1.6)
+    variance = figures.line(of_levels, [], [], "exact", ls=":")
     of_words.legend(
         [curve, normal, fastest, alpha_bar, variance],
         ["all galaxies", "N(0,1)", "the fastest galaxy", "$\\barα_t$", "variance of $x_t$"],

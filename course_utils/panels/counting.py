@@ -8,7 +8,7 @@ from scipy.integrate import cumulative_trapezoid
 from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, velocity_scale
 from course_utils.panels._galaxies import noise_error
-from course_utils.panels._view import view
+from course_utils.panels._view import moving_line, view
 from course_utils.widgets import figures
 from course_utils.widgets.controls import slider
 
@@ -77,11 +77,11 @@ def drawing():
     of_count.set_yticks([], minor=True)
     for ax in (of_error, of_count):
         ax.set_xticks([-10, 0, 10, 20, 30])
-    dots = figures.line(of_points, [], [], "data", moving=True, ls="", marker="o", markersize=2.5)
+    dots = moving_line(of_points, "data", ls="", marker="o", markersize=2.5)
     area = figures.SignedArea(of_error, "data", moving=True)
     total = figures.line(of_count, LEVELS[[0, -1]], [1, 1], "exact", moving=True, ls=":", lw=1.2)
-    curve = figures.line(of_count, [], [], "data", moving=True)
-    dot = figures.line(of_count, [], [], "data", moving=True, ls="", marker="o")
+    curve = moving_line(of_count, "data")
+    dot = moving_line(of_count, "data", ls="", marker="o")
     words = of_error.text(0.98, 0.9, "", transform=of_error.transAxes, ha="right", animated=True)
 
     def show(numbers, velocities, half, count, mark):

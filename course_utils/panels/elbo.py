@@ -8,7 +8,7 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws, weighted_loss
 from course_utils.panels._galaxies import error_curve, galaxies_mixture
-from course_utils.panels._view import bars, view
+from course_utils.panels._view import bars, moving_line, view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
@@ -157,8 +157,8 @@ def drawing():
     of_time.set(xlim=(0, 1), ylim=(LOG_SNR_MIN - 0.8, LOG_SNR_MAX + 0.8))
     of_time.set(xlabel="time t     ← data        noise →", ylabel="log-SNR λ")
     of_time.set_yticks([-10, -5, 0, 5, 10])
-    straight = figures.line(of_time, [], [], "noise", moving=True, linestyle=":", linewidth=1.2)
-    curve = figures.line(of_time, [], [], "level", moving=True)
+    straight = moving_line(of_time, "noise", ls=":", lw=1.2)
+    curve = moving_line(of_time, "level")
     ends = of_time.plot([0, 1], [0, 0], "o", color="black", ms=5, animated=True, clip_on=False)[0]
 
     figures.level_axis(of_level, LOG_SNR_MIN, LOG_SNR_MAX)
@@ -166,8 +166,8 @@ def drawing():
     of_level.set_ylabel("nats per unit of λ")
     of_level.set_ylim(0, 0.9)
     area = figures.SignedArea(of_level, "data", moving=True)
-    density = figures.line(of_level, [], [], "level", moving=True, linestyle="--")
-    least = figures.line(of_level, [], [], "exact", moving=True, linestyle=":", linewidth=1.2)
+    density = moving_line(of_level, "level", ls="--")
+    least = moving_line(of_level, "exact", ls=":", lw=1.2)
     of_level.legend([density, least], ["p(λ)", "best p(λ)"], loc="upper left")
 
     figures.title(of_estimates, f"{BATCHES} estimates, {BATCH} draws each")

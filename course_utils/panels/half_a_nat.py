@@ -31,7 +31,7 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, outline, view
+from course_utils.panels._view import bars, moving_line, outline, view
 from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets import figures
@@ -286,16 +286,13 @@ def drawing():
     of_distance.set(ylim=(0, 0.7), ylabel="W1, standard deviations")
     low, high = floor().mean - floor().spread, floor().mean + floor().spread
     of_distance.axhspan(max(0, low), high, color="#D0D0D0", lw=0)
-    ancestral = figures.line(of_distance, [], [], "model", label="ancestral", moving=True)
-    ddim = figures.line(of_distance, [], [], "data", label="DDIM", moving=True, linestyle="--")
+    ancestral = moving_line(of_distance, "model", label="ancestral")
+    ddim = moving_line(of_distance, "data", label="DDIM", ls="--")
     dot = of_distance.plot(
         [0], [0], "o", color=figures.COLOURS["model"], mec="black", ms=8, animated=True
     )[0]
     of_distance.legend(
-        [ancestral, ddim, dot],
-        ["ancestral", "DDIM", "these samples"],
-        ncols=2,
-        loc="upper right",
+        [ancestral, ddim, dot], ["ancestral", "DDIM", "these samples"], ncols=2, loc="upper right"
     )
 
     def show(numbers, level, inside, least, added, samples, everywhere):

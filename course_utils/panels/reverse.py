@@ -21,7 +21,7 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, outline, view
+from course_utils.panels._view import bars, moving_line, outline, view
 from course_utils.samplers import ddim_step, sample_states
 from course_utils.schedules import LOG_SNR_MIN, alpha
 from course_utils.widgets import figures
@@ -145,7 +145,7 @@ def drawing():
     )
     figures.title(of_paths, "paths towards the data, on the exact density")
     grey = figures.Pixels(of_paths)
-    lines = figures.line(of_paths, [], [], "model", moving=True, linewidth=0.8, alpha=0.75)
+    lines = moving_line(of_paths, "model", lw=0.8, alpha=0.75)
     stop = of_paths.axvline(10, color="black", ls=":", lw=1.2, animated=True)
     figures.level_axis(of_paths, LOG_SNR_MIN, HIGHEST)
     of_paths.set(ylim=(-3.6, 3.6), ylabel="latent z")

@@ -1,16 +1,20 @@
 """The SDE-limit panel: how fast N steps approach S2, and the constant with which they do."""
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import cumulative_simpson, simpson
 from scipy.stats import norm
 
 from course_utils._checks import frozen
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
-from course_utils.forward import chain_steps, coarsen, euler_maruyama_steps, state_moments
-from course_utils.panels._view import view
+from course_utils.forward import (
+    chain_steps,
+    coarsen,
+    error_constants,
+    euler_maruyama_steps,
+    state_moments,
+)
+from course_utils.panels._view import moving_line, view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
@@ -55,60 +59,6 @@ def controls():
     }
 
 
-class Constants(NamedTuple):
-    """Limits of N·error, and of N²·KL, for steps of size 1/N seen at one time."""
-
-    log_decay: float  # of log(squared decay of the mean) + ∫β
-    mean: float
-    variance: float
-    wasserstein: float
-    kl: float
-
-
-def constants(recursion, rule, x0, t):
-    """Return the ``Constants`` of the error at time t of steps that start at the point x0.
-
-    With I = ∫₀ᵗβ², E = c (β(t) − β(0)) for c = 1, 0, −1 at right, mid and left points and E = −I
-    for exact β_i, and with m, v the exact mean and variance at t:
-
-        chain           log decay −½ (E + I)     variance ½ (1 − v) (E + I)
-        Euler–Maruyama  log decay −½ (E + ¼·2I)  variance ½ (1 − v) E
-                                                        + ¼ ∫₀ᵗ β² [(1 − v)/(1 − v_s) + 1 − v] ds
-
-    and the mean's is half of the log decay's times m. Numbers throughout; the integrals are
-    Simpson's with an error below 1e-9. Raises ``ValueError`` for an unknown recursion or rule, or
-    a time outside (0, 1].
-    """
-    sign = {"right": 1.0, "mid": 0.0, "left": -1.0, "exact": None}
-    if rule not in sign or recursion not in ("chain", "em") or not 0 < t <= 1:
-        raise ValueError(
-            f"got recursion {recursion!r}, rule {rule!r}, t = {t}: choose chain or em; exact, "
-            "left, mid or right; and a time above 0, up to 1"
-        )
-    s = np.linspace(0, t, 1001)
-    beta = SCHEDULE.beta(s)
-    elapsed = cumulative_simpson(beta, x=s, initial=0)
-    squares = simpson(beta**2, x=s)
-    end = -squares if rule == "exact" else sign[rule] * (beta[-1] - beta[0])
-    mean, left = x0 * np.exp(-elapsed[-1] / 2), np.exp(-elapsed[-1])
-    variance = 1 - left
-    if recursion == "chain":
-        log_decay = -(end + squares) / 2
-        of_variance = -left * log_decay
-    else:
-        log_decay = -(end + squares / 2) / 2
-        kept = np.exp(elapsed - elapsed[-1])
-        of_variance = left * end / 2 + simpson(beta**2 * (kept + left), x=s) / 4
-    of_mean = mean * log_decay / 2
-    return Constants(
-        log_decay,
-        of_mean,
-        of_variance,
-        np.hypot(of_mean, of_variance / (2 * np.sqrt(variance))),
-        of_mean**2 / (2 * variance) + (of_variance / variance) ** 2 / 4,
-    )
-
-
 def compute(n_steps, rule, recursion, x0, t):
     """Return the numbers, both paths, both laws at the grid's time next to t, and their distances.
 
@@ -122,7 +72,8 @@ def compute(n_steps, rule, recursion, x0, t):
     law = x0 * decay, variance
     exact = x0 * np.exp(-elapsed / 2), -np.expm1(-elapsed)
     w2, kl = gaussian_wasserstein(*law, *exact), gaussian_kl(*law, *exact)
-    limit, k, n = constants(recursion, rule, x0, t), STEPS.index(n_steps), np.array(STEPS)
+    limit = error_constants(SCHEDULE, recursion, rule, x0, t)
+    k, n = STEPS.index(n_steps), np.array(STEPS)
     numbers = {"time": times[k]}
     if w2[k] < NO_ERROR:  # for one N alone: Euler–Maruyama's one step from 0 with exact β_i
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
@@ -207,16 +158,16 @@ def drawing():
     band = of_path.fill_between(
         [0, 0], 0, 0, color=figures.COLOURS["exact"], alpha=0.12, lw=0, animated=True
     )
-    true_path = figures.line(of_path, [], [], "noise", label="SDE", moving=True, linewidth=1.0)
-    path = figures.line(of_path, [], [], "model", label="N steps", moving=True, linewidth=1.4)
+    true_path = moving_line(of_path, "noise", label="SDE", lw=1.0)
+    path = moving_line(of_path, "model", label="N steps", lw=1.4)
     now = of_path.axvline(0.3, color="black", ls=":", lw=1.2, animated=True)
     of_path.legend(handles=[true_path, path], loc="lower right", ncols=2)
 
     figures.title(of_law, "density at time t")
     of_law.set(xlim=(-4, 4), ylim=(0, 1), xlabel="x", yticks=[])
-    figures.line(of_law, X, norm.pdf(X), "noise", label="N(0, 1)", linestyle=":")
-    exact = figures.line(of_law, [], [], "exact", label="exact", moving=True)
-    discrete = figures.line(of_law, [], [], "model", label="N steps", moving=True, linestyle="--")
+    figures.line(of_law, X, norm.pdf(X), "noise", label="N(0, 1)", ls=":")
+    exact = moving_line(of_law, "exact", label="exact")
+    discrete = moving_line(of_law, "model", label="N steps", ls="--")
     of_law.legend(loc="upper left", handlelength=1.6)
 
     figures.title(of_error, "distance between the two")
@@ -224,14 +175,12 @@ def drawing():
     ticks = [30, 100, 300, 1000, 3000]
     of_error.set_xticks(ticks, [str(n) for n in ticks])
     of_error.minorticks_off()
-    rays = [figures.line(of_error, [], [], "exact", moving=True, ls="--", lw=1.0) for _ in "12"]
+    rays = [moving_line(of_error, "exact", ls="--", lw=1.0) for _ in "12"]
     marks, here = [], []
     for mark, label in [("o", "W2"), ("s", "KL (nats)")]:
-        style = {"linestyle": "", "marker": mark, "moving": True}
-        marks.append(
-            figures.line(of_error, [], [], "model", ms=5, mfc="white", label=label, **style)
-        )
-        here.append(figures.line(of_error, [], [], "model", ms=9, mec="black", **style))
+        style = {"linestyle": "", "marker": mark}
+        marks.append(moving_line(of_error, "model", ms=5, mfc="white", label=label, **style))
+        here.append(moving_line(of_error, "model", ms=9, mec="black", **style))
     rays[0].set_label("predicted")
     of_error.legend(handles=[*marks, rays[0]], loc="lower left", handlelength=1.6)
     nothing = of_error.text(0.5, 0.6, "", ha="center", transform=of_error.transAxes, animated=True)

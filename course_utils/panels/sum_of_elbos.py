@@ -5,7 +5,7 @@ import numpy as np
 from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, weighted_loss
 from course_utils.panels._galaxies import density, error_curve
-from course_utils.panels._view import view
+from course_utils.panels._view import moving_line, view
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
@@ -126,7 +126,7 @@ def drawing():
     p_w = figures.SignedArea(
         of_w, "mixture", label="$p_w$", negative_label="$p_w$ < 0", moving=True
     )
-    w_line = figures.line(of_w, [], [], "weight", moving=True)
+    w_line = moving_line(of_w, "weight")
     w_line.set_label("w")
     of_w.legend(handles=[w_line, p_w.above, p_w.below], loc="lower right", ncols=3)
     for ax in (of_loss, of_sum):

@@ -6,7 +6,7 @@ from scipy.integrate import cumulative_trapezoid
 from course_utils.datasets import km_per_s, velocity_scale
 from course_utils.objectives import published
 from course_utils.panels._galaxies import error_curve
-from course_utils.panels._view import view
+from course_utils.panels._view import moving_line, view
 from course_utils.panels._weighting_controls import (
     FLAT,
     implied,
@@ -152,15 +152,12 @@ def drawing():
     of_w.set_xlabel("")
     figures.title(of_w, "what is weighed, what is sampled")
     of_w.set_ylim(-0.04, 1.3)
-    start = figures.line(of_w, [], [], "noise", moving=True, linestyle=":", linewidth=1.4)
-    w_line = figures.line(of_w, [], [], "weight", moving=True, linewidth=3)
+    start = moving_line(of_w, "noise", ls=":", lw=1.4)
+    w_line = moving_line(of_w, "weight", lw=3)
     # thin and on top: for an ε-loss the two coincide
-    density = figures.line(of_w, [], [], "exact", moving=True, linestyle="--", linewidth=1.5)
+    density = moving_line(of_w, "exact", ls="--", lw=1.5)
     of_w.legend(
-        [w_line, density, start],
-        ["w(λ)", "p(λ)", "w before moving"],
-        loc="upper right",
-        ncols=3,
+        [w_line, density, start], ["w(λ)", "p(λ)", "w before moving"], loc="upper right", ncols=3
     )
 
     figures.title(of_loss, "where the loss comes from")
@@ -173,7 +170,7 @@ def drawing():
 
     figures.title(of_time, "w(t) on the cosine schedule")
     of_time.set(ylim=(-0.04, 1.3), yticks=[0, 0.5, 1])
-    w_of_time = figures.line(of_time, [], [], "weight", moving=True, linewidth=3)
+    w_of_time = moving_line(of_time, "weight", lw=3)
     figures.title(of_rate, "its slope dw/dt, stretched near zero")
     of_rate.set_xlim(0, 1)
     of_rate.set_xlabel("time t     ← data        noise →")

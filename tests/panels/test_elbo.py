@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws
 from course_utils.panels import elbo
 from course_utils.schedules import Cosine, LinearBeta
-from course_utils.variance import DensitySchedule, draw_variance, least_variance
 
 START = {
     "schedule": "straight",
@@ -81,26 +79,6 @@ def test_unbent_it_is_the_named_schedule():
     named = LinearBeta(log_snr_min=-10, log_snr_max=10).log_snr(t)
     bent = elbo.bent_schedule("linear_beta", (0.0,) * 5, -10.0, 10.0)
     np.testing.assert_allclose(bent.log_snr(t), named, atol=5e-3)
-
-
-def test_more_time_at_a_level_means_more_draws_there():
-    more = elbo.bent_schedule("straight", (0.0, 0.0, 0.0, 1.0, 0.0), -10.0, 10.0)
-    assert more.density(4.0) > 2 * more.density(-6.0)
-
-
-def test_any_density_has_at_least_the_least_variance():
-    of = elbo.moments()
-    levels = np.linspace(-10, 10, 2001)
-    floor = least_variance(np.ones_like, of)
-    for bend in (0.2, 1.0, 3.0):
-        p = DensitySchedule(levels, np.sqrt(of.at(levels)[1]) ** bend)
-        assert draw_variance(np.ones_like, of, p) >= floor * (1 - 1e-6)
-
-
-def test_the_same_random_numbers_at_every_movement():
-    assert numbers() == numbers() and np.unique(elbo._random_numbers()[0]).size == len(
-        np.unique(galaxies())
-    )
 
 
 def test_the_area_drawn_is_the_loss():

@@ -1,11 +1,14 @@
-"""What holds of every panel: it survives its controls, and what it computed stays what it was."""
+"""What holds of every panel: controls, picture, caches, and what it asks of a browser."""
 
 import copy
 import importlib
 import pkgutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from ipywidgets.embed import dependency_state
 from panel_driving import drive, extremes
 
 from course_utils import panels
@@ -42,7 +45,7 @@ def test_a_picture_of_the_computed_numbers(module):
     numbers, _ = module.compute(**panel.values)
     assert panel.results == numbers and panel.text().startswith(panel.alt)
     name, widget = next(iter(panel.controls.items()))
-    moved = next(value for value in extremes(widget) if value != widget.value)
+    moved = next(value for value in extremes(widget)[::-1] if value != widget.value)
     other = module.picture(**{name: moved})
     assert other.size == panel.picture.size and other.size[0] == 1880
     assert not np.array_equal(np.asarray(other), np.asarray(panel.picture))
@@ -59,3 +62,19 @@ def test_what_was_computed_can_be_spoilt_by_nobody(module):
             array *= 0
     again, arrays = module.compute(**settings)
     assert again == numbers and same(arrays, before)
+
+
+def test_no_front_end_needs_an_extension(module):
+    """Colab, VS Code and hubs show ipywidgets' own widgets, and no others."""
+    panel = module.panel()
+    needed = {state["model_module"] for state in dependency_state(panel).values()}
+    panel.close()
+    assert needed == {"@jupyter-widgets/base", "@jupyter-widgets/controls"}
+
+
+def test_no_other_widget_package_is_imported():
+    code = "import sys, course_utils.panels.counting; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "ipywidgets" in loaded
+    assert not loaded & {"ipympl", "plotly", "bqplot", "anywidget", "IPython.html", "k3d"}

@@ -1,15 +1,18 @@
 """The SDE-limit panel: its constants against brute force, its coupled paths, its controls."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
-from course_utils.forward import chain_steps, euler_maruyama_steps, state_moments
+from course_utils.forward import chain_steps, error_constants, euler_maruyama_steps, state_moments
 from course_utils.panels import sde_limit
 from course_utils.schedules import LinearBeta, discrete_betas
 
 STEPS = {"chain": chain_steps, "em": euler_maruyama_steps}
 RULES = ["right", "mid", "left", "exact"]
+constants = partial(error_constants, LinearBeta())
 
 
 def errors(recursion, rule, n_steps, x0, t):
@@ -43,34 +46,13 @@ def limits(recursion, rule, x0, t, n_steps=4000):
 @pytest.mark.parametrize("recursion", ["chain", "em"])
 @pytest.mark.parametrize(("x0", "t"), [(1.5, 0.3), (-2.0, 0.6), (1.5, 0.05)])
 def test_constants_are_the_limits_of_the_errors(recursion, rule, x0, t):
-    predicted = np.array(sde_limit.constants(recursion, rule, x0, t))
+    predicted = np.array(constants(recursion, rule, x0, t))
     np.testing.assert_allclose(limits(recursion, rule, x0, t), predicted, rtol=2e-4, atol=2e-8)
 
 
 def test_the_constants_of_the_whole_interval():
-    found = [sde_limit.constants("chain", rule, 1.5, 1.0).log_decay for rule in RULES]
+    found = [constants("chain", rule, 1.5, 1.0).log_decay for rule in RULES]
     np.testing.assert_allclose(found, [-76.9517, -67.0017, -57.0517, 0], atol=1e-4)
-
-
-def test_a_wrong_constant_is_seen():
-    right = limits("chain", "right", 1.5, 0.3)
-    mid = np.array(sde_limit.constants("chain", "mid", 1.5, 0.3))  # the end-point term forgotten
-    with pytest.raises(AssertionError):
-        np.testing.assert_allclose(right, mid, rtol=2e-4)
-    em = np.array(sde_limit.constants("em", "right", 1.5, 0.3))  # the other recursion's
-    with pytest.raises(AssertionError):
-        np.testing.assert_allclose(right, em, rtol=2e-4)
-
-
-@pytest.mark.parametrize("arguments", [("heun", "right", 1, 1), ("em", "top", 1, 1)])
-def test_unknown_names_are_refused(arguments):
-    with pytest.raises(ValueError, match="choose chain or em"):
-        sde_limit.constants(*arguments)
-
-
-def test_a_time_outside_is_refused():
-    with pytest.raises(ValueError, match="a time above 0"):
-        sde_limit.constants("chain", "mid", 1.5, 0.0)
 
 
 @pytest.mark.parametrize("t", [0.05, 0.3, 1.0])
@@ -122,14 +104,6 @@ def test_paths_tend_to_the_path_of_the_sde(recursion):
 
     assert worst(4000) < 0.02
     assert 5 < worst(400) / worst(4000) < 20  # order one, path by path
-
-
-def test_the_exact_path_has_the_exact_law():
-    """Another way to the same integral: exact steps on a grid of 4000, driven by the same path."""
-    _, _, from_zero = sde_limit._exact_path()
-    stepped = sde_limit._from_zero("chain", "exact", 4000)[::4]
-    np.testing.assert_allclose(stepped, from_zero, atol=0.02)
-    assert np.std(from_zero) > 0.5
 
 
 def test_text_holds_the_numbers():

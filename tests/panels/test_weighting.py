@@ -5,8 +5,6 @@ import pytest
 from scipy.integrate import quad
 
 from course_utils.datasets import km_per_s
-from course_utils.elbo import ErrorCurve
-from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.panels import weighting
 from course_utils.panels._galaxies import error_curve
@@ -49,22 +47,6 @@ def test_negative_part_of_a_hump():
     assert found["negative"] == pytest.approx((1 - low) / (2 * (1 - low) + low), abs=1e-6)
     assert found["peak"] == pytest.approx(0, abs=1e-6)
     assert numbers("cosine_eps", monotone_lock=True)["negative"] == 0
-
-
-def test_shift_and_gains_move_the_weighting():
-    moved = numbers("edm", shift=2.0)
-    assert moved["peak"] == pytest.approx(numbers("edm")["peak"] + 2, abs=1e-5)
-    bent = {"gains": (0, 0, 0, 0, 0, 0, 2.0)}
-    w = chosen("elbo", **bent)
-    assert w(9.0) == pytest.approx(1) and w(0.0) == pytest.approx(0.01)
-    assert "not monotone" in numbers("elbo", **bent)["verdict"]
-
-
-def test_another_error_curve_gives_other_shares(monkeypatch):
-    before = numbers("elbo")
-    other = ErrorCurve.from_mixtures(GaussianMixture([1.0], [[0.0]], [1.0]))
-    monkeypatch.setattr(weighting, "error_curve", lambda: other)
-    assert abs(numbers("elbo")["coarse"] - before["coarse"]) > 0.01
 
 
 def test_the_arrays_belong_to_the_weighting():
@@ -112,12 +94,6 @@ def test_unit_variance_moves_edm_and_nothing_else(data_sd):
     w = chosen("edm", **values)
     np.testing.assert_allclose(w(LEVELS), closed / closed.max(), rtol=1e-9, atol=1e-12)
     assert numbers("sd3", **values) == numbers("sd3")
-
-
-def test_edm_says_which_level_it_uses():
-    own, unit = numbers("edm"), numbers("edm", unit_variance=True)
-    assert own["peak"] == pytest.approx(-3.3077, abs=2e-4) and "−2 ln σ as EDM" in own["convention"]
-    assert unit["peak"] == pytest.approx(-4.694, abs=1e-3) and "-1.39" in unit["convention"]
 
 
 def test_the_verdict_says_where_w_rises():
