@@ -61,7 +61,7 @@ def missing(page):
         ).groups()
         path = ROOT / "course_utils" / "panels" / f"{name}.py"
         code = path.read_text(encoding="utf-8") if path.exists() else ""
-        if "def panel(" not in code:
+        if not re.search(r"(?m)^(def panel\(|panel\b.*=|.*\bpanel\b.* = )", code):
             found.append(f"panel {name}")
         if preset and f'"{preset}"' not in code:
             found.append(f"preset {preset}")
