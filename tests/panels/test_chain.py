@@ -110,3 +110,9 @@ def test_presets_show_what_they_promise():
     panel.set(**panel.presets["β for √β"])
     assert "variance of x = 0.01901" in panel.text()
     panel.close()
+
+
+def test_nobody_can_change_what_the_cache_hands_out():
+    for array in chain.coefficients("ddpm", "root", 100):
+        with pytest.raises(ValueError, match="read-only"):
+            array *= 0
