@@ -141,10 +141,10 @@ def core(site, pyodide):
 
 INSTALL = """
 %pip install -q --no-deps weight-of-noise
-%pip install -q ipywidgets array-api-compat
+%pip install -q ipywidgets jaxtyping
 """
 LOOK = """
-import sys, pathlib, course_utils, ipywidgets, array_api_compat
+import sys, pathlib, course_utils, ipywidgets, jaxtyping
 files = list(pathlib.Path(course_utils.__path__[0]).rglob("*.py"))
 for file in files:
     compile(file.read_text(), file.name, "exec")
