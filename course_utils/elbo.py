@@ -5,7 +5,7 @@ p(z_{t:1})) the ELBO term of level t and above (S4). T2 says that each is the ot
 here neither is computed from the other: e comes from posterior variances, L from log densities.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,36 +14,47 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
-from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_banded
 
 from course_utils._checks import frozen, require_increasing, require_range
+from course_utils.exact import curve_pieces, error_and_kl
 from course_utils.mixtures import GaussianMixture
+from course_utils.quadrature import Bounded, Pieces, halved, interpolation_rules
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
-POINTS = 20_001  # levels of the integrals over λ
+POINTS = 20_001  # levels of the grid of ``ErrorCurve.between``
+SCAN = 1000  # levels per unit of λ at which a weighting is first looked at
+RESOLVED, REFUSED = 1e-11, 1e-7  # relative errors: wanted of an integral over w, and too much
+CAUTION = 2  # bounds are this many times the differences seen
+ROUNDING = 2e-15  # of e, relative; of L, relative to 1 + L
+
+LOSS_NODES, LOSS_RULES, _ = interpolation_rules(20)
+ELBO_NODES, _, ELBO_RULES = interpolation_rules(16)
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve:
     """e(λ) and L(λ) of one model, tabulated at the same increasing levels, at least 6.
 
-    ``noise_error`` is e(λ) ≥ 0, ``path_kl`` is L in nats as a function of the level. With
-    ``from_mixtures`` both are exact at the levels up to ``quadrature_error``, the largest change of
-    either when the integration step is doubled; infinite where nothing is known of it.
+    ``noise_error`` is e(λ) ≥ 0, ``path_kl`` is L in nats as a function of the level. Between the
+    levels go the polynomials of ``pieces``, those that ``from_mixtures`` has made, or a spline of
+    degree 5 through the table; ``bound`` says how far e and L may be off anywhere on the range. For
+    a spline that is its distance from the one through every second level, an estimate.
     """
 
     log_snr: Float[ndarray, " n"]
     noise_error: Float[ndarray, " n"]
     path_kl: Float[ndarray, " n"]
-    quadrature_error: float = np.inf
+    pieces: Pieces | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        levels = require_increasing("log_snr", self.log_snr, least=6)
-        error, kl = frozen(self.noise_error), frozen(self.path_kl)
-        kept = {"log_snr": levels, "noise_error": error, "path_kl": kl}
-        kept["_splines"] = (_spline(levels, error), _spline(levels, kl))
+        object.__setattr__(self, "exact", self.pieces is not None)
+        kept = {"log_snr": require_increasing("log_snr", self.log_snr, least=6)}
+        kept |= {name: frozen(getattr(self, name)) for name in ("noise_error", "path_kl")}
+        if self.pieces is None:
+            table = np.stack([kept["noise_error"], kept["path_kl"]], axis=1)
+            kept["pieces"] = Pieces.through(kept["log_snr"], table)
         for name, value in kept.items():
             object.__setattr__(self, name, value)
 
@@ -54,26 +65,36 @@ class ErrorCurve:
         model: GaussianMixture | None = None,
         x: float | None = None,
         log_snr: Float[ndarray, " n"] | None = None,
+        tolerance: float = 1e-10,
     ) -> "ErrorCurve":
         """Return the exact curve of data from ``truth`` under the ideal denoiser of ``model``.
 
         Both are one-dimensional; without a model it is the truth itself. With ``x`` the curve is
         that of one data point, otherwise the average over the truth. ``log_snr``: increasing
-        levels, 161 on [−10, 10] if left out.
+        levels of the table, at least 6, or the two ends of 161; [−10, 10] if left out.
 
-        e(λ) = σ^{-2}α² E tr Cov(x|z) + E‖ε̂_model − ε̂_truth‖²; for one x, E‖ε − ε̂_model‖².
+        e(λ) = E Var(ε|z) + E‖ε̂_model − ε̂_truth‖²; for one x, E‖ε − ε̂_model‖².
         L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), where p is the model's own diffused
         law, prior included, so that path and marginal KL are one (T6).
+
+        Both hold to about ``tolerance`` times their size nearby, between the levels of the table
+        too: intervals of λ are halved until they do. Raises ``ValueError`` where they cannot, with
+        the tolerance that can be had.
         """
         truth, model = _on_the_line(truth, model, x)
-        levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161) if log_snr is None else log_snr
+        levels = (LOG_SNR_MIN, LOG_SNR_MAX) if log_snr is None else log_snr
+        levels = np.linspace(*require_range(*levels), 161) if len(levels) == 2 else levels
         levels = require_increasing("log_snr", levels, least=6)
-        rows = [_exact_level(truth, model, level) for level in levels]
-        error, kl, change = np.array(rows).T
-        return cls(levels, error, kl, float(change.max()))
+        pieces = curve_pieces(truth, model, levels[0], levels[-1], tolerance)
+        return cls(levels, *pieces(levels)[0], pieces)
+
+    @property
+    def bound(self) -> float:
+        """How far e or L may be off, at any level of the range."""
+        return float(self.pieces.bound.max())
 
     def at(self, log_snr: ArrayLike) -> tuple[ndarray, ndarray]:
-        """Return (e, L) at levels inside the table, by two separate splines of degree 5."""
+        """Return (e, L) at levels inside the table."""
         levels, (low, high) = np.asarray(log_snr, dtype=float), self.log_snr[[0, -1]]
         rounding = 1e-9  # a schedule's λ(0) and λ(1) may miss its range by that much
         if not ((levels >= low - rounding) & (levels <= high + rounding)).all():
@@ -81,7 +102,7 @@ class ErrorCurve:
                 f"levels from {levels.min():g} to {levels.max():g} leave the tabulated range "
                 f"[{low:g}, {high:g}]"
             )
-        return tuple(spline(levels) for spline in self._splines)
+        return tuple(self.pieces(levels)[0])
 
     def between(
         self, log_snr_min: float | None = None, log_snr_max: float | None = None
@@ -90,9 +111,13 @@ class ErrorCurve:
 
         Raises ``ValueError`` unless λ_min < λ_max lie in the table.
         """
-        low = self.log_snr[0] if log_snr_min is None else log_snr_min
-        high = self.log_snr[-1] if log_snr_max is None else log_snr_max
-        return _fine_grid(self, *require_range(low, high))
+        return _fine_grid(self, *self._range(log_snr_min, log_snr_max))
+
+    def _range(self, low, high):
+        low = self.log_snr[0] if low is None else low
+        high = self.log_snr[-1] if high is None else high
+        self.at([low, high])  # refuses what leaves the table
+        return require_range(low, high)
 
 
 @lru_cache(maxsize=16)
@@ -101,49 +126,144 @@ def _fine_grid(curve, low, high):
     return tuple(frozen(values) for values in (levels, *curve.at(levels)))
 
 
-def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None) -> float:
-    """Return L_w = ½ ∫ w(λ) e(λ) dλ over the range (T1), from the error curve alone."""
-    levels, error, _ = curve.between(log_snr_min, log_snr_max)
-    return float(np.trapezoid(evaluate(w, levels) * error, levels) / 2)
+def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bounded:
+    """Return L_w = ½ ∫ w(λ) e(λ) dλ over the range (T1), from e alone.
 
+    The result is a float whose ``.bound`` says how far it may be off, through w and through e.
+    ``breaks`` are levels at which w jumps or bends sharply; ``w.breaks`` count too, if w has them.
+    What they do not name is found on a first scan of a thousand levels per unit of λ, and closed in
+    on by halving. The scan cannot see what is over between two of its levels: a spike much narrower
+    than 1e-3.
 
-def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None) -> float:
-    """Return ∫ (dw/dt) L dt + w(λ_max) L(0) − w(λ_min) L(1) (T3), from the path KL alone.
-
-    The integral is taken over the increments of w, so that kinks of w cost nothing. The last term
-    does not depend on the model's parameters; it is the constant that S5's ∝ hides.
+    Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve it, or if the result is
+    known to worse than 1e-7 of itself (of a curve from a table of one's own, only its bound says).
     """
-    return sum(elbo_parts(w, curve, log_snr_min, log_snr_max))
+    span = curve._range(log_snr_min, log_snr_max)
+    return _known(_integral(_loss_cells, w, curve, *span, breaks), curve)
 
 
-def elbo_parts(w, curve, log_snr_min=None, log_snr_max=None) -> tuple[float, float, float]:
+def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bounded:
+    """Return ∫ (dw/dt) L dt + w(λ_max) L(0) − w(λ_min) L(1) (T3), from L alone.
+
+    The integral is a Stieltjes sum: increments of w, each with a mean of L. The last term does not
+    depend on the model's parameters; it is the constant that S5's ∝ hides. w is looked at on other
+    levels than in ``weighted_loss``, and refined by itself: the two sides share the function w and
+    the law of z, nothing else. ``breaks``, ``.bound`` and errors as there.
+    """
+    parts = elbo_parts(w, curve, log_snr_min, log_snr_max, breaks)
+    return _known(Bounded(sum(parts), sum(part.bound for part in parts)), curve)
+
+
+def elbo_parts(
+    w, curve, log_snr_min=None, log_snr_max=None, breaks=()
+) -> tuple[Bounded, Bounded, Bounded]:
     """Return T3's three terms: (∫ (dw/dt) L dt, w(λ_max) L(0), −w(λ_min) L(1))."""
-    levels, _, kl = curve.between(log_snr_min, log_snr_max)
-    values = evaluate(w, levels)
-    middle = (kl[:-1] + kl[1:]) / 2
+    ends = curve._range(log_snr_min, log_snr_max)
+    kl, other = curve.pieces(np.array(ends))[:, 1]
+    unsure = CAUTION * np.abs(kl - other) + ROUNDING * (1 + np.abs(kl))
+    at_noise, at_data = evaluate(w, np.array(ends))
     return (
-        float(-np.diff(values) @ middle),
-        float(values[-1] * kl[-1]),
-        float(-values[0] * kl[0]),
+        _integral(_elbo_cells, w, curve, *ends, breaks),
+        Bounded(at_data * kl[1], at_data * unsure[1]),
+        Bounded(-at_noise * kl[0], at_noise * unsure[0]),
     )
 
 
-def negative_log_likelihood(curve: ErrorCurve) -> float:
+def _known(result, curve):
+    if curve.exact and result.bound > REFUSED * abs(result):
+        raise ValueError(
+            f"the result, {result:.6g}, is known to ±{result.bound:.0e} only: w weighs levels at "
+            "which e or L is nearly 0, or e and L are too coarse (from_mixtures(…, tolerance=…))"
+        )
+    return result
+
+
+def _loss_cells(curve, left, right, piece):
+    """(levels [c, 21], weights [5, c, 21], size [c]): ½ ∫ w e dλ over a cell is Σ weights · w.
+
+    The weights: by three rules, of what the two estimates of e differ by, and of rounding.
+    """
+    half = (right - left)[:, None] / 2
+    levels = left[:, None] + half + half * LOSS_NODES
+    error, other = curve.pieces.only(0)(levels, piece[:, None])[:, 0] * half / 2
+    rules = LOSS_RULES[:, None] * error
+    fine, unsure = rules[1], LOSS_RULES[1] * (other - error)
+    return levels, np.stack([*rules, unsure, ROUNDING * np.abs(fine)]), fine.sum(axis=1)
+
+
+def _elbo_cells(curve, left, right, piece):
+    """(levels [c, 17], weights [5, c, 16], size [c]): −∫ L dw over a cell is Σ weights · Δw."""
+    half = (right - left)[:, None] / 2
+    levels = left[:, None] + half + half * ELBO_NODES
+    levels[:, 0], levels[:, -1] = left, right  # to the last digit, or the increments leave gaps
+    kl, other = curve.pieces.only(1)(levels, piece[:, None])[:, 0]
+    rules, unsure = -kl @ ELBO_RULES, (kl - other) @ ELBO_RULES[1]
+    rounding = ROUNDING * (1 + np.abs(kl[:, 1:]))
+    return levels, np.stack([*rules, unsure, rounding]), kl[:, -1] - kl[:, 0]
+
+
+@lru_cache(maxsize=32)
+def _first_cells(side, curve, low, high, breaks):
+    """The cells of the first scan, none across an end of the curve's pieces or a break of w."""
+    width = len(LOSS_NODES if side is _loss_cells else ELBO_NODES) / SCAN
+    inside = curve.pieces.edges[(curve.pieces.edges > low) & (curve.pieces.edges < high)]
+    around = [b + shift for b in breaks for shift in (-1e-12, 1e-12)]  # at a jump w has two values
+    edges = [
+        np.linspace(a, b, int(np.ceil((b - a) / width)) + 1)[:-1]
+        for a, b in pairwise(np.unique([low, *inside, *around, high]))
+    ]
+    edges = np.append(np.concatenate(edges), high)
+    left, right = edges[:-1], edges[1:]
+    piece = np.searchsorted(curve.pieces.edges, (left + right) / 2) - 1
+    return (left, right, np.zeros_like(piece), piece), side(curve, left, right, piece)
+
+
+def _integral(side, w, curve, low, high, breaks):
+    """½ ∫ w e dλ or −∫ L dw, as ``side`` says, with its bound."""
+    breaks = {float(b) for b in (*breaks, *getattr(w, "breaks", ())) if low < b < high}
+    cells, first = _first_cells(side, curve, low, high, tuple(sorted(breaks)))
+
+    def rule(left, right, _, piece):
+        at_first = left is cells[0]
+        levels, weights, size = first if at_first else side(curve, left, right, piece)
+        values = evaluate(w, levels.ravel()).reshape(levels.shape)
+        seen = values if side is _loss_cells else np.diff(values)
+        found = np.einsum("rcn,cn->rc", weights[:4], seen)
+        noise = np.einsum("cn,cn->c", weights[4], np.abs(seen))
+        shift = ROUNDING * np.abs(levels).max(axis=1)  # of the levels, as good as one of w
+        noise += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
+        return np.stack([*found, noise, size * values.mean(axis=1)])[..., None]
+
+    (*_, piece), found = halved(rule, cells, RESOLVED)
+    coarse, fine, third, unsure, noise, size = found[..., 0]
+    unresolved = np.maximum(np.abs(coarse - fine), np.abs(third - fine)).sum()
+    if unresolved > REFUSED * size.sum():
+        raise ValueError(
+            f"w is not resolved: its integral in {len(size):,} cells, {coarse.sum():.6g}, may be "
+            f"off by {unresolved:.0e}; say where it jumps (breaks=…), or smooth it"
+        )
+    unsure = np.abs(np.bincount(piece, unsure)).sum()
+    return Bounded(coarse.sum(), CAUTION * (unresolved + unsure) + noise.sum())
+
+
+def negative_log_likelihood(curve: ErrorCurve) -> Bounded:
     """Return −log p(x) in nats from the denoising errors of one x over all levels (T8).
 
     −log p(x) = ½ log 2πe − ½ ∫ (α² − e(λ; x)) dλ, where α² is the error that N(0, 1) would have.
     ``curve`` belongs to one x under a model that has a density. Raises ``ValueError`` if its levels
     do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023, eq. 9.
     """
-    levels, error, _ = curve.between()
-    difference = alpha(levels) ** 2 - error
-    if np.abs(difference[[0, -1]]).max() > 1e-6:
+    ends = curve.log_snr[[0, -1]]
+    difference = alpha(ends) ** 2 - curve.at(ends)[0]
+    if np.abs(difference).max() > 1e-6:
         raise ValueError(
-            f"the errors at λ = {levels[0]:g} and {levels[-1]:g} differ from a Gaussian's by "
-            f"{difference[0]:.1e} and {difference[-1]:.1e}: tabulate the curve on a wider range "
+            f"the errors at λ = {ends[0]:g} and {ends[1]:g} differ from a Gaussian's by "
+            f"{difference[0]:.1e} and {difference[1]:.1e}: tabulate the curve on a wider range "
             "(a model of point masses has no density at any range)"
         )
-    return float(0.5 * np.log(2 * np.pi * np.e) - np.trapezoid(difference, levels) / 2)
+    loss = weighted_loss(np.ones_like, curve)
+    of_a_gaussian = np.diff(np.logaddexp(0, ends))[0] / 2  # ½ ∫ α² dλ
+    return Bounded(0.5 * np.log(2 * np.pi * np.e) - of_a_gaussian + loss, loss.bound)
 
 
 class ElboTerms(NamedTuple):
@@ -177,7 +297,7 @@ def elbo_terms(
     """
     levels = _decreasing(log_snr)
     truth, model = _on_the_line(truth, model, x)
-    error, kl, _ = np.array([_exact_level(truth, model, level) for level in levels[1:]]).T
+    error, kl = error_and_kl(truth, model, levels[1:])[0].T
     reconstruction = 0.5 * np.log(2 * np.pi * np.e) - levels[0] / 2
     return ElboTerms(float(kl[-1]), float(reconstruction), step_kl(error, levels[1:], levels[:-1]))
 
@@ -195,8 +315,7 @@ def discretisation_gap(log_snr: Float[ndarray, " n"], curve: ErrorCurve) -> floa
     """Return Σ_j K_j − ½ ∫ e dλ over levels λ_0 > … > λ_T: what few steps cost (T7)."""
     levels = _decreasing(log_snr)
     steps = step_kl(curve.at(levels[1:])[0], levels[1:], levels[:-1])
-    fine, error, _ = curve.between(levels[-1], levels[0])
-    return float(steps.sum() - np.trapezoid(error, fine) / 2)
+    return float(steps.sum() - weighted_loss(np.ones_like, curve, levels[-1], levels[0]))
 
 
 def gap_constant(curve: ErrorCurve, schedule) -> float:
@@ -330,9 +449,6 @@ def _on_the_line(truth, model, x):
     return truth, model
 
 
-_increasing = require_increasing
-
-
 def _decreasing(log_snr):
     levels = np.asarray(log_snr, dtype=float)
     if levels.ndim != 1 or levels.size < 2 or not (np.diff(levels) < 0).all():
@@ -341,50 +457,3 @@ def _decreasing(log_snr):
             "that rises is turned round by [::-1]"
         )
     return levels
-
-
-def _spline(x, y):
-    """The interpolating spline of degree 5 of a table over the levels x."""
-    return make_interp_spline(x, y, k=5)
-
-
-@np.errstate(under="ignore")
-def _exact_level(truth, model, log_snr):
-    """(e, L, the larger of their changes when the integration step is doubled) at one level."""
-    a, s = alpha(log_snr), sigma(log_snr)
-    z, mass, coarse = _nodes(truth.diffuse(log_snr))
-    error = (a / s) ** 2 * truth.posterior_variance(z, log_snr)
-    if model is not truth:
-        error = error + ((model.eps(z, log_snr) - truth.eps(z, log_snr)) ** 2)[:, 0]
-    kl = -0.5 * np.log(2 * np.pi * np.e * s**2) - model.diffuse(log_snr).log_prob(z)
-    of_both = np.array([error, kl])
-    return *(of_both @ mass), np.abs(of_both @ (mass - coarse)).max()
-
-
-def _nodes(mixture, per_sd=6, reach=9.5):
-    """Nodes [n, 1] and masses of the trapezoid rule for expectations under a 1-D mixture.
-
-    Components of one width share a uniform grid, cut to where they have mass. The second set of
-    masses belongs to every other node.
-    """
-    nodes, fine, coarse = [], [], []
-    m = int(np.ceil(reach * per_sd))
-    offsets = np.arange(-m, m + 1)
-    narrowest, farthest = np.sqrt(mixture.variances.min()), np.abs(mixture.means).max()
-    if not narrowest > 1e-12 * farthest:
-        raise ValueError(
-            f"a component of width {narrowest:.3g} at {farthest:.3g} cannot be resolved in "
-            "float64: take lower levels, or data in units of their own spread"
-        )
-    for variance in np.unique(mixture.variances):
-        of_width = mixture.variances == variance
-        means, weights = mixture.means[of_width, 0], mixture.weights[of_width]
-        step = np.sqrt(variance) / per_sd
-        index = np.unique(np.rint(means / step).astype(np.int64)[:, None] + offsets)
-        z = step * index
-        density = np.exp(-((z[:, None] - means) ** 2) / (2 * variance)) @ weights
-        mass = step * density / np.sqrt(2 * np.pi * variance)
-        nodes.append(z)
-        fine.append(mass)
-        coarse.append(np.where(index % 2 == 0, 2 * mass, 0))
-    return np.concatenate(nodes)[:, None], np.concatenate(fine), np.concatenate(coarse)

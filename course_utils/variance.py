@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import make_interp_spline
 
 from course_utils._checks import frozen, require_increasing, require_range
-from course_utils.elbo import _nodes, _on_the_line
-from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
+from course_utils.elbo import _on_the_line
+from course_utils.exact import error_moments
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, sigma
 from course_utils.weightings import evaluate
 
 CELLS = 20_000  # of the midpoint rule over λ
-PART = 2**16  # numbers in an array of nodes and components, above which the nodes go by parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +38,13 @@ class ErrorMoments:
     def from_mixtures(cls, truth, model=None, x=None, log_snr=None):
         """Return the exact moments; arguments as in ``ErrorCurve.from_mixtures``.
 
-        Given z, x is a mixture with weights r_k, means m_k and variances s_k, so that with
-        d_k = m_k − x̂ the moments of x − x̂ are Σ r_k (d_k² + s_k) and
-        Σ r_k (d_k⁴ + 6 d_k² s_k + 3 s_k²); the error of ε is (α/σ)² times that of x, and an
-        integral over z remains.
+        Given z, ε is a mixture with weights r_k, means n_k and variances v_k, so that with
+        d_k = n_k − ε̂ the moments of ε − ε̂ are Σ r_k (d_k² + v_k) and
+        Σ r_k (d_k⁴ + 6 d_k² v_k + 3 v_k²); an integral over z remains.
         """
         truth, model = _on_the_line(truth, model, x)
         levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161) if log_snr is None else log_snr
-        moments = [_exact_moments(truth, model, level) for level in levels]
-        return cls(levels, *np.array(moments).T)
+        return cls(levels, *error_moments(truth, model, levels)[0].T)
 
     def at(self, log_snr):
         """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at levels inside the table, by splines of degree 5."""
@@ -156,30 +154,6 @@ def _tabulated(moments, low, high):
     width = (high - low) / CELLS
     levels = low + width * (np.arange(CELLS) + 0.5)
     return frozen(levels), width, *map(frozen, moments.at(levels))
-
-
-@np.errstate(under="ignore", divide="ignore")  # components far away, or of weight 0
-def _exact_moments(truth, model, log_snr):
-    """(E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at one level."""
-    snr, mean, second = np.exp(log_snr), 0.0, 0.0
-    z, mass, _ = _nodes(truth.diffuse(log_snr))
-    for part in np.array_split(np.arange(len(z)), 1 + len(z) * len(truth.weights) // PART):
-        denoised = model.denoise(z[part], log_snr)
-        square, fourth = _moments_given_z(truth, denoised, z[part], log_snr)
-        mean += mass[part] @ square * snr
-        second += mass[part] @ fourth * snr**2
-    return mean, second
-
-
-def _moments_given_z(truth, denoised, z, log_snr):
-    """E[(x − x̂)²|z] and E[(x − x̂)⁴|z], [m] each, for z and x̂ [m, 1]."""
-    a, s, means, variances = alpha(log_snr), sigma(log_snr), truth.means[:, 0], truth.variances
-    of_z = a**2 * variances + s**2  # the variance of z in each component, C_k
-    r = truth.responsibilities(z, log_snr)
-    gain = a * variances / of_z
-    d2 = (means + gain * (z - a * means) - denoised) ** 2
-    v = variances * s**2 / of_z
-    return np.sum(r * (d2 + v), axis=1), np.sum(r * (d2**2 + 6 * d2 * v + 3 * v**2), axis=1)
 
 
 def _set(instance, **values):

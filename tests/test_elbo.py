@@ -57,63 +57,6 @@ def curves(points):
 # --- error curves ---------------------------------------------------------------------------------
 
 
-def quad_level(truth, model, log_snr):
-    """(e, L) at one level by scipy.integrate.quad over z."""
-    a, s = alpha(log_snr), sigma(log_snr)
-    diffused = truth.diffuse(log_snr)
-
-    def expectation(function):
-        centres = np.sort(diffused.means[:, 0])
-        widest = np.sqrt(diffused.variances.max())
-        return integrate.quad(
-            lambda z: np.exp(diffused.log_prob([[z]])[0]) * function(np.array([[z]])),
-            centres[0] - 10 * widest,
-            centres[-1] + 10 * widest,
-            points=np.unique(np.concatenate([centres, centres - 3 * widest, centres + 3 * widest])),
-            epsabs=1e-13,
-            epsrel=1e-13,
-            limit=500,
-        )[0]
-
-    error = expectation(
-        lambda z: (
-            (a / s) ** 2 * truth.posterior_variance(z, log_snr)[0]
-            + (model.eps(z, log_snr) - truth.eps(z, log_snr))[0, 0] ** 2
-        )
-    )
-    entropy = 0.5 * np.log(2 * np.pi * np.e * s**2)
-    return error, -entropy - expectation(lambda z: model.diffuse(log_snr).log_prob(z)[0])
-
-
-@pytest.mark.parametrize(
-    ("truth", "model"),
-    [(HILLS, HILLS), (HILLS, BROAD), (FEW, FEW), (FEW, HILLS)],
-    ids=["right", "wrong", "points", "points, wrong"],
-)
-def test_the_quadrature_error_is_honest(truth, model):
-    levels = np.array([-9.0, -4.0, -1.0, 1.0, 4.0, 7.0])
-    curve = ErrorCurve.from_mixtures(truth, model, log_snr=levels)
-    for level, e, kl in zip(levels, curve.noise_error, curve.path_kl, strict=True):
-        error, path = quad_level(truth, model, level)
-        assert abs(e - error) <= curve.quadrature_error + 1e-12
-        assert abs(kl - path) <= curve.quadrature_error + 1e-12
-    assert curve.quadrature_error < 1e-4
-
-
-def test_closed_form_for_normal_data():
-    """e = α² and, averaged over x, L = ½ log(1 + e^λ); for one x by the KL of two normals."""
-    normal = GaussianMixture([1.0], [[0.0]], [1.0])
-    levels = np.linspace(-30, 30, 61)
-    curve = ErrorCurve.from_mixtures(normal, log_snr=levels)
-    assert_close(curve.noise_error, alpha(levels) ** 2, atol=1e-12)
-    assert_close(curve.path_kl, 0.5 * np.logaddexp(0, levels), atol=1e-12)
-    x, a, s = 1.7, alpha(levels), sigma(levels)
-    one = ErrorCurve.from_mixtures(normal, x=x, log_snr=levels)
-    assert_close(one.path_kl, 0.5 * (s**2 - 1 - np.log(s**2) + (a * x) ** 2), atol=1e-9)
-    # at λ = 30 a rounding of z is 1e-10 in ε, and so above
-    assert_close(one.noise_error, (s * a * x) ** 2 + a**4, atol=1e-9)
-
-
 def test_the_average_is_the_average_of_the_points():
     data = GaussianMixture.from_data(galaxies()[::20])
     levels = np.linspace(-8, 8, 9)
@@ -144,14 +87,6 @@ def test_a_curve_passes_on_polynomials_of_degree_five():
     error, kl = ErrorCurve(levels, quintic(levels), -quintic(levels)).at(between)
     assert_close(error, quintic(between), rtol=1e-13)
     assert_close(kl, -quintic(between), rtol=1e-13)
-
-
-def test_the_splines_are_exact_enough_between_the_levels():
-    offset = np.linspace(-9.93, 9.93, 41)
-    exact = ErrorCurve.from_mixtures(HILLS, BROAD, log_snr=offset)
-    e, kl = CURVE.at(offset)
-    assert_close(e, exact.noise_error, rtol=1e-7)
-    assert_close(kl, exact.path_kl, atol=1e-7)
 
 
 def test_loss_over_parts_of_the_range_adds_up():
@@ -393,11 +328,11 @@ def test_the_counter_example_of_t5_by_its_marginals(points):
         (lambda: CURVE.at([0, 10.1]), r"leave the tabulated range \[-10, 10\]"),
         (lambda: CURVE.between(-11, 3), "leave the tabulated range"),
         (lambda: CURVE.between(3, 3), "log_snr_min < log_snr_max"),
-        (lambda: gap_constant(CURVE, Cosine()), "finite"),
+        (lambda: gap_constant(CURVE, Cosine()), "leave the tabulated range"),
         (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "decrease"),
         (lambda: weighted_loss(lambda s: -s, CURVE), "not negative"),
         (lambda: negative_log_likelihood(CURVE), "wider range"),
-        (lambda: path_and_marginal_kl(FEW, HILLS.eps, [0.0, 40.0]), "lower level"),
+        (lambda: path_and_marginal_kl(FEW, HILLS.eps, np.array([0.0, 40.0])), "lower level"),
         # [n] − [n, 1] would broadcast to [n, n] and give some number
         (
             lambda: squared_errors(lambda z, s: z[:, 0], SIX[:, None], SIX[:, None], SIX),

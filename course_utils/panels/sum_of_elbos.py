@@ -53,16 +53,16 @@ def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, 
     w = weighting(objective, shift, monotone_lock, gains, *span)
     errors = error_curve(model, galaxy)
     left = weighted_loss(w, errors, *span)
-    mixture, atom_term, constant = elbo_parts(w, errors, *span)
-    right = mixture + atom_term + constant
+    parts = elbo_parts(w, errors, *span)
+    right = sum(parts)
     cells, atom = level_masses(w, np.linspace(*span, 4001))
     monotone = is_monotone(w, *span)
     numbers = {
         "weighted_loss": left,
         "sum_of_elbos": right,
         "residual": abs(left - right) / abs(left),
-        "quadrature": errors.quadrature_error,
-        "constant": -constant,
+        "bound": (left.bound + sum(part.bound for part in parts)) / abs(left),
+        "constant": -parts[2],
         "atom": atom,
         "positive": float(np.maximum(cells, 0).sum()) + atom,
         "negative": 0.0 if monotone else -float(np.minimum(cells, 0).sum()),
@@ -188,7 +188,7 @@ panel, picture = view(
         "weighted_loss": "½∫ w e dλ = {:.6f} nats",
         "sum_of_elbos": "∫ L dw + atom − constant = {:.6f} nats",
         "residual": "residual {:.1e} of |L_w|",
-        "quadrature": "step-doubling changes e, L by at most {:.0e}",
+        "bound": "at most {:.0e} by the bounds of both sides",
         "constant": "constant w(λ_min) L(1) = {:.2g} nats",
         "atom": "atom w(λ_max) = {:.4f}",
         "positive": "p_w: positive mass {:.4f}",

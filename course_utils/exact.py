@@ -1,0 +1,243 @@
+"""e(λ) and L(λ) of one-dimensional Gaussian mixtures: integrals over z, each with its error.
+
+Given z, the noise ε is a mixture itself: its components have means s d_k/C_k and variances
+a² v_k/C_k, where C_k = a² v_k + s² and d_k = z − a μ_k. So, with a and s for α and σ,
+
+    e = E Var(ε|z) + E (ε̂_model − ε̂_truth)²       and       L = −½ log 2πe s² − E log p(z),
+
+both expectations under the truth's q(z), integrated in cells two standard deviations wide around
+every component of truth and model, halved where the responsibilities switch faster.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from course_utils.mixtures import GaussianMixture
+from course_utils.quadrature import Pieces, halved, interpolation_rules, legendre_series
+from course_utils.schedules import alpha, sigma
+
+NODES, (*RULES, _), _ = interpolation_rules(20)
+PART = 2**17  # numbers in an array of nodes and components, above which nodes go by parts
+FAR = 40.0  # a component e^{−40} times as likely as the nearest plays no part
+DEGREES, KEPT = 20, 16  # of the series on an interval of levels; the rest is the error
+WIDEST, NARROWEST, MOST = 2.0, 1e-4, 1000  # of these intervals
+
+
+def error_and_kl(
+    truth: GaussianMixture,
+    model: GaussianMixture,
+    log_snr: Float[ndarray, " n"],
+    tolerance: float = 1e-10,
+) -> Float[ndarray, "2 n 2"]:
+    """Return (e, L) at each level by a coarse rule and by a fine one: they differ by the error."""
+    return _expected(_error_and_kl, truth, model, log_snr, tolerance)
+
+
+def error_moments(
+    truth: GaussianMixture,
+    model: GaussianMixture,
+    log_snr: Float[ndarray, " n"],
+    tolerance: float = 1e-10,
+) -> Float[ndarray, "2 n 2"]:
+    """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at each level, by both rules as ``error_and_kl`` does."""
+    return _expected(_error_moments, truth, model, log_snr, tolerance)
+
+
+def _error_and_kl(entropy, of_truth, of_model):
+    _, mean, variance, *_ = of_truth
+    log_p, guess, *_ = of_model
+    return variance + (mean - guess) ** 2, -entropy - log_p
+
+
+def _error_moments(_, of_truth, of_model):
+    """E[(ε − ε̂)²|z] and E[(ε − ε̂)⁴|z] from the central moments of ε given z."""
+    _, mean, second, third, fourth = of_truth
+    off = mean - of_model[1]
+    return second + off**2, fourth + 4 * third * off + 6 * second * off**2 + off**4
+
+
+@np.errstate(under="ignore")  # components far away
+def _expected(functions, truth, model, log_snr, tolerance):
+    laws = [_Line(truth)] if truth is model else [_Line(truth), _Line(model)]
+    a, s = alpha(log_snr), sigma(log_snr)
+    some = max(1, PART // (40 * sum(len(law.means) for law in laws)))  # levels at a time
+    parts = (slice(i, i + some) for i in range(0, len(a), some))
+    found = [_of_some_levels(functions, laws, a[k], s[k], tolerance) for k in parts]
+    return np.concatenate(found, axis=1)
+
+
+def _of_some_levels(functions, laws, a, s, tolerance):
+    entropy = 0.5 * np.log(2 * np.pi * np.e * s**2)
+    total, cells = np.zeros((2, len(a), 2)), []
+    for i, amplitudes in enumerate(zip(a, s, strict=True)):
+        alone = np.zeros(len(laws[0].means), bool)
+        if len(laws) == 1 and functions is _error_and_kl:
+            alone = laws[0].alone(*amplitudes)
+            total[:, i] = laws[0].without_doubt(alone, *amplitudes)
+        cells.append(_cells(laws, ~alone, *amplitudes))
+    level = np.repeat(np.arange(len(a)), [len(of_level[0]) for of_level in cells])
+    left, right, anchor = (np.concatenate(x) for x in zip(*cells, strict=True))
+
+    def rule(left, right, level, anchor):
+        half = (right - left) / 2
+        offset = (left + half)[:, None] + half[:, None] * NODES
+        fourth = functions is _error_moments
+        given = [law.posterior(offset, anchor, a[level], s[level], fourth) for law in laws]
+        f = np.stack(functions(entropy[level][:, None], given[0], given[-1]))
+        both = np.einsum("mcn,rn,c->rcm", np.exp(given[0][0]) * f, RULES, half)
+        return np.concatenate([both, both])  # f is smooth, two rules will do
+
+    if not len(left):
+        return total
+    cells = left, right, level, anchor
+    (_, _, level, _), found = halved(rule, cells, max(tolerance, 1e-14), floor=1e-20)
+    for which in (0, 1):
+        np.add.at(total[which], level, found[which])
+    return total
+
+
+class _Line:
+    """A mixture on the line, sorted, without duplicates and components of no weight."""
+
+    def __init__(self, mixture):
+        kept = mixture.weights > 0
+        both = np.stack([mixture.means[kept, 0], mixture.variances[kept]])
+        (self.means, self.variances), which = np.unique(both, axis=1, return_inverse=True)
+        self.weights = np.bincount(which.ravel(), mixture.weights[kept])
+        self.log_weights = np.log(self.weights)
+        self.one_width = np.ptp(self.variances) == 0
+
+    def alone(self, a, s):
+        """Which components no other comes near: there z leaves no doubt."""
+        far = np.sqrt(8 * FAR * (a**2 * self.variances[0] + s**2)) / a
+        gaps = np.diff(self.means, prepend=-np.inf, append=np.inf) > far
+        return gaps[:-1] & gaps[1:] & self.one_width
+
+    def without_doubt(self, alone, a, s):
+        """What these add to e, Σ w a² v/C, and to L, Σ w log(√C/(w s)): nothing to integrate."""
+        spread = a**2 * self.variances[alone] + s**2
+        kl = 0.5 * np.log(spread) - np.log(s) - self.log_weights[alone]
+        return self.weights[alone] @ np.stack([a**2 * self.variances[alone] / spread, kl], axis=1)
+
+    def posterior(self, offset, anchor, a, s, fourth=False):
+        """Return log q(z), E[ε|z] and Var(ε|z) at z = a·anchor + offset [c, n], as [3, c, n].
+
+        With ``fourth`` the third and fourth central moments of ε given z follow. anchor, a and s
+        are [c]. Only offsets are ever formed: in z itself, what is narrow and far from 0 would be
+        rounded away.
+        """
+        first, count = self._near(offset, anchor, a, s)
+        found, order = np.empty((5 if fourth else 3, *offset.shape)), np.argsort(count)
+        while len(order):
+            part = order[: max(1, PART // (offset.shape[1] * count[order[0]]))]
+            part = part[: max(1, PART // (offset.shape[1] * count[part[-1]]))]
+            k = np.minimum(first[part], len(self.means) - count[part[-1]])
+            k = k[:, None] + np.arange(count[part[-1]])
+            given = (x[part, None] for x in (anchor, a, s))
+            found[:, part] = self._posterior(k, offset[part], *given, fourth)
+            order = order[len(part) :]
+        return found
+
+    def _near(self, offset, anchor, a, s):
+        """The first component that matters in each row, and how many do: all, or of one width."""
+        n = len(self.means)
+        if not self.one_width:
+            return np.zeros(len(offset), int), np.full(len(offset), n)
+        x = anchor[:, None] + offset[:, [0, -1]] / a[:, None]
+        right = np.clip(np.searchsorted(self.means, x), 1, n - 1)
+        nearest = np.minimum(np.abs(x - self.means[right - 1]), np.abs(x - self.means[right]))
+        spread = self.variances[0] + (s / a)[:, None] ** 2
+        reach = np.sqrt(nearest**2 + 2 * spread * (FAR + np.ptp(self.log_weights)))
+        first = np.searchsorted(self.means, (x - reach)[:, 0])
+        return first, np.searchsorted(self.means, (x + reach)[:, 1], "right") - first
+
+    def _posterior(self, k, offset, anchor, a, s, fourth):
+        spread = a**2 * self.variances[k] + s**2
+        width = np.sqrt(spread)  # [c, k]
+        centre = a * (self.means[k] - anchor) / width
+        u = offset[:, :, None] / width[:, None] - centre[:, None]  # [c, n, k]
+        r = u * u
+        r *= -0.5
+        r += (self.log_weights[k] - np.log(width))[:, None]
+        top = r.max(axis=2, keepdims=True)
+        np.exp(np.subtract(r, top, out=r), out=r)
+        total = r.sum(axis=2)
+        u *= (s / width)[:, None]  # E[ε|z, k]
+        mean = np.einsum("cnk,cnk->cn", r, u) / total
+        u -= mean[:, :, None]
+        v = a**2 * self.variances[k] / spread  # Var(ε|z, k)
+        u2 = u * u
+        moments = [np.einsum("cnk,cnk->cn", r, u2) + np.einsum("cnk,ck->cn", r, v)]
+        if fourth:
+            third = np.einsum("cnk,cnk,cnk->cn", r, u2, u) + 3 * np.einsum(
+                "cnk,cnk,ck->cn", r, u, v
+            )
+            u2 = (u2 + 6 * v[:, None]) * u2 + 3 * (v**2)[:, None]
+            moments += [third, np.einsum("cnk,cnk->cn", r, u2)]
+        log_q = top[:, :, 0] + np.log(total) - 0.5 * np.log(2 * np.pi)
+        return log_q, mean, *(moment / total for moment in moments)
+
+
+def _cells(laws, doubtful, a, s, step=2.0, reach=5):
+    """(left, right, anchor) of the cells at one level, as offsets from a·anchor, a component."""
+    edges, runs = [], []
+    if not doubtful.any():
+        return np.zeros((3, 0))
+    for law, used in zip(laws, (doubtful, slice(None)), strict=False):
+        for variance in np.unique(law.variances):
+            means = law.means[used][law.variances[used] == variance]
+            width = step * np.sqrt(a**2 * variance + s**2)
+            if len(means) and width < 1e-12 * np.abs(a * means).max():
+                raise ValueError(
+                    f"a component of width {width / step:.0e} at {np.abs(a * means).max():.3g} "
+                    "cannot be resolved in float64: take lower levels"
+                )
+            index = np.unique(np.rint(a * means / width))
+            index = np.unique(index[:, None] + np.arange(-reach, reach + 1))
+            edges.append(width * index)
+            if law is laws[0]:  # only where the truth has mass
+                gap = np.flatnonzero(np.diff(index) > 1)
+                start, stop = index[np.append(0, gap + 1)], index[np.append(gap, -1)]
+                anchor = means[np.searchsorted(a * means, width * start)]
+                runs.append((width * start, width * stop, anchor))
+    edges = np.unique(np.concatenate(edges))
+    middle = (edges[1:] + edges[:-1]) / 2
+    anchor = np.full(len(middle), np.nan)
+    for start, stop, of_run in reversed(runs):  # the narrowest last: it needs its own anchor most
+        run = np.searchsorted(start, middle) - 1
+        inside = (run >= 0) & (middle < stop[run])
+        anchor[inside] = of_run[run[inside]]
+    kept = np.isfinite(anchor)
+    anchor = anchor[kept]
+    return edges[:-1][kept] - a * anchor, edges[1:][kept] - a * anchor, anchor
+
+
+def curve_pieces(truth, model, low, high, tolerance):
+    """Return e and L from level ``low`` to ``high`` as ``Pieces``.
+
+    Intervals are halved until the last coefficients of the series, which the value leaves out, are
+    below ``tolerance`` of the function. Raises ``ValueError`` if that cannot be had.
+    """
+    nodes, series = legendre_series(DEGREES)
+    edges = np.linspace(low, high, int(np.ceil((high - low) / WIDEST)) + 1)
+    left, right, done, tried = edges[:-1], edges[1:], [], 0
+    while len(left):
+        middle, half = (left + right) / 2, (right - left) / 2
+        levels = middle[:, None] + half[:, None] * nodes
+        found = error_and_kl(truth, model, levels.ravel(), tolerance)
+        coarse, fine = series @ found.reshape(2, len(left), DEGREES, 2)
+        coarse[:, KEPT:] = 0
+        wanted = tolerance * np.abs(fine).sum(axis=1) + [1e-14, 1e-13]
+        tried += len(left)
+        bad = (np.abs(fine[:, KEPT:]).sum(axis=1) > wanted).any(axis=1)
+        bad &= (half > NARROWEST) & (tried < MOST)
+        done.append([x[~bad] for x in (left, right, coarse, fine)])
+        left, right = np.append(left[bad], middle[bad]), np.append(middle[bad], right[bad])
+    left, right, coarse, fine = (np.concatenate(x) for x in zip(*done, strict=True))
+    sizes = [(right - left) @ np.abs(f).sum(axis=1) for f in (coarse - fine, fine)]
+    if (sizes[0] > 10 * tolerance * sizes[1]).any():
+        best = (sizes[0] / sizes[1]).max()
+        raise ValueError(f"e and L cannot be had to {tolerance:.0e} here: tolerance={best:.0e} can")
+    order = np.argsort(left)
+    return Pieces(np.append(left[order], high), coarse[order], fine[order])

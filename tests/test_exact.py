@@ -1,0 +1,344 @@
+"""Stated bounds hold: e, L and both sides of S5 against other quadrature and closed forms."""
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from comparing import assert_close
+from numpy.polynomial import legendre
+from scipy.integrate import quad
+from scipy.special import expit
+
+from course_utils.datasets import galaxies, galaxy_velocities
+from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
+from course_utils.exact import error_and_kl
+from course_utils.mixtures import GaussianMixture
+from course_utils.quadrature import halved, interpolation_rules
+from course_utils.schedules import alpha, sigma
+
+HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
+BROAD = GaussianMixture([1.0], [[0.0]], [1.3])
+NORMAL = GaussianMixture([1.0], [[0.0]], [1.0])
+FEW = GaussianMixture.from_data(galaxies()[::16])
+NARROW = GaussianMixture([0.5, 0.5], [[0.0], [0.0]], [1.0, 1e-4])
+MIXED = GaussianMixture([0.4, 0.4, 0.2], [[-1.0], [0.0], [2.0]], [0.01, 1.0, 100.0])
+SHARP = GaussianMixture([0.5, 0.5], [[0.0], [2.0]], [1e-6, 1.0])
+SIDES = {"left": weighted_loss, "right": sum_of_elbos}
+
+
+def point(x):
+    return GaussianMixture([1.0], [[x]], [0.0])
+
+
+# --- a reference: fixed cells around components and around the switches between every two ---------
+
+NODES, WEIGHTS = legendre.leggauss(20)
+
+
+def reference(truth, model, log_snr):
+    """(e, L) at one level, e through E Var(x|z) and the difference of the two ε̂."""
+    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    edges = []
+    for law in (truth, model):
+        m, v, w = a * law.means[:, 0], a**2 * law.variances + s**2, law.weights
+        edges.append((m[:, None] + np.sqrt(v)[:, None] * np.arange(-10.5, 11, 1.5)).ravel())
+        for i, j in zip(*np.tril_indices(len(m), -1), strict=True):
+            log_odds = [
+                0.5 / v[j] - 0.5 / v[i],
+                m[i] / v[i] - m[j] / v[j],
+                np.log(w[i] / w[j])
+                + (np.log(v[j] / v[i]) + m[j] ** 2 / v[j] - m[i] ** 2 / v[i]) / 2,
+            ]
+            for z in np.roots(log_odds):
+                width = 1 / max(abs(2 * log_odds[0] * z.real + log_odds[1]), 1e-300)
+                edges.append(z.real + width * np.array([-128, -32, -8, -2, 0, 2, 8, 32, 128]))
+    edges = np.unique(np.concatenate(edges))
+    middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+    m, v = a * truth.means[:, 0], a**2 * truth.variances + s**2
+    seen = (np.abs(middle[:, None] - m) < 10.5 * np.sqrt(v)).any(axis=1)
+    z = (middle[seen, None] + half[seen, None] * NODES).ravel()
+    mass = (half[seen, None] * WEIGHTS).ravel()
+    log_q, x_mean, x_variance = posterior(truth, z, a, s)
+    log_p, guess, _ = posterior(model, z, a, s)
+    q = mass * np.exp(log_q)
+    e = (a / s) ** 2 * q @ (x_variance + (x_mean - guess) ** 2)
+    return e, -0.5 * np.log(2 * np.pi * np.e * s**2) - q @ log_p
+
+
+def posterior(law, z, a, s):
+    """log density of z, mean and variance of x given z."""
+    v = a**2 * law.variances + s**2
+    d = z[:, None] - a * law.means[:, 0]
+    log_joint = np.log(law.weights) - (d**2 / v + np.log(2 * np.pi * v)) / 2
+    log_q = np.logaddexp.reduce(log_joint, axis=1)
+    r = np.exp(log_joint - log_q[:, None])
+    x = law.means[:, 0] + a * law.variances / v * d
+    mean = np.sum(r * x, axis=1)
+    spread = (x - mean[:, None]) ** 2 + law.variances * s**2 / v
+    return log_q, mean, np.sum(r * spread, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("truth", "model"),
+    [
+        (HILLS, HILLS),
+        (HILLS, BROAD),
+        (FEW, FEW),
+        (FEW, HILLS),
+        (NARROW, NARROW),
+        (MIXED, MIXED),
+        (NORMAL, SHARP),
+        (point(0.3), SHARP),
+        (point(30.0), GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [1e-2, 1e-4])),
+    ],
+)
+def test_a_level_against_scipy_and_the_reference(truth, model):
+    levels = np.array([-9.0, -1.0, 1.0, 4.0, 8.0])
+    coarse, fine = error_and_kl(truth, model, levels)
+    assert_close(fine / coarse, 1.0, atol=2e-8)  # the difference is what is stated
+    for level, (e, kl), finer in zip(levels, coarse, fine, strict=True):
+        other = reference(truth, model, level)
+        for found, better, wanted in zip((e, kl), finer, other, strict=True):
+            assert abs(found - wanted) <= 2 * abs(found - better) + 3e-12 * max(1, abs(wanted))
+
+
+def test_the_reference_against_scipy():
+    a, s = alpha(1.0), sigma(1.0)
+
+    def kl(z):
+        log_q = HILLS.diffuse(1.0).log_prob([[z]])[0]
+        return -np.exp(log_q) * BROAD.diffuse(1.0).log_prob([[z]])[0]
+
+    def error(noise, x):
+        squared = (noise - BROAD.eps([[a * x + s * noise]], 1.0)[0, 0]) ** 2
+        return np.exp(-(noise**2) / 2) / np.sqrt(2 * np.pi) * squared
+
+    e, path = reference(HILLS, BROAD, 1.0)
+    assert quad(kl, -9, 9, epsabs=1e-12, limit=200)[0] == pytest.approx(
+        path + 0.5 * np.log(2 * np.pi * np.e * s**2), abs=1e-11
+    )
+    at_x, _ = reference(point(0.4), BROAD, 1.0)
+    assert quad(error, -9, 9, (0.4,), epsabs=1e-12)[0] == pytest.approx(at_x, abs=1e-11)
+    assert e > BROAD.eps([[0.0]], 1.0) ** 2
+
+
+# --- bounds hold on random mixtures and weightings ------------------------------------------------
+
+
+def random_mixture(rng, extreme):
+    n = rng.integers(2, 5)
+    sd = 10 ** rng.uniform(-4, 1, n) if extreme else rng.uniform(0.03, 1, n)
+    return GaussianMixture(rng.dirichlet(np.full(n, 2.0)), rng.normal(size=(n, 1)), sd**2)
+
+
+def random_weightings(rng, low, high):
+    """{kind: (w, its breaks, the width of cells in which it is a polynomial, nearly)}."""
+    b, c, p = rng.uniform(low + 1, high - 1, 3)
+    jumps, heights = np.sort(rng.uniform(low, high, 3)), rng.random(4)
+    frequency, width = 10 ** rng.uniform(0.5, 2.5), 10 ** rng.uniform(-3, -1)
+    return {
+        "smooth": (lambda s: expit(b - s), [], 0.5),
+        "growing": (lambda s: np.exp(-s / 2), [], 0.5),
+        "kinked": (lambda s: np.minimum(1, np.exp(c - s)), [c], 0.5),
+        "stepped": (lambda s: heights[np.searchsorted(jumps, s)], jumps, 0.5),
+        "oscillating": (lambda s: 1 + np.sin(frequency * s), [], 6 / frequency),
+        "spiked": (
+            lambda s: 0.1 + np.exp(-(((s - p) / width) ** 2)),
+            p + width * np.arange(-7, 8),
+            0.5,
+        ),
+    }
+
+
+def reference_loss(error, w, breaks, cell, edges):
+    """½ ∫ w e dλ by Gauss's rule in cells between the edges and breaks; e is a list of series."""
+    total = 0.0
+    for (low, high), series in zip(pairwise(edges), error, strict=True):
+        inside = [b for b in breaks if low < b < high]
+        parts = np.unique([low, high, *inside])
+        for left, right in pairwise(parts):
+            ends = np.linspace(left, right, int(np.ceil((right - left) / cell)) + 1)
+            half = np.diff(ends)[:, None] / 2
+            levels = ends[:-1, None] + half + half * NODES
+            e = legendre.legval((2 * levels - low - high) / (high - low), series)
+            total += np.sum(half * WEIGHTS * w(levels) * e) / 2
+    return total
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_bound_is_exceeded(seed):
+    rng = np.random.default_rng(seed)
+    truth, model = random_mixture(rng, seed % 2), random_mixture(rng, seed % 2)
+    model = truth if seed < 2 else model
+    low, high = [(-10.0, 10.0), (-16.0, 3.0), (-3.0, 14.0)][seed % 3]
+    curve = ErrorCurve.from_mixtures(truth, model, log_snr=(low, high))
+    edges = np.arange(low, high + 0.1, 0.5)
+    fit = np.linalg.inv(legendre.legvander(NODES, 19))
+    error = [
+        fit @ [reference(truth, model, middle + x / 4)[0] for x in NODES]
+        for middle in (edges[1:] + edges[:-1]) / 2
+    ]
+    for kind, (w, breaks, cell) in random_weightings(rng, low, high).items():
+        exact = reference_loss(error, w, breaks, cell, edges)
+        for name, side in SIDES.items():
+            found = side(w, curve)
+            own = 1e-12 * exact  # what the reference may be off
+            assert abs(found - exact) <= found.bound + own, (kind, name)
+            assert found.bound < 1e-8 * exact, (kind, name)
+
+
+# --- w as it should be seen, against closed forms: N(0, 1) has e = α² and L = ½ log(1 + e^λ) ------
+
+CURVE = ErrorCurve.from_mixtures(NORMAL)
+SPIKES = [(2.0005, 2e-4), (-3.33, 1e-3), (0.3, 0.05)]
+
+
+def area(low, high):
+    """½ ∫ α² dλ."""
+    return (np.logaddexp(0, high) - np.logaddexp(0, low)) / 2
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("jump", [2.0, 2.0003, 3.3337, 0.1234, -9.9999, 11.636638641589954])
+def test_a_step_is_found_wherever_it_is(jump, side):
+    curve = ErrorCurve.from_mixtures(NORMAL, log_snr=(-10, 12))
+    exact = 0.3 * area(-10, jump) + 0.5 * area(jump, 12)
+    found = SIDES[side](lambda s: np.where(s <= jump, 0.3, 0.5), curve)
+    assert abs(found - exact) <= found.bound < 1e-9 * exact
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_breaks_are_taken_from_the_call_or_from_w(side):
+    def w(s):
+        return np.where(s < 1.2345, 2.0, 1.0)
+
+    given = SIDES[side](w, CURVE, breaks=[1.2345])
+    w.breaks = (1.2345,)
+    exact = 2 * area(-10, 1.2345) + area(1.2345, 10)
+    for found in (given, SIDES[side](w, CURVE)):
+        assert abs(found - exact) <= found.bound < 1e-10 * exact
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(("frequency", "low"), [(600.0, -10), (6283.0, 8)])
+def test_an_oscillation_is_followed(frequency, low, side):
+    """6283: on a grid of steps of 1e-3 it would look constant."""
+    sine, _ = quad(expit, low, 10, weight="sin", wvar=frequency, epsabs=1e-14)
+    found = SIDES[side](lambda s: 1 + np.sin(frequency * s), CURVE, low, 10)
+    assert abs(found - area(low, 10) - sine / 2) <= found.bound < 1e-8 * found
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(("where", "width"), SPIKES)
+def test_a_spike_is_seen(where, width, side):
+    def w(s):
+        return np.exp(-(((s - where) / width) ** 2))
+
+    ends = where - 9 * width, where + 9 * width
+    exact, _ = quad(lambda s: w(s) * expit(s) / 2, *ends, epsabs=0, epsrel=1e-12)
+    found = SIDES[side](w, CURVE)
+    assert abs(found - exact) <= found.bound < 1e-7 * exact
+
+
+def test_what_cannot_be_resolved_is_refused(monkeypatch):
+    monkeypatch.setattr("course_utils.elbo.halved", partial(halved, most=5000))  # to be quick
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="not resolved"):
+        weighted_loss(lambda s: rng.random(s.shape), CURVE, 0, 1)
+
+
+@pytest.mark.parametrize("w", [np.ones_like, lambda s: np.exp(-s / 2), lambda s: (s < 3) * 1.0])
+def test_each_side_sees_an_error_of_the_other(w):
+    """A bound is no licence: e wrong by 1e-8 of itself is told from L."""
+    right = ErrorCurve.from_mixtures(HILLS)
+    wrong = ErrorCurve.from_mixtures(HILLS)
+    object.__setattr__(wrong.pieces, "value", wrong.pieces.value * [1 + 1e-8, 1])
+    object.__setattr__(wrong.pieces, "other", wrong.pieces.other * [1 + 1e-8, 1])
+    loss, elbos = weighted_loss(w, right), sum_of_elbos(w, right)
+    assert abs(loss - elbos) <= loss.bound + elbos.bound
+    loss = weighted_loss(w, wrong)
+    assert abs(loss - elbos) > 10 * (loss.bound + elbos.bound)
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "x"), [(0.0, 1.0, 1.7), (0.4, 1e-4, 0.40001), (-3.0, 10.0, 5.0), (1e6, 1.0, 1e6)]
+)
+def test_closed_form_for_one_normal(mean, sd, x):
+    """Averaged, e = a² v/C and L = ½ log C/s²; for one x the same two of one normal's mean."""
+    law = GaussianMixture([1.0], [[mean]], [sd**2])
+    levels = np.linspace(-20, 20, 41)
+    a, s = alpha(levels), sigma(levels)
+    spread = a**2 * sd**2 + s**2
+    curve = ErrorCurve.from_mixtures(law, log_snr=levels)
+    np.testing.assert_allclose(curve.noise_error, a**2 * sd**2 / spread, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(curve.path_kl, np.log(spread / s**2) / 2, rtol=1e-9, atol=1e-12)
+    one = ErrorCurve.from_mixtures(law, x=x, log_snr=levels)
+    off = (a * (x - mean)) ** 2
+    e = (a**2 * sd**2 / spread) ** 2 + s**2 * off / spread**2
+    kl = (np.log(spread / s**2) + (s**2 + off) / spread - 1) / 2
+    np.testing.assert_allclose(one.noise_error, e, rtol=2e-9, atol=1e-15)
+    np.testing.assert_allclose(one.path_kl, kl, rtol=2e-9, atol=2e-11)
+
+
+def test_points_in_any_units_have_the_same_curve():
+    """e of points depends on σ/α over their distances: c times the points is a shift of λ."""
+    levels = np.linspace(-4, 12, 9)
+    x = galaxies()[:, 0]
+    e, kl = error_and_kl(*[GaussianMixture.from_data(x)] * 2, levels)[0].T
+    far = GaussianMixture.from_data(1e5 + 4500 * x)
+    of_far, _ = error_and_kl(far, far, levels - 2 * np.log(4500))[0].T
+    np.testing.assert_allclose(of_far, e, rtol=1e-7, atol=1e-12)  # 1e5 + 4500 x is rounded
+    near, far = (GaussianMixture.from_data(galaxy_velocities() + far) for far in (0, 2.0**44))
+    blurs = -2 * np.log([30.0, 300.0])
+    found = [error_and_kl(law, law, blurs)[0] for law in (near, far)]
+    assert_close(found[1], found[0], rtol=1e-9)  # differences of the points are exact
+    twice = GaussianMixture.from_data(np.repeat(x, 2))
+    assert_close(error_and_kl(twice, twice, levels)[0].T, [e, kl], rtol=1e-12)
+
+
+def test_the_error_between_few_levels_is_no_longer_overlooked():
+    """Two points, six levels: the spline was off by half, and said 7e-6."""
+    six, two = np.linspace(-10, 10, 6), GaussianMixture.from_data([-1.0, 1.0])
+    exact = np.log(2) - error_and_kl(two, two, six[[0, -1]])[1, 0, 1]
+    curve = ErrorCurve.from_mixtures(two, log_snr=six)
+    found = weighted_loss(np.ones_like, curve)
+    assert abs(found - exact) <= found.bound + 1e-12 < 1e-9
+    table = ErrorCurve(six, curve.noise_error, curve.path_kl)
+    found = weighted_loss(np.ones_like, table)
+    assert 0.1 < abs(found - exact) < found.bound
+    assert table.bound > 0.1 > 1e-9 > curve.bound
+
+
+def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
+    with pytest.raises(ValueError, match=r"tolerance=\S+e-1\d can"):
+        ErrorCurve.from_mixtures(HILLS, tolerance=1e-17)
+    assert ErrorCurve.from_mixtures(HILLS, tolerance=1e-6).bound < 1e-5
+
+
+def test_what_float64_cannot_resolve_is_refused():
+    with pytest.raises(ValueError, match="cannot be resolved"):
+        error_and_kl(point(1.0), HILLS, np.array([60.0]))
+
+
+def test_thousands_of_points():
+    x = np.random.default_rng(0).normal(size=3000) * 4500 + 20_000
+    law = GaussianMixture.from_data(x)
+    levels = np.array([-16.0, 0.0, 6.0, 30.0])
+    (e, kl), (finer, _) = error_and_kl(law, law, levels)[0].T, error_and_kl(law, law, levels)[1].T
+    assert kl[-1] == pytest.approx(np.log(3000), rel=1e-9)  # all told apart
+    some = slice(0, 3000, 300)
+    each = [error_and_kl(point(one), law, levels)[0, :, 0] for one in x[some]]
+    assert_close(finer, e, rtol=1e-9)
+    assert e[0] == pytest.approx(np.mean(each, axis=0)[0], rel=0.5)
+
+
+def test_rules_are_exact_for_polynomials():
+    for n in (16, 20):
+        points, of_values, of_steps = interpolation_rules(n)
+        f, g = points**5 + 2, points**3 - points
+        assert_close(of_values @ f, np.full(3, 4.0), rtol=1e-13)
+        assert_close(f @ of_steps @ np.diff(g), np.full(3, 2 * (3 / 9 - 1 / 7) * 0), atol=1e-13)
