@@ -55,13 +55,16 @@ def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, 
     left = weighted_loss(w, errors, *span)
     parts = elbo_parts(w, errors, *span)
     right = sum(parts)
+    bound = (left.bound + sum(part.bound for part in parts)) / abs(left)
     cells, atom = level_masses(w, np.linspace(*span, 4001))
     monotone = is_monotone(w, *span)
     numbers = {
         "weighted_loss": left,
         "sum_of_elbos": right,
         "residual": abs(left - right) / abs(left),
-        "bound": (left.bound + sum(part.bound for part in parts)) / abs(left),
+        "bound": bound,
+        "agreement": f"residual below {_power_above(abs(left - right) / abs(left))} of |L_w|, "
+        f"where the bounds of both sides allow {_power_above(bound)}",
         "constant": -parts[2],
         "atom": atom,
         "positive": float(np.maximum(cells, 0).sum()) + atom,
@@ -92,6 +95,11 @@ def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, 
         "signs": signs,
     }
     return numbers, arrays
+
+
+def _power_above(share):
+    """The next power of ten, 1e-9 at least: the digits of rounding differ between machines."""
+    return f"{10.0 ** np.ceil(np.log10(max(share, 1e-9))):.0e}"
 
 
 def _layers(masses, atom, centres, top):
@@ -187,8 +195,9 @@ panel, picture = view(
     formats={
         "weighted_loss": "½∫ w e dλ = {:.6f} nats",
         "sum_of_elbos": "∫ L dw + atom − constant = {:.6f} nats",
-        "residual": "residual {:.1e} of |L_w|",
-        "bound": "at most {:.0e} by the bounds of both sides",
+        "residual": None,
+        "bound": None,
+        "agreement": "{}",
         "constant": "constant w(λ_min) L(1) = {:.2g} nats",
         "atom": "atom w(λ_max) = {:.4f}",
         "positive": "p_w: positive mass {:.4f}",

@@ -81,7 +81,7 @@ async def drag(student, report):
     while len(waits) < MOVES or time.perf_counter() - start < DRAG:
         place = next(student.places)
         pictures, text, wait = await student.kernel.move(slider, place)
-        residual = re.search(r"residual (\S+) of", text)
+        residual = re.search(r"residual below (\S+) of", text)
         bad = not pictures or pictures[0][:2] != b"\xff\xd8" or float(residual[1]) > 1e-6
         if bad or pictures[0] == last:
             report["bad_moves"].append((student.name, place, len(pictures), text[:200]))
