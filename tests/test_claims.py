@@ -725,7 +725,9 @@ def test_t4_l_is_minus_the_elbo_of_noised_data(claim):
         levels = np.linspace(low, high, n + 1)
         prior = a0 * mean, a0**2 * variance + s0**2
         values.append(GaussianPath(x, levels, *ideal_linear(levels, mean, variance), *prior).kl())
-    claim("T4", "L = −E[ELBO_t] − ½log 2πeσ²", abs(limit_of(values) - right), 1e-7)  # found 4.8e-9
+    claim(
+        "T4", "L = −E[ELBO_t] − ½d log 2πeσ², d = 1", abs(limit_of(values) - right), 1e-7
+    )  # found 4.8e-9
 
 
 def test_t4_p_w_of_the_sigmoid_is_a_truncated_logistic(claim):
