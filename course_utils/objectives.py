@@ -28,6 +28,7 @@ class Objective:
         levels: a schedule, whose uniform t samples p(λ), or the density p(λ) itself.
         prediction: a name of ``predictions.NAMES``: "x", "eps", "v", "score" or "velocity".
         weight: the factor before the squared error, a function of λ; 1 if left out.
+        breaks: the levels at which ``weight`` bends sharply or jumps.
         transform: what is done to the implied weighting, such as ``made_monotone``; nothing if
             left out.
     """
@@ -37,6 +38,7 @@ class Objective:
     levels: object
     prediction: str
     weight: Callable = np.ones_like
+    breaks: tuple[float, ...] = ()
     transform: Callable = lambda w: w
 
     def __post_init__(self):
@@ -54,7 +56,7 @@ class Objective:
             factor = eps_loss_to(self.prediction, log_snr)
             return self.density(log_snr) * self.weight(log_snr) * factor
 
-        w = self.transform(Weighting(implied, self.name, self.reference))
+        w = self.transform(Weighting(implied, self.name, self.reference, self.breaks))
         return replace(w, name=self.name, reference=self.reference)
 
 
@@ -141,6 +143,7 @@ _ENTRIES = {
         levels=Cosine(),
         prediction="x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
+        breaks=(np.log(min_snr_gamma),),
     ),
     "truncated_snr": lambda: Objective(
         name="truncated SNR",
@@ -148,6 +151,7 @@ _ENTRIES = {
         levels=Cosine(),
         prediction="x",
         weight=lambda log_snr: np.maximum(np.exp(log_snr), 1),
+        breaks=(0.0,),
     ),
     "sigmoid": lambda sigmoid_bias=2.0: Objective(
         name=f"sigmoid, b = {sigmoid_bias:g}",
