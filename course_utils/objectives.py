@@ -29,6 +29,7 @@ class Objective:
         levels: a schedule, whose uniform t samples p(λ), or the density p(λ) itself.
         prediction: a name of ``predictions.NAMES``: "x", "eps", "v", "score" or "velocity".
         weight: the factor before the squared error, a function of λ; 1 if left out.
+        breaks: the levels at which ``weight`` bends sharply or jumps.
         transform: what is done to the implied weighting, such as ``made_monotone``; nothing if
             left out.
     """
@@ -38,6 +39,7 @@ class Objective:
     levels: object
     prediction: str
     weight: Callable = np.ones_like
+    breaks: tuple[float, ...] = ()
     transform: Callable = lambda w: w
 
     def __post_init__(self):
@@ -59,7 +61,7 @@ class Objective:
             return self.density(log_snr) * self.weight(log_snr) * factor
 
         ends = [getattr(self.levels, f"log_snr_{e}", b) for e, b in (("min", -inf), ("max", inf))]
-        w = self.transform(Weighting(implied, self.name, self.reference))
+        w = self.transform(Weighting(implied, self.name, self.reference, self.breaks))
         return replace(w, name=self.name, reference=self.reference, span=tuple(ends))
 
 
@@ -146,6 +148,7 @@ _ENTRIES = {
         levels=Cosine(),
         prediction="x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
+        breaks=(np.log(min_snr_gamma),) if min_snr_gamma > 0 else (),
     ),
     "truncated_snr": lambda: Objective(
         name="truncated SNR",
@@ -153,6 +156,7 @@ _ENTRIES = {
         levels=Cosine(),
         prediction="x",
         weight=lambda log_snr: np.maximum(np.exp(log_snr), 1),
+        breaks=(0.0,),
     ),
     "sigmoid": lambda sigmoid_bias=2.0: Objective(
         name=f"sigmoid, b = {sigmoid_bias:g}",
