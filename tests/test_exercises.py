@@ -196,7 +196,7 @@ def test_weightings_of_notebook_05_are_those_of_the_course():
 
 HALF = Exercise(
     reference=lambda x, y: (x / 2, y.sum()),
-    inputs=[(np.array([1.0, 2.0, 4.0]), np.array([1.0, 5.0]))],
+    trials=[([1.0, 2.0, 4.0], [1.0, 5.0])],
     returns=("half", "total"),
     mistakes={
         "doubled where halved": lambda x, y: (2 * x, y.sum()),
@@ -207,12 +207,12 @@ HALF = Exercise(
 )
 ONE = Exercise(
     reference=lambda x: np.exp(x),
-    inputs=[(np.array([0.0, 1.0, 3.0]),)],
+    trials=[[0.0, 1.0, 3.0]],
     mistakes={"a power of ten": lambda x: 10**x},
     hint="Think of e",
 )
-NUMBER = Exercise(reference=lambda: 82.0, inputs=(), mistakes={"one too few": lambda: 81.0})
-WORD = Exercise(reference=lambda: "same", inputs=(), mistakes={"no": lambda: "ELBO"})
+NUMBER = Exercise(reference=lambda: 82.0, trials=(), mistakes={"one too few": lambda: 81.0})
+WORD = Exercise(reference=lambda: "same", trials=(), mistakes={"no": lambda: "ELBO"})
 
 
 def raising(error):
@@ -267,7 +267,7 @@ def test_check_survives_every_hostile_attempt(name, capsys):
 
 
 def test_a_factor_is_named_only_if_it_explains_the_zeros_too():
-    from_zero = Exercise(lambda x: x, [(np.array([0.0, 1.0, 2.0, 4.0]),)], mistakes={})
+    from_zero = Exercise(lambda x: x, [[0.0, 1.0, 2.0, 4.0]], mistakes={})
     assert "constant factor" in from_zero.verdict(lambda x: 3 * x)
     assert "factor" not in from_zero.verdict(lambda x: np.append(5.0, x[1:]))
 
