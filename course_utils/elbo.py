@@ -21,7 +21,7 @@ from course_utils.exact import curve_pieces, error_and_kl
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Bounded, Pieces, halved, interpolation_rules
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.weightings import evaluate
+from course_utils.weightings import evaluate, level_masses
 
 POINTS = 20_001  # levels of the grid of ``ErrorCurve.between``
 SCAN = 1000  # levels per unit of λ at which a weighting is first looked at
@@ -167,6 +167,19 @@ def elbo_parts(
         Bounded(at_data * kl[1], at_data * unsure[1]),
         Bounded(-at_noise * kl[0], at_noise * unsure[0]),
     )
+
+
+def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
+    """Return what the ELBO terms with a minus sign amount to, as a share of L_w (T5).
+
+    It is −∫ min(dw/dt, 0) L dt / L_w, on the levels of ``curve.between``: 0 where w is monotone,
+    and where w has one peak, but for a small L(1), how much L_w grows if w is made monotone.
+    """
+    levels, error, kl = curve.between(log_snr_min, log_snr_max)
+    weights = evaluate(w, levels)
+    masses, _ = level_masses(lambda _: weights, levels)
+    subtracted = -np.minimum(masses, 0) @ (kl[1:] + kl[:-1]) / 2
+    return float(subtracted / (np.trapezoid(weights * error, levels) / 2))
 
 
 def _known(result, curve):

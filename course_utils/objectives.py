@@ -7,6 +7,7 @@ error of that prediction, all as its paper has them. Together they imply one w(�
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from inspect import signature
+from math import inf
 
 import numpy as np
 from scipy.special import expit
@@ -48,14 +49,18 @@ class Objective:
             return getattr(self.levels, "density", self.levels)(np.asarray(log_snr, dtype=float))
 
     def implied_weighting(self) -> Weighting:
-        """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant."""
+        """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant.
+
+        Its span is the range of the schedule, if ``levels`` is one.
+        """
 
         def implied(log_snr):
             factor = eps_loss_to(self.prediction, log_snr)
             return self.density(log_snr) * self.weight(log_snr) * factor
 
+        ends = [getattr(self.levels, f"log_snr_{e}", b) for e, b in (("min", -inf), ("max", inf))]
         w = self.transform(Weighting(implied, self.name, self.reference))
-        return replace(w, name=self.name, reference=self.reference)
+        return replace(w, name=self.name, reference=self.reference, span=tuple(ends))
 
 
 # One entry an objective, under its key; what the paper leaves open is an argument of the entry.
