@@ -10,8 +10,8 @@ import ipywidgets
 import numpy as np
 
 from course_utils import panels
-from course_utils.widgets.controls import Equaliser
-from course_utils.widgets.panel import Panel
+from course_utils.widgets.old_controls import Equaliser
+from course_utils.widgets.old_panel import Panel
 
 PANELS = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
 

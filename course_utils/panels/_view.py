@@ -1,18 +1,21 @@
 """What the views of the course share: the making of a live panel, and a few things drawn often.
 
-A view is three functions:
+A view is three functions and a declaration:
 
 - ``controls()`` returns its widgets, by name;
 - ``compute(**values)`` returns two dicts for the values of the controls: the numbers of the text,
   and everything that the picture shows. It is plain arithmetic and needs no widget;
-- ``drawing()`` makes the figure and returns it with ``show(numbers, **arrays)``, which moves what
-  moves in it.
+- ``scene()`` declares the picture: a ``widgets.scene.Scene`` of the names that ``compute`` returns;
+- ``drawing()``, where there is no scene yet, makes the figure and returns it with
+  ``show(numbers, **arrays)``, which moves what moves in it.
 """
 
 import numpy as np
 
+from course_utils.datasets import velocity_scale
 from course_utils.widgets import figures
-from course_utils.widgets.panel import Panel, snapshot
+from course_utils.widgets.old_panel import Panel, snapshot
+from course_utils.widgets.scene import Axis, Top
 
 
 def view(controls, compute, drawing, *, alt, formats, presets=None):
@@ -44,6 +47,12 @@ def view(controls, compute, drawing, *, alt, formats, presets=None):
     for function in (panel, picture):
         function.__module__, function.__qualname__ = compute.__module__, function.__name__
     return panel, picture
+
+
+def level_axis(low, high, **more):
+    """Return the x axis of log-SNR, read on top as the blur in km/s that noise has there."""
+    top = Top("blur", "km/s", factor=velocity_scale(), rate=-0.5)
+    return Axis(low, high, "log-SNR λ     ← noise        data →", top=top, **more)
 
 
 def moving_line(ax, meaning, **options):

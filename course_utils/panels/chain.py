@@ -16,7 +16,8 @@ from course_utils.panels._galaxies import mass_below, points
 from course_utils.panels._view import moving_line, view
 from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
+from course_utils.widgets.scene import Area, Axis, Handle, Heat, Line, Plot, Scene
 
 ALT = (
     "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
@@ -128,16 +129,57 @@ def compute(schedule, noise, n_steps, time):
         "end": float(amplitude[-1] ** 2),
     }
     shown, densities = dissolving(schedule, noise, n_steps)
+    half = (shown[1] - shown[0]) / 2  # a cell of the map reaches so far to both sides
     arrays = {
         "t": t,
         "shown": shown,
+        "first": -half,
+        "last": n_steps + half,
         "densities": densities,
+        "steps": np.arange(n_steps + 1),
         "signal": amplitude**2,
         "noise": deviation**2,
+        "total": amplitude**2 + deviation**2,
+        "per_step": 1 / n_steps,
         "cut": cell_masses(EDGES, a, s) / np.diff(EDGES),
         "alone": norm.pdf(X, a * points()[-1], s),
     }
     return numbers, arrays
+
+
+def scene():
+    """Return the scene: the map, the cut beside it, and the two variances below."""
+    time = Handle("time", x="t", factor="per_step", kind="rule", meaning="exact")
+    position = Axis(-REACH, REACH, "position $x_t$")
+    over_map = Plot(
+        "the galaxies' density at every step",
+        Axis("first", "last", ticks=()),
+        position,
+        [Heat(("first", "last"), (-REACH, REACH), "densities", dense=2.5, power=0.5), time],
+        width=2.4,
+    )
+    cut = Plot(
+        "a cut at step t",
+        Axis(0, 5, "density", scale="sqrt", ticks=(0, 0.1, 0.5, 1, 2, 5)),
+        position,
+        [
+            Area("cut", X, meaning="data", sideways=True, label="all galaxies"),
+            Line(norm.pdf(X), X, meaning="exact", dash="dash", width=1.4, label="N(0, 1)"),
+            Line("alone", X, meaning="mixture", dash="dashdot", width=1.4, label="fastest galaxy"),
+        ],
+    )
+    levels = Plot(
+        "what is left of the signal, and the variance",
+        Axis("first", "last", "step t     ← data        noise →"),
+        Axis(-0.05, 1.2, ticks=(0, 0.5, 1)),
+        [
+            Line("steps", "signal", meaning="weight", label="ᾱ at step t"),
+            Line("steps", "total", meaning="exact", dash="dot", label="variance of $x_t$"),
+            time,
+        ],
+        width=2.4,
+    )
+    return Scene([[over_map, cut], [levels, None]], height=(250, 130), alt=ALT)
 
 
 def drawing():
@@ -187,7 +229,7 @@ def drawing():
     ]
     drawn = None
 
-    def show(numbers, t, shown, densities, signal, noise, cut, alone):
+    def show(numbers, t, shown, densities, signal, noise, cut, alone, **others):
         nonlocal drawn
         steps = np.arange(len(signal))
         if densities is not drawn:

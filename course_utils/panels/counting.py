@@ -8,9 +8,21 @@ from scipy.integrate import cumulative_trapezoid
 from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, velocity_scale
 from course_utils.panels._galaxies import noise_error
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import level_axis, moving_line, view
 from course_utils.widgets import figures
-from course_utils.widgets.controls import slider
+from course_utils.widgets.old_controls import slider
+from course_utils.widgets.scene import (
+    Area,
+    Axis,
+    Handle,
+    Line,
+    Plot,
+    Points,
+    Question,
+    Rule,
+    Scene,
+    Words,
+)
 
 ALT = (
     "Three plots. Left: the velocities that are kept, one dot a galaxy, numbered from the slowest. "
@@ -44,7 +56,20 @@ def compute(keep, leave_out, squeeze):
         "count": float(np.exp(area[-1])),
         "at_mark": float(np.exp(np.interp(mark, LEVELS, area))),
     }
-    return numbers, {"velocities": velocities, "half": half, "count": np.exp(area), "mark": mark}
+    n = len(velocities)
+    left_out = galaxy_velocities()[leave_out - 1] if 1 <= leave_out <= keep else np.nan
+    arrays = {
+        "velocities": velocities / 1000,
+        "order": np.arange(1, n + 1),
+        "half": half,
+        "count": np.exp(area),
+        "mark": mark,
+        "keep": keep,
+        "left_out": left_out / 1000,
+        "number": leave_out,
+        "hump": np.interp(area[-1] / 2, area, LEVELS),
+    }
+    return numbers, arrays
 
 
 @lru_cache(maxsize=256)
@@ -54,6 +79,54 @@ def _curve(keep, leave_out, squeeze):
         velocities = np.delete(velocities, leave_out - 1)
     velocities = velocities.mean() + (velocities - velocities.mean()) / squeeze
     return frozen(velocities), frozen(noise_error(velocities / velocity_scale(), LEVELS) / 2)
+
+
+def scene():
+    """Return the scene: the galaxies, the error curve over log-SNR, and the count so far."""
+    n = len(galaxy_velocities())
+    galaxies = Plot(
+        "the galaxies",
+        Axis(8, 36, "velocity, 1000 km/s"),
+        Axis(0, n + 3, "number, by velocity"),
+        [
+            Points("velocities", "order", meaning="data", size=4),
+            Points("left_out", "number", meaning="negative", shape="ring", size=8),
+            Handle("keep", y="keep", along="y", kind="rule", meaning="noise"),
+            Handle("leave_out", x=34, y="number", along="y", meaning="negative"),
+        ],
+    )
+    error = Plot(
+        "error of the best noise guess",
+        level_axis(LEVELS[0], LEVELS[-1]),
+        Axis(0, 0.5, "½ e(λ)"),
+        [
+            Area(LEVELS, "half", meaning="data"),
+            Words(0.98, 0.86, "half the area {half_area:.4f}", align="right"),
+            # all differences divided by s: the same curve, 2 ln s higher in λ
+            Handle("squeeze", x="hump", y=0.25, factor=0.5 / np.log(10), times=True),
+        ],
+        width=1.2,
+        cursor="λ",
+    )
+    count = Plot(
+        "galaxies told apart so far",
+        level_axis(LEVELS[0], LEVELS[-1]),
+        Axis(0.9, 110, "exp of the area up to λ", scale="log", ticks=(1, 2, 5, 10, 20, 50, 82)),
+        [
+            Rule("kept", along="y", meaning="exact", dash="dot", label="galaxies"),
+            Line(LEVELS, "count", meaning="data", secret=True, label="exp of the area"),
+            Points("mark", "at_mark", meaning="data", secret=True, label="blur 1000 km/s"),
+        ],
+        width=1.2,
+        cursor="λ",
+    )
+    question = Question(
+        "One galaxy is left out. Where does the curve at the right end?",
+        ("at 82, as before", "at 81", "at 41: half as high"),
+        right="at 81",
+        then={"leave_out": 40},
+    )
+    return Scene([[galaxies, error, count]], height=300, alt=ALT, ghost=True, question=question)
 
 
 def drawing():
@@ -84,8 +157,8 @@ def drawing():
     dot = moving_line(of_count, "data", ls="", marker="o")
     words = of_error.text(0.98, 0.9, "", transform=of_error.transAxes, ha="right", animated=True)
 
-    def show(numbers, velocities, half, count, mark):
-        dots.set_data(velocities / 1000, np.arange(1, len(velocities) + 1))
+    def show(numbers, velocities, order, half, count, mark, **others):
+        dots.set_data(velocities, order)
         area.set(LEVELS, half)
         curve.set_data(LEVELS, count)
         total.set_ydata([numbers["kept"]] * 2)

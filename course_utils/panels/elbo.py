@@ -13,7 +13,7 @@ from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatchin
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
 from course_utils.widgets import figures
-from course_utils.widgets.controls import Equaliser, choice, slider
+from course_utils.widgets.old_controls import Equaliser, choice, slider
 
 ALT = (
     "Three plots. Left: the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the "

@@ -22,7 +22,7 @@ from course_utils.panels._weighting_controls import FLAT, weighting, weighting_c
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
 
 ALT = (
     "Three plots. Left: the error of the retrained model at each noise level, above the least "

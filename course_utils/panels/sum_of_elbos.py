@@ -10,7 +10,7 @@ from course_utils.panels._weighting_controls import weighting, weighting_control
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "

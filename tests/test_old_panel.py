@@ -13,9 +13,10 @@ from panel_driving import drive
 from PIL import Image
 from readers import READERS
 
-from course_utils.widgets import figures, panel
-from course_utils.widgets.controls import Equaliser, choice, slider, switch
-from course_utils.widgets.panel import Panel, snapshot
+from course_utils.widgets import figures
+from course_utils.widgets import old_panel as panel
+from course_utils.widgets.old_controls import Equaliser, choice, slider, switch
+from course_utils.widgets.old_panel import Panel, snapshot
 
 X = np.linspace(0, 10, 200)
 
@@ -420,7 +421,7 @@ def test_slider_shows_the_digits_of_its_step(step, shown):
 def test_import_does_nothing_and_needs_no_torch_or_pyplot():
     code = (
         "import sys, ipywidgets\n"
-        "from course_utils.widgets import controls, figures, panel\n"
+        "from course_utils.widgets import figures, old_controls as controls, old_panel as panel\n"
         "n = len(ipywidgets.widgets.widget._instances)\n"
         "on = {'on': controls.switch('on')}\n"
         "panel.Panel(figures.new_figure()[0], lambda on: {}, on, alt='Axes.')\n"

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from course_utils._checks import require_known
 from course_utils.widgets import figures
 from course_utils.widgets.canvas import Canvas, encoded, jpeg
-from course_utils.widgets.controls import WHOLE_ROW, Equaliser, choice
+from course_utils.widgets.old_controls import WHOLE_ROW, Equaliser, choice
 
 CSS_PIXELS_PER_INCH = 100
 PIXEL_RATIO = 2  # picture pixels a CSS pixel: sharp on high-density screens
