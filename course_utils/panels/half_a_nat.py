@@ -31,7 +31,8 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, moving_line, outline, view
+from course_utils.panels._view import bars, moving_line, outline
+from course_utils.panels._view import old_view as view
 from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets import figures

@@ -14,7 +14,8 @@ from course_utils.forward import (
     euler_maruyama_steps,
     state_moments,
 )
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import moving_line
+from course_utils.panels._view import old_view as view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets import figures
 from course_utils.widgets.old_controls import choice, slider

@@ -297,8 +297,7 @@ class Scene:
         """Return what changes with every movement; ``values`` has arrays and numbers by name."""
         words = {item.text: item.text.format(**values) for item in self.items(Words)}
         words |= {item.words: list(values[item.words]) for item in self.items(Ridges)}
-        fields = {item.values for item in self.items(Heat)}
-        return packed({n: values[n] for n in self._names - fields}) | {"words": words}
+        return packed({n: values[n] for n in self._names - self.heats}) | {"words": words}
 
     def fields(self, values):
         """Return the heat maps as they are coloured, one byte a cell."""
@@ -307,6 +306,11 @@ class Scene:
             share = np.clip(np.divide(values[item.values], item.dense), 0, 1) ** item.power
             found[item.values] = np.round(255 * share)
         return packed(found, np.uint8)
+
+    @cached_property
+    def heats(self):
+        """The names of the heat maps."""
+        return {item.values for item in self.items(Heat)}
 
     @cached_property
     def _names(self):

@@ -1,0 +1,239 @@
+"""Live panels: a scene, the controls that move it, and the numbers beside it.
+
+    Panel(scene, compute, {"t": slider("time t", 0, 1, 0.01, 0.3)})
+
+``compute(**values)`` returns two dicts: numbers to read, and arrays to draw. The browser draws
+them (``panels.js``, shown by anywidget); where no kernel runs, a still and words stand for it.
+Nothing here knows diffusion.
+"""
+
+import base64
+import numbers
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL.PngImagePlugin import PngInfo
+
+from course_utils._checks import require_known
+from course_utils.widgets import figures, still
+from course_utils.widgets.scene import packed
+
+
+class Panel(anywidget.AnyWidget):
+    """A scene that is computed anew whenever a control moves, in the browser or by ``set``.
+
+    Args:
+        scene: what is drawn, a ``widgets.scene.Scene``.
+        compute: called as ``compute(**values)``; returns (numbers, arrays), both by name. Numbers
+            may be strings; the scene may use both.
+        controls: name -> declaration of ``widgets.controls``.
+        formats: number's name -> template such as ``"loss {:.3g} nats"``, or None to hide it. Round
+            here: strict nbval compares the text.
+        presets: name -> dict of control values, offered in a list.
+        start: name -> value of controls that shall start, and be reset to, elsewhere.
+        headline: a template of numbers by their names, written large; the first number if empty.
+        shown: names of at most four numbers in the table beside it; the rest are "details".
+
+    Raises:
+        ValueError: ``start`` or ``presets`` name no control, or a value that it cannot take.
+        Exception: whatever the first ``compute`` raises.
+    """
+
+    _esm = Path(__file__).with_name("panels.js")
+    spec = traitlets.Dict().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    frame = traitlets.Dict().tag(sync=True)
+    fields = traitlets.Dict().tag(sync=True)
+    error = traitlets.Any(None).tag(sync=True, to_json=lambda e, panel: _error_words(e, panel))
+    answer = traitlets.List([None, 0]).tag(sync=True)
+
+    def __init__(
+        self,
+        scene,
+        compute,
+        controls,
+        *,
+        formats=None,
+        presets=None,
+        start=None,
+        headline="",
+        shown=(),
+    ):
+        self.scene, self._compute = scene, compute
+        self.controls = dict(controls)
+        self.formats, self.headline, self.shown = dict(formats or {}), headline, tuple(shown)
+        self.presets = {name: self.checked(values) for name, values in (presets or {}).items()}
+        self.start = {name: c.value for name, c in self.controls.items()} | self.checked(
+            start or {}
+        )
+        self.results, self.arrays = {}, {}  # of the last computation that succeeded
+        self._showing = True  # no one has assigned values
+        super().__init__(spec=self._spec())
+        self.on_msg(self._asked)
+        self._show(self.start)
+
+    # What it holds
+
+    @property
+    def alt(self):
+        """What there is to see, in words."""
+        return self.spec["alt"]
+
+    @property
+    def picture(self):
+        """The present picture as a still, a PIL image of two pixels a CSS pixel."""
+        return still.picture(self.scene, self.results | self.arrays)
+
+    def text(self):
+        """Return the panel in words: what there is to see, then the last good results."""
+        return "\n".join([self.alt, *map("".join, self._phrases(self.results).values())])
+
+    def _repr_mimebundle_(self, **options):
+        """Return the live view, and the picture and words for where no kernel runs."""
+        picture = self.picture
+        words = PngInfo()
+        words.add_itxt("Description", self.text())
+        view = super()._repr_mimebundle_(**options)
+        data = (view[0] if isinstance(view, tuple) else view) | {
+            "image/png": still.encoded(picture, "PNG", pnginfo=words),
+            "text/plain": self.text(),
+        }
+        size = {"width": picture.width // 2, "height": picture.height // 2}
+        return data, {"image/png": size}
+
+    # What moves it
+
+    def checked(self, values):
+        """Return values by control's name as the controls hold them.
+
+        Raises:
+            ValueError: no such control, or a value it cannot take.
+        """
+        found = {}
+        for name, value in values.items():
+            require_known("control", name, self.controls)
+            try:
+                found[name] = self.controls[name].check(value)
+            except ValueError as error:
+                raise ValueError(f"{name} cannot be {value!r:.80}: {error}") from error
+        return found
+
+    def set(self, **values):
+        """Set several controls and compute once.
+
+        Raises:
+            ValueError: no such control, or a value it cannot take (then none is changed).
+            Exception: whatever ``compute`` raises.
+        """
+        new = self.values | self.checked(values)
+        if new != self.values or self.error is not None:
+            self._show(new)
+
+    def reset(self):
+        """Put every control back to where it stood at first."""
+        self.set(**self.start)
+
+    def _asked(self, _, message, buffers):
+        """Answer the browser, which sends all values and the number of its question."""
+        self._show(self.values | message["values"], [message["from"], message["n"]])
+
+    @traitlets.observe("values")
+    def _assigned(self, change):
+        if not self._showing:
+            self._show(change["new"])
+
+    def _show(self, values, answer=None):
+        """Compute at these values and send what is to be drawn, in one message.
+
+        An exception is shown in the panel, kept as ``error`` and raised again; the last good
+        picture and results stay until a computation succeeds.
+        """
+        self._showing = True
+        try:
+            with self.hold_sync():  # sent even if the computation fails
+                self.answer = answer or self.answer
+                self.values = self.checked(values)
+                numbers, arrays = self._compute(**self.values)
+                frame = self.scene.frame(numbers | arrays) | {"readout": self._readout(numbers)}
+                if any(arrays[name] is not self.arrays.get(name) for name in self.scene.heats):
+                    self.fields = self.scene.fields(arrays)
+                self.results, self.arrays, self.frame, self.error = numbers, arrays, frame, None
+        except Exception as error:
+            self.error = error
+            raise
+        finally:
+            self._showing = False
+
+    # What it says
+
+    def _spec(self):
+        """Return all that the browser needs once."""
+        spec, arrays = self.scene.spec()
+        return spec | {
+            "still": packed(arrays),
+            "colours": {"light": figures.COLOURS, "dark": figures.DARK},
+            "controls": {name: control.spec() for name, control in self.controls.items()},
+            "presets": self.presets,
+            "start": self.start,
+        }
+
+    def _readout(self, results):
+        """Return the results as the panel shows them: headline, numbers, details."""
+        phrases = self._phrases(results)
+        first = "".join(next(iter(phrases.values()), ""))
+        rest = [n for n in phrases if n not in self.shown]
+        return {
+            "headline": self.headline.format(**results) if self.headline else first,
+            "numbers": [[p[0].rstrip(" =:"), p[1]] for p in map(phrases.get, self.shown) if p],
+            "details": ["".join(phrases[n]) for n in rest],
+        }
+
+    def _phrases(self, results):
+        said = [name for name in results if self.formats.get(name, "") is not None]
+        return {name: _phrase(name, results[name], self.formats) for name in said}
+
+
+def recorded(panel, control, values):
+    """Return a panel's states along one control as JSON, for a page without a kernel.
+
+    The page shows the state nearest to where the control is put.
+    """
+    states = []
+    for value in values:
+        panel.set(**{control: value})
+        states.append(
+            {name: _plain(getattr(panel, name)) for name in ("values", "frame", "fields")}
+        )
+    panel.reset()
+    return {"spec": _plain(panel.spec), "control": control, "states": states}
+
+
+def _plain(part):
+    """The same with bytes as base64 text."""
+    if isinstance(part, dict):
+        return {name: _plain(value) for name, value in part.items()}
+    return base64.b64encode(part).decode() if isinstance(part, bytes) else part
+
+
+def _error_words(error, panel):
+    if error is None:
+        return None
+    at = ", ".join(f"{name} = {value}" for name, value in panel.values.items())
+    return f"{type(error).__name__}: {error} (at {at})"
+
+
+def _phrase(name, value, formats):
+    """Return a result in words, rounded: (what stands before the number, number and unit)."""
+    if isinstance(value, bool | np.bool_):
+        value, number = "yes" if value else "no", "{}"
+    elif isinstance(value, str | numbers.Integral):
+        number = "{}"
+    elif isinstance(value, numbers.Real):
+        number = "{:z.4g}"  # z: no "-0"
+    else:
+        raise ValueError(f"result {name!r} is {value!r:.80}: return a number or a string")
+    template = formats.get(name, f"{name.replace('_', ' ')} {number}")
+    start = template.index("{")
+    return template[:start], template[start:].format(value)

@@ -1,0 +1,306 @@
+"""The live panel: what it sends, what it says, and what happens when the computation fails."""
+
+import io
+import json
+import subprocess
+import sys
+
+import ipywidgets
+import numpy as np
+import pytest
+from panel_driving import drive
+from PIL import Image
+
+from course_utils.widgets import scene
+from course_utils.widgets.controls import bars, choice, dice, slider, switch
+from course_utils.widgets.panel import Panel, recorded
+from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
+
+X = np.linspace(0, 10, 50)
+
+
+def waves_scene():
+    """Return a scene of two plots with something of many kinds."""
+    waves = Plot(
+        "waves",
+        Axis(0, 10, "x"),
+        Axis(-2, 2, settle=True),
+        [
+            Area(X, "height", label="the wave"),
+            scene.Line(X, np.sin(X), meaning="noise", dash="dash"),
+            Words(0.1, 0.9, "shift {shift:.2f}"),
+            Handle("shift", x="crest", y=1.0),
+        ],
+    )
+    others = Plot(
+        "others",
+        Axis(0, 10),
+        Axis(0, 4),
+        [Heat((0, 10), (0, "top"), "map", dense=2.0), Ridges(X, "ridges", "names", "signs")],
+    )
+    return Scene([[waves, others]], height=200, alt="Two waves\n  that move.")
+
+
+def waves(**options):
+    """Return a panel, and the list of values it was computed at."""
+    calls, grid = [], np.arange(6.0).reshape(2, 3)
+
+    def compute(shift, size, kind, gains, on, seed):
+        calls.append(dict(shift=shift, size=size, kind=kind, gains=gains, on=on, seed=seed))
+        if shift == 3:
+            raise ZeroDivisionError("shift <three> & more")
+        y = (np.sin if kind == "sine" else np.cos)(X + shift) * (size + sum(gains))
+        peak = float(abs(y).max())
+        found = {"peak": peak, "kind": kind, "odd": np.bool_(on), "size": size, "shift": shift}
+        ridges = np.abs([y, y + 1]) + 0.1
+        more = {"ridges": ridges, "names": ["a", "b"], "signs": np.array([0, 1])}
+        return found, {"height": y, "crest": shift, "top": 4, "map": grid, **more}
+
+    controls = {
+        "shift": slider("shift", 0, 5, 0.01, 1.0, "rad"),
+        "size": slider("size", 0, 3, 1, 1),
+        "kind": choice("kind", ["sine", "cosine"]),
+        "gains": bars("abc", -1, 1, 0.1, 0, "gain", "dB"),
+        "on": switch("odd"),
+        "seed": dice("new draws"),
+    }
+    options = {
+        "formats": {"peak": "peak {:.2f} m", "odd": "line hidden: {}", "shift": None},
+        "presets": {"tall": {"size": 3, "shift": 0.0}, "cosine": {"kind": "cosine"}},
+        "headline": "peak {peak:.1f}",
+        "shown": ("size",),
+    } | options
+    return Panel(waves_scene(), compute, controls, **options), calls
+
+
+def arrays(part, kind=np.float32):
+    """Unpack what was sent, as the browser does."""
+    found, at = {}, 0
+    for name, shape in part["shapes"].items():
+        size = int(np.prod(shape)) * np.dtype(kind).itemsize
+        found[name] = np.frombuffer(part["data"][at : at + size], kind).reshape(shape)
+        at += size
+    assert at == len(part["data"])
+    return found
+
+
+def asked(panel, values, n=7):
+    """Send what the browser sends."""
+    content = {"values": values, "from": "view", "n": n}
+    message = {"content": {"data": {"method": "custom", "content": content}}, "buffers": []}
+    panel.comm.handle_msg(message)
+
+
+# What is sent
+
+
+def test_the_frame_has_what_the_scene_names_and_nothing_more():
+    panel, _ = waves()
+    sent = arrays(panel.frame)
+    assert set(sent) == {"height", "crest", "top", "ridges", "signs"}
+    np.testing.assert_allclose(sent["height"], np.sin(X + 1), atol=1e-6)
+    assert panel.frame["words"] == {"shift {shift:.2f}": "shift 1.00", "names": ["a", "b"]}
+    np.testing.assert_array_equal(
+        arrays(panel.fields, np.uint8)["map"], [[0, 128, 255], [255, 255, 255]]
+    )
+    still = arrays(panel.spec["still"])
+    line = panel.spec["rows"][0][0]["items"][1]
+    assert line["kind"] == "Line" and line["dash"] == "dash"
+    np.testing.assert_allclose(still[line["y"]], np.sin(X), atol=1e-6)
+    json.dumps({key: value for key, value in panel.spec.items() if key != "still"})
+
+
+def test_the_map_is_sent_again_only_when_it_changed():
+    panel, _ = waves()
+    before = panel.fields
+    panel.set(shift=2.0)
+    assert panel.fields is before
+
+
+def test_the_browser_is_answered_by_one_message_with_its_number():
+    panel, calls = waves()
+    sent = []
+    panel.comm.send = lambda data=None, **others: sent.append(data)
+    asked(panel, {"shift": 2.25, "gains": [0, 0.5, 0]})
+    assert calls[-1]["shift"] == 2.25 and calls[-1]["gains"] == (0, 0.5, 0)
+    assert panel.answer == ["view", 7] and "peak 1.50 m" in panel.text()
+    updates = [data["state"] for data in sent if data["method"] == "update"]
+    assert len(updates) == 1 and {"answer", "values", "frame"} <= set(updates[0])
+
+
+def test_a_failure_is_answered_too():
+    panel, _ = waves()
+    asked(panel, {"shift": 3}, n=8)  # the message's handler logs what is raised
+    assert panel.answer == ["view", 8] and isinstance(panel.error, ZeroDivisionError)
+    assert panel.get_state()["error"].startswith("ZeroDivisionError: shift <three> & more (at shi")
+
+
+def test_a_recording_is_json_and_ends_where_it_began():
+    panel, _ = waves()
+    start = panel.values
+    record = json.loads(json.dumps(recorded(panel, "shift", [0.0, 1.0, 2.0])))
+    assert [state["values"]["shift"] for state in record["states"]] == [0, 1, 2]
+    assert record["control"] == "shift" and panel.values == start
+
+
+# What moves it
+
+
+def test_set_computes_once_and_only_if_something_changed():
+    panel, calls = waves()
+    calls.clear()
+    panel.set(shift=0.5, size=2, kind="cosine", gains=[0.1, 0.2, 0.3], on=True, seed=4)
+    assert calls == [panel.values]
+    panel.set(shift=0.5, gains=np.array([0.1, 0.2, 0.3]))
+    assert len(calls) == 1
+    panel.values = {**panel.values, "size": 3}
+    assert calls[-1]["size"] == 3 and len(calls) == 2
+
+
+def test_start_reset_and_presets():
+    panel, calls = waves(start={"shift": 0.5})
+    start = panel.values
+    assert start["shift"] == 0.5 and calls == [start]
+    panel.set(**panel.presets["tall"])
+    assert panel.values == start | {"size": 3, "shift": 0.0}
+    calls.clear()
+    panel.reset()
+    assert panel.values == start and len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"shfit": 1}, r"unknown control 'shfit': did you mean 'shift'\?"),
+        ({"size": 2, "shift": 7}, r"shift cannot be 7: the nearest it can be is 5.0"),
+        ({"size": 2, "shift": "far"}, r"shift cannot be 'far'"),
+        ({"size": 2, "shift": float("nan")}, r"shift cannot be nan"),
+        ({"shift": 2.0, "size": 1.5}, r"size cannot be 1.5: the nearest it can be is 2"),
+        ({"shift": 2.0, "kind": "tangent"}, r"kind cannot be 'tangent'"),
+        ({"shift": 2.0, "gains": [0, 0]}, r"gains cannot be \[0, 0\].*pass 3 numbers from -1"),
+        ({"shift": 2.0, "on": None}, r"on cannot be None"),
+        ({"shift": 2.0, "seed": -1}, r"seed cannot be -1"),
+    ],
+)
+def test_set_refuses_what_a_control_cannot_take_and_changes_nothing(values, message):
+    panel, calls = waves()
+    before = panel.values
+    with pytest.raises(ValueError, match=message):
+        panel.set(**values)
+    assert panel.values == before
+    assert len(calls) == 1
+
+
+def test_start_and_presets_must_fit():
+    with pytest.raises(ValueError, match="unknown control 'sise': did you mean 'size'"):
+        waves(presets={"p": {"on": True, "sise": 1}})
+    with pytest.raises(ValueError, match="size cannot be 9"):
+        waves(start={"size": 9})
+    with pytest.raises(ValueError, match="slider 'n': value 9 is outside 0 to 3"):
+        slider("n", 0, 3, 1, 9)
+    with pytest.raises(ValueError, match="choose one of 'a', 'b'"):
+        choice("n", ["a", "b"], "c")
+
+
+# Words
+
+
+def test_text_holds_the_rounded_numbers_and_follows():
+    panel, _ = waves()
+    assert panel.text() == "Two waves that move.\npeak 1.00 m\nkind sine\nline hidden: no\nsize 1"
+    panel.set(size=2, on=True, kind="cosine")
+    lines = ["peak 2.00 m", "kind cosine", "line hidden: yes", "size 2"]
+    assert panel.text().splitlines()[1:] == lines
+    assert panel.frame["readout"] == {
+        "headline": "peak 2.0",
+        "numbers": [["size", "2"]],
+        "details": ["peak 2.00 m", "kind cosine", "line hidden: yes"],
+    }
+
+
+def small(compute, **options):
+    """Return a panel of one line and one slider."""
+    plot = Plot("a line", Axis(0, 1), Axis(0, 1), [scene.Line([0, 1], "y")])
+    panel = {"t": slider("t", 0.0, 1.0, 0.1, 0.5)}
+    shown = Scene([[plot]], height=100, alt="A line.")
+    return Panel(shown, lambda t: (compute(t), {"y": [0, t]}), panel, **options)
+
+
+def test_default_rounding_hides_rounding_errors():
+    results = {"a_share": 1 / 3 + 1e-12, "zero": -0.0, "bound": "below 1e-12", "raw": np.ones(3)}
+    panel = small(lambda t: results, formats={"raw": None})
+    assert panel.text() == "A line.\na share 0.3333\nzero 0\nbound below 1e-12"
+    with pytest.raises(ValueError, match=r"result 'raw' is array.*return a number or a string"):
+        small(lambda t: results)
+
+
+def test_a_panel_is_a_widget_and_its_bundle_has_view_picture_and_words():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    panel, _ = waves()
+    assert ipywidgets.VBox([panel]).children == (panel,)
+    data, metadata = InteractiveShell.instance().display_formatter.format(panel)
+    view = "application/vnd.jupyter.widget-view+json"
+    assert set(data) == {view, "image/png", "text/plain"}
+    assert data[view]["model_id"] == panel.model_id
+    picture = Image.open(io.BytesIO(data["image/png"]))
+    assert picture.text["Description"] == data["text/plain"] == panel.text()
+    assert picture.size == (1880, 400)
+    assert metadata == {"image/png": {"width": 940, "height": 200}}
+
+
+# Errors
+
+
+def test_an_error_is_shown_kept_raised_and_cleared():
+    panel, _ = waves()
+    frame, text = panel.frame, panel.text()
+    with pytest.raises(ZeroDivisionError):
+        panel.set(shift=3)
+    assert isinstance(panel.error, ZeroDivisionError)
+    assert "shift = 3.0" in panel.get_state()["error"]
+    assert panel.frame is frame and panel.text() == text  # the last good ones
+    panel.set(shift=1.0)
+    assert panel.error is None and panel.get_state()["error"] is None
+
+
+def test_what_a_scene_names_must_be_computed():
+    with pytest.raises(KeyError, match="y"):
+        plot = Plot("", Axis(0, 1), Axis(0, 1), [scene.Line([0, 1], "y")])
+        shown = Scene([[plot]], height=100, alt="A line.")
+        Panel(shown, lambda t: ({}, {}), {"t": slider("t", 0.0, 1.0, 0.1, 0.5)})
+    with pytest.raises(ValueError, match="unknown meaning 'modell': did you mean 'model'"):
+        scene.Line([0], [0], meaning="modell")
+    with pytest.raises(ValueError, match="unknown scale 'lin'"):
+        Axis(0, 1, scale="lin")
+
+
+def test_importing_makes_no_widget_and_needs_neither_torch_nor_pyplot():
+    code = (
+        "import sys, ipywidgets\n"
+        "from course_utils.widgets import controls, panel, scene, still\n"
+        "print(len(ipywidgets.widgets.widget._instances), 'torch' in sys.modules, "
+        "'matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "False", "False"]
+    assert done.stderr == ""
+
+
+# The helper with which other tests drive panels
+
+
+def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
+    good = small(lambda t: {"x": t}, presets={"low": {"t": 0.1}})
+    assert drive(good).moves == 2 + 2 + 1
+    for compute, message in [
+        (lambda t: {"x": 1 / (1 - t)}, "division by zero"),
+        (lambda t: {"x": np.inf if t == 0 else t}, "at t = 0.0: x is inf"),
+        (lambda t: {"x": 1 / (t - 0.3)}, "division by zero"),
+    ]:
+        with pytest.raises((AssertionError, ZeroDivisionError), match=message):
+            drive(small(compute, presets={"third": {"t": 0.3}}))
+    stuck = small(lambda t: {})
+    stuck.reset = lambda: None
+    with pytest.raises(AssertionError, match="reset left"):
+        drive(stuck)
