@@ -7,9 +7,11 @@ Conventions of the whole course: t = 0 is data and t = 1 is noise; z = α x + σ
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.special import expit, log_expit, logit
 
-from course_utils._checks import require_known
+from course_utils._checks import frozen, require_known
 
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, where none is given
 
@@ -191,6 +193,61 @@ class LinearLogSnr(Schedule):
         return (self.log_snr_max - self.log_snr_min) * expit(-self.level(u))
 
 
+@dataclass(frozen=True, eq=False)
+class StepList:
+    """The T levels of a training script, one a step, drawn with the shares ``shares`` [T].
+
+    ``log_snr`` [T] falls from data to noise. The last level may be −∞ (zero terminal SNR): it is
+    drawn, but stands apart from the density. Between the levels the share c(λ) of the draws that
+    are noisier is smooth and monotone (its logit by PCHIP, for at the ends c falls off like a power
+    of e^λ), and p(λ) = dc/dλ; it covers the levels that are reached and no others. Raises
+    ``ValueError`` for levels that do not fall.
+    """
+
+    steps: ArrayLike
+    shares: ArrayLike | None = None
+    n_draws: int = 0  # from which the shares were counted; 0: they are exact
+
+    def __post_init__(self):
+        steps = frozen(self.steps)
+        if steps.ndim != 1 or len(steps) < 3 or not (np.diff(steps) < 0).all():
+            raise ValueError(
+                "a script's levels go from data to noise, at least three of them, each noisier "
+                "than the one before: turn the list round by [::-1], and drop what stands twice"
+            )
+        if not np.isfinite(steps[:-1]).all():
+            raise ValueError("only the last step may be pure noise (β = 1, ᾱ = 0), and none clean")
+        n = len(steps)
+        shares = frozen(np.full(n, 1 / n) if self.shares is None else self.shares)
+        reached = np.isfinite(steps)
+        # t = i/T at step i; t = 1 is pure noise, where no step is the one after the last
+        whole = 1.0 if not reached.all() else 1 + shares[-1]
+        at, share = steps[reached][::-1], -logit(np.cumsum(shares)[reached] / whole)[::-1]
+        slopes = PchipInterpolator(at, share)(at, 1)
+        for end in (0, -1):  # beside a long last step it is 0 there
+            slopes[end] = slopes[end] or (np.diff(share) / np.diff(at))[end]
+        share = CubicHermiteSpline(at, share, slopes)
+        object.__setattr__(self, "_whole", whole)
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "shares", shares)
+        object.__setattr__(self, "_share", share)
+        object.__setattr__(self, "log_snr_min", float(steps[reached][-1]))
+        object.__setattr__(self, "log_snr_max", float(steps[0]))
+
+    @property
+    def terminal(self):
+        """The share of the draws that are pure noise, at λ = −∞."""
+        return float(self.shares[-1]) if self.steps[-1] == -np.inf else 0.0
+
+    def density(self, log_snr):
+        """Return p(λ), the density of the levels drawn in training; 0 outside those reached."""
+        log_snr = np.asarray(log_snr, dtype=np.float64)
+        inside = (self.log_snr_min <= log_snr) & (log_snr <= self.log_snr_max)
+        at = np.where(inside, log_snr, self.log_snr_max)
+        share = expit(self._share(at))
+        return np.where(inside, self._whole * share * (1 - share) * self._share(at, 1), 0.0)[()]
+
+
 def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     """Return DDPM's list [n_steps]: β rises in a straight line from 1e-4 to 0.02.
 
@@ -198,6 +255,17 @@ def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     Source: Ho et al. 2020, section 4 (n_steps = 1000).
     """
     return require_betas(np.linspace(beta_first, beta_last, n_steps))
+
+
+def capped_cosine_betas(n_steps=1000, offset=0.008, cap=0.999):
+    """Return the cosine list as scripts have it [n_steps]: with an offset, and β at most ``cap``.
+
+    β_i = 1 − f(i)/f(i − 1) with f(i) = cos²(π/2 · (i/N + s)/(1 + s)).
+    Source: Nichol & Dhariwal 2021, eq. 17 and below.
+    """
+    t = np.arange(n_steps + 1) / n_steps
+    f = np.cos(np.pi / 2 * (t + offset) / (1 + offset)) ** 2
+    return require_betas(np.minimum(1 - f[1:] / f[:-1], cap))
 
 
 def discrete_betas(schedule, n_steps, rule="exact"):
