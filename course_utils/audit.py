@@ -71,7 +71,7 @@ class Audit:
     weights: np.ndarray  # w there, its largest value 1
     density: np.ndarray  # p there
     rises: list  # (from λ, to λ, by how much of w's largest value) where w rises with λ
-    sampling_error: float  # relative standard error of p, if it was counted from draws
+    sampling_error: float  # relative standard error of p, on average, if counted from draws
     terminal: float  # share of the draws that are pure noise
     nearest: tuple  # key of the nearest published objective, its shift along λ, the difference
     negative: float  # ELBO terms with a minus sign as a share of the galaxies' loss
@@ -151,19 +151,19 @@ def audit(objective) -> Audit:
     levels = np.linspace(low, high, POINTS)
     weights = w(levels)
     weights = weights / weights.max()
-    error = _sampling_error(objective)
     truth = (low, high)
     curve, moments = _galaxies_curve(*truth)
     share = np.append(0, np.cumsum(_cells(weights * curve.at(levels)[0], levels)))
     nearest = _nearest(levels, weights)
+    judged, errors = _judged(objective, levels)
     drawn = _Sampled(objective, low, high)
     return Audit(
         objective,
         frozen(levels),
         frozen(weights),
         frozen(objective.density(levels)),
-        rises(levels, weights, max(3 * error, ROUNDING)),
-        error,
+        rises(judged, w(judged), np.maximum(ROUNDING, 5 * errors)),
+        float(np.mean(errors)),
         objective.levels.terminal if isinstance(objective.levels, StepList) else 0.0,
         nearest,
         negative_share(w, curve, low, high),
@@ -176,14 +176,14 @@ def rises(levels, weights, error=0.0):
     """Return (from, to, by) of each stretch on which w rises with λ.
 
     ``by`` is the rise as a share of w's largest value. A rise that is less than ``error`` of w
-    there is chance or rounding.
+    there, one number or [levels], is chance or rounding.
     """
-    found = []
+    found, error = [], np.broadcast_to(error, np.shape(levels))
     rising = np.diff(weights) > 1e-13 * weights.max()
     edges = np.flatnonzero(np.diff(np.concatenate([[False], rising, [False]])))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         by = weights[stop] - weights[start]
-        if by > error * weights[stop]:
+        if by > error[start : stop + 1].max() * weights[stop]:
             found.append((float(levels[start]), float(levels[stop]), float(by / weights.max())))
     return found
 
@@ -247,10 +247,16 @@ def _reached(objective, w):
     return max(low, LOG_SNR_MIN), min(high, LOG_SNR_MAX)
 
 
-def _sampling_error(objective):
-    levels = objective.levels
-    n = getattr(levels, "n_draws", 0)
-    return float(1 / np.sqrt(n * np.median(levels.shares))) if n else 0.0
+def _judged(objective, levels):
+    """The levels on which w may rise or not, those of the steps where there are steps; and how
+    well p is known there, as a relative standard error.
+    """
+    if not isinstance(objective.levels, StepList):
+        return levels, np.zeros(len(levels))
+    steps, shares = objective.levels.steps[::-1], objective.levels.shares[::-1]
+    drawn = objective.levels.n_draws
+    errors = 1 / np.sqrt(drawn * shares) if drawn else np.zeros(len(shares))
+    return steps[np.isfinite(steps)], errors[np.isfinite(steps)]
 
 
 def _cells(values, levels):

@@ -379,7 +379,7 @@ def _levels(given, draws, straight):
         kind, value = "alpha_bars", np.append(head, np.zeros(last.sum()))
     if kind in ("alpha_bars", "sigmas"):
         value = np.asarray(value, dtype=float)
-        if value.ndim != 1 or value.size == 0:
+        if value.ndim != 1:
             raise ValueError(f"{kind} must be a list with one number a step, got {value.shape}")
         if kind == "sigmas" and not (value >= 0).all():
             raise ValueError("sigmas are amplitudes of the noise, and none is negative")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
+from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 
 from course_utils._checks import frozen, require_known
@@ -198,10 +199,9 @@ class StepList:
     """The T levels of a training script, one a step, drawn with the shares ``shares`` [T].
 
     ``log_snr`` [T] falls from data to noise. The last level may be −∞ (zero terminal SNR): it is
-    drawn, but stands apart from the density. Between the levels the share c(λ) of the draws that
-    are noisier is smooth and monotone (its logit by PCHIP, for at the ends c falls off like a power
-    of e^λ), and p(λ) = dc/dλ; it covers the levels that are reached and no others. Raises
-    ``ValueError`` for levels that do not fall.
+    drawn, but stands apart from the density. Between the levels t(λ), the share of the draws that
+    are cleaner, is smooth and monotone, and p(λ) = −dt/dλ; it covers the levels that are reached
+    and no others. Raises ``ValueError`` for levels that do not fall.
     """
 
     steps: ArrayLike
@@ -222,15 +222,19 @@ class StepList:
         reached = np.isfinite(steps)
         # t = i/T at step i; t = 1 is pure noise, where no step is the one after the last
         whole = 1.0 if not reached.all() else 1 + shares[-1]
-        at, share = steps[reached][::-1], -logit(np.cumsum(shares)[reached] / whole)[::-1]
-        slopes = PchipInterpolator(at, share)(at, 1)
+        at, t = steps[reached], np.cumsum(shares)[reached] / whole
+        # Interpolated is y = ln((t + a)/(1 − t + b)): at an end t may go as a power of e^λ (a = 0)
+        # or in a straight line (a large), and a is what keeps the first slope of y the second.
+        offsets = _offset(at[:3], t[:3]), _offset(-at[:-4:-1], (1 - t)[:-4:-1])
+        y = np.log((t + offsets[0]) / (1 - t + offsets[1]))
+        slopes = PchipInterpolator(-at, y)(-at, 1)
         for end in (0, -1):  # beside a long last step it is 0 there
-            slopes[end] = slopes[end] or (np.diff(share) / np.diff(at))[end]
-        share = CubicHermiteSpline(at, share, slopes)
+            slopes[end] = slopes[end] or (np.diff(y) / -np.diff(at))[end]
+        object.__setattr__(self, "_time", CubicHermiteSpline(-at, y, slopes))
+        object.__setattr__(self, "_offsets", offsets)
         object.__setattr__(self, "_whole", whole)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "shares", shares)
-        object.__setattr__(self, "_share", share)
         object.__setattr__(self, "log_snr_min", float(steps[reached][-1]))
         object.__setattr__(self, "log_snr_max", float(steps[0]))
 
@@ -243,9 +247,25 @@ class StepList:
         """Return p(λ), the density of the levels drawn in training; 0 outside those reached."""
         log_snr = np.asarray(log_snr, dtype=np.float64)
         inside = (self.log_snr_min <= log_snr) & (log_snr <= self.log_snr_max)
-        at = np.where(inside, log_snr, self.log_snr_max)
-        share = expit(self._share(at))
-        return np.where(inside, self._whole * share * (1 - share) * self._share(at, 1), 0.0)[()]
+        at = np.where(inside, -log_snr, -self.log_snr_max)
+        a, b = self._offsets
+        ratio = np.exp(self._time(at))  # (t + a)/(1 − t + b)
+        before, after = (1 + a + b) * ratio / (1 + ratio), (1 + a + b) / (1 + ratio)
+        p = self._whole * self._time(at, 1) / (1 / before + 1 / after)
+        return np.where(inside, p, 0.0)[()]
+
+
+def _offset(log_snr, t):
+    """Return a for which ln(t + a) is as steep between the first two of three levels as after."""
+    first, second = -np.diff(log_snr)
+
+    def steeper(a):
+        return np.log((t[1] + a) / (t[0] + a)) * second - np.log((t[2] + a) / (t[1] + a)) * first
+
+    low, high = 1e-3 * t[0] - t[0], 1e6 * t[0]
+    if steeper(low) < 0:  # a longer first step than any power explains
+        return low
+    return brentq(steeper, low, high) if steeper(high) < 0 else high
 
 
 def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
