@@ -14,11 +14,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from comparing import largest_difference, relative_difference, standard_errors_off
+from comparing import largest_difference, standard_errors_off
 from scipy.integrate import quad, solve_ivp
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
 from sklearn.neighbors import KernelDensity
+from test_published import TABLE
 
 from course_utils import exact
 from course_utils.datasets import galaxies, velocity_scale
@@ -60,17 +61,8 @@ TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 GALAXIES = galaxies()[:, 0]
 FEW = GaussianMixture.from_data(galaxies()[::4])
 OTHER = GaussianMixture([0.5, 0.3, 0.2], [[-1.0], [0.5], [2.0]], [0.3, 0.1, 0.5])  # wrong for TWO
-MONOTONE = {
-    "elbo",
-    "ve_eps",
-    "cosine_v",
-    "cosine_x",
-    "flow_matching",
-    "indi",
-    "edm_monotonic",
-    "truncated_snr",
-    "sigmoid",
-}
+CLOSED_FORMS = {name: form for name, (form, _, _) in TABLE.items()}
+MONOTONE = {name for name, (_, monotone, _) in TABLE.items() if monotone}
 
 
 # --- truths that share no code with the package ------------------------------------------------
@@ -329,33 +321,16 @@ def test_s2_taylor_expansion_of_one_step(claim):
 
 # --- S3: the weighted loss ---------------------------------------------------------------------
 
-CLOSED_FORMS = {  # facts.md, section 6
-    "elbo": lambda s: 1 + 0 * s,
-    "ve_eps": lambda s: 1 + 0 * s,
-    "vp_linear_eps": lambda s: expit(-s) / np.sqrt(0.01 + 2 * 19.9 * np.log1p(np.exp(-s))),
-    "cosine_eps": lambda s: 1 / np.cosh(s / 2),
-    "cosine_v": lambda s: np.exp(-s / 2),
-    "cosine_x": lambda s: np.exp(-s) / np.cosh(s / 2),
-    "flow_matching": lambda s: np.exp(-s / 2),
-    "indi": lambda s: np.exp(-s) / np.cosh(s / 4) ** 2,
-    "sd3": lambda s: np.exp(-(s**2) / 8) * (1 + np.exp(-s / 2)) ** 2,
-    "edm": lambda s: np.exp(-((s - 2.4) ** 2) / (2 * 2.4**2)) * (np.exp(-s) + 0.25),
-    "edm_monotonic": lambda s: CLOSED_FORMS["edm"](np.maximum(s, -3.3077)),
-    "p2": lambda s: 1 / (np.cosh(s / 2) * (1 + np.exp(s))),
-    "min_snr": lambda s: np.minimum(1, 5 * np.exp(-s)) / np.cosh(s / 2),
-    "truncated_snr": lambda s: np.maximum(1, np.exp(-s)) / np.cosh(s / 2),
-    "sigmoid": lambda s: expit(2 - s),
-}
-
 
 def test_s3_fifteen_objectives_imply_their_weightings(claim):
     assert set(CLOSED_FORMS) == set(PUBLISHED)
-    s = np.linspace(-10, 10, 401)
     found = 0.0
     for name, closed in CLOSED_FORMS.items():
         w = PUBLISHED[name].implied_weighting()
-        found = max(found, relative_difference(w(s) / w(0.0), closed(s) / closed(0.0)))
-    # found 9e-10 for edm_monotonic, whose peak −3.3077 is rounded here; 1e-14 for the others
+        low = -10.04 if name == "vp_linear_eps" else -30  # where this schedule ends
+        s = np.linspace(low, 30, 601)
+        found = max(found, largest_difference(w(s) / closed(s) * closed(0.0) / w(0.0), 1.0))
+    # found 5e-10, of the cosine schedule at λ = −30
     claim("S3", "15 implied weightings against closed forms", found, 1e-8)
 
 
