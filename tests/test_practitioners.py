@@ -14,7 +14,9 @@ def test_the_examples_of_the_page(capsys):
         exec(code, names)
     printed = capsys.readouterr().out
     assert "w is not monotone" in printed
-    found = dict(re.findall(r"(min_snr\w*): (monotone \w+, half of the loss below λ = \S+)", printed))
+    found = dict(
+        re.findall(r"(min_snr\w*): (monotone \w+, half of the loss below λ = \S+)", printed)
+    )
     assert found["min_snr"] == "monotone False, half of the loss below λ = 0.4"
     for name in ("min_snr_over_snr", "min_snr_plus_one"):
         assert found[name] == "monotone True, half of the loss below λ = -1.5"
