@@ -26,6 +26,7 @@ from course_utils.weightings import evaluate, level_masses
 POINTS = 20_001  # levels of the grid of ``ErrorCurve.between``
 SCAN = 1000  # levels per unit of λ at which a weighting is first looked at
 RESOLVED, REFUSED = 1e-11, 1e-7  # relative errors: wanted of an integral over w, and too much
+AROUND = 1e-13  # half the cell left around a break: at a jump w has two values
 CAUTION = 2  # bounds are this many times the differences seen
 ROUNDING = 2e-15  # of e, relative; of L, relative to 1 + L
 
@@ -77,9 +78,9 @@ class ErrorCurve:
         L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), where p is the model's own diffused
         law, prior included, so that path and marginal KL are one (T6).
 
-        Both hold to about ``tolerance`` times their size nearby, between the levels of the table
-        too: intervals of λ are halved until they do. Raises ``ValueError`` where they cannot, with
-        the tolerance that can be had.
+        Both hold to about ``tolerance`` times their size nearby, L to rounding at best, between the
+        levels of the table too: intervals of λ are halved until they do. Raises ``ValueError``
+        where they cannot, with the tolerance that can be had.
         """
         truth, model = _on_the_line(truth, model, x)
         levels = (LOG_SNR_MIN, LOG_SNR_MAX) if log_snr is None else log_snr
@@ -216,14 +217,13 @@ def _elbo_cells(curve, left, right, piece):
 
 
 @lru_cache(maxsize=32)
-def _first_cells(side, curve, low, high, breaks):
-    """The cells of the first scan, none across an end of the curve's pieces or a break of w."""
+def _first_cells(side, curve, low, high):
+    """The cells of the first scan, none across an end of the curve's pieces."""
     width = len(LOSS_NODES if side is _loss_cells else ELBO_NODES) / SCAN
     inside = curve.pieces.edges[(curve.pieces.edges > low) & (curve.pieces.edges < high)]
-    around = [b + shift for b in breaks for shift in (-1e-12, 1e-12)]  # at a jump w has two values
     edges = [
         np.linspace(a, b, int(np.ceil((b - a) / width)) + 1)[:-1]
-        for a, b in pairwise(np.unique([low, *inside, *around, high]))
+        for a, b in pairwise([low, *inside, high])
     ]
     edges = np.append(np.concatenate(edges), high)
     left, right = edges[:-1], edges[1:]
@@ -233,8 +233,9 @@ def _first_cells(side, curve, low, high, breaks):
 
 def _integral(side, w, curve, low, high, breaks):
     """½ ∫ w e dλ or −∫ L dw, as ``side`` says, with its bound."""
-    breaks = {float(b) for b in (*breaks, *getattr(w, "breaks", ())) if low < b < high}
-    cells, first = _first_cells(side, curve, low, high, tuple(sorted(breaks)))
+    cells, first = _first_cells(side, curve, low, high)
+    breaks = np.unique([b for b in (*breaks, *getattr(w, "breaks", ())) if low < b < high])
+    cuts = np.unique([breaks - AROUND, breaks + AROUND])
 
     def rule(left, right, _, piece):
         at_first = left is cells[0]
@@ -247,7 +248,7 @@ def _integral(side, w, curve, low, high, breaks):
         noise += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
         return np.stack([*found, noise, size * values.mean(axis=1)])[..., None]
 
-    (*_, piece), found = halved(rule, cells, RESOLVED)
+    (*_, piece), found = halved(rule, cells, RESOLVED, cuts=cuts)
     coarse, fine, third, unsure, noise, size = found[..., 0]
     unresolved = np.maximum(np.abs(coarse - fine), np.abs(third - fine)).sum()
     if unresolved > REFUSED * size.sum():
@@ -264,7 +265,7 @@ def negative_log_likelihood(curve: ErrorCurve) -> Bounded:
 
     −log p(x) = ½ log 2πe − ½ ∫ (α² − e(λ; x)) dλ, where α² is the error that N(0, 1) would have.
     ``curve`` belongs to one x under a model that has a density. Raises ``ValueError`` if its levels
-    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023, eq. 9.
+    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023.
     """
     ends = curve.log_snr[[0, -1]]
     difference = alpha(ends) ** 2 - curve.at(ends)[0]

@@ -5,12 +5,13 @@ import numpy as np
 from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, negative_share, weighted_loss
 from course_utils.panels._galaxies import density, error_curve
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import moving_line
+from course_utils.panels._view import old_view as view
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "

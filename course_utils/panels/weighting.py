@@ -7,7 +7,8 @@ from course_utils.datasets import km_per_s, velocity_scale
 from course_utils.elbo import negative_share
 from course_utils.objectives import published
 from course_utils.panels._galaxies import error_curve
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import moving_line
+from course_utils.panels._view import old_view as view
 from course_utils.panels._weighting_controls import (
     FLAT,
     implied,

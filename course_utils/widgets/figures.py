@@ -31,6 +31,21 @@ COLOURS = {
     "level": "#56B4E9",  # sky blue
 }
 
+# In scenes, where lines stand on a screen: all differ from the paper by 3:1 or more.
+SCREEN = {
+    "light": COLOURS | {"model": "#BD7800", "level": "#3492D5", "negative": "#BD2200"},
+    "dark": {
+        "data": "#4DA6FF",
+        "noise": "#938B9D",
+        "model": "#DEB61B",
+        "exact": "#FFFFFF",
+        "weight": "#31C68B",
+        "mixture": "#F9A3BB",
+        "negative": "#FF8654",
+        "level": "#A9DCFA",
+    },
+}
+
 # What is negative or rises where it should not: hatched, for colour alone is not enough.
 NEGATIVE = {"facecolor": "#F4C2A5", "edgecolor": COLOURS["negative"], "hatch": "////"}
 
