@@ -60,7 +60,7 @@ def controls():
         "log_snr_min": slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
         "log_snr_max": slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
         "gains": bars(
-            [f"λ = {knot}" for knot in KNOTS],
+            [f"λ = {knot}".replace("-", "−") for knot in KNOTS],
             -1.5,
             1.5,
             0.1,

@@ -48,7 +48,7 @@ MAP_POINTS = REACH * (2 * (np.arange(180) + 0.5) / 180 - 1)
 
 def controls():
     """Return the panel's controls."""
-    eta = "stochasticity η (0: DDIM, 1: ancestral)"
+    eta = "η (0: DDIM, 1: ancestral)"
     return {
         "eta": slider(eta, 0.0, 1.0, 0.05, 0.0, play=True),
         "steps": choice("steps", STEPS, 24, slide=True),
@@ -209,7 +209,7 @@ panel, picture = view(
         "exact_nearest": "half of the exact law within {:,.1f} km/s",
         "blur": "blur left at λ_max: {:,.0f} km/s",
     },
-    headline="W1 to the exact law: {distance:,.0f} km/s; 400 exact draws leave {floor:,.0f}",
+    headline="error W1 {distance:,.0f} km/s, noise floor {floor:,.0f}",
     shown=("nearest", "exact_nearest", "blur"),
     presets={
         "DDIM, few steps": {"eta": 0.0, **FEW},

@@ -217,8 +217,8 @@ def scene():
         position,
         [
             Line(norm.pdf(X), X, meaning="noise", dash="dot", label="N(0, 1)"),
-            Line("exact_density", X, meaning="exact", label="exact"),
-            Line("density", X, meaning="model", dash="dash", label="N steps"),
+            Line("exact_density", X, meaning="exact"),
+            Line("density", X, meaning="model", dash="dash"),
         ],
     )
     difference = Plot(
@@ -241,7 +241,7 @@ def scene():
         Axis(1e-8, 1, scale="log", settle=True),
         [
             *marks,
-            Handle("n_steps", x="steps", y="w2_now", meaning="model"),
+            Handle("n_steps", x="steps", y="w2_now", times=True, meaning="model"),
             Words(0.5, 0.6, "{remark}", align="centre"),
         ],
         width=1.4,
