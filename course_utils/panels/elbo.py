@@ -199,7 +199,7 @@ def scene():
             Rule("elbo", meaning="exact", dash="dot", label="ELBO"),
             Rule("loss", meaning="data", width=1.8, label="loss"),
             Line("reach", (24, 24), meaning="data", width=4, alpha=0.6),
-            Words(0.98, 0.72, "standard error of one: {spread:.2f} nats", align="right"),
+            Words(0.98, 0.72, "standard error {spread:.2f}", align="right"),
             Words(0.98, 0.58, "{remark}", align="right"),
         ],
     )

@@ -30,7 +30,7 @@ ALT = (
     "Three plots. Left: 50 of 400 paths of the sampler over log-SNR, three of them bold, from pure "
     "noise at the left to λ_max at the line, on a grey map of the exact density at every level. "
     "Middle, sideways and at the same heights: where the 400 samples end, as a histogram of the "
-    "velocity z/α, the exact share of each bin as a black line, and the 82 galaxies as ticks. "
+    "velocity z/α, the exact share of each bin as an outline, and the 82 galaxies as dots. "
     "Right: a bar for the distance W1 between samples and exact law, and the noise floor that 400 "
     "exact draws would have on average."
 )
@@ -159,7 +159,7 @@ def scene():
     """Return the scene: the paths on the map, where they end, and their error."""
     velocities = galaxy_velocities() / 1000
     paths = Plot(
-        "paths towards the data, on the exact density",
+        "paths towards the data",
         level_axis(LOG_SNR_MIN, HIGHEST),
         Axis(-REACH, REACH, "latent z"),
         [

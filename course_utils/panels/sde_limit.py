@@ -30,15 +30,14 @@ from course_utils.widgets.scene import (
 )
 
 ALT = (
-    "Four plots. First: paths of the stochastic differential equation over time, most of them "
-    "faint, one in black; over N steps, in orange, that are driven by the same Brownian motion as "
-    "the black one; the band is the exact mean plus and minus one standard deviation, and a line "
-    "marks the time t. Second, sideways on the same axis of x: the exact density at that time, "
-    "black, and that of the N steps, orange and dashed; dotted, the noise N(0, 1) at which all "
-    "ends. Third: the difference of the two, enlarged, hatched where the steps have too little. "
-    "Fourth, both axes logarithmic: the Wasserstein distance W2 between the two (circles) and "
-    "their KL divergence (squares) over N, on the dashed lines that the constants predict; the "
-    "large marks are those of the present N."
+    "Four plots. First: paths of the stochastic differential equation over time, one of them "
+    "strong, and N steps, in orange, that are driven by the same Brownian motion as the strong "
+    "one; the band is the exact mean plus and minus one standard deviation, and a line marks the "
+    "time t. Second, sideways on the same axis of x: the exact density at that time, and dashed "
+    "that of the N steps; dotted, the noise N(0, 1) at which all ends. Third: the difference of "
+    "the two, enlarged, hatched where the steps have too little. Fourth, both axes logarithmic: "
+    "the Wasserstein distance W2 between the two (circles) and their KL divergence (squares) over "
+    "N, on the dashed lines that the constants predict; the large marks are those of the present N."
 )
 SCHEDULE = LinearBeta()  # β from 0.1 to 20
 # All but the first are multiples of 20, so that the times of the slider lie on every grid.
