@@ -7,7 +7,7 @@ import numpy as np
 from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws, weighted_loss
-from course_utils.panels._galaxies import error_curve, galaxies_mixture
+from course_utils.panels._galaxies import error_curve, galaxies_mixture, ideal_eps
 from course_utils.panels._view import level_axis, view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
@@ -80,7 +80,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
     w = np.ones_like if weight == "level" else _held(by_hand)
-    draws = loss_draws(w, galaxies_mixture().eps, *_random_numbers(), by_hand)
+    draws = loss_draws(w, _eps, *_random_numbers(), by_hand)
     elbo = _elbo(*span)
     loss = elbo if weight == "level" else _loss(by_hand)
     variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
@@ -144,6 +144,11 @@ def _held(schedule):
     levels, heights = schedule.levels, schedule.heights
     scale = np.ptp(levels) / np.trapezoid(heights, levels)
     return lambda log_snr: np.interp(log_snr, levels, scale * heights)
+
+
+def _eps(z, log_snr):
+    """The ideal denoiser of z [n, 1] at levels [n, 1]."""
+    return ideal_eps()(z[:, 0], log_snr[:, 0])[:, None]
 
 
 @cache

@@ -93,16 +93,14 @@ def compute(n_steps, rule, recursion, x0, t, path):
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
         numbers["verdict"] = f"no error {where}"
     else:
-        of_w2 = f"N·W2 = {n_steps * w2[k]:.4g}"
-        numbers["verdict"] = f"{of_w2}; for large N it tends to {limit.wasserstein:.4g}"
+        scaled, tends_to = f"N·W2 = {n_steps * w2[k]:.4g}", f"{limit.wasserstein:.4g}"
+        numbers["verdict"] = f"{scaled}; for large N it tends to {tends_to}"
         numbers["wasserstein"], numbers["kl"] = float(w2[k]), float(kl[k])
-        of_kl = f"{n_steps**2 * kl[k]:.4g}, tends to {limit.kl:.4g}"
-        numbers["scaled_kl"] = of_kl
+        numbers["scaled_kl"] = f"{n_steps**2 * kl[k]:.4g}, tends to {limit.kl:.4g}"
         log_error = n_steps * (2 * np.log(decay[k]) + elapsed[k])
         numbers["log_error"] = f"{log_error:.2f}, tends to {limit.log_decay:.2f}"
     of_time, decays, from_zero = _exact_path(path)
-    start, mean = _elapsed(TIMES), x0 * np.exp(-_elapsed(TIMES) / 2)
-    spread = np.sqrt(-np.expm1(-start))
+    mean, spread = x0 * np.exp(-_elapsed(TIMES) / 2), np.sqrt(-np.expm1(-_elapsed(TIMES)))
     states = x0 * _law(recursion, rule, n_steps)[0] + _from_zero(recursion, rule, n_steps, path)
     every = max(1, n_steps // SEEN)
     heights, exact_heights = (norm.pdf(X, m[k], np.sqrt(v[k])) for m, v in (law, exact))
