@@ -14,7 +14,7 @@ from course_utils.forward import (
     euler_maruyama_steps,
     state_moments,
 )
-from course_utils.panels._view import view
+from course_utils.panels._view import readable, view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets.controls import choice, dice, slider
 from course_utils.widgets.scene import (
@@ -93,10 +93,11 @@ def compute(n_steps, rule, recursion, x0, t, path):
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
         numbers["verdict"] = f"no error {where}"
     else:
-        scaled, tends_to = f"N·W2 = {n_steps * w2[k]:.4g}", f"{limit.wasserstein:.4g}"
-        numbers["verdict"] = f"{scaled}; for large N it tends to {tends_to}"
-        numbers["wasserstein"], numbers["kl"] = float(w2[k]), float(kl[k])
-        numbers["scaled_kl"] = f"{n_steps**2 * kl[k]:.4g}, tends to {limit.kl:.4g}"
+        scaled, tends_to = readable(n_steps * w2[k]), readable(limit.wasserstein)
+        numbers["verdict"] = f"N·W2 = {scaled}; for large N it tends to {tends_to}"
+        numbers["wasserstein"], numbers["kl"] = readable(w2[k]), readable(kl[k])
+        scaled, tends_to = readable(n_steps**2 * kl[k]), readable(limit.kl)
+        numbers["scaled_kl"] = f"{scaled}, tends to {tends_to}"
         log_error = n_steps * (2 * np.log(decay[k]) + elapsed[k])
         numbers["log_error"] = f"{log_error:.2f}, tends to {limit.log_decay:.2f}"
     of_time, decays, from_zero = _exact_path(path)
@@ -253,8 +254,8 @@ panel, picture = view(
     formats={
         "time": "compared at t = {}",
         "verdict": "{}",
-        "wasserstein": "W2 {:.4g}",
-        "kl": "KL {:.4g} nats",
+        "wasserstein": "W2 {}",
+        "kl": "KL {} nats",
         "scaled_kl": "N²·KL {}",
         "log_error": "N·(log squared decay + ∫β) = {}",
     },
