@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
-from course_utils.elbo import elbo_parts, weighted_loss
+from course_utils.elbo import elbo_parts, negative_share, weighted_loss
 from course_utils.panels._galaxies import density, error_curve
 from course_utils.panels._view import moving_line
 from course_utils.panels._view import old_view as view
@@ -72,7 +72,8 @@ def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, 
         "negative": 0.0 if monotone else -float(np.minimum(cells, 0).sum()),
         "verdict": "w is monotone: an average of ELBOs of noised data, less a constant"
         if monotone
-        else "w is not monotone: a signed sum, no bound",
+        else "w is not monotone: a signed sum, no bound; ELBO terms with a minus sign amount to "
+        f"{negative_share(w, errors, *span):.2%} of L_w",
     }
     grid = np.linspace(*span, CELLS + 1)
     heights = w(grid)
