@@ -297,8 +297,8 @@ def scene():
             Line(levels, error_curve().at(levels)[0], meaning="exact", label="least"),
             Band("inside", "least", "raised", meaning="negative", hatched=True, label="excess δ²"),
             Words(0.03, 0.9, "hatched area = 2 × {excess:.3f} nats"),
-            Handle("level", x=("low", "high"), kind="band", meaning="noise"),
             Handle("width", x="high", factor=2, kind="edge", meaning="noise"),
+            Handle("level", x=("low", "high"), kind="band", meaning="noise"),
             Handle(
                 "amount", x="middle", y="top", along="y", factor="half_width", meaning="negative"
             ),
@@ -318,7 +318,7 @@ def scene():
     dots = {
         "by_ancestral": ("model", "ancestral"),
         "by_ddim": ("data", "DDIM"),
-        "by_both": ("noise", "between"),
+        "by_both": ("noise", ""),
     }
     distance = Plot(
         "W1 where it was spent",
@@ -329,9 +329,19 @@ def scene():
             Line(ACROSS, "ancestral_law", meaning="model", secret=True),
             Line(ACROSS, "ddim_law", meaning="data", dash="dash", secret=True),
             *(
-                Points("level", y, meaning=m, label=words, size=9, trail=True, secret=True)
+                Points(
+                    "level",
+                    y,
+                    meaning=m,
+                    label=words,
+                    size=9,
+                    trail="moves",
+                    same="spent",
+                    secret=True,
+                )
                 for y, (m, words) in dots.items()
             ),
+            Handle("level", x="level", kind="rule", meaning="noise"),
         ],
         width=1.1,
         cursor="λ",

@@ -360,7 +360,15 @@ def scene():
         [
             Band(None, "floor_low", "floor_high", meaning="noise", label="real samples"),
             Points(0, "star", meaning="exact", shape="star", size=14, label="w ≡ 1"),
-            Points("loss", "distance", meaning="model", size=9, trail=True, label="this w"),
+            Points(
+                *("loss", "distance"),
+                meaning="model",
+                label="this w",
+                size=9,
+                trail="rests",
+                same="rivals",
+                score="nearest so far",
+            ),
         ],
     )
     return Scene([[weighting, samples], [error, quality]], height=(240, 210), alt=ALT)
