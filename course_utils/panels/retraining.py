@@ -379,7 +379,7 @@ panel, picture = view(
     controls,
     compute,
     scene,
-    headline="{above:z.2f} nats above w ≡ 1, samples off by {distance:.3f}",
+    headline="{above:z.2f} nats above w ≡ 1, samples at distance {distance:.3f}",
     shown=("off", "missed", "nearest_floor", "fresh_above"),
     formats={
         "objective": "on the training draws, ELBO loss + ridge {:#.3g} nats",
