@@ -21,11 +21,12 @@ from course_utils.exact import curve_pieces, error_and_kl
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Bounded, Pieces, halved, interpolation_rules
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.weightings import evaluate
+from course_utils.weightings import evaluate, level_masses
 
 POINTS = 20_001  # levels of the grid of ``ErrorCurve.between``
 SCAN = 1000  # levels per unit of λ at which a weighting is first looked at
 RESOLVED, REFUSED = 1e-11, 1e-7  # relative errors: wanted of an integral over w, and too much
+AROUND = 1e-13  # half the cell left around a break: at a jump w has two values
 CAUTION = 2  # bounds are this many times the differences seen
 ROUNDING = 2e-15  # of e, relative; of L, relative to 1 + L
 
@@ -77,9 +78,9 @@ class ErrorCurve:
         L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), where p is the model's own diffused
         law, prior included, so that path and marginal KL are one (T6).
 
-        Both hold to about ``tolerance`` times their size nearby, between the levels of the table
-        too: intervals of λ are halved until they do. Raises ``ValueError`` where they cannot, with
-        the tolerance that can be had.
+        Both hold to about ``tolerance`` times their size nearby, L to rounding at best, between the
+        levels of the table too: intervals of λ are halved until they do. Raises ``ValueError``
+        where they cannot, with the tolerance that can be had.
         """
         truth, model = _on_the_line(truth, model, x)
         levels = (LOG_SNR_MIN, LOG_SNR_MAX) if log_snr is None else log_snr
@@ -169,6 +170,19 @@ def elbo_parts(
     )
 
 
+def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
+    """Return what the ELBO terms with a minus sign amount to, as a share of L_w (T5).
+
+    It is −∫ min(dw/dt, 0) L dt / L_w, on the levels of ``curve.between``: 0 where w is monotone,
+    and where w has one peak, but for a small L(1), how much L_w grows if w is made monotone.
+    """
+    levels, error, kl = curve.between(log_snr_min, log_snr_max)
+    weights = evaluate(w, levels)
+    masses, _ = level_masses(lambda _: weights, levels)
+    subtracted = -np.minimum(masses, 0) @ (kl[1:] + kl[:-1]) / 2
+    return float(subtracted / (np.trapezoid(weights * error, levels) / 2))
+
+
 def _known(result, curve):
     if curve.exact and result.bound > REFUSED * abs(result):
         raise ValueError(
@@ -203,14 +217,13 @@ def _elbo_cells(curve, left, right, piece):
 
 
 @lru_cache(maxsize=32)
-def _first_cells(side, curve, low, high, breaks):
-    """The cells of the first scan, none across an end of the curve's pieces or a break of w."""
+def _first_cells(side, curve, low, high):
+    """The cells of the first scan, none across an end of the curve's pieces."""
     width = len(LOSS_NODES if side is _loss_cells else ELBO_NODES) / SCAN
     inside = curve.pieces.edges[(curve.pieces.edges > low) & (curve.pieces.edges < high)]
-    around = [b + shift for b in breaks for shift in (-1e-12, 1e-12)]  # at a jump w has two values
     edges = [
         np.linspace(a, b, int(np.ceil((b - a) / width)) + 1)[:-1]
-        for a, b in pairwise(np.unique([low, *inside, *around, high]))
+        for a, b in pairwise([low, *inside, high])
     ]
     edges = np.append(np.concatenate(edges), high)
     left, right = edges[:-1], edges[1:]
@@ -220,8 +233,9 @@ def _first_cells(side, curve, low, high, breaks):
 
 def _integral(side, w, curve, low, high, breaks):
     """½ ∫ w e dλ or −∫ L dw, as ``side`` says, with its bound."""
-    breaks = {float(b) for b in (*breaks, *getattr(w, "breaks", ())) if low < b < high}
-    cells, first = _first_cells(side, curve, low, high, tuple(sorted(breaks)))
+    cells, first = _first_cells(side, curve, low, high)
+    breaks = np.unique([b for b in (*breaks, *getattr(w, "breaks", ())) if low < b < high])
+    cuts = np.unique([breaks - AROUND, breaks + AROUND])
 
     def rule(left, right, _, piece):
         at_first = left is cells[0]
@@ -234,7 +248,7 @@ def _integral(side, w, curve, low, high, breaks):
         noise += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
         return np.stack([*found, noise, size * values.mean(axis=1)])[..., None]
 
-    (*_, piece), found = halved(rule, cells, RESOLVED)
+    (*_, piece), found = halved(rule, cells, RESOLVED, cuts=cuts)
     coarse, fine, third, unsure, noise, size = found[..., 0]
     unresolved = np.maximum(np.abs(coarse - fine), np.abs(third - fine)).sum()
     if unresolved > REFUSED * size.sum():

@@ -42,7 +42,7 @@ def interpolation_rules(n):
     return points, of_values, of_steps
 
 
-def halved(rule, cells, tolerance, floor=0.0, least=1e-13, most=200_000):
+def halved(rule, cells, tolerance, floor=0.0, cuts=(), least=2e-13, most=200_000):
     """Return (cells, integrals) once the cells are halved so far that the rules agree.
 
     ``cells`` is (left [c], right [c], group [c], …); ``rule(*cells)`` gives [r, c, m] for m
@@ -50,21 +50,24 @@ def halved(rule, cells, tolerance, floor=0.0, least=1e-13, most=200_000):
     a size. A cell is done when coarse and third differ from fine by less than ``tolerance`` times
     the sizes in its group, times its share of the group's width (or a thousandth, if that is more);
     by less than ``floor``; or when it is narrower than ``least``. Two rules can agree on a jump by
-    chance, three hardly. After ``most`` cells nothing is halved any more.
+    chance, three hardly. A cell with one of the increasing ``cuts`` inside is halved there. After
+    ``most`` cells nothing is halved any more.
     """
-    parts, done, tried = cells, [], 0
+    parts, done, tried, cuts = cells, [], 0, np.append(cuts, np.inf)
     while len(parts[0]):
         left, right, group = parts[:3]
         found = rule(*parts)
         if not done:
-            size = np.stack([np.bincount(group, np.abs(f)) for f in found[-1].T], axis=1)
+            size = np.abs([np.bincount(group, f) for f in found[-1].T]).T
             total = np.bincount(group, right - left)
         share = np.maximum((right - left) / total[group], 1e-3)[:, None]
         wrong = np.abs(found[[0, 2]] - found[1]) > tolerance * size[group] * share + floor
         tried += len(left)
         bad = wrong.any(axis=(0, 2)) & (right - left > least) & (tried < most)
+        cut = cuts[np.searchsorted(cuts, left, "right")]
+        bad |= cut < right
         done.append((*(x[~bad] for x in parts), found[:, ~bad]))
-        middle = (left + right)[bad] / 2
+        middle = np.where(cut < right, cut, (left + right) / 2)[bad]
         parts = [np.concatenate([x[bad], x[bad]]) for x in parts]
         parts[0][len(middle) :] = parts[1][: len(middle)] = middle
     *cells, found = zip(*done, strict=True)

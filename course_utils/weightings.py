@@ -23,11 +23,17 @@ ROUNDING = 1e-9  # of w's largest value: a total rise below this is no rise
 
 @dataclass(frozen=True)
 class Weighting:
-    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape."""
+    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape.
+
+    ``breaks`` are levels at which w jumps or bends sharply: integrals over λ stop there. ``span``
+    holds the levels on which it is meant: those that its objective samples.
+    """
 
     function: Callable
     name: str
     reference: str = ""
+    breaks: tuple[float, ...] = ()
+    span: tuple[float, float] = (-np.inf, np.inf)
 
     def __call__(self, log_snr):
         return evaluate(self.function, log_snr)
@@ -82,15 +88,20 @@ def peak(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     levels = _grid(log_snr_min, log_snr_max)
     weights = evaluate(w, levels)
     highest = np.argmax(weights >= weights.max() * (1 - ROUNDING))  # where w ≡ 1, the first
-    return float(_summits(w, levels, [highest])[0])
+    return float(_highest(w, levels, [highest])[0])
 
 
-def is_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+def is_monotone(w, log_snr_min=None, log_snr_max=None):
     """Return whether w is non-increasing in λ on the range, judged on 4001 levels.
 
-    All rises together may be 1e-9 of the largest value: rounding makes no more.
+    Monotone is said of a range: EDM's weighting is monotone for λ ≥ −3.31, and not below. An end
+    that is left out is that of [−10, 10] or of ``w.span``, whichever is narrower. All rises
+    together may be 1e-9 of the largest value: rounding makes no more.
     """
-    weights = evaluate(w, _grid(log_snr_min, log_snr_max))
+    span = np.clip(_named(w).span, LOG_SNR_MIN, LOG_SNR_MAX)
+    low = span[0] if log_snr_min is None else log_snr_min
+    high = span[1] if log_snr_max is None else log_snr_max
+    weights = evaluate(w, _grid(low, high))
     rise = np.maximum(np.diff(weights), 0).sum()
     return bool(rise <= ROUNDING * weights.max())
 
@@ -107,21 +118,34 @@ def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weight
     weights = w(levels)
     rising = np.diff(weights) > 1e-14 * weights.max()  # less is the noise of a flat stretch
     tops = np.flatnonzero(rising[:-1] & ~rising[1:]) + 1
-    summits = _summits(w, levels, np.append(tops, len(levels) - 1))  # w may rise up to λ_max
-    heights = np.maximum.accumulate(w(summits)[::-1])[::-1]
+    summits = _highest(w, levels, np.append(tops, len(levels) - 1))  # w may rise up to λ_max
+    heights = np.append(np.maximum.accumulate(w(summits)[::-1])[::-1], 0.0)
+
+    def highest_above(log_snr):
+        return heights[np.searchsorted(summits, log_snr)]
 
     def running_maximum(log_snr):
         log_snr = np.maximum(log_snr, log_snr_min)
-        highest_above = np.append(heights, 0.0)[np.searchsorted(summits, log_snr)]
-        return np.maximum(w(log_snr), highest_above)
+        return np.maximum(w(log_snr), highest_above(log_snr))
 
-    return Weighting(running_maximum, f"{w.name}, monotone", w.reference)
+    covered = weights < highest_above(levels)
+    shores = np.flatnonzero(covered[1:] & ~covered[:-1])  # where a higher summit comes in sight
+    shores = _highest(lambda s: -np.abs(w(s) - highest_above(s)), levels, shores)
+    breaks = (*w.breaks, log_snr_min, *shores, *summits[np.diff(heights) < 0])
+    return Weighting(running_maximum, f"{w.name}, monotone", w.reference, breaks)
 
 
 def shifted(w, shift) -> Weighting:
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
     w = _named(w)
-    return replace(w, function=lambda log_snr: w(log_snr - shift))
+    low, high = w.span
+    breaks = tuple(b + shift for b in w.breaks)
+    return replace(
+        w,
+        function=lambda log_snr: w(log_snr - shift),
+        breaks=breaks,
+        span=(low + shift, high + shift),
+    )
 
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # levels at which the course bends a weighting by hand
@@ -140,7 +164,7 @@ def bent(w, knots: ArrayLike, gains: ArrayLike) -> Weighting:
     def equalised(log_snr):
         return w(log_snr) * 10 ** g(np.clip(log_snr, knots[0], knots[-1]))
 
-    return Weighting(equalised, f"{w.name}, bent", w.reference)
+    return replace(w, function=equalised, name=f"{w.name}, bent", breaks=(*w.breaks, *knots))
 
 
 def level_masses(w, log_snr: ArrayLike) -> tuple[Float[ndarray, " cells"], float]:
@@ -174,15 +198,15 @@ def sample_levels(
     return np.where(u <= weights[-1], levels[-1], np.interp(u, weights[::-1], levels[::-1]))
 
 
-def _summits(w, levels, indices):
-    """The level at which w is largest between the neighbours of each levels[i], to about 1e-10."""
+def _highest(f, levels, indices):
+    """The level at which f is largest between the neighbours of each levels[i], to about 1e-10."""
     found = levels[indices]
     inner = (found > levels[0]) & (found < levels[-1])  # at an end of the range, the end itself
     step = levels[1] - levels[0]
     for _ in range(5):
         near = found + step * np.linspace(-1, 1, 81)[:, None] * inner
         near = np.clip(near, levels[0], levels[-1])  # rounding may not leave a table of w
-        best = evaluate(w, near).argmax(axis=0)
+        best = np.asarray(f(near)).argmax(axis=0)
         found = np.take_along_axis(near, best[None], axis=0)[0]
         step /= 40
     return found
@@ -190,7 +214,9 @@ def _summits(w, levels, indices):
 
 def _named(w):
     """The weighting itself, or a plain function of λ under its own name."""
-    return w if isinstance(w, Weighting) else Weighting(w, getattr(w, "__name__", "w"))
+    if isinstance(w, Weighting):
+        return w
+    return Weighting(w, getattr(w, "__name__", "w"), breaks=tuple(getattr(w, "breaks", ())))
 
 
 def _grid(log_snr_min, log_snr_max):

@@ -19,8 +19,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from panel_driving import extremes
 
-from course_utils.widgets.controls import Equaliser
-from course_utils.widgets.panel import NO_PRESET
+from course_utils.widgets.old_controls import Equaliser
+from course_utils.widgets.old_panel import NO_PRESET
 
 
 def soak(panel, movements, warm_up, replayed, emptied=()):

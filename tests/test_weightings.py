@@ -11,7 +11,8 @@ from scipy.interpolate import interp1d
 from scipy.special import expit
 from scipy.stats import kstest
 
-from course_utils.objectives import PUBLISHED
+from course_utils.objectives import PUBLISHED, Objective
+from course_utils.schedules import Cosine
 from course_utils.weightings import (
     Weighting,
     bent,
@@ -43,6 +44,18 @@ def test_monotone_is_tolerant_of_rounding_and_of_nothing_else():
     assert is_monotone(sigmoid(0), 2, 5)
     hump = WEIGHTINGS["cosine_eps"]
     assert is_monotone(hump, 0, 10) and not is_monotone(hump, -0.1, 10)
+
+
+def test_monotone_is_judged_where_the_levels_are():
+    """A v-loss on a cosine schedule that is cut falls on all levels that are ever drawn."""
+    cut = Objective("", "", Cosine(log_snr_min=-5, log_snr_max=5), "v").implied_weighting()
+    assert cut.span == (-5, 5) and is_monotone(cut) and not is_monotone(cut, -6, 5)
+    assert is_monotone(shifted(cut, 3)) and not is_monotone(shifted(cut, 3), -5, 5)
+    assert is_monotone(bent(cut, KNOTS, [0.0] * len(KNOTS)))
+    for name, peak_at in {"edm": -3.3077, "sd3": -3.375, "vp_linear_eps": -0.92, "p2": -1.0986,
+                          "min_snr": 0.0, "cosine_eps": 0.0}.items():  # fmt: skip
+        w = WEIGHTINGS[name]
+        assert is_monotone(w, peak_at + 0.01) and not is_monotone(w, peak_at - 0.1), name
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
@@ -104,6 +117,16 @@ def test_shifted(shift, s):
     w = WEIGHTINGS["edm"]
     assert shifted(w, shift)(s) == w(s - shift)
     assert_close(peak(shifted(w, 1.5)), peak(w) + 1.5, atol=1e-6)
+
+
+def test_breaks_are_carried_along():
+    w = Weighting(lambda s: np.where(s < 1, 3.0, 1.0), "step", breaks=(1.0,))
+    assert shifted(w, 0.5).normalised().breaks == (1.5,)
+    assert bent(w, [-9, 9], [0, 0]).breaks == (1.0, -9.0, 9.0)
+    assert PUBLISHED["min_snr"].implied_weighting().normalised().breaks == (np.log(5),)
+    two = made_monotone(lambda s: 2 * np.exp(-((s + 4) ** 2)) + np.exp(-((s - 4) ** 2)))
+    shore = -4 + np.sqrt(np.log(2))  # from here on the summit at 4 is the higher
+    assert_close(two.breaks, [-10, shore, -4, 4, 10], atol=1e-7)
 
 
 def test_bent_copies_what_it_is_given():

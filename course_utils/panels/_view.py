@@ -1,26 +1,44 @@
 """What the views of the course share: the making of a live panel, and a few things drawn often.
 
-A view is three functions:
+A view is three functions and a declaration:
 
-- ``controls()`` returns its widgets, by name;
+- ``controls()`` returns its controls, by name;
 - ``compute(**values)`` returns two dicts for the values of the controls: the numbers of the text,
   and everything that the picture shows. It is plain arithmetic and needs no widget;
-- ``drawing()`` makes the figure and returns it with ``show(numbers, **arrays)``, which moves what
-  moves in it.
+- ``scene()`` declares the picture: a ``widgets.scene.Scene`` of the names that ``compute`` returns;
+- ``drawing()``, where there is no scene yet, makes the figure and returns it with
+  ``show(numbers, **arrays)``, which moves what moves in it.
 """
 
 import numpy as np
 
-from course_utils.widgets import figures
-from course_utils.widgets.panel import Panel, snapshot
+from course_utils.datasets import velocity_scale
+from course_utils.widgets import figures, old_panel, still
+from course_utils.widgets.panel import Panel
+from course_utils.widgets.scene import Axis, Top
 
 
-def view(controls, compute, drawing, *, alt, formats, presets=None):
+def view(controls, compute, scene, **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view.
 
-    ``alt`` is the picture in words; ``formats`` has a template for each number, and ``presets``
-    values of controls by the preset's name.
+    ``options`` are those of ``widgets.panel.Panel``: formats, presets, headline, shown.
     """
+
+    def panel(**start):
+        """Return the live panel; ``start`` sets controls, by name."""
+        return Panel(scene(), compute, controls(), start=start, **options)
+
+    def picture(**values):
+        """Return the panel's picture at the given values of its controls, as a PIL image."""
+        start = {name: control.value for name, control in controls().items()}
+        numbers, arrays = compute(**start | values)
+        return still.picture(scene(), numbers | arrays)
+
+    return _named(panel, compute), _named(picture, compute)
+
+
+def old_view(controls, compute, drawing, *, alt, formats, presets=None):
+    """The same for a view with ``drawing()``, which has no scene yet."""
 
     def panel(**start):
         """Return the live panel; ``start`` sets controls, by name."""
@@ -33,17 +51,26 @@ def view(controls, compute, drawing, *, alt, formats, presets=None):
             show(numbers, **arrays)
             return numbers
 
-        return Panel(
+        return old_panel.Panel(
             figure, update, controls(), alt=alt, formats=formats, presets=presets, start=start
         )
 
     def picture(**values):
         """Return the panel's picture at the given values of its controls, as a PIL image."""
-        return snapshot(panel(), **values)
+        return old_panel.snapshot(panel(), **values)
 
-    for function in (panel, picture):
-        function.__module__, function.__qualname__ = compute.__module__, function.__name__
-    return panel, picture
+    return _named(panel, compute), _named(picture, compute)
+
+
+def _named(function, compute):
+    function.__module__, function.__qualname__ = compute.__module__, function.__name__
+    return function
+
+
+def level_axis(low, high, **more):
+    """Return the x axis of log-SNR, read on top as the blur in km/s that noise has there."""
+    top = Top("blur", "km/s", factor=velocity_scale(), rate=-0.5)
+    return Axis(low, high, "log-SNR λ     ← noise        data →", top=top, **more)
 
 
 def moving_line(ax, meaning, **options):

@@ -7,7 +7,7 @@ import numpy as np
 
 from course_utils.objectives import PUBLISHED, published
 from course_utils.weightings import KNOTS, bent, made_monotone, shifted
-from course_utils.widgets.controls import Equaliser, choice, slider, switch
+from course_utils.widgets.old_controls import Equaliser, choice, slider, switch
 
 FLAT = (0.0,) * len(KNOTS)
 

@@ -8,12 +8,13 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws, weighted_loss
 from course_utils.panels._galaxies import error_curve, galaxies_mixture
-from course_utils.panels._view import bars, moving_line, view
+from course_utils.panels._view import bars, moving_line
+from course_utils.panels._view import old_view as view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
 from course_utils.widgets import figures
-from course_utils.widgets.controls import Equaliser, choice, slider
+from course_utils.widgets.old_controls import Equaliser, choice, slider
 
 ALT = (
     "Three plots. Left: the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the "

@@ -31,11 +31,12 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, moving_line, outline, view
+from course_utils.panels._view import bars, moving_line, outline
+from course_utils.panels._view import old_view as view
 from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets import figures
-from course_utils.widgets.controls import slider
+from course_utils.widgets.old_controls import slider
 
 ALT = (
     "Three plots. Left: the least error of the noise prediction over log-SNR, black, and hatched "

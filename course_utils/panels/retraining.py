@@ -17,12 +17,13 @@ from course_utils.elbo import ErrorCurve
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels._galaxies import bin_density, velocity
-from course_utils.panels._view import bars, moving_line, outline, view
+from course_utils.panels._view import bars, moving_line, outline
+from course_utils.panels._view import old_view as view
 from course_utils.panels._weighting_controls import FLAT, weighting, weighting_controls
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
 
 ALT = (
     "Three plots. Left: the error of the retrained model at each noise level, above the least "

@@ -21,11 +21,12 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, moving_line, outline, view
+from course_utils.panels._view import bars, moving_line, outline
+from course_utils.panels._view import old_view as view
 from course_utils.samplers import ddim_step, sample_states
 from course_utils.schedules import LOG_SNR_MIN, alpha
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
 
 ALT = (
     "Two plots. Left: 50 of 400 paths of the sampler over log-SNR, from pure noise at the left to "

@@ -14,10 +14,11 @@ from course_utils.forward import (
     euler_maruyama_steps,
     state_moments,
 )
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import moving_line
+from course_utils.panels._view import old_view as view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
 
 ALT = (
     "Three plots. Left: one path of N steps from the starting point, in orange, over the path of "

@@ -3,14 +3,15 @@
 import numpy as np
 
 from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, velocity_scale
-from course_utils.elbo import elbo_parts, weighted_loss
+from course_utils.elbo import elbo_parts, negative_share, weighted_loss
 from course_utils.panels._galaxies import density, error_curve
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import moving_line
+from course_utils.panels._view import old_view as view
 from course_utils.panels._weighting_controls import weighting, weighting_controls
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import is_monotone, level_masses
 from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.old_controls import choice, slider
 
 ALT = (
     "Four plots. Top left: the weighting w over log-SNR, divided by its largest value, and the "
@@ -71,7 +72,8 @@ def compute(objective, shift, monotone_lock, gains, model, galaxy, log_snr_min, 
         "negative": 0.0 if monotone else -float(np.minimum(cells, 0).sum()),
         "verdict": "w is monotone: an average of ELBOs of noised data, less a constant"
         if monotone
-        else "w is not monotone: a signed sum, no bound",
+        else "w is not monotone: a signed sum, no bound; ELBO terms with a minus sign amount to "
+        f"{negative_share(w, errors, *span):.2%} of L_w",
     }
     grid = np.linspace(*span, CELLS + 1)
     heights = w(grid)

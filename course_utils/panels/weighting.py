@@ -4,9 +4,11 @@ import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
 from course_utils.datasets import km_per_s, velocity_scale
+from course_utils.elbo import negative_share
 from course_utils.objectives import published
 from course_utils.panels._galaxies import error_curve
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import moving_line
+from course_utils.panels._view import old_view as view
 from course_utils.panels._weighting_controls import (
     FLAT,
     implied,
@@ -17,7 +19,7 @@ from course_utils.panels._weighting_controls import (
     weighting_controls,
 )
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine
-from course_utils.weightings import evaluate, is_monotone, level_masses, peak
+from course_utils.weightings import evaluate, is_monotone, peak
 from course_utils.widgets import figures
 
 ALT = (
@@ -101,8 +103,6 @@ def compute(objective, shift, monotone_lock, gains, unit_variance=False, **param
     levels, error, _ = error_curve().between()
     fine = evaluate(w, levels)
     loss = cumulative_trapezoid(fine * error, levels, initial=0)
-    cells, atom = level_masses(lambda _: fine, levels)
-    negative = -np.minimum(cells, 0).sum() / (np.abs(cells).sum() + atom)
     monotone = is_monotone(w, *SPAN)
     numbers = {
         "verdict": _verdict(levels, fine, monotone),
@@ -110,7 +110,7 @@ def compute(objective, shift, monotone_lock, gains, unit_variance=False, **param
         **_convention(moved, **mine),
         "median": float(km_per_s(np.interp(loss[-1] / 2, loss, levels))),
         "coarse": float(np.interp(FINE, levels, loss) / loss[-1]),
-        "negative": 0.0 if monotone else float(negative),
+        "negative": 0.0 if monotone else negative_share(lambda _: fine, error_curve()),
     }
     return numbers, arrays
 
@@ -211,6 +211,6 @@ panel, picture = view(
         "convention": "{}",
         "median": "half of the loss lies below a blur of {:,.0f} km/s",
         "coarse": "{:.2%} of it at blurs above 50 km/s",
-        "negative": "negative part of p_w: {:.4f} of its total variation",
+        "negative": "ELBO terms with a minus sign: {:.2%} of the loss",
     },
 )

@@ -31,6 +31,18 @@ COLOURS = {
     "level": "#56B4E9",  # sky blue
 }
 
+# The same in a dark theme.
+DARK = {
+    "data": "#4DA6FF",
+    "noise": "#A8A8A8",
+    "model": "#F5B133",
+    "exact": "#FFFFFF",
+    "weight": "#2BC48F",
+    "mixture": "#E08FBF",
+    "negative": "#FF8552",
+    "level": "#A9DCFA",
+}
+
 # What is negative or rises where it should not: hatched, for colour alone is not enough.
 NEGATIVE = {"facecolor": "#F4C2A5", "edgecolor": COLOURS["negative"], "hatch": "////"}
 

@@ -241,7 +241,7 @@ class PanelOnPage:
         self.wait_until(lambda: self.picture() != old, "a new picture")
         while True:
             seen = self.picture()
-            self.page.wait_for_timeout(600)  # more than course_utils.widgets.panel.REST
+            self.page.wait_for_timeout(600)  # more than course_utils.widgets.old_panel.REST
             if self.picture() == seen:
                 return seen
 

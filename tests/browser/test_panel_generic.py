@@ -3,13 +3,13 @@
 import pytest
 from lab import drag, write_notebook
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.full]
 
 PANEL = """
 import numpy as np
 from matplotlib.figure import Figure
-from course_utils.widgets.controls import Equaliser, choice, slider, switch
-from course_utils.widgets.panel import Panel
+from course_utils.widgets.old_controls import Equaliser, choice, slider, switch
+from course_utils.widgets.old_panel import Panel
 
 figure = Figure((9, 4), layout="constrained")
 axes = figure.subplots()

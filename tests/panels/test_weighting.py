@@ -42,9 +42,15 @@ def test_shares_and_verdicts(objective):
 
 
 def test_negative_part_of_a_hump():
-    """sech(λ/2) rises from sech(5) to 1 and falls back: its negative part is known."""
-    found, low = numbers("cosine_eps"), 1 / np.cosh(5)
-    assert found["negative"] == pytest.approx((1 - low) / (2 * (1 - low) + low), abs=1e-6)
+    """sech(λ/2) rises up to 0: by parts, ∫ L dw over the rise is known from L's ends and from e."""
+    found, errors = numbers("cosine_eps"), error_curve()
+
+    def loss(low, high):
+        return quad(lambda s: errors.at(s)[0] / np.cosh(s / 2) / 2, low, high, epsrel=1e-10)[0]
+
+    kl = errors.at([-10.0, 0.0])[1]
+    subtracted = kl[1] - kl[0] / np.cosh(5) - loss(-10, 0)
+    assert found["negative"] == pytest.approx(subtracted / loss(-10, 10), abs=1e-7)
     assert found["peak"] == pytest.approx(0, abs=1e-6)
     assert numbers("cosine_eps", monotone_lock=True)["negative"] == 0
 

@@ -87,8 +87,8 @@ def test_a_long_soak(name, kernel, capsys):
 
 LEAKY = """
 from matplotlib.figure import Figure
-from course_utils.widgets.controls import slider
-from course_utils.widgets.panel import Panel
+from course_utils.widgets.old_controls import slider
+from course_utils.widgets.old_panel import Panel
 
 figure, kept = Figure((3, 2)), []
 axes = figure.subplots()
