@@ -125,11 +125,15 @@ class Band(Item):
 
 @dataclass(frozen=True)
 class Bars(Item):
-    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline."""
+    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline.
+
+    The bars stand on ``start``, so that one can be stacked on another.
+    """
 
     edges: Data
     heights: Data
     _: KW_ONLY
+    start: Data = 0
     sideways: bool = False
     outline: bool = False
 
@@ -209,13 +213,14 @@ class Handle(Item):
 
     A drag along x or y adds ``factor`` times the movement (in units of the axis; in decades where
     it is logarithmic) to what the control had when it was taken; with ``times`` it multiplies by
-    ten to that power. ``kind`` is what there is to take:
+    ten to that power, and so it does on every logarithmic axis but for knots. ``kind`` is what there is to take:
 
     - "point": a dot at (x, y);
     - "knots": dots at (x, y), [n] each; the i-th moves the i-th entry of a control of bars;
     - "rule": a line right across, at x (or y, as ``along`` says);
     - "edge": such a line between the two ends of the other coordinate, which is a pair;
-    - "band": a region, x and y a pair each.
+    - "band": a region, x and y a pair each;
+    - "brush": the whole plot; what a stroke does with the control's curve is the panel's affair.
     """
 
     control: str
@@ -351,7 +356,11 @@ def _plot(plot, still):
     def axis(part):
         return plain(part) | {"top": part.top and asdict(part.top)}
 
-    items = [plain(item) | {"kind": type(item).__name__} for item in plot.items]
+    def whole(item):
+        take = {"take": item.kind} if isinstance(item, Handle) else {}
+        return plain(item) | take | {"kind": type(item).__name__}
+
+    items = [whole(item) for item in plot.items]
     own = {"title": plot.title, "width": plot.width, "cursor": plot.cursor}
     return own | {"x": axis(plot.x), "y": axis(plot.y), "items": items}
 

@@ -244,8 +244,8 @@ export function extent(item, values, along) {
     Area: item.sideways ? { x: [item.x, 0], y: [item.y] } : { x: [item.x], y: [item.y, 0] },
     Band: { x: item.x === null ? [] : [item.x], y: [item.low, item.high] },
     Bars: item.sideways
-      ? { x: [item.heights, 0], y: [item.edges] }
-      : { x: [item.edges], y: [item.heights, 0] },
+      ? { x: [item.heights, item.start], y: [item.edges] }
+      : { x: [item.edges], y: [item.heights, item.start] },
     Points: { x: [item.x], y: [item.y] },
     Rule: item.along === "x" ? { x: [item.at], y: [] } : { x: [], y: [item.at] },
   }[item.kind];
@@ -456,7 +456,8 @@ class PlotView {
     this.cursor = make("line", { class: "won-cursor", visibility: "hidden" });
     this.reading = make("text", { class: "won-reading", visibility: "hidden" });
     this.words = new Map();
-    this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) => new HandleView(this, i));
+    this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) =>
+      i.take === "brush" ? new BrushView(this, i) : new HandleView(this, i));
   }
 
   extent(along, own) {
@@ -707,13 +708,14 @@ const MARKS = {
     const [across, up] = item.sideways ? [y, x] : [x, y];
     const point = (a, b) => (item.sideways ? [b, a] : [a, b]);
     const outline = item.outline || ghost;
+    const start = up.to(values.number(item.start));
     c.beginPath();
-    c.moveTo(...point(across.to(edges[0]), up.to(0)));
+    c.moveTo(...point(across.to(edges[0]), start));
     for (let i = 0; i < heights.length; i++) {
       c.lineTo(...point(across.to(edges[i]), up.to(heights[i])));
       c.lineTo(...point(across.to(edges[i + 1]), up.to(heights[i])));
     }
-    c.lineTo(...point(across.to(edges[heights.length]), up.to(0)));
+    c.lineTo(...point(across.to(edges[heights.length]), start));
     c.lineWidth = 1.3;
     c.globalAlpha = outline ? item.alpha : 0.75 * item.alpha;
     outline ? c.stroke() : c.fill();
@@ -843,6 +845,48 @@ function shortened(label, room) {
   return 6.6 * label.length > room ? label.replace(/\s{3,}.*/, "") : label;
 }
 
+/** A plot that the hand paints on: `hand.stroke(control, from, to)` has {x, y, up} in data. */
+class BrushView {
+  constructor(view, item) {
+    Object.assign(this, { view, item });
+    this.node = make("rect", { class: "won-brush" });
+    this.node.dataset.control = item.control;
+    view.hands.prepend(this.node); // other handles lie above it
+    this.node.addEventListener("pointerdown", (event) => this.grab(event));
+  }
+
+  place() {
+    const { x, y, w, h } = this.view.box;
+    set(this.node, { x, y, width: w, height: h });
+  }
+
+  grab(event) {
+    if (event.button !== 0) return;
+    event.preventDefault();
+    const { item, view, node } = this;
+    const { hand, root } = view.picture;
+    const frame = root.getBoundingClientRect();
+    const down = event.clientY - frame.top;
+    const place = (e) => {
+      const [px, py] = [e.clientX - frame.left, e.clientY - frame.top];
+      const { x, y } = view.scales;
+      return { x: x.from(px), y: y.from(py), up: y.move(down, py) };
+    };
+    const from = place(event);
+    node.setPointerCapture(event.pointerId);
+    view.picture.hold();
+    hand.grab?.(item.control, 0);
+    const move = (e) => hand.stroke?.(item.control, from, place(e));
+    const end = () => {
+      for (const [name, listener] of listeners) node.removeEventListener(name, listener);
+      view.picture.release();
+      hand.release?.(item.control);
+    };
+    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
+    for (const [name, listener] of listeners) node.addEventListener(name, listener);
+  }
+}
+
 /** What the hand can take: one slider in the eyes of a screen reader, or one a knot. */
 class HandleView {
   constructor(view, item) {
@@ -858,7 +902,7 @@ class HandleView {
       return [scale.to(found[0]), scale.to(found[found.length - 1])];
     };
     const { box } = view;
-    if (item.kind === "knots" || item.kind === "point") {
+    if (item.take === "knots" || item.take === "point") {
       const [xs, ys] = [values.array(item.x), values.array(item.y)];
       for (let i = 0; i < xs.length; i++) {
         const y = clamp(scales.y.to(ys[i]), box.y, box.y + box.h);
@@ -888,15 +932,15 @@ class Part {
     Object.assign(this, { owner, index });
     const { view, item } = owner;
     const { hand } = view.picture;
-    const dot = item.kind === "knots" || item.kind === "point";
-    this.node = make("g", { class: `won-handle won-${item.kind}`, tabindex: 0, role: "slider" }, view.hands);
+    const dot = item.take === "knots" || item.take === "point";
+    this.node = make("g", { class: `won-handle won-${item.take}`, tabindex: 0, role: "slider" }, view.hands);
     this.node.dataset.control = item.control;
     this.node.style.cursor = item.along === "x" ? "ew-resize" : "ns-resize";
     const upright = item.along === "y";
     set(this.node, { "aria-orientation": upright ? "vertical" : "horizontal" });
-    this.target = make(item.kind === "band" ? "rect" : dot ? "circle" : "line", { class: "won-target" }, this.node);
-    if (!dot && item.kind !== "band") this.halo = make("line", { class: "won-under" }, this.node);
-    if (!dot) this.mark = make(item.kind === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
+    this.target = make(item.take === "band" ? "rect" : dot ? "circle" : "line", { class: "won-target" }, this.node);
+    if (!dot && item.take !== "band") this.halo = make("line", { class: "won-under" }, this.node);
+    if (!dot) this.mark = make(item.take === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
     this.grip = make("circle", { class: "won-grip", r: dot ? 7 : 6 }, this.node);
     this.node.addEventListener("pointerdown", (event) => this.grab(event));
     this.node.addEventListener("keydown", (event) => {
@@ -915,10 +959,10 @@ class Part {
     if (!visible) return;
     const { theme } = view.picture;
     const colour = theme.colours[item.meaning];
-    const place = item.kind === "band"
+    const place = item.take === "band"
       ? { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) }
       : { x1, x2, y1, y2 };
-    const dot = item.kind === "knots" || item.kind === "point";
+    const dot = item.take === "knots" || item.take === "point";
     if (dot) set(this.target, { cx: x1, cy: y1, r: 14 });
     else {
       set(this.target, place);
@@ -928,7 +972,7 @@ class Part {
     // A rule is taken anywhere; its grip stands where it hides least: at its end.
     const upright = item.along === "x";
     const [cx, cy] = dot ? [x1, y1]
-      : item.kind === "band" ? [(x1 + x2) / 2, (y1 + y2) / 2]
+      : item.take === "band" ? [(x1 + x2) / 2, (y1 + y2) / 2]
       : upright ? [x1, Math.min(y1, y2)] : [Math.max(x1, x2), y1];
     set(this.grip, { cx, cy, stroke: colour, fill: theme.paper });
     const words = view.picture.hand.describe?.(item.control, this.index);
@@ -959,7 +1003,7 @@ class Part {
     hand.grab?.(item.control, this.index);
     const move = (e) => {
       const amount = factor * view.scales[item.along].move(start, pixel(e) - origin);
-      const times = item.times || view.plot[item.along].scale === "log";
+      const times = item.times || (item.take !== "knots" && view.plot[item.along].scale === "log");
       hand.drag?.(item.control, this.index, amount, times);
     };
     const end = () => {
