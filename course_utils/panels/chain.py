@@ -158,9 +158,9 @@ def scene():
         Axis(0, 5, "density", scale="sqrt", ticks=(0, 0.1, 0.5, 1, 2, 5)),
         position,
         [
-            Area("cut", X, meaning="data", sideways=True, label="all galaxies"),
+            Area("cut", X, meaning="data", sideways=True, label="all"),
             Line(norm.pdf(X), X, meaning="exact", dash="dash", width=1.4, label="N(0, 1)"),
-            Line("alone", X, meaning="mixture", dash="dashdot", width=1.4, label="fastest galaxy"),
+            Line("alone", X, meaning="mixture", dash="dashdot", width=1.4, label="fastest"),
         ],
     )
     levels = Plot(
@@ -192,8 +192,8 @@ panel, picture = view(
         "total_variation": "total variation to N(0,1) = {:.3f}",
         "end": "the chain ends at ᾱ = {:.4g}",
     },
-    headline="{step}: {variance:.4f} of variance, total variation {total_variation:.3f} to N(0,1)",
-    shown=("alpha_bar", "log_snr", "blur", "correlation"),
+    headline="{step}: total variation {total_variation:.3f} to N(0, 1)",
+    shown=("alpha_bar", "variance", "correlation", "blur"),
     presets={
         "DDPM": START,
         "the end values of T = 1000 for T = 100": START | {"n_steps": 100, "time": 1.0},

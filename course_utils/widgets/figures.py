@@ -31,16 +31,19 @@ COLOURS = {
     "level": "#56B4E9",  # sky blue
 }
 
-# The same in a dark theme.
-DARK = {
-    "data": "#4DA6FF",
-    "noise": "#A8A8A8",
-    "model": "#F5B133",
-    "exact": "#FFFFFF",
-    "weight": "#2BC48F",
-    "mixture": "#E08FBF",
-    "negative": "#FF8552",
-    "level": "#A9DCFA",
+# In scenes, where lines stand on a screen: all differ from the paper by 3:1 or more.
+SCREEN = {
+    "light": COLOURS | {"model": "#BD7800", "level": "#3492D5", "negative": "#BD2200"},
+    "dark": {
+        "data": "#4DA6FF",
+        "noise": "#938B9D",
+        "model": "#DEB61B",
+        "exact": "#FFFFFF",
+        "weight": "#31C68B",
+        "mixture": "#F9A3BB",
+        "negative": "#FF8654",
+        "level": "#A9DCFA",
+    },
 }
 
 # What is negative or rises where it should not: hatched, for colour alone is not enough.

@@ -173,7 +173,7 @@ class Panel(anywidget.AnyWidget):
         spec, arrays = self.scene.spec()
         return spec | {
             "still": packed(arrays),
-            "colours": {"light": figures.COLOURS, "dark": figures.DARK},
+            "colours": figures.SCREEN,
             "controls": {name: control.spec() for name, control in self.controls.items()},
             "presets": self.presets,
             "start": self.start,

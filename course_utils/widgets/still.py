@@ -11,6 +11,7 @@ from PIL import Image
 from course_utils.widgets import figures
 from course_utils.widgets.scene import Points, Rule
 
+COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
@@ -81,7 +82,7 @@ class _Still:
         for which, axis in (("x", plot.x), ("y", plot.y)):
             self.scale(which, axis)
         for item in plot.items:
-            getattr(self, type(item).__name__.lower())(item, figures.COLOURS[item.meaning])
+            getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
         for which, axis in (("x", plot.x), ("y", plot.y)):
             self.limits(which, axis)
         figures.title(ax, plot.title)
@@ -207,7 +208,7 @@ class _Still:
             y = i + 2.2 * curve / np.sqrt(curve.max() * sharpest)
             order = 3 + len(curves) - i  # the lower ones in front
             self.ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
-            shown = figures.COLOURS["negative"] if negative else colour
+            shown = COLOURS["negative"] if negative else colour
             self.ax.plot(x, y, color=shown, lw=1.3, zorder=order)
             self.ax.annotate(
                 words,

@@ -189,6 +189,8 @@ function legendOf(plot, room, measure) {
 const plain = (words) => words.replace(/[$_{}]/g, "");
 
 function setWords(node, words) {
+  if (node.words === words) return;
+  node.words = words;
   node.replaceChildren();
   words.split("$").forEach((part, i) => {
     const pieces = i % 2 ? part.split(/(_\{[^}]*\}|_.)/) : [part];
@@ -542,8 +544,12 @@ class PlotView {
     text(box.x, box.head + 14, plot.title, "start", { "font-weight": 600, "font-size": 13 });
     for (const entry of box.legend) this.legend(g, entry, text);
     const bottom = box.y + box.h;
+    let free = -Infinity; // where the last tick's words end
     for (const [value, words] of ticksOf(plot.x, this.limits.x, box.w, 55)) {
       const x = this.scales.x.to(value);
+      const half = this.picture.context.measureText(words).width / 2;
+      if (x - half < free) continue;
+      free = x + half + 5;
       make("line", { x1: x, x2: x, y1: bottom, y2: bottom + 4, stroke: ink }, g);
       text(x, bottom + 16, words, "middle");
     }

@@ -69,6 +69,8 @@ export class PanelView {
     this.restyle();
     this.stopTheme = watchTheme(root, () => this.restyle());
     this.picture = draw(this.place, this.spec, this.hands());
+    this.sizes = new ResizeObserver(() => this.stick());
+    this.sizes.observe(shown);
     this.ask();
   }
 
@@ -123,6 +125,14 @@ export class PanelView {
     const set = { ink, soft, paper, accent, focus: dark ? "#ffd166" : "#b35900", alert: dark ? "#ff8a80" : "#b3261e" };
     for (const [name, value] of Object.entries(set)) this.root.style.setProperty(`--won-${name}`, value);
     this.root.style.colorScheme = dark ? "dark" : "light";
+  }
+
+  /** The picture stays in sight while one scrolls to a control, unless it would fill the window. */
+  stick() {
+    const { parentElement: shown } = this.place;
+    shown.classList.toggle("won-sticks", shown.offsetHeight < 0.65 * window.innerHeight);
+    const output = this.root.closest(".jp-OutputArea-output"); // JupyterLab's would scroll instead
+    if (output) output.style.overflow = "visible";
   }
 
   // How it moves
@@ -309,6 +319,9 @@ export class PanelView {
     const { headline, numbers, details } = this.last.readout;
     const hidden = !this.guessed;
     this.readout.style.visibility = hidden ? "hidden" : "visible";
+    const said = JSON.stringify([this.last.readout, this.pinned?.readout, hidden]);
+    if (said === this.shownNumbers) return;
+    this.shownNumbers = said;
     this.headline.textContent = headline;
     const before = this.pinned?.readout;
     const rows = numbers.map(([label, value], i) => {
@@ -333,6 +346,7 @@ export class PanelView {
     clearTimeout(this.resting);
     clearTimeout(this.silence);
     this.stopTheme();
+    this.sizes.disconnect();
     this.picture.destroy();
     this.root.remove();
   }

@@ -4,7 +4,8 @@ export const STYLE = `
   max-width: 1340px; text-align: start; }
 .won-panel *, .won-panel *::before { box-sizing: border-box; }
 .won-grid { display: grid; gap: 8px 22px; grid-template-columns: minmax(0, 1fr); }
-.won-shown { min-width: 0; background: var(--won-paper); position: sticky; top: 0; z-index: 1; }
+.won-shown { min-width: 0; background: var(--won-paper); }
+.won-sticks { position: sticky; top: 0; z-index: 1; }
 .won-steer { display: grid; gap: 4px 18px; grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr));
   align-content: start; align-items: end; }
 @container (min-width: 1080px) {
@@ -73,7 +74,8 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-details summary, .won-folded summary { cursor: pointer; min-height: 24px; }
 .won-details ul { margin: 2px 0; padding-inline-start: 20px; }
 .won-caption { color: var(--won-soft); margin: 4px 0 0; max-width: 90ch; }
-.won-question { border-inline-start: 4px solid var(--won-accent); padding: 4px 12px; margin-block-end: 6px; }
+.won-panel .won-question { display: flex; flex-wrap: wrap; gap: 0 18px; align-items: center; border-inline-start: 4px solid var(--won-accent); padding: 4px 12px; margin-block-end: 6px; }
+.won-question legend { float: inline-start; width: 100%; font-weight: 600; }
 .won-question label { display: flex; gap: 8px; align-items: center; min-height: 28px; }
 .won-question input { width: 18px; height: 18px; accent-color: var(--won-accent); margin: 0; }
 .won-alert { color: var(--won-alert); font-weight: 600; margin: 0 0 4px; }
