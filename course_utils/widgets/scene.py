@@ -213,7 +213,8 @@ class Handle(Item):
 
     A drag along x or y adds ``factor`` times the movement (in units of the axis; in decades where
     it is logarithmic) to what the control had when it was taken; with ``times`` it multiplies by
-    ten to that power, and so it does on every logarithmic axis but for knots. ``kind`` is what there is to take:
+    ten to that power, and so it does on every logarithmic axis but for knots. ``kind`` is what
+    there is to take:
 
     - "point": a dot at (x, y);
     - "knots": dots at (x, y), [n] each; the i-th moves the i-th entry of a control of bars;

@@ -11,8 +11,10 @@ import pytest
 
 from course_utils.elbo import sum_of_elbos, weighted_loss
 from course_utils.objectives import PUBLISHED
-from course_utils.panels import instrument
+from course_utils.panels import _instrument as instrument
+from course_utils.panels import weighting
 from course_utils.panels._galaxies import error_curve
+from course_utils.weightings import sigmoid
 
 ANSWERS = Path(__file__).parents[1] / "js" / "answers.mjs"
 SUM, QUADRATURE = 1e-9, 1e-6
@@ -160,6 +162,28 @@ def test_a_weighting_that_is_given_is_the_one_on_the_screen(objective):
     assert weighted_loss(w, error_curve()) == pytest.approx(
         instrument.numbers(state)["weighted_loss"], rel=1e-3
     )
+
+
+def test_the_panel_holds_a_weighting_and_takes_one():
+    panel = weighting.panel(objective="edm", gains=(0, 0, 1, 0, 0, 0, 0))
+    here = np.linspace(-9.9, 9.9, 37)
+    np.testing.assert_array_equal(panel.weighting(here), instrument.weighting(panel.values)(here))
+    panel.weighting = sigmoid(1.0)
+    np.testing.assert_allclose(panel.weighting(here), sigmoid(1.0)(here), rtol=1e-4)
+    assert panel.values["objective"] == "drawn" and not any(panel.values["gains"])
+    assert f"{panel.weighting(3.0):.6f}" == f"{sigmoid(1.0)(3.0):.6f}"
+    with pytest.raises(ValueError, match="zero on all"):
+        panel.weighting = np.zeros_like
+    panel.close()
+
+
+def test_other_curves_are_sent_when_asked_for():
+    panel, sent = weighting.panel(), []
+    assert list(panel.spec["local"]["tables"]["curves"]) == ["right 0"]
+    panel.send = lambda message: sent.append(message)
+    panel._asked(panel, {"curve": "wrong 5"}, [])
+    assert sent == [{"curve": "wrong 5", "table": instrument.curve_table("wrong", 5)}]
+    panel.close()
 
 
 def test_numbers_of_the_course():

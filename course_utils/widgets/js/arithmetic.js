@@ -110,11 +110,12 @@ export function pchip(x, y) {
 /** The tables as Python packs them, numbers in base64, made ready for `compute`. */
 export function unpacked(tables) {
   const curves = {};
-  for (const [name, { e, L }] of Object.entries(tables.curves)) {
-    curves[name] = { e: decoded(e), L: decoded(L) };
-  }
+  for (const [name, curve] of Object.entries(tables.curves)) curves[name] = decodedCurve(curve);
   return { ...tables, points: decoded(tables.points), places: levels(...tables.places), curves };
 }
+
+/** The tables of e and of L of one curve. */
+export const decodedCurve = ({ e, L }) => ({ e: decoded(e), L: decoded(L) });
 
 /** An array of 64-bit floats from `{dtype, data}`: little-endian, in base64. */
 function decoded({ dtype, data }) {
@@ -207,6 +208,9 @@ const toUnitVariance = (s) =>
  * A curve drawn by hand is what it is: its values are the powers of ten in `s.drawn`.
  */
 function unbent(s) {
+  if (s.objective === "drawn" && !s.drawn.length) {
+    return { at: () => 1, breaks: [], density: () => NaN };
+  }
   if (s.objective === "drawn") {
     const curve = pchip(FINE, s.drawn);
     return { at: (x) => 10 ** curve(x), breaks: [], density: () => NaN };
@@ -397,10 +401,72 @@ export function compute(s, tables) {
     monotone,
     verdict: verdict(x, y, monotone, most),
     peak: peak(w.at, x, y, most),
+    ...convention(s),
     median: blur(medianLevel(w.at, error, cells, upTo, loss)),
     coarse: coarse / loss,
   };
-  return { numbers, arrays: drawn(s, w, x, y, error, terms, tables) };
+  const gained = integral + below;
+  // what the right side's bar is made of: ends of its parts, in nats
+  const bar = { gained, with_atom: gained + parts.atom, kept: integral + parts.atom };
+  const arrays = { ...drawn(s, w, x, y, error, terms, tables), ...bar, low, high };
+  arrays.knots = KNOTS.map((knot) => (knot >= low && knot <= high ? w.at(knot) : NaN));
+  arrays.share = arrays.half.map((height) => height / sumOf(arrays.half, arrays.grid));
+  return { numbers, arrays };
+}
+
+/** ∫ y dx by the trapezoid rule. */
+function sumOf(y, x) {
+  let sum = 0;
+  for (let i = 1; i < x.length; i++) sum += ((y[i] + y[i - 1]) / 2) * (x[i] - x[i - 1]);
+  return sum;
+}
+
+/** What is shown at one level: the weight, the error, the ELBO term, and p_w there. */
+export function reading(s, tables, level) {
+  const { error, kl } = curves(tables.curves[`${s.model} ${s.galaxy}`]);
+  const w = weighting(s).at;
+  const near = 0.01;
+  const rate = (w(level - near) - w(level + near)) / (2 * near);
+  return { blur: tables.blur * Math.exp(-level / 2), w: w(level), e: error(level), L: kl(level), rate };
+}
+
+/** A state's w as a curve drawn by hand: powers of ten at the levels `FINE`, before it is locked. */
+export function asDrawn(s) {
+  const w = weighting({ ...s, monotone_lock: false }).at;
+  return Array.from(FINE, (x) => Number(Math.log10(Math.max(w(x), 1e-12)).toFixed(4)));
+}
+
+/**
+ * Gains after a stroke of the brush that lifts w by `up` powers of ten at a level, and by less
+ * around it: a bell of that width.
+ */
+export function stroked(gains, level, up, width) {
+  const bounded = (gain) => Math.min(6, Math.max(-6, Number(gain.toFixed(4))));
+  const before = gains.length ? gains : new Array(FINE.length).fill(0);
+  return before.map((gain, i) => bounded(gain + up * Math.exp(-(((FINE[i] - level) / width) ** 2) / 2)));
+}
+
+/** A drawn curve after the pencil went from one point to another, {x, y}, y the weight. */
+export function penned(curve, from, to) {
+  const [left, right] = from.x <= to.x ? [from, to] : [to, from];
+  const half = (FINE[1] - FINE[0]) / 2;
+  const logs = [left, right].map(({ y }) => Math.min(30, Math.max(-30, Math.log10(Math.max(y, 1e-30)))));
+  return curve.map((height, i) => {
+    if (FINE[i] < left.x - half || FINE[i] > right.x + half) return height;
+    const share = right.x > left.x ? Math.min(1, Math.max(0, (FINE[i] - left.x) / (right.x - left.x))) : 1;
+    return Number((logs[0] + share * (logs[1] - logs[0])).toFixed(4));
+  });
+}
+
+/** Say which λ EDM's is; nothing for other objectives. */
+function convention(s) {
+  if (!s.objective.startsWith("edm")) return {};
+  const sd = Number(s.edm_data_sd.toPrecision(6));
+  const moved = toUnitVariance(s);
+  const words = moved
+    ? `λ for data of variance 1: EDM's −2 ln σ moved by 2 ln ${sd} = ${fixed(moved, 2)}`
+    : `λ = −2 ln σ as EDM has it, for data of standard deviation ${sd}`;
+  return { convention: words };
 }
 
 const interpolants = new WeakMap();
@@ -492,7 +558,7 @@ function drawn(s, w, x, y, error, terms, tables) {
 /** The data smoothed at the middles of six equal parts of |p_w|, the noisiest first. */
 function layers(masses, atom, { grid, centres }, tables) {
   const total = masses.reduce((sum, mass) => sum + Math.abs(mass), atom);
-  const found = { layer_levels: [], layer_signs: [], layers: [] };
+  const found = { layer_levels: [], layer_signs: [], layer_words: [], layers: [] };
   let [i, sum] = [0, Math.abs(masses[0])];
   for (let k = 0; k < LAYERS; k++) {
     const wanted = ((k + 0.5) / LAYERS) * total;
@@ -502,11 +568,19 @@ function layers(masses, atom, { grid, centres }, tables) {
     }
     const isAtom = i >= masses.length;
     const level = isAtom ? grid.at(-1) : centres[i];
+    const sign = isAtom || masses[i] > 0 ? 1 : -1;
     found.layer_levels.push(level);
-    found.layer_signs.push(isAtom || masses[i] > 0 ? 1 : -1);
+    found.layer_signs.push(sign);
+    found.layer_words.push(layerWords(level, sign, isAtom, tables));
     found.layers.push(smoothed(tables.points, tables.places, Math.exp(-level / 2)));
   }
   return found;
+}
+
+function layerWords(level, sign, isAtom, tables) {
+  const blur = Number((tables.blur * Math.exp(-level / 2)).toPrecision(2));
+  const words = `${blur.toLocaleString("en", { maximumFractionDigits: 0 })} km/s`;
+  return isAtom ? `atom: ${words}` : `${sign > 0 ? "" : "− "}λ ${fixed(level, 1)}: ${words}`;
 }
 
 /**
