@@ -265,7 +265,7 @@ def negative_log_likelihood(curve: ErrorCurve) -> Bounded:
 
     −log p(x) = ½ log 2πe − ½ ∫ (α² − e(λ; x)) dλ, where α² is the error that N(0, 1) would have.
     ``curve`` belongs to one x under a model that has a density. Raises ``ValueError`` if its levels
-    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023, eq. 9.
+    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023.
     """
     ends = curve.log_snr[[0, -1]]
     difference = alpha(ends) ** 2 - curve.at(ends)[0]

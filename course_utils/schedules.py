@@ -109,7 +109,7 @@ class LinearBeta(Schedule):
     """β(t) = β_min + (β_max − β_min) t, so λ(t) = −log(e^B − 1) with B(t) = ∫₀ᵗ β = −log α².
 
     Infinite at t = 0 unless ``log_snr_max`` cuts it. Raises ``ValueError`` unless
-    0 < beta_min ≤ beta_max. Source: Ho et al. 2020; Song et al. 2021, eq. 32.
+    0 < beta_min ≤ beta_max. Source: Ho et al. 2020; Song et al. 2021.
     """
 
     beta_min: float = 0.1
@@ -178,7 +178,7 @@ class LinearLogSnr(Schedule):
     """λ(t) falls in a straight line, so p(λ) is uniform on the range.
 
     A geometric sequence of noise levels (variance exploding, NCSN) is this schedule too. Source:
-    Kingma et al. 2021, and Song et al. 2021 (eq. 31) for the geometric σ.
+    Kingma et al. 2021, and Song et al. 2021 for the geometric σ.
     """
 
     log_snr_min: float = LOG_SNR_MIN

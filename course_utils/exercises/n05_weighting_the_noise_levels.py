@@ -177,3 +177,43 @@ EXERCISES["05.5"] = Exercise(
         "that is the noise σ, not its level λ": lambda s, sd: np.exp(-s / 2) / sd,
     },
 )
+
+
+# 05.6  one wrong line: the SNR of a step, and of all steps so far
+def _snr(bar):
+    return bar / (1 - bar)
+
+def _min_snr_eps(snr_of, factor=lambda snr, g: np.minimum(snr, g) / snr):
+    """Min-SNR's factor before the ε-loss, with the SNR that ``snr_of`` finds in the betas."""
+    return lambda betas, gamma: factor(snr_of(betas), gamma)
+
+def _snr_after(betas):
+    return _snr(np.cumprod(1 - betas))
+
+EXERCISES["05.6"] = Exercise(
+    _min_snr_eps(_snr_after),
+    [([0.5, 0.5, 0.4, 0.7], 0.5), (np.linspace(0.01, 0.2, 30), 5.0), ([0.3, 0.1, 0.1, 0.1], 1.0)],
+    hint="the SNR of z_t is that of all t steps together; for two steps of β = ½ it is 1/3, not 1",
+    mistakes={
+        "as printed: 1 − β_t is what one step keeps, and z_t has gone through all t of them":
+            _min_snr_eps(lambda b: _snr(1 - b)),
+        "the prediction is ε: min(SNR, γ)/(SNR + 1) belongs before the v-loss":
+            _min_snr_eps(_snr_after, lambda snr, g: np.minimum(snr, g) / (snr + 1)),
+        "the prediction is ε: min(SNR, γ) alone belongs before the x-loss":
+            _min_snr_eps(_snr_after, np.minimum),
+        "ᾱ is a squared amplitude already: its square is not needed for the SNR":
+            _min_snr_eps(lambda b: _snr(np.cumprod(1 - b)) ** 2),
+        "that is the ratio of the amplitudes; the SNR is that of their squares":
+            _min_snr_eps(lambda b: np.sqrt(_snr(np.cumprod(1 - b)))),
+        "the minimum became a maximum":
+            _min_snr_eps(_snr_after, lambda snr, g: np.maximum(snr, g) / snr),
+        "the steps are summed, where their factors 1 − β multiply":
+            _min_snr_eps(lambda b: _snr(np.clip(1 - np.cumsum(b), 1e-9, None))),
+        "the product starts one step late: ᾱ_t counts step t as well":
+            _min_snr_eps(lambda b: _snr(np.cumprod(np.append(1 - 1e-12, 1 - b[:-1])))),
+        "γ/SNR, not cut: where the SNR is below γ the factor is 1":
+            _min_snr_eps(_snr_after, lambda snr, g: g / snr),
+        "that is 1/SNR: signal over noise, not noise over signal":
+            _min_snr_eps(lambda b: 1 / _snr_after(b)),
+    },
+)

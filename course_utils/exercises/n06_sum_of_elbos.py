@@ -8,23 +8,32 @@ from course_utils.exercises.framework import Exercise
 EXERCISES = {}
 
 
-# 06.1  Abel's sum at finite T
+# 06.1  Abel's sum at finite T, and what it subtracts
 def _abel(first=1, differences=1, last=-1, shift=0):
     """Abel's sum with these factors, its L shifted by some places: the defaults are right."""
 
     def total(w, L):
         inner = L[1 + shift : len(w) + shift]
-        return first * w[0] * L[0] + differences * np.diff(w) @ inner + last * w[-1] * L[-1]
+        found = first * w[0] * L[0] + differences * np.diff(w) @ inner + last * w[-1] * L[-1]
+        return found, _subtracted(w, L) / (w @ (L[:-1] - L[1:]))
 
     return total
+
+def _subtracted(w, L):
+    return -np.minimum(np.diff(w), 0) @ L[1:-1]
+
+def _share(share):
+    """The right sum, and another share."""
+    return lambda w, L: (w @ (L[:-1] - L[1:]), share(w, L))
 
 _steps = np.array([0.9, 0.4, 1.7, 0.2, 0.6])  # K_j, then L_i = K_{i+1} + … + K_T + prior
 _levels = np.append(np.cumsum(_steps[::-1])[::-1], 0) + 0.35
 
 EXERCISES["06.1"] = Exercise(
     _abel(),
-    [([0.2, 0.5, 0.9, 1.4, 1.0], _levels), ([0.7, 0.1, 2.0], [2.9, 1.1, 0.8, 0.15])],
+    [([0.2, 0.5, 0.9, 1.4, 1.0], _levels), ([0.7, 0.1, 2.0, 1.5], [2.9, 1.1, 0.8, 0.4, 0.15])],
     hint="Write it out for T = 2 with K_j = L_{j−1} − L_j and collect the terms of each L_i",
+    returns=("total", "share"),
     mistakes={
         "off by one: the increase from w_i to w_{i+1} goes with L_i, you paired it with L_{i−1}":
             _abel(shift=-1),
@@ -39,9 +48,19 @@ EXERCISES["06.1"] = Exercise(
         "the differences have the wrong sign: moving one place along the sum gives w_{i+1} − w_i":
             _abel(differences=-1),
         "the end terms are swapped: w_1 belongs to the whole bound, w_T to the prior":
-            lambda w, L: w[-1] * L[0] + np.diff(w) @ L[1:-1] - w[0] * L[-1],
+            lambda w, L: (w[-1] * L[0] + np.diff(w) @ L[1:-1] - w[0] * L[-1], _abel()(w, L)[1]),
         "these are Σ w_j L_j: the weights themselves, not their differences, multiply L":
-            lambda w, L: np.sum(w * L[1:]),
+            lambda w, L: (w @ L[1:], _abel()(w, L)[1]),
+        "the prior's term was counted: it is subtracted whatever w does, and has no parameters":
+            _share(lambda w, L: (_subtracted(w, L) + w[-1] * L[-1]) / (w @ (L[:-1] - L[1:]))),
+        "the weight that falls, without its L: a fall counts as much as the L that it multiplies":
+            _share(lambda w, L: -np.minimum(np.diff(w), 0).sum() / np.abs(np.diff(w)).sum()),
+        "not divided by the sum: a share has no unit": _share(_subtracted),
+        "negative: the share says how much is subtracted":
+            _share(lambda w, L: -_subtracted(w, L) / (w @ (L[:-1] - L[1:]))),
+        "divided by the terms that are added, not by the sum":
+            _share(lambda w, L: _subtracted(w, L)
+                   / (w[0] * L[0] + np.maximum(np.diff(w), 0) @ L[1:-1])),
     },
 )
 

@@ -54,6 +54,10 @@ RIGHT = {
         lambda s, sd: s + np.log(sd**2),
         lambda s, sd: [level + 2 * np.log(sd) for level in s],
     ],
+    "05.6": [
+        lambda b, g: np.minimum(1, g * (1 / np.cumprod(1 - b) - 1)),
+        lambda b, g: np.exp(np.minimum(0, np.log(g) + np.log(np.expm1(-np.cumsum(np.log1p(-b)))))),
+    ],
 }
 
 WRONG = {
@@ -86,5 +90,10 @@ WRONG = {
         lambda s, sd: s - 1.386,
         lambda s, sd: s + 0.5 * np.log(sd),
         lambda s, sd: 2 * np.log(sd),
+    ],
+    "05.6": [
+        lambda b, g: np.minimum(1 / b - 1, g),
+        lambda b, g: np.ones_like(b),
+        lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b),
     ],
 }

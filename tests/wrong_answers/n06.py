@@ -8,7 +8,12 @@ def _loop(w, L):
     total = w[0] * L[0]
     for i in range(1, len(w)):
         total += (w[i] - w[i - 1]) * L[i]
-    return total - w[-1] * L[-1]
+    total -= w[-1] * L[-1]
+    return total, sum((w[i - 1] - w[i]) * L[i] for i in range(1, len(w)) if w[i] < w[i - 1]) / total
+
+
+def _with_share(total):
+    return lambda w, L: (total(w, L), _loop(w, L)[1])
 
 
 def _cosine(t):
@@ -30,8 +35,9 @@ def _log_snr_of(u, b, low, high):
 RIGHT = {
     "06.1": [
         _loop,
-        lambda w, L: np.sum(w * (L[:-1] - L[1:])),  # the other side: an identity has two
-        lambda w, L: w[0] * L[0] - np.sum((w[:-1] - w[1:]) * L[1:-1]) - w[-1] * L[-1],
+        # the other side: an identity has two
+        _with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:]))),
+        _with_share(lambda w, L: w[0] * L[0] - np.sum((w[:-1] - w[1:]) * L[1:-1]) - w[-1] * L[-1]),
     ],
     "06.2": [
         lambda t, w: (np.diff(w / w[-1]), w[0] / w[-1]),
@@ -57,10 +63,11 @@ RIGHT = {
 
 WRONG = {
     "06.1": [
-        lambda w, L: np.sum(np.diff(w) * L[1:-1]),
-        lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1],
-        lambda w, L: L[0] + np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1],
-        lambda w, L: w @ L,
+        _with_share(lambda w, L: np.sum(np.diff(w) * L[1:-1])),
+        _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1]),
+        _with_share(lambda w, L: L[0] + np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1]),
+        lambda w, L: _loop(w, L)[0],
+        lambda w, L: (_loop(w, L)[0], np.mean(np.diff(w) < 0)),
     ],
     "06.2": [
         lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1]),
