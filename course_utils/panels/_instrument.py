@@ -194,7 +194,7 @@ def numbers(state):
         "atom_mass": atom_mass,
         "positive": positive,
         "negative": negative,
-        "negative_share": negative / (positive + negative),
+        "negative_share": below / loss,
         "monotone": monotone,
         "verdict": verdict(levels, weights, monotone),
         "peak": peak(w, *span),
@@ -456,16 +456,18 @@ class Instrument(Panel):
             super()._asked(_, message, buffers)
 
 
-def view_of(scene, begin, **options):
+def view_of(scene, begin, fold="", **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view of it.
 
     ``begin`` are the values with which this view starts, beside ``START``. ``options`` are those
-    of ``Panel``; a number without a format is not said.
+    of ``Panel``; a number without a format is not said. ``fold``: all controls stand in
+    a part under this title that opens at a click; the presets and the curve itself remain.
     """
 
     def panel(**start):
         """Return the live instrument; ``start`` sets controls, by name."""
-        return Instrument(scene(), controls(), start=begin | start, **options)
+        shown = {n: replace(c, folded=fold or c.folded) for n, c in controls().items()}
+        return Instrument(scene(), shown, start=begin | start, **options)
 
     def picture(**values):
         """Return its picture at the given values of its controls, as a PIL image."""

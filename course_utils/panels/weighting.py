@@ -8,10 +8,11 @@ from course_utils.panels._instrument import (
     plot_of_w,
     presets,
     view_of,
+    weighting,
 )
 from course_utils.widgets.scene import Scene
 
-__all__ = ["compute", "controls", "panel", "picture", "simple"]
+__all__ = ["chosen", "compute", "controls", "panel", "picture", "simple"]
 ALT = (
     "Three plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can be "
     "pulled, the density p with which the objective samples levels in training (dashed), and w "
@@ -57,9 +58,14 @@ SAID = {
         "convention": "{}",
         "median": "half of the loss lies below a blur of {:,.0f} km/s",
         "coarse": "earned at blurs above 50 km/s: {:.2%}",
-        "negative_share": "negative part of p_w: {:.4f} of its total variation",
+        "negative_share": "ELBO terms with a minus sign: {:.2%} of the loss",
     },
 }
+
+
+def chosen(**state):
+    """Return the weighting that a state spells, with 1 as its largest value."""
+    return weighting(state).normalised()
 
 
 def scene():
@@ -74,4 +80,4 @@ def few():
 
 
 panel, picture = view_of(scene, {"objective": "cosine_eps"}, presets=presets(PRESETS), **SAID)
-simple, _ = view_of(few, {"objective": "cosine_eps"}, presets=presets(FEW), **SAID)
+simple, _ = view_of(few, {"objective": "cosine_eps"}, presets=presets(FEW), fold="more", **SAID)

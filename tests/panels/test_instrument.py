@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_utils.elbo import sum_of_elbos, weighted_loss
+from course_utils.elbo import negative_share, sum_of_elbos, weighted_loss
 from course_utils.objectives import PUBLISHED
 from course_utils.panels import _instrument as instrument
 from course_utils.panels import weighting
@@ -75,7 +75,8 @@ def compared(state, answer):
         yield name, mine[name], theirs[name], QUADRATURE * scale
     for name in ("atom_mass", "positive", "negative"):
         yield name, mine[name], theirs[name], SUM * mine["positive"]
-    yield "negative_share", mine["negative_share"], theirs["negative_share"], SUM
+    share = mine["negative_share"], theirs["negative_share"]
+    yield "negative_share", *share, QUADRATURE * terms / mine["weighted_loss"]
     w = instrument.weighting(state)
     yield "peak", float(w(mine["peak"])), float(w(theirs["peak"])), SUM * float(w(mine["peak"]))
     most = mine["positive"]
@@ -193,13 +194,17 @@ def test_numbers_of_the_course():
     assert f"{instrument.numbers({})['weighted_loss']:.6f}" == "0.948189"
 
 
-def test_negative_part_of_a_hump():
-    """sech(λ/2) rises from sech(5) to 1 and falls back: its negative part is known."""
-    found, low = instrument.numbers({"objective": "cosine_eps"}), 1 / np.cosh(5)
-    assert found["negative_share"] == pytest.approx((1 - low) / (2 * (1 - low) + low), abs=1e-6)
+def test_what_enters_with_a_minus_sign():
+    """For a hump without a constant it is how much the loss grows if w is made monotone (T5)."""
+    state = {"objective": "cosine_eps"}
+    found = instrument.numbers(state)
+    share = negative_share(instrument.weighting(state), error_curve())
+    assert found["negative_share"] == pytest.approx(share, rel=1e-4)
     assert found["peak"] == pytest.approx(0, abs=1e-6)
-    locked = instrument.numbers({"objective": "cosine_eps", "monotone_lock": True})
-    assert locked["negative"] == 0 and locked["verdict"] == "w is monotone"
+    locked = instrument.numbers(state | {"monotone_lock": True})
+    assert locked["negative_share"] == 0 and locked["verdict"] == "w is monotone"
+    grown = locked["weighted_loss"] / found["weighted_loss"] - 1
+    assert grown == pytest.approx(found["negative_share"], rel=1e-3)
 
 
 def test_the_verdict_says_where_w_rises():

@@ -397,7 +397,7 @@ export function compute(s, tables) {
     atom_mass: ends.data,
     positive,
     negative,
-    negative_share: negative / (positive + negative),
+    negative_share: below / loss,
     monotone,
     verdict: verdict(x, y, monotone, most),
     peak: peak(w.at, x, y, most),
