@@ -14,8 +14,8 @@ anything else is the number or the array itself, which then stands still.
 What goes to the browser
     ``Scene.spec()`` is JSON: ``{"height": [px a row], "rows": [[plot or null]], "alt": words}``; a
     plot is ``{"title", "x", "y", "width", "cursor", "items"}``; an axis and an item have the
-    fields of their class here, and an item also its class's name as ``"kind"``. Arrays that stand
-    still are there under names of their own, ``"#0"``, ``"#1"``, …
+    fields of their class here, and an item also its class's name as ``"kind"``, a handle's own kind
+    being its ``"grip"``. Arrays that stand still are there under names of their own, ``"#0"``, …
     ``Scene.frame(values)`` is what changes: ``{"shapes": {name: shape}, "data": bytes, "words":
     {name: words}}``, where ``data`` has the numbers of all arrays, one after another in the order
     of ``shapes``, as 32-bit floats. ``Scene.fields(values)`` is the same for heat maps, with one
@@ -142,7 +142,9 @@ class Bars(Item):
 class Points(Item):
     """Marks at (x, y), [n] or numbers; ``shape``: "dot", "ring", "square", "star" or "tick".
 
-    ``trail``: one more faint mark stays wherever the hand let go.
+    ``trail``: a faint mark stays behind, with "moves" wherever it has been, with "rests" wherever
+    the hand let go; while the number ``same`` is another, marks left before it are not shown. The
+    lowest mark gets a ring and ``score``, words before its y.
     """
 
     x: Data
@@ -150,7 +152,9 @@ class Points(Item):
     _: KW_ONLY
     shape: str = "dot"
     size: float = 5.0
-    trail: bool = False
+    trail: str = ""
+    same: Data = None
+    score: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,8 +217,7 @@ class Handle(Item):
 
     A drag along x or y adds ``factor`` times the movement (in units of the axis; in decades where
     it is logarithmic) to what the control had when it was taken; with ``times`` it multiplies by
-    ten to that power, and so it does on every logarithmic axis but for knots. ``kind`` is what
-    there is to take:
+    ten to that power. ``kind`` is what there is to take:
 
     - "point": a dot at (x, y);
     - "knots": dots at (x, y), [n] each; the i-th moves the i-th entry of a control of bars;
@@ -357,11 +360,12 @@ def _plot(plot, still):
     def axis(part):
         return plain(part) | {"top": part.top and asdict(part.top)}
 
-    def whole(item):
-        take = {"take": item.kind} if isinstance(item, Handle) else {}
-        return plain(item) | take | {"kind": type(item).__name__}
-
-    items = [whole(item) for item in plot.items]
+    items = []
+    for item in plot.items:
+        found = plain(item)
+        if isinstance(item, Handle):
+            found["grip"] = found.pop("kind")
+        items.append(found | {"kind": type(item).__name__})
     own = {"title": plot.title, "width": plot.width, "cursor": plot.cursor}
     return own | {"x": axis(plot.x), "y": axis(plot.y), "items": items}
 

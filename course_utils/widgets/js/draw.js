@@ -459,7 +459,7 @@ class PlotView {
     this.reading = make("text", { class: "won-reading", visibility: "hidden" });
     this.words = new Map();
     this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) =>
-      i.take === "brush" ? new BrushView(this, i) : new HandleView(this, i));
+      i.grip === "brush" ? new BrushView(this, i) : new HandleView(this, i));
   }
 
   extent(along, own) {
@@ -473,6 +473,29 @@ class PlotView {
 
   get values() {
     return this.picture.values;
+  }
+
+  /** The marks that an item's trail has left under the present settings. */
+  marks(item) {
+    const trail = this.trails.get(item);
+    return trail && trail.same === this.sameness(item) ? [...trail.marks.values()] : [];
+  }
+
+  /** Leave a mark where the items with such a trail are, "moves" or "rests". */
+  leave(kind) {
+    for (const item of this.plot.items.filter((i) => i.trail === kind)) {
+      const mark = [this.values.number(item.x), this.values.number(item.y)];
+      if (!mark.every(Number.isFinite)) continue;
+      const same = this.sameness(item);
+      if (this.trails.get(item)?.same !== same) this.trails.set(item, { same, marks: new Map() });
+      const { marks } = this.trails.get(item);
+      marks.set(String(mark), mark);
+      if (marks.size > 400) marks.delete(marks.keys().next().value);
+    }
+  }
+
+  sameness(item) {
+    return item.same == null ? 0 : this.values.number(item.same);
   }
 
   colour(item) {
@@ -730,9 +753,11 @@ const MARKS = {
   Points(c, item, { view, values, x, y, ghost }) {
     const [xs, ys] = [values.array(item.x), values.array(item.y)];
     if (item.trail && !ghost) {
-      c.globalAlpha = 0.45 * item.alpha;
-      for (const [a, b] of view.trails.get(item) ?? []) shape(c, "dot", x.to(a), y.to(b), 4);
+      const marks = view.marks(item);
+      c.globalAlpha = 0.6 * item.alpha;
+      for (const [a, b] of marks) shape(c, "dot", x.to(a), y.to(b), 5);
       c.globalAlpha = item.alpha;
+      if (item.score && marks.length > 1) score(c, item, marks, view);
     }
     const single = item.trail || xs.length === 1;
     for (let i = 0; i < xs.length; i++) {
@@ -802,6 +827,19 @@ const MARKS = {
   },
 };
 for (const kind of ["Line", "Area", "Bars", "Points"]) MARKS[kind].ghost = true;
+
+/** A ring about the lowest mark, and beside it how low it is. */
+function score(c, item, marks, view) {
+  const { box, scales, picture } = view;
+  const [a, b] = marks.reduce((best, mark) => (mark[1] < best[1] ? mark : best));
+  const [x, y] = [scales.x.to(a), scales.y.to(b)];
+  c.strokeStyle = c.fillStyle = picture.theme.ink;
+  shape(c, "ring", x, y, 15);
+  c.font = picture.font();
+  const right = x > box.x + box.w / 2;
+  c.textAlign = right ? "right" : "left";
+  c.fillText(`${item.score} ${readable(b, 2)}`, x + (right ? -12 : 12), y + 14);
+}
 
 function shape(c, kind, x, y, size, edged = false) {
   const r = size / 2;
@@ -908,7 +946,7 @@ class HandleView {
       return [scale.to(found[0]), scale.to(found[found.length - 1])];
     };
     const { box } = view;
-    if (item.take === "knots" || item.take === "point") {
+    if (item.grip === "knots" || item.grip === "point") {
       const [xs, ys] = [values.array(item.x), values.array(item.y)];
       for (let i = 0; i < xs.length; i++) {
         const y = clamp(scales.y.to(ys[i]), box.y, box.y + box.h);
@@ -938,15 +976,15 @@ class Part {
     Object.assign(this, { owner, index });
     const { view, item } = owner;
     const { hand } = view.picture;
-    const dot = item.take === "knots" || item.take === "point";
-    this.node = make("g", { class: `won-handle won-${item.take}`, tabindex: 0, role: "slider" }, view.hands);
+    const dot = item.grip === "knots" || item.grip === "point";
+    this.node = make("g", { class: `won-handle won-${item.grip}`, tabindex: 0, role: "slider" }, view.hands);
     this.node.dataset.control = item.control;
     this.node.style.cursor = item.along === "x" ? "ew-resize" : "ns-resize";
     const upright = item.along === "y";
     set(this.node, { "aria-orientation": upright ? "vertical" : "horizontal" });
-    this.target = make(item.take === "band" ? "rect" : dot ? "circle" : "line", { class: "won-target" }, this.node);
-    if (!dot && item.take !== "band") this.halo = make("line", { class: "won-under" }, this.node);
-    if (!dot) this.mark = make(item.take === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
+    this.target = make(item.grip === "band" ? "rect" : dot ? "circle" : "line", { class: "won-target" }, this.node);
+    if (!dot && item.grip !== "band") this.halo = make("line", { class: "won-under" }, this.node);
+    if (!dot) this.mark = make(item.grip === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
     this.grip = make("circle", { class: "won-grip", r: dot ? 7 : 6 }, this.node);
     this.node.addEventListener("pointerdown", (event) => this.grab(event));
     this.node.addEventListener("keydown", (event) => {
@@ -965,20 +1003,20 @@ class Part {
     if (!visible) return;
     const { theme } = view.picture;
     const colour = theme.colours[item.meaning];
-    const place = item.take === "band"
+    const place = item.grip === "band"
       ? { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) }
       : { x1, x2, y1, y2 };
-    const dot = item.take === "knots" || item.take === "point";
+    const dot = item.grip === "knots" || item.grip === "point";
     if (dot) set(this.target, { cx: x1, cy: y1, r: 14 });
     else {
       set(this.target, place);
       set(this.mark, { ...place, stroke: colour });
       if (this.halo) set(this.halo, place);
     }
-    // A rule is taken anywhere; its grip stands where it hides least: at its end.
+    // A rule or a column is taken anywhere; its grip stands where it hides least: at its end.
     const upright = item.along === "x";
     const [cx, cy] = dot ? [x1, y1]
-      : item.take === "band" ? [(x1 + x2) / 2, (y1 + y2) / 2]
+      : item.grip === "band" ? [(x1 + x2) / 2, upright ? Math.max(y1, y2) : (y1 + y2) / 2]
       : upright ? [x1, Math.min(y1, y2)] : [Math.max(x1, x2), y1];
     set(this.grip, { cx, cy, stroke: colour, fill: theme.paper });
     const words = view.picture.hand.describe?.(item.control, this.index);
@@ -1009,8 +1047,7 @@ class Part {
     hand.grab?.(item.control, this.index);
     const move = (e) => {
       const amount = factor * view.scales[item.along].move(start, pixel(e) - origin);
-      const times = item.times || (item.take !== "knots" && view.plot[item.along].scale === "log");
-      hand.drag?.(item.control, this.index, amount, times);
+      hand.drag?.(item.control, this.index, amount, item.times);
     };
     const end = () => {
       for (const [name, listener] of listeners) this.node.removeEventListener(name, listener);
