@@ -403,7 +403,7 @@ def plot_of_share(width=1.0):
 def plot_of_layers(width=1.0):
     """The data smoothed at six levels of p_w, one layer a level."""
     layers = Ridges(VELOCITIES, "layers", "layer_words", "layer_negative", meaning="data")
-    end = VELOCITIES[-1] + 0.62 * np.ptp(VELOCITIES)
+    end = VELOCITIES[-1] + 0.75 * np.ptp(VELOCITIES)
     x = Axis(VELOCITIES[0], end, "velocity z/α, 1000 km/s", ticks=(10, 20, 30))
     y = Axis(-0.1, LAYERS + 1.2, ticks=())
     return Plot("the galaxies at six levels of $p_w$", x, y, [layers], width)
