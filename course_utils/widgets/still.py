@@ -156,7 +156,7 @@ class _Still:
 
     def bars(self, item, colour):
         outline = {"fill": False, "baseline": None, "lw": 1.3, "alpha": item.alpha}
-        filled = {"fill": True, "alpha": 0.75 * item.alpha}
+        filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
         self.ax.stairs(
             self.get(item.heights),
             self.get(item.edges),
