@@ -6,7 +6,9 @@
  */
 import { PanelView } from "./panel.js";
 
-export { draw, Values } from "./draw.js";
+export { draw, extent, follow, layout, readable, scaleOf, snapped, ticksOf, Values, wanted } from "./draw.js";
+export { makeControl } from "./controls.js";
+export { unpack } from "./panel.js";
 
 function render({ model, el }) {
   const id = Math.random().toString(36).slice(2);
