@@ -274,6 +274,7 @@ class Picture {
     this.plots = scene.rows.flat().filter(Boolean).map((plot) => new PlotView(this, plot));
     this.root = document.createElement("div");
     this.root.className = "won-picture";
+    this.root.picture = this;
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", scene.alt);
     this.canvas = document.createElement("canvas");
