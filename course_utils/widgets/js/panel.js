@@ -162,7 +162,7 @@ export class PanelView {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
       if (this.moving) return;
-      this.leaveTrail();
+      this.leave("rests");
       this.sayNumbers();
     }, REST);
   }
@@ -195,13 +195,15 @@ export class PanelView {
       this.packedFields = fields;
       this.fields = unpack(fields, Uint8Array);
     }
-    if (frame?.data && frame !== this.packedFrame) {
+    if (frame && (frame.data || frame.arrays) && frame !== this.packedFrame) {
       this.packedFrame = frame;
       const { readout } = frame;
-      const arrays = new Values(this.still, this.fields ?? {}, unpack(frame, Float32Array), frame.words);
+      const arrays = new Values(this.still, this.fields ?? {}, frame.arrays ?? unpack(frame, Float32Array), frame.words);
       this.last = { arrays, readout, values };
       this.picture.update(arrays);
       this.showNumbers();
+      this.leave("moves");
+      if (!this.moving) this.leave("rests");
     }
     this.alert.textContent = error ?? "";
     this.pump();
@@ -266,15 +268,11 @@ export class PanelView {
     if (this.last) this.showNumbers();
   }
 
-  leaveTrail() {
-    if (!this.last) return;
-    for (const view of this.picture.plots) {
-      for (const item of view.plot.items.filter((i) => i.trail)) {
-        const point = [this.last.arrays.number(item.x), this.last.arrays.number(item.y)];
-        const trail = view.trails.get(item) ?? [];
-        if (String(trail.at(-1)) !== String(point)) view.trails.set(item, [...trail, point].slice(-40));
-      }
-    }
+  /** Leave marks where a trail is; kind is "moves" or "rests". */
+  leave(kind) {
+    if (!this.last || !this.guessed) return;
+    for (const view of this.picture.plots) view.leave(kind);
+    this.picture.request();
   }
 
   // What it asks
