@@ -204,7 +204,7 @@ def test_a_silent_kernel_is_said_and_the_picture_stays(context):
 
 def canvas(page):
     """Return the marks in the browser, without type and handles."""
-    page.page.add_style_tag(content=".won-type { visibility: hidden; }")
+    page.page.add_style_tag(content=".won-type { display: none; }")
     page.page.wait_for_timeout(100)
     picture = Image.open(io.BytesIO(page.page.locator(".won-picture canvas").screenshot()))
     return np.asarray(picture.convert("RGB"), float)
