@@ -4,7 +4,6 @@ import math
 import numbers
 import pkgutil
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,27 +13,22 @@ from course_utils.widgets.panel import Panel
 PANELS = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
 
 
-@dataclass
-class Drive:
-    """What driving a panel took: the number of new pictures, and of those redrawn in full."""
-
-    moves: int = 0
-    full_redraws: int = 0
-
-
-def drive(panel: Panel) -> Drive:
+def drive(panel: Panel) -> int:
     """Move each control of ``panel`` alone, then all at once, then take presets and reset.
+
+    Returns the number of movements.
 
     Raises:
         AssertionError: after some movement the panel has an error, a blank picture, a result that
             is not finite, or controls that ``reset`` does not put back.
         Exception: whatever ``update`` raises.
     """
-    done, start = Drive(), panel.values
+    moves, start = 0, panel.values
 
     def move(values, where):
+        nonlocal moves
         panel.set(**values)
-        done.moves += 1
+        moves += 1
         inspect(panel, where)
 
     inspect(panel, "at the start")
@@ -50,7 +44,7 @@ def drive(panel: Panel) -> Drive:
     panel.reset()
     assert panel.values == start, f"reset left {panel.values}, the start was {start}"
     inspect(panel, "after reset")
-    return done
+    return moves
 
 
 def inspect(panel: Panel, where: str) -> None:

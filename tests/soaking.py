@@ -25,9 +25,10 @@ from course_utils.widgets.controls import Bars, Choice, Dice, Switch, decimals
 def soak(panel, movements, warm_up, replayed, emptied=()):
     """Move ``panel`` at random and return what grew between the warm-up and the end.
 
-    ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` alive, and ``slowdown``, how many times as long movements take. All are taken after one and the
-    same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were.
-    What grows inside such a table as it is used is ``emptied`` before each timing and reading.
+    ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` alive, and
+    ``slowdown``, how many times as long movements take. All are taken after one and the same
+    sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were. What
+    grows inside such a table as it is used is ``emptied`` before each timing and reading.
 
     Raises:
         AssertionError: a movement left an error on the panel, or the panel does not show what its
