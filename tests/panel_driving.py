@@ -1,5 +1,6 @@
 """Push every control of a panel to its ends, and insist that the panel stays well."""
 
+import math
 import numbers
 import pkgutil
 import re
@@ -18,11 +19,11 @@ def drive(panel: Panel) -> int:
     Returns the number of movements.
 
     Raises:
-        AssertionError: after some movement the panel has an error, nothing to draw, a result that
+        AssertionError: after some movement the panel has an error, a blank picture, a result that
             is not finite, or controls that ``reset`` does not put back.
-        Exception: whatever ``compute`` raises.
+        Exception: whatever ``update`` raises.
     """
-    start, moves = panel.values, 0
+    moves, start = 0, panel.values
 
     def move(values, where):
         nonlocal moves
@@ -47,13 +48,13 @@ def drive(panel: Panel) -> int:
 
 
 def inspect(panel: Panel, where: str) -> None:
-    """Fail unless the panel stands well: no error, something to draw, finite numbers."""
+    """Fail unless the panel stands well: no error, something drawn, finite numbers."""
     assert panel.error is None, f"{where}: {panel.error!r}"
-    if panel.frame:  # the instrument has none: it is drawn where it is shown
-        drawn = np.frombuffer(panel.frame["data"], np.float32)
-        assert drawn.size and np.isfinite(drawn).mean() > 0.5, f"{where}: nothing to draw"
+    drawn = np.frombuffer(panel.frame["data"], np.float32)
+    assert drawn.size and np.isfinite(drawn).mean() > 0.5, f"{where}: nothing to draw"
     for name, value in panel.results.items():
         if isinstance(value, numbers.Number | np.ndarray):
             assert np.all(np.isfinite(value)), f"{where}: {name} is {value}"
     words = re.search(r"\b(nan|inf)\b", panel.text())
     assert words is None, f"{where}: the text has {words[0]!r}: {panel.text()}"
+    assert not any(isinstance(v, float) and math.isnan(v) for v in panel.values.values()), where
