@@ -108,7 +108,7 @@ def test_every_handle_moves_by_mouse_and_by_keys(browser_context, panel):
     with shown(browser_context, panel) as page:
         for handle in reversed(
             page.locator(".won-handle").all()
-        ):  # dots before the ends of the range
+        ):
             name, label = handle.get_attribute("data-control"), handle.get_attribute("aria-label")
             assert label and handle.get_attribute("aria-valuetext"), name
             before = page.evaluate("seen()")[name]
