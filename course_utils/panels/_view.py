@@ -10,12 +10,16 @@ A view is three functions and a declaration:
   ``show(numbers, **arrays)``, which moves what moves in it.
 """
 
+import re
+
 import numpy as np
 
 from course_utils.datasets import velocity_scale
 from course_utils.widgets import figures, old_panel, still
 from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Axis, Top
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def view(controls, compute, scene, **options):
@@ -65,6 +69,15 @@ def old_view(controls, compute, drawing, *, alt, formats, presets=None):
 def _named(function, compute):
     function.__module__, function.__qualname__ = compute.__module__, function.__name__
     return function
+
+
+def readable(number):
+    """Return a number in words, four digits and no "e": 0.06776, 4.6·10⁻⁷."""
+
+    def power(found):
+        return "·10" + str(int(found[1])).translate(RAISED)
+
+    return re.sub(r"e([+-]\d+)", power, f"{number:.4g}")
 
 
 def level_axis(low, high, **more):

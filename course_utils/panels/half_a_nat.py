@@ -296,9 +296,9 @@ def scene():
         [
             Line(levels, error_curve().at(levels)[0], meaning="exact", label="least"),
             Band("inside", "least", "raised", meaning="negative", hatched=True, label="excess δ²"),
-            Words(0.03, 0.9, "hatched area = 2 × {excess:.3f} nats"),
-            Handle("width", x="high", factor=2, kind="edge", meaning="noise"),
+            Words(0.03, 0.82, "hatched area = 2 × {excess:.3f} nats"),
             Handle("level", x=("low", "high"), kind="band", meaning="noise"),
+            Handle("width", x="high", y=("top", 3), factor=2, kind="edge", meaning="noise"),
             Handle(
                 "amount", x="middle", y="top", along="y", factor="half_width", meaning="negative"
             ),

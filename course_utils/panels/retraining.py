@@ -105,7 +105,7 @@ def compute(
         "nearest_floor": world.floors["nearest"].mean,
         "wasserstein": found.wasserstein,
         "wasserstein_floor": world.floors["wasserstein"].mean,
-        "condition": found.condition,
+        "condition": float(f"{found.condition:.0e}"),
         "distance": found.distance(measure),
     }
     arrays = {
@@ -322,14 +322,14 @@ def scene():
     samples = Plot(
         f"{N_SAMPLES} samples and the real law",
         Axis("left", "right"),
-        Axis("bottom", "top", ticks=()),
+        Axis("bottom", "top", ticks=(), settle=True),
         [
             Points("real_x", "real_y", meaning="noise", size=2.5, alpha=0.5, label="real"),
             Points("x", "y", meaning="model", size=3, label="samples"),
             Bars(EDGES, "shares", meaning="model"),
             Bars(EDGES, "law", meaning="exact", outline=True),
             Words(0.02, 0.03, "{outside}"),
-            Words(0.98, 0.03, "{across}", align="right"),
+            Words(0.98, 0.9, "{across}", align="right"),
         ],
     )
     error = Plot(
@@ -379,7 +379,7 @@ panel, picture = view(
     controls,
     compute,
     scene,
-    headline="{above:z.2f} nats above w ≡ 1; samples {distance:.3f} from real ones",
+    headline="{above:z.2f} nats above w ≡ 1, samples at distance {distance:.3f}",
     shown=("off", "missed", "nearest_floor", "fresh_above"),
     formats={
         "objective": "on the training draws, ELBO loss + ridge {:#.3g} nats",
@@ -389,10 +389,10 @@ panel, picture = view(
         "least": "the least possible loss {:#.3g} nats",
         "off": "samples off the real points by {:.2g}",
         "missed": "real points missed by {:.2g}",
-        "nearest_floor": "each, for real samples {:.2g}",
+        "nearest_floor": "both, for real samples {:.2g}",
         "wasserstein": "Wasserstein distance {:.2g}",
         "wasserstein_floor": "its floor {:.2g}",
-        "condition": "condition number {:.0e}",
+        "condition": "condition number {:,.0f}",
         "distance": None,
     },
     presets={

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from course_utils.widgets import figures
@@ -113,21 +113,16 @@ class _Still:
             ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
             getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
+            getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
         if axis.top:
             self.top(axis.top)
 
     def top(self, top):
-        def value(x):
-            return top.factor * np.exp(top.rate * np.asarray(x))
-
-        def back(v):
-            return np.log(np.maximum(v, 1e-300) / top.factor) / top.rate
-
-        second = self.ax.secondary_xaxis("top", functions=(value, back))
-        second.set_xscale("log")
-        second.xaxis.set_major_locator(LogLocator(numticks=4))
-        second.xaxis.set_minor_locator(NullLocator())
-        second.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
+        """Powers of ten of the second reading, each where x has it."""
+        ends = np.log10(top.factor * np.exp(top.rate * np.array(self.ax.get_xlim())))
+        values = 10.0 ** np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
+        second = self.ax.secondary_xaxis("top")
+        second.set_xticks(np.log(values / top.factor) / top.rate, [f"{v:,.10g}" for v in values])
         second.set_xlabel(f"{top.label}, {top.unit}", fontsize=9)
         second.tick_params(labelsize=8)
 

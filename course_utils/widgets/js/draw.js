@@ -833,12 +833,14 @@ function score(c, item, marks, view) {
   const { box, scales, picture } = view;
   const [a, b] = marks.reduce((best, mark) => (mark[1] < best[1] ? mark : best));
   const [x, y] = [scales.x.to(a), scales.y.to(b)];
+  c.save();
   c.strokeStyle = c.fillStyle = picture.theme.ink;
   shape(c, "ring", x, y, 15);
   c.font = picture.font();
   const right = x > box.x + box.w / 2;
   c.textAlign = right ? "right" : "left";
   c.fillText(`${item.score} ${readable(b, 2)}`, x + (right ? -12 : 12), y + 14);
+  c.restore();
 }
 
 function shape(c, kind, x, y, size, edged = false) {
