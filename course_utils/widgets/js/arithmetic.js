@@ -350,7 +350,8 @@ function elboIn(w, kl, a, b) {
 
 /**
  * Both sides of S5 and what is read off them. `tables` are those of `unpacked`: `blur` (km/s at
- * λ = 0), `fine` (km/s), `points` (the data), `places` (where they are smoothed), `curves`.
+ * λ = 0), `fine` (km/s), `points` (the data), `places` (where they are smoothed; null: they are
+ * not), `curves`.
  * @returns {{numbers: object, arrays: object}}
  */
 export function compute(s, tables) {
@@ -552,7 +553,7 @@ function drawn(s, w, x, y, error, terms, tables) {
   }
   const p = largest(values(w.before.density, FINE));
   arrays.sampled = arrays.sampled.map((height) => height / p);
-  return { ...arrays, ...layers(masses, y[SCAN - 1], arrays, tables) };
+  return tables.places ? { ...arrays, ...layers(masses, y[SCAN - 1], arrays, tables) } : arrays;
 }
 
 /** The data smoothed at the middles of six equal parts of |p_w|, the noisiest first. */
