@@ -56,6 +56,11 @@ def _width(row, k):
     return row[k].width if k < len(row) and row[k] is not None else 0.1
 
 
+def _points(pixels):
+    """CSS pixels in points."""
+    return pixels * 72 / DPI
+
+
 def encoded(picture, kind, **options):
     """Return a picture as the bytes of a file of this kind."""
     buffer = io.BytesIO()
@@ -130,7 +135,12 @@ class _Still:
 
     def line(self, item, colour):
         x, y = self.get(item.x), np.asarray(self.get(item.y))
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width, "alpha": item.alpha}
+        style = {
+            "color": colour,
+            "ls": DASHES[item.dash],
+            "lw": _points(item.width),
+            "alpha": item.alpha,
+        }
         self.ax.plot(x, y, **style)[0].set_label(item.label or None)
 
     def area(self, item, colour):
@@ -142,7 +152,7 @@ class _Still:
         if (up < 0).any():
             words = item.negative or None
             fill(along, 0, np.minimum(up, 0), **figures.NEGATIVE, lw=0, label=words)
-        self.ax.plot(x, y, color=colour, lw=1.3, alpha=item.alpha)
+        self.ax.plot(x, y, color=colour, lw=_points(1.3), alpha=item.alpha)
 
     def band(self, item, colour):
         low, high = self.get(item.low), self.get(item.high)
@@ -155,7 +165,7 @@ class _Still:
             self.ax.fill_between(self.get(item.x), low, high, label=item.label or None, **look)
 
     def bars(self, item, colour):
-        outline = {"fill": False, "baseline": None, "lw": 1.3, "alpha": item.alpha}
+        outline = {"fill": False, "baseline": None, "lw": _points(1.3), "alpha": item.alpha}
         filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
         self.ax.stairs(
             self.get(item.heights),
@@ -173,7 +183,7 @@ class _Still:
             MARKERS[item.shape],
             color=colour,
             mfc="none" if item.shape == "ring" else colour,
-            ms=item.size * 72 / DPI,
+            ms=_points(item.size),
             alpha=item.alpha,
             label=item.label or None,
             zorder=4,
@@ -204,7 +214,7 @@ class _Still:
             order = 3 + len(curves) - i  # the lower ones in front
             self.ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
             shown = COLOURS["negative"] if negative else colour
-            self.ax.plot(x, y, color=shown, lw=1.3, zorder=order)
+            self.ax.plot(x, y, color=shown, lw=_points(1.3), zorder=order)
             self.ax.annotate(
                 words,
                 (x[-1], i),
@@ -225,7 +235,7 @@ class _Still:
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width}
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width)}
         draw(self.get(item.at), label=item.label or None, **style)
 
     def handle(self, item, colour):

@@ -274,6 +274,7 @@ class Picture {
     this.plots = scene.rows.flat().filter(Boolean).map((plot) => new PlotView(this, plot));
     this.root = document.createElement("div");
     this.root.className = "won-picture";
+    this.root.picture = this;
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", scene.alt);
     this.canvas = document.createElement("canvas");
@@ -989,6 +990,8 @@ class Part {
     if (!dot) this.mark = make(item.grip === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
     this.grip = make("circle", { class: "won-grip", r: dot ? 7 : 6 }, this.node);
     this.node.addEventListener("pointerdown", (event) => this.grab(event));
+    // The page must not scroll under a finger; Chromium takes no touch-action of parts of an SVG.
+    this.node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     this.node.addEventListener("keydown", (event) => {
       const steps = KEYS[event.key];
       if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();

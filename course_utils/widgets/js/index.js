@@ -8,7 +8,9 @@
 import { InstrumentView } from "./instrument.js";
 import { PanelView } from "./panel.js";
 
-export { draw, Values } from "./draw.js";
+export { draw, extent, follow, layout, readable, scaleOf, snapped, ticksOf, Values, wanted } from "./draw.js";
+export { makeControl } from "./controls.js";
+export { unpack } from "./panel.js";
 
 function render(context) {
   return context.model.get("spec").local ? instrument(context) : asking(context);

@@ -22,7 +22,7 @@ export const STYLE = `
 .won-picture .won-halo { font-size: 13px; font-variant-numeric: tabular-nums; }
 .won-cursor { pointer-events: none; stroke-width: 1; opacity: 0.7; }
 .won-reading { pointer-events: none; }
-.won-handle { touch-action: none; outline: none; }
+.won-handle { outline: none; }
 line.won-target { stroke: transparent; stroke-width: 26px; }
 circle.won-target, rect.won-target { fill: transparent; }
 .won-under { stroke: var(--won-paper); stroke-width: 5px; opacity: 0.8; }
