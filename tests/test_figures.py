@@ -149,35 +149,6 @@ def test_ridges_keep_their_order_and_their_proportion():
     assert drawn(figure).std() > 0
 
 
-def test_pixels_fill_the_axes_from_below_with_sharp_cells():
-    figure, ax = figures.new_figure(size=(3, 2))
-    ax.set_axis_off()
-    pixels = figures.Pixels(ax)
-
-    def whole():
-        still = drawn(figure)  # without what moves
-        (cells,) = (artist for artist in ax.get_children() if artist.get_animated())
-        cells.draw(figure.canvas.get_renderer())
-        return still
-
-    assert whole().std() == 0  # nothing yet
-    grid = np.zeros((2, 3, 3), np.uint8)
-    grid[0, 0], grid[1, 2], grid[1, 1] = (255, 0, 0), (0, 0, 255), (0, 255, 0)
-
-    def colours():
-        picture, box = whole(), ax.bbox
-        x = np.linspace(box.x0, box.x1, 7)[1::2].astype(int)
-        y = len(picture) - np.linspace(box.y0, box.y1, 5)[1::2].astype(int)
-        inside = picture[len(picture) - int(box.y1) : len(picture) - int(box.y0) - 3]
-        assert len(np.unique(inside[:, int(box.x0) + 3 : int(box.x1)].reshape(-1, 3), axis=0)) == 4
-        return picture[y][:, x]
-
-    for shown_grid, dpi in [(grid, 100), (grid[::-1].copy(), 100), (grid, 150)]:
-        pixels.set(shown_grid)
-        figure.set_dpi(dpi)
-        np.testing.assert_array_equal(colours(), shown_grid)
-
-
 @pytest.mark.parametrize("power", [-3, 0, 5])
 def test_snapped_limits(power):
     for value in np.geomspace(1.01, 9.99, 40) * 10.0**power:

@@ -1,6 +1,9 @@
 """Exercises of notebook 04: what a step costs, the limit of many steps, and the schedule."""
 
+from functools import partial
+
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 
 from course_utils.exercises.framework import Exercise
 from course_utils.schedules import Cosine, FlowMatching, LinearLogSnr
@@ -63,11 +66,8 @@ EXERCISES["04.2"] = Exercise(
 
 
 # 04.3  the ELBO's weight in time
-def _cosine_rate(t):
-    return -2 * np.pi / np.sin(np.pi * t)
-
 def _w_ml(t):
-    return -0.5 * _cosine_rate(t)
+    return -0.5 * Cosine().log_snr_rate(t)
 
 EXERCISES["04.3"] = Exercise(
     _w_ml,
@@ -79,7 +79,7 @@ EXERCISES["04.3"] = Exercise(
         "the minus is missing: λ falls with t, a weight must not be negative": -1,
         "the minus and the ½ are missing: this is dλ/dt itself": -2,
         "that is p(λ), the density of levels; the weight is half its inverse":
-            lambda t: -1 / _cosine_rate(t),
+            lambda t: 0.5 / _w_ml(t),
         "that is ½ β(t): w_ML is β/(2σ²), and the σ² is missing":
             lambda t: np.pi / 2 * np.tan(np.pi * t / 2),
         "that is −½ d SNR/dt: the ELBO's weight of the error of x̂, not of ε̂":
@@ -96,18 +96,12 @@ EXERCISES["04.3"] = Exercise(
 
 
 # 04.4  L rebuilt from the errors
-def _below(y, x):
-    """The trapezoid rule from the first point to each, [n]."""
-    return np.concatenate([[0], np.cumsum((y[1:] + y[:-1]) / 2 * np.diff(x))])
-
-def _rebuilt(log_snr, error, prior):
-    return prior + _below(error, log_snr) / 2
-
+_below = partial(cumulative_trapezoid, initial=0)
 _levels = np.linspace(-8, 6, 401)
 _uneven = np.sort(np.sinh(np.linspace(-2, 2, 301)))
 
 EXERCISES["04.4"] = Exercise(
-    _rebuilt,
+    lambda log_snr, error, prior: prior + _below(error, log_snr) / 2,
     [
         (_levels, 1 / (1 + np.exp(-_levels)) * np.exp(-(_levels**2) / 60), 0.3),
         (_uneven, 0.4 + 0.3 * np.tanh(_uneven), 0.05),

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from course_utils.exercises.framework import Exercise
+from course_utils.schedules import Cosine
 
 EXERCISES = {}
 
@@ -175,17 +176,13 @@ EXERCISES["06.4"] = Exercise(
 # 06.5  the sign of dw/dt
 def _slope(t, b):
     """dw/dλ of sech((λ − b)/2) at the cosine schedule's λ_t."""
-    half = (_cosine_log_snr(t) - b) / 2
+    half = (Cosine().log_snr(t) - b) / 2
     return -0.5 * np.tanh(half) / np.cosh(half)
 
-def _cosine_log_snr(t):
-    return -2 * np.log(np.tan(np.pi * t / 2))
-
-def _cosine_rate(t):
-    return -2 * np.pi / np.sin(np.pi * t)
+_rate = Cosine().log_snr_rate
 
 EXERCISES["06.5"] = Exercise(
-    lambda t, b: _slope(t, b) * _cosine_rate(t),
+    lambda t, b: _slope(t, b) * _rate(t),
     [([0.1, 0.3, 0.45, 0.7, 0.9], 0.0), ([0.2, 0.5, 0.8], 1.5)],
     hint="Chain rule: the slope of w over λ, times how fast λ moves with t",
     tolerance=1e-4,  # a difference quotient is a fair answer
@@ -193,15 +190,15 @@ EXERCISES["06.5"] = Exercise(
         "that is dw/dλ: λ falls as t grows, so even the sign changes along the schedule": _slope,
         "dλ/dt is negative on every schedule: you used its absolute value": -1,
         "the absolute value: the sign is what the question is about":
-            lambda t, b: np.abs(_slope(t, b) * _cosine_rate(t)),
+            lambda t, b: np.abs(_slope(t, b) * _rate(t)),
         "that is dw/dλ times −½ dλ/dt, the ELBO's weighting; the chain rule has dλ/dt itself": -0.5,
         "twice too large: the inner derivative of (λ − b)/2 is missing": 2,
         "that is w times dλ/dt: w itself was not differentiated":
-            lambda t, b: _cosine_rate(t) / np.cosh((_cosine_log_snr(t) - b) / 2),
+            lambda t, b: _rate(t) / np.cosh((Cosine().log_snr(t) - b) / 2),
         "half: log tan(πt/2) has the derivative π/sin(πt), and the schedule the factor −2": 0.5,
         "the peak's place b was left out: w turns at λ = b, not at λ = 0":
-            lambda t, b: _slope(t, 0.0) * _cosine_rate(t),
+            lambda t, b: _slope(t, 0.0) * _rate(t),
         "you divided by dλ/dt where the chain rule multiplies":
-            lambda t, b: _slope(t, b) / _cosine_rate(t),
+            lambda t, b: _slope(t, b) / _rate(t),
     },
 )

@@ -12,7 +12,6 @@ import io
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -198,49 +197,6 @@ class Ridges:
             self.lines[i].set_data(self.x, y)
             self.lines[i].set_color(COLOURS[meaning])
             self.words[i].set(text="  " + word, y=i + 0.08, color=COLOURS[meaning])
-
-
-class Pixels:
-    """A grid of colours that fills its axes, behind all that moves, each cell with sharp edges.
-
-    Its pixels go to the canvas as they are: 1 ms where ``imshow``, which resamples, takes 20.
-    """
-
-    def __init__(self, ax):
-        self._cells = ax.add_artist(_Cells(ax))
-
-    def set(self, grid):
-        """Show ``grid`` [rows, columns, 3] of bytes, the first row lowest.
-
-        The array on show is known by its identity: hand in another one, not a changed one.
-        """
-        self._cells.grid = grid
-
-
-class _Cells(Artist):
-    def __init__(self, ax):
-        super().__init__()
-        self.ax, self.zorder = ax, 0
-        self.grid, self.drawn, self.pixels = None, None, None
-        self.set_animated(True)
-        self.set_in_layout(False)
-
-    def draw(self, renderer):
-        if self.grid is None:
-            return
-        box = self.ax.bbox
-        edge = round(self.ax.spines["left"].get_linewidth() * renderer.dpi / 144)  # half a spine
-        left, bottom = round(box.x0) + edge, round(box.y0) + edge
-        wide, high = round(box.x1) - left, round(box.y1) - bottom
-        if self.drawn is not self.grid or self.pixels.shape[:2] != (high, wide):
-            rows = np.arange(high) * self.grid.shape[0] // high
-            columns = np.arange(wide) * self.grid.shape[1] // wide
-            self.pixels = np.full((high, wide, 4), 255, np.uint8)
-            self.pixels[..., :3] = self.grid[rows][:, columns]
-            self.drawn = self.grid
-        context = renderer.new_gc()
-        renderer.draw_image(context, left, bottom, self.pixels)
-        context.restore()
 
 
 def title(ax, words):

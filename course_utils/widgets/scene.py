@@ -125,11 +125,15 @@ class Band(Item):
 
 @dataclass(frozen=True)
 class Bars(Item):
-    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline."""
+    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline.
+
+    The bars stand on ``start``, so that one can be stacked on another.
+    """
 
     edges: Data
     heights: Data
     _: KW_ONLY
+    start: Data = 0
     sideways: bool = False
     outline: bool = False
 
@@ -219,7 +223,8 @@ class Handle(Item):
     - "knots": dots at (x, y), [n] each; the i-th moves the i-th entry of a control of bars;
     - "rule": a line right across, at x (or y, as ``along`` says);
     - "edge": such a line between the two ends of the other coordinate, which is a pair;
-    - "band": a region, x and y a pair each.
+    - "band": a region, x and y a pair each;
+    - "brush": the whole plot; what a stroke does with the control's curve is the panel's affair.
     """
 
     control: str

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from course_utils.widgets import figures
@@ -54,6 +54,11 @@ def figure(scene, values):
 
 def _width(row, k):
     return row[k].width if k < len(row) and row[k] is not None else 0.1
+
+
+def _points(pixels):
+    """CSS pixels in points."""
+    return pixels * 72 / DPI
 
 
 def encoded(picture, kind, **options):
@@ -113,21 +118,16 @@ class _Still:
             ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
             getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
+            getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
         if axis.top:
             self.top(axis.top)
 
     def top(self, top):
-        def value(x):
-            return top.factor * np.exp(top.rate * np.asarray(x))
-
-        def back(v):
-            return np.log(np.maximum(v, 1e-300) / top.factor) / top.rate
-
-        second = self.ax.secondary_xaxis("top", functions=(value, back))
-        second.set_xscale("log")
-        second.xaxis.set_major_locator(LogLocator(numticks=4))
-        second.xaxis.set_minor_locator(NullLocator())
-        second.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
+        """Powers of ten of the second reading, each where x has it."""
+        ends = np.log10(top.factor * np.exp(top.rate * np.array(self.ax.get_xlim())))
+        values = 10.0 ** np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
+        second = self.ax.secondary_xaxis("top")
+        second.set_xticks(np.log(values / top.factor) / top.rate, [f"{v:,.10g}" for v in values])
         second.set_xlabel(f"{top.label}, {top.unit}", fontsize=9)
         second.tick_params(labelsize=8)
 
@@ -135,7 +135,7 @@ class _Still:
 
     def line(self, item, colour):
         x, y = self.get(item.x), np.asarray(self.get(item.y))
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width, "alpha": item.alpha}
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width), "alpha": item.alpha}
         self.ax.plot(x, y, **style)[0].set_label(item.label or None)
 
     def area(self, item, colour):
@@ -147,7 +147,7 @@ class _Still:
         if (up < 0).any():
             words = item.negative or None
             fill(along, 0, np.minimum(up, 0), **figures.NEGATIVE, lw=0, label=words)
-        self.ax.plot(x, y, color=colour, lw=1.3, alpha=item.alpha)
+        self.ax.plot(x, y, color=colour, lw=_points(1.3), alpha=item.alpha)
 
     def band(self, item, colour):
         low, high = self.get(item.low), self.get(item.high)
@@ -160,8 +160,8 @@ class _Still:
             self.ax.fill_between(self.get(item.x), low, high, label=item.label or None, **look)
 
     def bars(self, item, colour):
-        outline = {"fill": False, "baseline": None, "lw": 1.3, "alpha": item.alpha}
-        filled = {"fill": True, "alpha": 0.75 * item.alpha}
+        outline = {"fill": False, "baseline": None, "lw": _points(1.3), "alpha": item.alpha}
+        filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
         self.ax.stairs(
             self.get(item.heights),
             self.get(item.edges),
@@ -178,7 +178,7 @@ class _Still:
             MARKERS[item.shape],
             color=colour,
             mfc="none" if item.shape == "ring" else colour,
-            ms=item.size * 72 / DPI,
+            ms=_points(item.size),
             alpha=item.alpha,
             label=item.label or None,
             zorder=4,
@@ -209,7 +209,7 @@ class _Still:
             order = 3 + len(curves) - i  # the lower ones in front
             self.ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
             shown = COLOURS["negative"] if negative else colour
-            self.ax.plot(x, y, color=shown, lw=1.3, zorder=order)
+            self.ax.plot(x, y, color=shown, lw=_points(1.3), zorder=order)
             self.ax.annotate(
                 words,
                 (x[-1], i),
@@ -230,7 +230,7 @@ class _Still:
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width}
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width)}
         draw(self.get(item.at), label=item.label or None, **style)
 
     def handle(self, item, colour):

@@ -1,4 +1,4 @@
-"""Answers readers give in notebook 05: RIGHT must pass, WRONG must not, named or unnamed."""
+"""Answers readers give in notebook 05: RIGHT must pass; WRONG, no listed mistake, must not."""
 
 import numpy as np
 from scipy.special import expit, logit

@@ -246,8 +246,8 @@ export function extent(item, values, along) {
     Area: item.sideways ? { x: [item.x, 0], y: [item.y] } : { x: [item.x], y: [item.y, 0] },
     Band: { x: item.x === null ? [] : [item.x], y: [item.low, item.high] },
     Bars: item.sideways
-      ? { x: [item.heights, 0], y: [item.edges] }
-      : { x: [item.edges], y: [item.heights, 0] },
+      ? { x: [item.heights, item.start], y: [item.edges] }
+      : { x: [item.edges], y: [item.heights, item.start] },
     Points: { x: [item.x], y: [item.y] },
     Rule: item.along === "x" ? { x: [item.at], y: [] } : { x: [], y: [item.at] },
   }[item.kind];
@@ -274,6 +274,7 @@ class Picture {
     this.plots = scene.rows.flat().filter(Boolean).map((plot) => new PlotView(this, plot));
     this.root = document.createElement("div");
     this.root.className = "won-picture";
+    this.root.picture = this;
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", scene.alt);
     this.canvas = document.createElement("canvas");
@@ -458,7 +459,8 @@ class PlotView {
     this.cursor = make("line", { class: "won-cursor", visibility: "hidden" });
     this.reading = make("text", { class: "won-reading", visibility: "hidden" });
     this.words = new Map();
-    this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) => new HandleView(this, i));
+    this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) =>
+      i.grip === "brush" ? new BrushView(this, i) : new HandleView(this, i));
   }
 
   extent(along, own) {
@@ -736,13 +738,14 @@ const MARKS = {
     const [across, up] = item.sideways ? [y, x] : [x, y];
     const point = (a, b) => (item.sideways ? [b, a] : [a, b]);
     const outline = item.outline || ghost;
+    const start = up.to(values.number(item.start));
     c.beginPath();
-    c.moveTo(...point(across.to(edges[0]), up.to(0)));
+    c.moveTo(...point(across.to(edges[0]), start));
     for (let i = 0; i < heights.length; i++) {
       c.lineTo(...point(across.to(edges[i]), up.to(heights[i])));
       c.lineTo(...point(across.to(edges[i + 1]), up.to(heights[i])));
     }
-    c.lineTo(...point(across.to(edges[heights.length]), up.to(0)));
+    c.lineTo(...point(across.to(edges[heights.length]), start));
     c.lineWidth = 1.3;
     c.globalAlpha = outline ? item.alpha : 0.75 * item.alpha;
     outline ? c.stroke() : c.fill();
@@ -889,6 +892,48 @@ function shortened(label, room) {
   return 6.6 * label.length > room ? label.replace(/\s{3,}.*/, "") : label;
 }
 
+/** A plot that the hand paints on: `hand.stroke(control, from, to)` has {x, y, up} in data. */
+class BrushView {
+  constructor(view, item) {
+    Object.assign(this, { view, item });
+    this.node = make("rect", { class: "won-brush" });
+    this.node.dataset.control = item.control;
+    view.hands.prepend(this.node); // other handles lie above it
+    this.node.addEventListener("pointerdown", (event) => this.grab(event));
+  }
+
+  place() {
+    const { x, y, w, h } = this.view.box;
+    set(this.node, { x, y, width: w, height: h });
+  }
+
+  grab(event) {
+    if (event.button !== 0) return;
+    event.preventDefault();
+    const { item, view, node } = this;
+    const { hand, root } = view.picture;
+    const frame = root.getBoundingClientRect();
+    const down = event.clientY - frame.top;
+    const place = (e) => {
+      const [px, py] = [e.clientX - frame.left, e.clientY - frame.top];
+      const { x, y } = view.scales;
+      return { x: x.from(px), y: y.from(py), up: y.move(down, py) };
+    };
+    const from = place(event);
+    node.setPointerCapture(event.pointerId);
+    view.picture.hold();
+    hand.grab?.(item.control, 0);
+    const move = (e) => hand.stroke?.(item.control, from, place(e));
+    const end = () => {
+      for (const [name, listener] of listeners) node.removeEventListener(name, listener);
+      view.picture.release();
+      hand.release?.(item.control);
+    };
+    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
+    for (const [name, listener] of listeners) node.addEventListener(name, listener);
+  }
+}
+
 /** What the hand can take: one slider in the eyes of a screen reader, or one a knot. */
 class HandleView {
   constructor(view, item) {
@@ -945,6 +990,8 @@ class Part {
     if (!dot) this.mark = make(item.grip === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
     this.grip = make("circle", { class: "won-grip", r: dot ? 7 : 6 }, this.node);
     this.node.addEventListener("pointerdown", (event) => this.grab(event));
+    // The page must not scroll under a finger; Chromium takes no touch-action of parts of an SVG.
+    this.node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     this.node.addEventListener("keydown", (event) => {
       const steps = KEYS[event.key];
       if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();

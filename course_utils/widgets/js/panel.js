@@ -195,10 +195,10 @@ export class PanelView {
       this.packedFields = fields;
       this.fields = unpack(fields, Uint8Array);
     }
-    if (frame?.data && frame !== this.packedFrame) {
+    if (frame && (frame.data || frame.arrays) && frame !== this.packedFrame) {
       this.packedFrame = frame;
       const { readout } = frame;
-      const arrays = new Values(this.still, this.fields ?? {}, unpack(frame, Float32Array), frame.words);
+      const arrays = new Values(this.still, this.fields ?? {}, frame.arrays ?? unpack(frame, Float32Array), frame.words);
       this.last = { arrays, readout, values };
       this.picture.update(arrays);
       this.showNumbers();
