@@ -135,7 +135,12 @@ class _Still:
 
     def line(self, item, colour):
         x, y = self.get(item.x), np.asarray(self.get(item.y))
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width), "alpha": item.alpha}
+        style = {
+            "color": colour,
+            "ls": DASHES[item.dash],
+            "lw": _points(item.width),
+            "alpha": item.alpha,
+        }
         self.ax.plot(x, y, **style)[0].set_label(item.label or None)
 
     def area(self, item, colour):

@@ -13,7 +13,9 @@ ADDRESS = f"http://{HOST}:1/"  # answered by the page's own route
 MODULE = ROOT / "course_utils/widgets/panels.js"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A panel</title>
 <meta name="viewport" content="width=device-width">
-<body style="margin: 0; background: PAPER"><main><h1 style="margin: 0; font-size: 0">A panel</h1><div id="panel"></div></main><script type="module">
+<body style="margin: 0; background: PAPER">
+<main><h1 style="margin: 0; font-size: 0">A panel</h1><div id="panel"></div></main>
+<script type="module">
 import panels from "./panels.js";
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer;
 function revive(key, value) { return key === "data" && this.shapes ? bytes(value) : value; }

@@ -9,13 +9,11 @@ import sys
 import numpy as np
 import pytest
 from ipywidgets.embed import dependency_state
-from panel_driving import drive, extremes
+from panel_driving import drive
 
 from course_utils import panels
 
 NAMES = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
-
-MOST_REDRAWS = {"counting": 1, "elbo": 6, "sde_limit": 20}  # each costs as much as five movements
 
 
 @pytest.fixture(params=NAMES)
@@ -31,9 +29,7 @@ def test_every_control_to_its_ends(module):
     panel = module.panel()
     done = drive(panel)
     panel.close()
-    name = module.__name__.rpartition(".")[2]
-    assert done.moves >= 2 * len(panel.controls)
-    assert done.full_redraws <= MOST_REDRAWS.get(name, np.inf)
+    assert done >= 2 * len(panel.controls)
 
 
 def test_a_picture_of_the_computed_numbers(module):
@@ -41,7 +37,7 @@ def test_a_picture_of_the_computed_numbers(module):
     numbers, _ = module.compute(**panel.values)
     assert panel.results == numbers and panel.text().startswith(panel.alt)
     name, widget = next(iter(panel.controls.items()))
-    moved = next(value for value in extremes(widget)[::-1] if value != panel.values[name])
+    moved = next(value for value in widget.ends()[::-1] if value != panel.values[name])
     other = module.picture(**{name: moved})
     assert other.size == panel.picture.size and other.size[0] == 1880
     assert not np.array_equal(np.asarray(other), np.asarray(panel.picture))
