@@ -55,7 +55,7 @@ def controls():
     shop = {"folded": "workshop: model, sampler, distance"}
     return {
         "objective": choice("w of", [(o.name, key) for key, o in PUBLISHED.items()], "sigmoid"),
-        "shift": slider("shift of w along λ", -6.0, 6.0, 0.1, 0.0),
+        "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": switch("keep w monotone"),
         "data": choice("data", [(words, name) for name, words in DATA.items()]),
         "gains": bars(
@@ -364,7 +364,7 @@ panel, picture = view(
     controls,
     compute,
     scene,
-    headline="{above:z.2f} nats above w ≡ 1, samples at distance {distance:.3f}",
+    headline="{above:z.2f} nats above w ≡ 1, distance {distance:.3f}",
     shown=("off", "missed", "nearest_floor", "fresh_above"),
     formats={
         "objective": "on the training draws, ELBO loss + ridge {:#.3g} nats",
