@@ -39,6 +39,8 @@ FINE = np.linspace(*SPAN, 161)  # levels of ``brush`` and of a curve drawn by ha
 TABLE = np.linspace(*SPAN, 201)  # levels of the tables
 SCAN, DRAWN = 4001, 401  # levels on which w is judged, and those that are drawn
 LAYERS = 6
+LOWEST, HIGHEST = 1e-4, 10.0  # of w's logarithmic axis; it widens down to FAINTEST where w does
+FAINTEST = 1e-8
 FINE_BLUR = 50.0  # km/s, a supposed error of measurement
 VELOCITIES = np.linspace(5, 37, 241)  # 1000 km/s
 SPREAD = (1000 * VELOCITIES - galaxy_velocities().mean()) / velocity_scale()
@@ -269,11 +271,11 @@ def arrays(state):
     return {
         "low": span[0],
         "high": span[1],
-        "knots": np.where(inside, w(np.array(KNOTS, dtype=float)), np.nan),
+        "knots": np.where(inside, _on_paper(w(np.array(KNOTS, dtype=float)), FAINTEST), np.nan),
         "grid": grid,
-        "heights": heights,
-        "before": unbent(s)(grid),
-        "sampled": _sampled(s, grid),
+        "heights": _on_paper(heights, FAINTEST),
+        "before": _on_paper(unbent(s)(grid), FAINTEST),
+        "sampled": _on_paper(_sampled(s, grid), LOWEST),
         "half": heights * e / 2,
         "centres": centres,
         "rate": rate,
@@ -285,6 +287,11 @@ def arrays(state):
         "layers": np.array([density(SPREAD, points(), np.exp(-x / 2)) for x in levels]),
         "share": heights * e / 2 / np.trapezoid(heights * e / 2, grid),
     }
+
+
+def _on_paper(values, least):
+    """Values on a logarithmic axis, not a number below ``least``."""
+    return np.where(values < least, np.nan, values)
 
 
 def layer_words(level, sign, top):
@@ -362,9 +369,6 @@ def presets(chosen):
     ranges = ("log_snr_min", "log_snr_max", "model")
     plain = {name: START[name] for name in (*moved, *ranges)}
     return {name: plain | values for name, values in chosen.items()}
-
-
-LOWEST, HIGHEST = 1e-4, 10.0  # of w on its axis; it widens where w leaves it
 
 
 def plot_of_w(width=1.0):

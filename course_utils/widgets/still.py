@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.ticker import NullLocator
 from PIL import Image
 
@@ -29,31 +29,19 @@ def picture(scene, values):
 def figure(scene, values):
     """Return the scene as a matplotlib figure."""
     heights = np.broadcast_to(scene.height, len(scene.rows))
-    columns = max(len(row) for row in scene.rows)
-    widths = [max(_width(row, k) for row in scene.rows) for k in range(columns)]
     size = (WIDTH / DPI, float(heights.sum()) / DPI)
     with figures.style():
-        drawn, axes = figures.new_figure(
-            len(scene.rows),
-            columns,
-            size=size,
-            squeeze=False,
-            width_ratios=widths,
-            height_ratios=heights,
-        )
-        drawn.set_dpi(DPI * RATIO)
-        for row, line in zip(scene.rows, axes, strict=True):
-            for plot, ax in zip([*row, *[None] * (columns - len(row))], line, strict=True):
-                if plot is None:
-                    ax.set_axis_off()
-                else:
-                    _Still(ax, plot, values).draw()
+        drawn = figures.StyledFigure(figsize=size, layout="constrained", dpi=DPI * RATIO)
+        grid = drawn.add_gridspec(len(scene.rows), 1, height_ratios=heights)
+        for row, place, height in zip(scene.rows, grid, heights, strict=True):
+            widths = [0.1 if plot is None else plot.width for plot in row]
+            for plot, cell in zip(
+                row, place.subgridspec(1, len(row), width_ratios=widths), strict=True
+            ):
+                if plot is not None:
+                    _Still(drawn.add_subplot(cell), plot, values).draw(low=height < 170)
         FigureCanvasAgg(drawn)
     return drawn
-
-
-def _width(row, k):
-    return row[k].width if k < len(row) and row[k] is not None else 0.1
 
 
 def _points(pixels):
@@ -82,7 +70,7 @@ class _Still:
             return [self.get(part) for part in source]
         return source
 
-    def draw(self):
+    def draw(self, low=False):
         plot, ax = self.plot, self.ax
         for which, axis in (("x", plot.x), ("y", plot.y)):
             self.scale(which, axis)
@@ -92,7 +80,10 @@ class _Still:
             self.limits(which, axis)
         figures.title(ax, plot.title)
         if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc="best")
+            # where the plot is low, above it beside the title
+            above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
+            tight = {"columnspacing": 1.0, "handlelength": 1.4, "borderpad": 0.2, "fontsize": 8}
+            ax.legend(**(above | tight if low else {"loc": "best"}))
 
     # Axes
 
@@ -158,7 +149,12 @@ class _Still:
         low, high = self.get(item.low), self.get(item.high)
         look = {"color": colour, "alpha": 0.25 * item.alpha, "lw": 0}
         if item.hatched:
-            look = {**figures.NEGATIVE, "lw": 1}
+            look = {
+                "facecolor": to_rgba(colour, 0.25),
+                "edgecolor": colour,
+                "hatch": "////",
+                "lw": 1,
+            }
         if item.x is None:
             self.ax.axhspan(low, high, label=item.label or None, **look)
         else:

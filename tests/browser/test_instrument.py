@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from lab import write_notebook
 from serving import ROOT, errors_of
 
 from course_utils.panels import _instrument as instrument
@@ -106,9 +107,7 @@ def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel
 
 def test_every_handle_moves_by_mouse_and_by_keys(browser_context, panel):
     with shown(browser_context, panel) as page:
-        for handle in reversed(
-            page.locator(".won-handle").all()
-        ):  # dots before the ends of the range
+        for handle in reversed(page.locator(".won-handle").all()):
             name, label = handle.get_attribute("data-control"), handle.get_attribute("aria-label")
             assert label and handle.get_attribute("aria-valuetext"), name
             before = page.evaluate("seen()")[name]
@@ -199,3 +198,47 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
         page.wait_for_timeout(700)
         assert page.evaluate(limits) != widest  # it settles afterwards
     panel.close()
+
+
+CELL = """
+from course_utils.panels import sum_of_elbos
+panel = sum_of_elbos.panel()
+panel
+"""
+
+
+@pytest.mark.full
+def test_in_a_notebook_python_holds_what_is_on_the_screen(lab, tmp_path):
+    """The curve pulled, a galaxy whose curve must be fetched, and a weighting assigned."""
+    path = write_notebook(tmp_path / "instrument.ipynb", [CELL])
+    with contextlib.closing(lab(path)) as notebook:
+        notebook.run_all(seconds=120)
+        page = notebook.page
+        headline = page.locator(".won-headline")
+        headline.wait_for()
+        dot = page.locator(".won-handle[data-control=gains] .won-grip").nth(4).bounding_box()
+        start = dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2
+        drag(page, start, (start[0], start[1] - 30))
+        page.wait_for_timeout(300)
+        said = (
+            "f\"{panel.results['weighted_loss']:.6f} = {panel.results['sum_of_elbos']:.6f} nats\""
+        )
+        there = notebook.execute(f"print(panel.values['gains'][4], {said})").split(" ", 1)
+        assert float(there[0]) > 0.1 and there[1].strip() == headline.inner_text()
+        assert there[1].strip() != "0.948189 = 0.948189 nats"
+
+        notebook.execute("panel.set(galaxy=17, model='wrong')")
+        wanted = notebook.execute(f"print({said})").strip()
+        page.wait_for_function(
+            "words => document.querySelector('.won-headline').textContent === words", arg=wanted
+        )
+        notebook.execute("panel.reset(); panel.weighting = lambda s: 1 / (1 + s**2)")
+        wanted = notebook.execute(f"print({said})").strip()
+        page.wait_for_function(
+            "words => document.querySelector('.won-headline').textContent === words", arg=wanted
+        )
+        page.locator(".won-handle").first.focus()
+        cells = page.locator(".jp-Cell").count()
+        for key in "add":  # JupyterLab's shortcuts: a cell above, this one deleted
+            page.keyboard.press(key)
+        assert page.locator(".jp-Cell").count() == cells

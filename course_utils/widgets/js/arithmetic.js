@@ -11,6 +11,7 @@ export const FINE = levels(...RANGE, 161); // where `brush` bends w, and where a
 const SCAN = 4001; // levels on which w is judged and p_w is summed, as in Python
 const DRAWN = 401; // levels that are drawn: every tenth of these
 const LAYERS = 6; // levels of p_w at which the data are smoothed
+const [LOWEST, FAINTEST] = [1e-4, 1e-8]; // of p and of w on their logarithmic axis
 const ROUNDING = 1e-9; // of w's largest value: a total rise below this is no rise
 const LN10 = Math.log(10);
 
@@ -350,7 +351,8 @@ function elboIn(w, kl, a, b) {
 
 /**
  * Both sides of S5 and what is read off them. `tables` are those of `unpacked`: `blur` (km/s at
- * λ = 0), `fine` (km/s), `points` (the data), `places` (where they are smoothed), `curves`.
+ * λ = 0), `fine` (km/s), `points` (the data), `places` (where they are smoothed; null: they are
+ * not), `curves`.
  * @returns {{numbers: object, arrays: object}}
  */
 export function compute(s, tables) {
@@ -409,7 +411,7 @@ export function compute(s, tables) {
   // what the right side's bar is made of: ends of its parts, in nats
   const bar = { gained, with_atom: gained + parts.atom, kept: integral + parts.atom };
   const arrays = { ...drawn(s, w, x, y, error, terms, tables), ...bar, low, high };
-  arrays.knots = KNOTS.map((knot) => (knot >= low && knot <= high ? w.at(knot) : NaN));
+  arrays.knots = KNOTS.map((x) => (x >= low && x <= high ? onPaper(w.at(x), FAINTEST) : NaN));
   arrays.share = arrays.half.map((height) => height / sumOf(arrays.half, arrays.grid));
   return { numbers, arrays };
 }
@@ -527,6 +529,9 @@ export function fixed(number, decimals) {
   return Number(words) === 0 ? words.replace("-", "") : words.replace("-", "−");
 }
 
+/** A value on a logarithmic axis, not a number below `least`. */
+const onPaper = (value, least) => (value < least ? NaN : value);
+
 /** What is drawn, at every tenth of the levels x. */
 function drawn(s, w, x, y, error, terms, tables) {
   const every = (SCAN - 1) / (DRAWN - 1);
@@ -539,8 +544,8 @@ function drawn(s, w, x, y, error, terms, tables) {
   for (let i = 0; i < DRAWN; i++) {
     const k = i * every;
     arrays.grid[i] = x[k];
-    arrays.heights[i] = y[k];
-    arrays.before[i] = w.before.at(x[k]);
+    arrays.heights[i] = onPaper(y[k], FAINTEST);
+    arrays.before[i] = onPaper(w.before.at(x[k]), FAINTEST);
     arrays.sampled[i] = w.before.density(x[k]);
     arrays.half[i] = (y[k] * e[k]) / 2;
     if (!i) continue;
@@ -551,8 +556,8 @@ function drawn(s, w, x, y, error, terms, tables) {
     arrays.product[i - 1] = (arrays.rate[i - 1] * (terms[before] + terms[k])) / 2;
   }
   const p = largest(values(w.before.density, FINE));
-  arrays.sampled = arrays.sampled.map((height) => height / p);
-  return { ...arrays, ...layers(masses, y[SCAN - 1], arrays, tables) };
+  arrays.sampled = arrays.sampled.map((height) => onPaper(height / p, LOWEST));
+  return tables.places ? { ...arrays, ...layers(masses, y[SCAN - 1], arrays, tables) } : arrays;
 }
 
 /** The data smoothed at the middles of six equal parts of |p_w|, the noisiest first. */

@@ -20,6 +20,8 @@ export class InstrumentView extends PanelView {
     super(root, spec, values, (state, n) => this.compute(state, n));
     this.host = host;
     this.tables = unpacked(spec.local.tables);
+    const shown = spec.rows.flat().flatMap((plot) => plot?.items ?? []);
+    if (!shown.some((item) => item.kind === "Ridges")) this.tables.places = null;
     this.past = [values];
     this.place_in_past = 0;
     if (host.address) this.values = { ...values, ...fromAddress() };
@@ -51,11 +53,13 @@ export class InstrumentView extends PanelView {
       else if (typeof value[0] === "number") shown[name] = { shape: [value.length], data: value };
     }
     const { layers, layer_signs, layer_words } = arrays;
+    const words = { layer_words };
+    if (!layers) return { arrays: shown, words, readout: this.readoutOf(numbers) };
     const data = new Float64Array(layers.length * layers[0].length);
     layers.forEach((layer, i) => data.set(layer, i * layer.length));
     shown.layers = { shape: [layers.length, layers[0].length], data };
     shown.layer_negative = { shape: [layers.length], data: layer_signs.map((sign) => Number(sign < 0)) };
-    return { arrays: shown, words: { layer_words }, readout: this.readoutOf(numbers) };
+    return { arrays: shown, words, readout: this.readoutOf(numbers) };
   }
 
   readoutOf(numbers) {
@@ -178,6 +182,8 @@ export class InstrumentView extends PanelView {
   /** A parameter's slider is on show only where it acts; all stand in a part that is folded. */
   showControls() {
     super.showControls();
+    if (this.owner === this.values.objective) return;
+    this.owner = this.values.objective;
     for (const [name, owners] of Object.entries(this.spec.local.owners)) {
       this.controls[name].root.hidden = !owners.includes(this.values.objective);
     }

@@ -188,8 +188,10 @@ export class PanelView {
       clearTimeout(this.silence);
     }
     if (!this.dirty && this.answered >= this.sent) {
-      this.values = values;
-      this.showControls();
+      if (values !== this.values) {
+        this.values = values;
+        this.showControls();
+      }
     }
     if (fields?.data && fields !== this.packedFields) {
       this.packedFields = fields;
@@ -306,7 +308,10 @@ export class PanelView {
   // What it says
 
   showControls() {
-    for (const [name, control] of Object.entries(this.controls)) control.show(this.values[name]);
+    for (const [name, control] of Object.entries(this.controls)) {
+      if (this.onShow?.[name] !== this.values[name]) control.show(this.values[name]);
+    }
+    this.onShow = this.values;
     if (!this.presets) return;
     const fits = Object.entries(this.spec.presets).find(([, preset]) =>
       Object.entries(preset).every(([name, value]) => JSON.stringify(value) === JSON.stringify(this.values[name])));
