@@ -3,12 +3,12 @@
 import contextlib
 import ctypes
 import gc
+import json
 import random
 import threading
 
 import ipywidgets
 import psutil
-from panel_driving import extremes
 
 
 def soak(panel, movements, warm_up, emptied=()):
@@ -19,13 +19,15 @@ def soak(panel, movements, warm_up, emptied=()):
     reading. Whatever a movement raises ends it.
     """
     hand = random.Random(0)
-    moves = [{name: v} for name, control in panel.controls.items() for v in extremes(control)]
+    moves = [{name: v} for name, control in panel.controls.items() for v in control.ends()]
     moves += panel.presets.values()
 
     def standing_after(number):
         for move in hand.choices(moves, k=number):
-            panel.set(**move)
+            asked = panel.values | move
+            message(panel, asked)
             assert panel.error is None, f"after {move}: {panel.error!r} at {panel.values}"
+            assert panel.values == panel.checked(asked), f"after {move} at {panel.values}"
         panel.reset()
         for empty in emptied:
             empty()
@@ -35,6 +37,13 @@ def soak(panel, movements, warm_up, emptied=()):
         panel.set(**move)
     before, after = standing_after(warm_up), standing_after(movements)
     return {name: after[name] - before[name] for name in after}
+
+
+def message(panel, values):
+    """Deliver the message that a browser sends for a movement to these values."""
+    asked = {"values": values, "from": "hand", "n": panel.answer[1] + 1}
+    data = {"method": "custom", "content": json.loads(json.dumps(asked))}
+    panel.comm.handle_msg({"content": {"comm_id": panel.model_id, "data": data}, "buffers": []})
 
 
 def standing():

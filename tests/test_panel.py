@@ -11,7 +11,7 @@ import pytest
 from panel_driving import drive
 from PIL import Image
 
-from course_utils.widgets import scene
+from course_utils.widgets import scene, still
 from course_utils.widgets.controls import bars, choice, dice, slider, switch
 from course_utils.widgets.panel import Panel, recorded
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
@@ -292,7 +292,7 @@ def test_importing_makes_no_widget_and_needs_neither_torch_nor_pyplot():
 
 def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
     good = small(lambda t: {"x": t}, presets={"low": {"t": 0.1}})
-    assert drive(good).moves == 2 + 2 + 1
+    assert drive(good) == 2 + 2 + 1
     for compute, message in [
         (lambda t: {"x": 1 / (1 - t)}, "division by zero"),
         (lambda t: {"x": np.inf if t == 0 else t}, "at t = 0.0: x is inf"),
@@ -304,3 +304,19 @@ def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
     stuck.reset = lambda: None
     with pytest.raises(AssertionError, match="reset left"):
         drive(stuck)
+
+
+def test_a_second_reading_on_a_still_stands_where_x_has_it():
+    axis = Axis(-10, 10, ticks=(-20, 0), top=scene.Top("blur", "km/s", factor=4540.0, rate=-0.5))
+    drawn = still.figure(Scene([[Plot("", axis, Axis(0, 1), [])]], height=200, alt="x"), {})
+    (ax,) = drawn.axes
+    (second,) = ax.child_axes
+    drawn.canvas.draw()
+    shown = {
+        t.get_text(): ax.transData.inverted().transform(t.get_window_extent())[:, 0].mean()
+        for t in second.get_xticklabels()
+    }
+    assert ax.get_xlim() == (-10, 10)
+    assert shown == pytest.approx(
+        {"100": 7.631, "1,000": 3.026, "10,000": -1.579, "100,000": -6.184}, abs=0.05
+    )

@@ -7,7 +7,7 @@ import numpy as np
 from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws, weighted_loss
-from course_utils.panels._galaxies import error_curve, galaxies_mixture
+from course_utils.panels._galaxies import error_curve, galaxies_mixture, ideal_eps
 from course_utils.panels._view import level_axis, view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
@@ -60,7 +60,7 @@ def controls():
         "log_snr_min": slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
         "log_snr_max": slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
         "gains": bars(
-            [f"λ = {knot}" for knot in KNOTS],
+            [f"λ = {knot}".replace("-", "−") for knot in KNOTS],
             -1.5,
             1.5,
             0.1,
@@ -80,7 +80,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
     w = np.ones_like if weight == "level" else _held(by_hand)
-    draws = loss_draws(w, galaxies_mixture().eps, *_random_numbers(), by_hand)
+    draws = loss_draws(w, _eps, *_random_numbers(), by_hand)
     elbo = _elbo(*span)
     loss = elbo if weight == "level" else _loss(by_hand)
     variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
@@ -146,6 +146,11 @@ def _held(schedule):
     return lambda log_snr: np.interp(log_snr, levels, scale * heights)
 
 
+def _eps(z, log_snr):
+    """The ideal denoiser of z [n, 1] at levels [n, 1]."""
+    return ideal_eps()(z[:, 0], log_snr[:, 0])[:, None]
+
+
 @cache
 def moments():
     """Return the moments of the galaxies' squared error under their own ideal denoiser."""
@@ -199,7 +204,7 @@ def scene():
             Rule("elbo", meaning="exact", dash="dot", label="ELBO"),
             Rule("loss", meaning="data", width=1.8, label="loss"),
             Line("reach", (24, 24), meaning="data", width=4, alpha=0.6),
-            Words(0.98, 0.72, "standard error of one: {spread:.2f} nats", align="right"),
+            Words(0.98, 0.72, "standard error {spread:.2f}", align="right"),
             Words(0.98, 0.58, "{remark}", align="right"),
         ],
     )

@@ -30,7 +30,7 @@ ALT = (
     "Three plots. Left: 50 of 400 paths of the sampler over log-SNR, three of them bold, from pure "
     "noise at the left to λ_max at the line, on a grey map of the exact density at every level. "
     "Middle, sideways and at the same heights: where the 400 samples end, as a histogram of the "
-    "velocity z/α, the exact share of each bin as a black line, and the 82 galaxies as ticks. "
+    "velocity z/α, the exact share of each bin as an outline, and the 82 galaxies as dots. "
     "Right: a bar for the distance W1 between samples and exact law, and the noise floor that 400 "
     "exact draws would have on average."
 )
@@ -48,7 +48,7 @@ MAP_POINTS = REACH * (2 * (np.arange(180) + 0.5) / 180 - 1)
 
 def controls():
     """Return the panel's controls."""
-    eta = "stochasticity η (0: DDIM, 1: ancestral)"
+    eta = "η (0: DDIM, 1: ancestral)"
     return {
         "eta": slider(eta, 0.0, 1.0, 0.05, 0.0, play=True),
         "steps": choice("steps", STEPS, 24, slide=True),
@@ -159,7 +159,7 @@ def scene():
     """Return the scene: the paths on the map, where they end, and their error."""
     velocities = galaxy_velocities() / 1000
     paths = Plot(
-        "paths towards the data, on the exact density",
+        "paths towards the data",
         level_axis(LOG_SNR_MIN, HIGHEST),
         Axis(-REACH, REACH, "latent z"),
         [
@@ -209,7 +209,7 @@ panel, picture = view(
         "exact_nearest": "half of the exact law within {:,.1f} km/s",
         "blur": "blur left at λ_max: {:,.0f} km/s",
     },
-    headline="W1 to the exact law: {distance:,.0f} km/s; 400 exact draws leave {floor:,.0f}",
+    headline="error W1 {distance:,.0f} km/s, noise floor {floor:,.0f}",
     shown=("nearest", "exact_nearest", "blur"),
     presets={
         "DDIM, few steps": {"eta": 0.0, **FEW},

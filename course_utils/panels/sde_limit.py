@@ -14,7 +14,7 @@ from course_utils.forward import (
     euler_maruyama_steps,
     state_moments,
 )
-from course_utils.panels._view import view
+from course_utils.panels._view import readable, view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets.controls import choice, dice, slider
 from course_utils.widgets.scene import (
@@ -30,15 +30,14 @@ from course_utils.widgets.scene import (
 )
 
 ALT = (
-    "Four plots. First: paths of the stochastic differential equation over time, most of them "
-    "faint, one in black; over N steps, in orange, that are driven by the same Brownian motion as "
-    "the black one; the band is the exact mean plus and minus one standard deviation, and a line "
-    "marks the time t. Second, sideways on the same axis of x: the exact density at that time, "
-    "black, and that of the N steps, orange and dashed; dotted, the noise N(0, 1) at which all "
-    "ends. Third: the difference of the two, enlarged, hatched where the steps have too little. "
-    "Fourth, both axes logarithmic: the Wasserstein distance W2 between the two (circles) and "
-    "their KL divergence (squares) over N, on the dashed lines that the constants predict; the "
-    "large marks are those of the present N."
+    "Four plots. First: paths of the stochastic differential equation over time, one of them "
+    "strong, and N steps, in orange, that are driven by the same Brownian motion as the strong "
+    "one; the band is the exact mean plus and minus one standard deviation, and a line marks the "
+    "time t. Second, sideways on the same axis of x: the exact density at that time, and dashed "
+    "that of the N steps; dotted, the noise N(0, 1) at which all ends. Third: the difference of "
+    "the two, enlarged, hatched where the steps have too little. Fourth, both axes logarithmic: "
+    "the Wasserstein distance W2 between the two (circles) and their KL divergence (squares) over "
+    "N, on the dashed lines that the constants predict; the large marks are those of the present N."
 )
 SCHEDULE = LinearBeta()  # β from 0.1 to 20
 # All but the first are multiples of 20, so that the times of the slider lie on every grid.
@@ -94,16 +93,15 @@ def compute(n_steps, rule, recursion, x0, t, path):
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
         numbers["verdict"] = f"no error {where}"
     else:
-        of_w2 = f"N·W2 = {n_steps * w2[k]:.4g}"
-        numbers["verdict"] = f"{of_w2}; for large N it tends to {limit.wasserstein:.4g}"
-        numbers["wasserstein"], numbers["kl"] = float(w2[k]), float(kl[k])
-        of_kl = f"{n_steps**2 * kl[k]:.4g}, tends to {limit.kl:.4g}"
-        numbers["scaled_kl"] = of_kl
+        scaled, tends_to = readable(n_steps * w2[k]), readable(limit.wasserstein)
+        numbers["verdict"] = f"N·W2 = {scaled}; for large N it tends to {tends_to}"
+        numbers["wasserstein"], numbers["kl"] = readable(w2[k]), readable(kl[k])
+        scaled, tends_to = readable(n_steps**2 * kl[k]), readable(limit.kl)
+        numbers["scaled_kl"] = f"{scaled}, tends to {tends_to}"
         log_error = n_steps * (2 * np.log(decay[k]) + elapsed[k])
         numbers["log_error"] = f"{log_error:.2f}, tends to {limit.log_decay:.2f}"
     of_time, decays, from_zero = _exact_path(path)
-    start, mean = _elapsed(TIMES), x0 * np.exp(-_elapsed(TIMES) / 2)
-    spread = np.sqrt(-np.expm1(-start))
+    mean, spread = x0 * np.exp(-_elapsed(TIMES) / 2), np.sqrt(-np.expm1(-_elapsed(TIMES)))
     states = x0 * _law(recursion, rule, n_steps)[0] + _from_zero(recursion, rule, n_steps, path)
     every = max(1, n_steps // SEEN)
     heights, exact_heights = (norm.pdf(X, m[k], np.sqrt(v[k])) for m, v in (law, exact))
@@ -217,8 +215,8 @@ def scene():
         position,
         [
             Line(norm.pdf(X), X, meaning="noise", dash="dot", label="N(0, 1)"),
-            Line("exact_density", X, meaning="exact", label="exact"),
-            Line("density", X, meaning="model", dash="dash", label="N steps"),
+            Line("exact_density", X, meaning="exact"),
+            Line("density", X, meaning="model", dash="dash"),
         ],
     )
     difference = Plot(
@@ -241,7 +239,7 @@ def scene():
         Axis(1e-8, 1, scale="log", settle=True),
         [
             *marks,
-            Handle("n_steps", x="steps", y="w2_now", meaning="model"),
+            Handle("n_steps", x="steps", y="w2_now", times=True, meaning="model"),
             Words(0.5, 0.6, "{remark}", align="centre"),
         ],
         width=1.4,
@@ -256,8 +254,8 @@ panel, picture = view(
     formats={
         "time": "compared at t = {}",
         "verdict": "{}",
-        "wasserstein": "W2 {:.4g}",
-        "kl": "KL {:.4g} nats",
+        "wasserstein": "W2 {}",
+        "kl": "KL {} nats",
         "scaled_kl": "N²·KL {}",
         "log_error": "N·(log squared decay + ∫β) = {}",
     },

@@ -8,6 +8,8 @@ import numbers
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Control:
@@ -136,6 +138,24 @@ class Bars(Control):
 
     def spec(self):
         return super().spec() | {"decimals": decimals(self.step)}
+
+
+@dataclass(frozen=True)
+class Curve(Control):
+    """``n`` numbers, or none, that only the hand on the picture moves: no input stands for them."""
+
+    n: int = 0
+    low: float = -np.inf
+    high: float = np.inf
+
+    def check(self, value):
+        value = tuple(float(number) for number in value)
+        if len(value) not in (0, self.n) or not all(self.low <= x <= self.high for x in value):
+            raise ValueError(f"pass no or {self.n} numbers from {self.low:g} to {self.high:g}")
+        return value
+
+    def ends(self):
+        return [(), (0.0,) * self.n]
 
 
 @dataclass(frozen=True)

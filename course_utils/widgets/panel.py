@@ -204,16 +204,16 @@ def recorded(panel, control, values):
     for value in values:
         panel.set(**{control: value})
         states.append(
-            {name: _plain(getattr(panel, name)) for name in ("values", "frame", "fields")}
+            {name: plainly(getattr(panel, name)) for name in ("values", "frame", "fields")}
         )
     panel.reset()
-    return {"spec": _plain(panel.spec), "control": control, "states": states}
+    return {"spec": plainly(panel.spec), "control": control, "states": states}
 
 
-def _plain(part):
+def plainly(part):
     """The same with bytes as base64 text."""
     if isinstance(part, dict):
-        return {name: _plain(value) for name, value in part.items()}
+        return {name: plainly(value) for name, value in part.items()}
     return base64.b64encode(part).decode() if isinstance(part, bytes) else part
 
 

@@ -14,8 +14,8 @@ anything else is the number or the array itself, which then stands still.
 What goes to the browser
     ``Scene.spec()`` is JSON: ``{"height": [px a row], "rows": [[plot or null]], "alt": words}``; a
     plot is ``{"title", "x", "y", "width", "cursor", "items"}``; an axis and an item have the
-    fields of their class here, and an item also its class's name as ``"kind"``. Arrays that stand
-    still are there under names of their own, ``"#0"``, ``"#1"``, …
+    fields of their class here, and an item also its class's name as ``"kind"``, a handle's own kind
+    being its ``"grip"``. Arrays that stand still are there under names of their own, ``"#0"``, …
     ``Scene.frame(values)`` is what changes: ``{"shapes": {name: shape}, "data": bytes, "words":
     {name: words}}``, where ``data`` has the numbers of all arrays, one after another in the order
     of ``shapes``, as 32-bit floats. ``Scene.fields(values)`` is the same for heat maps, with one
@@ -125,11 +125,15 @@ class Band(Item):
 
 @dataclass(frozen=True)
 class Bars(Item):
-    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline."""
+    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline.
+
+    The bars stand on ``start``, so that one can be stacked on another.
+    """
 
     edges: Data
     heights: Data
     _: KW_ONLY
+    start: Data = 0
     sideways: bool = False
     outline: bool = False
 
@@ -138,7 +142,9 @@ class Bars(Item):
 class Points(Item):
     """Marks at (x, y), [n] or numbers; ``shape``: "dot", "ring", "square", "star" or "tick".
 
-    ``trail``: one more faint mark stays wherever the hand let go.
+    ``trail``: a faint mark stays behind, with "moves" wherever it has been, with "rests" wherever
+    the hand let go; while the number ``same`` is another, marks left before it are not shown. The
+    lowest mark gets a ring and ``score``, words before its y.
     """
 
     x: Data
@@ -146,7 +152,9 @@ class Points(Item):
     _: KW_ONLY
     shape: str = "dot"
     size: float = 5.0
-    trail: bool = False
+    trail: str = ""
+    same: Data = None
+    score: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,7 +223,8 @@ class Handle(Item):
     - "knots": dots at (x, y), [n] each; the i-th moves the i-th entry of a control of bars;
     - "rule": a line right across, at x (or y, as ``along`` says);
     - "edge": such a line between the two ends of the other coordinate, which is a pair;
-    - "band": a region, x and y a pair each.
+    - "band": a region, x and y a pair each;
+    - "brush": the whole plot; what a stroke does with the control's curve is the panel's affair.
     """
 
     control: str
@@ -351,7 +360,12 @@ def _plot(plot, still):
     def axis(part):
         return plain(part) | {"top": part.top and asdict(part.top)}
 
-    items = [plain(item) | {"kind": type(item).__name__} for item in plot.items]
+    items = []
+    for item in plot.items:
+        found = plain(item)
+        if isinstance(item, Handle):
+            found["grip"] = found.pop("kind")
+        items.append(found | {"kind": type(item).__name__})
     own = {"title": plot.title, "width": plot.width, "cursor": plot.cursor}
     return own | {"x": axis(plot.x), "y": axis(plot.y), "items": items}
 

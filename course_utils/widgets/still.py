@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from course_utils.widgets import figures
@@ -29,31 +29,24 @@ def picture(scene, values):
 def figure(scene, values):
     """Return the scene as a matplotlib figure."""
     heights = np.broadcast_to(scene.height, len(scene.rows))
-    columns = max(len(row) for row in scene.rows)
-    widths = [max(_width(row, k) for row in scene.rows) for k in range(columns)]
     size = (WIDTH / DPI, float(heights.sum()) / DPI)
     with figures.style():
-        drawn, axes = figures.new_figure(
-            len(scene.rows),
-            columns,
-            size=size,
-            squeeze=False,
-            width_ratios=widths,
-            height_ratios=heights,
-        )
-        drawn.set_dpi(DPI * RATIO)
-        for row, line in zip(scene.rows, axes, strict=True):
-            for plot, ax in zip([*row, *[None] * (columns - len(row))], line, strict=True):
-                if plot is None:
-                    ax.set_axis_off()
-                else:
-                    _Still(ax, plot, values).draw()
+        drawn = figures.StyledFigure(figsize=size, layout="constrained", dpi=DPI * RATIO)
+        grid = drawn.add_gridspec(len(scene.rows), 1, height_ratios=heights)
+        for row, place, height in zip(scene.rows, grid, heights, strict=True):
+            widths = [0.1 if plot is None else plot.width for plot in row]
+            for plot, cell in zip(
+                row, place.subgridspec(1, len(row), width_ratios=widths), strict=True
+            ):
+                if plot is not None:
+                    _Still(drawn.add_subplot(cell), plot, values).draw(low=height < 170)
         FigureCanvasAgg(drawn)
     return drawn
 
 
-def _width(row, k):
-    return row[k].width if k < len(row) and row[k] is not None else 0.1
+def _points(pixels):
+    """CSS pixels in points."""
+    return pixels * 72 / DPI
 
 
 def encoded(picture, kind, **options):
@@ -77,7 +70,7 @@ class _Still:
             return [self.get(part) for part in source]
         return source
 
-    def draw(self):
+    def draw(self, low=False):
         plot, ax = self.plot, self.ax
         for which, axis in (("x", plot.x), ("y", plot.y)):
             self.scale(which, axis)
@@ -87,7 +80,10 @@ class _Still:
             self.limits(which, axis)
         figures.title(ax, plot.title)
         if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc="best")
+            # where the plot is low, above it beside the title
+            above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
+            tight = {"columnspacing": 1.0, "handlelength": 1.4, "borderpad": 0.2, "fontsize": 8}
+            ax.legend(**(above | tight if low else {"loc": "best"}))
 
     # Axes
 
@@ -113,21 +109,16 @@ class _Still:
             ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
             getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
+            getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
         if axis.top:
             self.top(axis.top)
 
     def top(self, top):
-        def value(x):
-            return top.factor * np.exp(top.rate * np.asarray(x))
-
-        def back(v):
-            return np.log(np.maximum(v, 1e-300) / top.factor) / top.rate
-
-        second = self.ax.secondary_xaxis("top", functions=(value, back))
-        second.set_xscale("log")
-        second.xaxis.set_major_locator(LogLocator(numticks=4))
-        second.xaxis.set_minor_locator(NullLocator())
-        second.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
+        """Powers of ten of the second reading, each where x has it."""
+        ends = np.log10(top.factor * np.exp(top.rate * np.array(self.ax.get_xlim())))
+        values = 10.0 ** np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
+        second = self.ax.secondary_xaxis("top")
+        second.set_xticks(np.log(values / top.factor) / top.rate, [f"{v:,.10g}" for v in values])
         second.set_xlabel(f"{top.label}, {top.unit}", fontsize=9)
         second.tick_params(labelsize=8)
 
@@ -135,7 +126,12 @@ class _Still:
 
     def line(self, item, colour):
         x, y = self.get(item.x), np.asarray(self.get(item.y))
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width, "alpha": item.alpha}
+        style = {
+            "color": colour,
+            "ls": DASHES[item.dash],
+            "lw": _points(item.width),
+            "alpha": item.alpha,
+        }
         self.ax.plot(x, y, **style)[0].set_label(item.label or None)
 
     def area(self, item, colour):
@@ -147,21 +143,26 @@ class _Still:
         if (up < 0).any():
             words = item.negative or None
             fill(along, 0, np.minimum(up, 0), **figures.NEGATIVE, lw=0, label=words)
-        self.ax.plot(x, y, color=colour, lw=1.3, alpha=item.alpha)
+        self.ax.plot(x, y, color=colour, lw=_points(1.3), alpha=item.alpha)
 
     def band(self, item, colour):
         low, high = self.get(item.low), self.get(item.high)
         look = {"color": colour, "alpha": 0.25 * item.alpha, "lw": 0}
         if item.hatched:
-            look = {**figures.NEGATIVE, "lw": 1}
+            look = {
+                "facecolor": to_rgba(colour, 0.25),
+                "edgecolor": colour,
+                "hatch": "////",
+                "lw": 1,
+            }
         if item.x is None:
             self.ax.axhspan(low, high, label=item.label or None, **look)
         else:
             self.ax.fill_between(self.get(item.x), low, high, label=item.label or None, **look)
 
     def bars(self, item, colour):
-        outline = {"fill": False, "baseline": None, "lw": 1.3, "alpha": item.alpha}
-        filled = {"fill": True, "alpha": 0.75 * item.alpha}
+        outline = {"fill": False, "baseline": None, "lw": _points(1.3), "alpha": item.alpha}
+        filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
         self.ax.stairs(
             self.get(item.heights),
             self.get(item.edges),
@@ -178,7 +179,7 @@ class _Still:
             MARKERS[item.shape],
             color=colour,
             mfc="none" if item.shape == "ring" else colour,
-            ms=item.size * 72 / DPI,
+            ms=_points(item.size),
             alpha=item.alpha,
             label=item.label or None,
             zorder=4,
@@ -209,7 +210,7 @@ class _Still:
             order = 3 + len(curves) - i  # the lower ones in front
             self.ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
             shown = COLOURS["negative"] if negative else colour
-            self.ax.plot(x, y, color=shown, lw=1.3, zorder=order)
+            self.ax.plot(x, y, color=shown, lw=_points(1.3), zorder=order)
             self.ax.annotate(
                 words,
                 (x[-1], i),
@@ -230,7 +231,7 @@ class _Still:
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width}
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width)}
         draw(self.get(item.at), label=item.label or None, **style)
 
     def handle(self, item, colour):

@@ -9,13 +9,11 @@ import sys
 import numpy as np
 import pytest
 from ipywidgets.embed import dependency_state
-from panel_driving import drive, extremes
+from panel_driving import drive
 
 from course_utils import panels
 
 NAMES = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
-
-MOST_REDRAWS = {"counting": 1, "elbo": 6, "sde_limit": 20}  # each costs as much as five movements
 
 
 @pytest.fixture(params=NAMES)
@@ -27,17 +25,11 @@ def values(module):
     return {name: widget.value for name, widget in module.controls().items()}
 
 
-def same(one, two):
-    return all(np.array_equal(one[key], two[key]) for key in one.keys() | two.keys())
-
-
 def test_every_control_to_its_ends(module):
     panel = module.panel()
     done = drive(panel)
     panel.close()
-    name = module.__name__.rpartition(".")[2]
-    assert done.moves >= 2 * len(panel.controls)
-    assert done.full_redraws <= MOST_REDRAWS.get(name, np.inf)
+    assert done >= 2 * len(panel.controls)
 
 
 def test_a_picture_of_the_computed_numbers(module):
@@ -45,7 +37,7 @@ def test_a_picture_of_the_computed_numbers(module):
     numbers, _ = module.compute(**panel.values)
     assert panel.results == numbers and panel.text().startswith(panel.alt)
     name, widget = next(iter(panel.controls.items()))
-    moved = next(value for value in extremes(widget)[::-1] if value != panel.values[name])
+    moved = next(value for value in widget.ends()[::-1] if value != panel.values[name])
     other = module.picture(**{name: moved})
     assert other.size == panel.picture.size and other.size[0] == 1880
     assert not np.array_equal(np.asarray(other), np.asarray(panel.picture))
@@ -61,7 +53,8 @@ def test_what_was_computed_can_be_spoilt_by_nobody(module):
         if isinstance(array, np.ndarray) and array.flags.writeable:
             array *= 0
     again, arrays = module.compute(**settings)
-    assert again == numbers and same(arrays, before)
+    assert again == numbers
+    np.testing.assert_equal(arrays, before)
 
 
 def test_a_front_end_needs_anywidget_and_nothing_more(module):

@@ -32,6 +32,9 @@ def test_the_fast_denoiser_is_the_mixtures(width, level):
     z = np.random.default_rng(0).standard_normal(200) * 2
     exact = widened(width).eps(z[:, None], level)[:, 0]
     np.testing.assert_allclose(reverse.ideal_eps(width)(z, level), exact, rtol=1e-9, atol=1e-9)
+    mixed = reverse.ideal_eps(width)(z[[0, 1]], np.array([level, 3.0]))
+    at_three = widened(width).eps(z[1:2, None], 3.0)[0, 0]
+    np.testing.assert_allclose(mixed, [exact[0], at_three], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("eta", "steps"), [(0.0, 12), (0.35, 96), (1.0, 24)])

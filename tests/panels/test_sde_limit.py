@@ -1,5 +1,6 @@
 """The SDE-limit panel: its constants against brute force, its coupled paths, its controls."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -143,6 +144,11 @@ def test_text_holds_the_numbers():
         assert "N·W2 = 2.71; for large N it tends to 2.607" in text
         panel.set(t=1.0, n_steps=4000)
         assert "= -77.14, tends to -76.95" in panel.text()
+        found = re.search(r"KL ([\d.]+)·10⁻(⁹|⁸) nats", panel.text())
+        exact = errors("chain", "right", 4000, 1.5, 1.0)[4]
+        assert float(found[1]) / 10.0 ** {"⁹": 9, "⁸": 8}[found[2]] == pytest.approx(
+            exact, rel=1e-3
+        )
         panel.set(n_steps=21, t=0.5)
         assert "compared at t = 0.4762, on the grid of N" in panel.text()
     finally:

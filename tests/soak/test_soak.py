@@ -80,19 +80,23 @@ def test_a_long_soak(name, kernel, capsys):
 
 LEAKY = """
 import ipywidgets
+from course_utils.widgets.controls import slider
+from course_utils.widgets.panel import Panel
+from course_utils.widgets.scene import Axis, Line, Plot, Scene
 
-class Leaky:
-    controls, presets, values, error, kept = {"x": ipywidgets.IntSlider()}, {}, {}, None, []
+kept = []
 
-    def set(self, **values):
-        self.kept.append(b"x" * 4_000_000)  # written, or no page is taken
+def compute(x):
+    kept.append((b"x" * 4_000_000, ipywidgets.HTML()))  # written, or no page is taken
+    return {"x": x}, {"at": [0.0, 1.0], "height": [0.0, float(x)]}
 
-    reset = set
-
-print(json.dumps(soaking.soak(Leaky(), 40, 0)))
+plot = Plot("", Axis(0, 1), Axis(0, 9), (Line("at", "height", meaning="data"),))
+panel = Panel(Scene(((plot,),), 200, "It keeps what it draws."), compute,
+              {"x": slider("x", 0, 9, 1, 0)})
+print(json.dumps(soaking.soak(panel, 40, 0)))
 """
 
 
 @pytest.mark.full
 def test_a_leak_is_seen(kernel):
-    assert set(outgrown(json.loads(kernel(LEAKY, 300)))) == {"memory"}
+    assert set(outgrown(json.loads(kernel(LEAKY, 300)))) == {"memory", "widgets"}

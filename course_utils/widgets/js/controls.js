@@ -242,6 +242,16 @@ class Bars extends Control {
   }
 }
 
+/** Numbers that the hand on the picture moves: nothing stands for them among the controls. */
+class Curve extends Control {
+  constructor(name, spec, hand) {
+    super(name, spec, hand);
+    this.root.hidden = true;
+  }
+
+  show() {}
+}
+
 class Dice extends Control {
   constructor(name, spec, hand) {
     super(name, spec, hand);
@@ -258,6 +268,6 @@ class Dice extends Control {
   }
 }
 
-const KINDS = { Slider, Choice, Switch, Bars, Dice };
+const KINDS = { Slider, Choice, Switch, Bars, Curve, Dice };
 
 export { readable };

@@ -246,8 +246,8 @@ export function extent(item, values, along) {
     Area: item.sideways ? { x: [item.x, 0], y: [item.y] } : { x: [item.x], y: [item.y, 0] },
     Band: { x: item.x === null ? [] : [item.x], y: [item.low, item.high] },
     Bars: item.sideways
-      ? { x: [item.heights, 0], y: [item.edges] }
-      : { x: [item.edges], y: [item.heights, 0] },
+      ? { x: [item.heights, item.start], y: [item.edges] }
+      : { x: [item.edges], y: [item.heights, item.start] },
     Points: { x: [item.x], y: [item.y] },
     Rule: item.along === "x" ? { x: [item.at], y: [] } : { x: [], y: [item.at] },
   }[item.kind];
@@ -274,6 +274,7 @@ class Picture {
     this.plots = scene.rows.flat().filter(Boolean).map((plot) => new PlotView(this, plot));
     this.root = document.createElement("div");
     this.root.className = "won-picture";
+    this.root.picture = this;
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", scene.alt);
     this.canvas = document.createElement("canvas");
@@ -458,7 +459,8 @@ class PlotView {
     this.cursor = make("line", { class: "won-cursor", visibility: "hidden" });
     this.reading = make("text", { class: "won-reading", visibility: "hidden" });
     this.words = new Map();
-    this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) => new HandleView(this, i));
+    this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) =>
+      i.grip === "brush" ? new BrushView(this, i) : new HandleView(this, i));
   }
 
   extent(along, own) {
@@ -472,6 +474,29 @@ class PlotView {
 
   get values() {
     return this.picture.values;
+  }
+
+  /** The marks that an item's trail has left under the present settings. */
+  marks(item) {
+    const trail = this.trails.get(item);
+    return trail && trail.same === this.sameness(item) ? [...trail.marks.values()] : [];
+  }
+
+  /** Leave a mark where the items with such a trail are, "moves" or "rests". */
+  leave(kind) {
+    for (const item of this.plot.items.filter((i) => i.trail === kind)) {
+      const mark = [this.values.number(item.x), this.values.number(item.y)];
+      if (!mark.every(Number.isFinite)) continue;
+      const same = this.sameness(item);
+      if (this.trails.get(item)?.same !== same) this.trails.set(item, { same, marks: new Map() });
+      const { marks } = this.trails.get(item);
+      marks.set(String(mark), mark);
+      if (marks.size > 400) marks.delete(marks.keys().next().value);
+    }
+  }
+
+  sameness(item) {
+    return item.same == null ? 0 : this.values.number(item.same);
   }
 
   colour(item) {
@@ -713,13 +738,14 @@ const MARKS = {
     const [across, up] = item.sideways ? [y, x] : [x, y];
     const point = (a, b) => (item.sideways ? [b, a] : [a, b]);
     const outline = item.outline || ghost;
+    const start = up.to(values.number(item.start));
     c.beginPath();
-    c.moveTo(...point(across.to(edges[0]), up.to(0)));
+    c.moveTo(...point(across.to(edges[0]), start));
     for (let i = 0; i < heights.length; i++) {
       c.lineTo(...point(across.to(edges[i]), up.to(heights[i])));
       c.lineTo(...point(across.to(edges[i + 1]), up.to(heights[i])));
     }
-    c.lineTo(...point(across.to(edges[heights.length]), up.to(0)));
+    c.lineTo(...point(across.to(edges[heights.length]), start));
     c.lineWidth = 1.3;
     c.globalAlpha = outline ? item.alpha : 0.75 * item.alpha;
     outline ? c.stroke() : c.fill();
@@ -728,9 +754,11 @@ const MARKS = {
   Points(c, item, { view, values, x, y, ghost }) {
     const [xs, ys] = [values.array(item.x), values.array(item.y)];
     if (item.trail && !ghost) {
-      c.globalAlpha = 0.45 * item.alpha;
-      for (const [a, b] of view.trails.get(item) ?? []) shape(c, "dot", x.to(a), y.to(b), 4);
+      const marks = view.marks(item);
+      c.globalAlpha = 0.6 * item.alpha;
+      for (const [a, b] of marks) shape(c, "dot", x.to(a), y.to(b), 5);
       c.globalAlpha = item.alpha;
+      if (item.score && marks.length > 1) score(c, item, marks, view);
     }
     const single = item.trail || xs.length === 1;
     for (let i = 0; i < xs.length; i++) {
@@ -801,6 +829,21 @@ const MARKS = {
 };
 for (const kind of ["Line", "Area", "Bars", "Points"]) MARKS[kind].ghost = true;
 
+/** A ring about the lowest mark, and beside it how low it is. */
+function score(c, item, marks, view) {
+  const { box, scales, picture } = view;
+  const [a, b] = marks.reduce((best, mark) => (mark[1] < best[1] ? mark : best));
+  const [x, y] = [scales.x.to(a), scales.y.to(b)];
+  c.save();
+  c.strokeStyle = c.fillStyle = picture.theme.ink;
+  shape(c, "ring", x, y, 15);
+  c.font = picture.font();
+  const right = x > box.x + box.w / 2;
+  c.textAlign = right ? "right" : "left";
+  c.fillText(`${item.score} ${readable(b, 2)}`, x + (right ? -12 : 12), y + 14);
+  c.restore();
+}
+
 function shape(c, kind, x, y, size, edged = false) {
   const r = size / 2;
   c.beginPath();
@@ -849,6 +892,48 @@ function shortened(label, room) {
   return 6.6 * label.length > room ? label.replace(/\s{3,}.*/, "") : label;
 }
 
+/** A plot that the hand paints on: `hand.stroke(control, from, to)` has {x, y, up} in data. */
+class BrushView {
+  constructor(view, item) {
+    Object.assign(this, { view, item });
+    this.node = make("rect", { class: "won-brush" });
+    this.node.dataset.control = item.control;
+    view.hands.prepend(this.node); // other handles lie above it
+    this.node.addEventListener("pointerdown", (event) => this.grab(event));
+  }
+
+  place() {
+    const { x, y, w, h } = this.view.box;
+    set(this.node, { x, y, width: w, height: h });
+  }
+
+  grab(event) {
+    if (event.button !== 0) return;
+    event.preventDefault();
+    const { item, view, node } = this;
+    const { hand, root } = view.picture;
+    const frame = root.getBoundingClientRect();
+    const down = event.clientY - frame.top;
+    const place = (e) => {
+      const [px, py] = [e.clientX - frame.left, e.clientY - frame.top];
+      const { x, y } = view.scales;
+      return { x: x.from(px), y: y.from(py), up: y.move(down, py) };
+    };
+    const from = place(event);
+    node.setPointerCapture(event.pointerId);
+    view.picture.hold();
+    hand.grab?.(item.control, 0);
+    const move = (e) => hand.stroke?.(item.control, from, place(e));
+    const end = () => {
+      for (const [name, listener] of listeners) node.removeEventListener(name, listener);
+      view.picture.release();
+      hand.release?.(item.control);
+    };
+    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
+    for (const [name, listener] of listeners) node.addEventListener(name, listener);
+  }
+}
+
 /** What the hand can take: one slider in the eyes of a screen reader, or one a knot. */
 class HandleView {
   constructor(view, item) {
@@ -864,7 +949,7 @@ class HandleView {
       return [scale.to(found[0]), scale.to(found[found.length - 1])];
     };
     const { box } = view;
-    if (item.kind === "knots" || item.kind === "point") {
+    if (item.grip === "knots" || item.grip === "point") {
       const [xs, ys] = [values.array(item.x), values.array(item.y)];
       for (let i = 0; i < xs.length; i++) {
         const y = clamp(scales.y.to(ys[i]), box.y, box.y + box.h);
@@ -894,17 +979,19 @@ class Part {
     Object.assign(this, { owner, index });
     const { view, item } = owner;
     const { hand } = view.picture;
-    const dot = item.kind === "knots" || item.kind === "point";
-    this.node = make("g", { class: `won-handle won-${item.kind}`, tabindex: 0, role: "slider" }, view.hands);
+    const dot = item.grip === "knots" || item.grip === "point";
+    this.node = make("g", { class: `won-handle won-${item.grip}`, tabindex: 0, role: "slider" }, view.hands);
     this.node.dataset.control = item.control;
     this.node.style.cursor = item.along === "x" ? "ew-resize" : "ns-resize";
     const upright = item.along === "y";
     set(this.node, { "aria-orientation": upright ? "vertical" : "horizontal" });
-    this.target = make(item.kind === "band" ? "rect" : dot ? "circle" : "line", { class: "won-target" }, this.node);
-    if (!dot && item.kind !== "band") this.halo = make("line", { class: "won-under" }, this.node);
-    if (!dot) this.mark = make(item.kind === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
+    this.target = make(item.grip === "band" ? "rect" : dot ? "circle" : "line", { class: "won-target" }, this.node);
+    if (!dot && item.grip !== "band") this.halo = make("line", { class: "won-under" }, this.node);
+    if (!dot) this.mark = make(item.grip === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
     this.grip = make("circle", { class: "won-grip", r: dot ? 7 : 6 }, this.node);
     this.node.addEventListener("pointerdown", (event) => this.grab(event));
+    // The page must not scroll under a finger; Chromium takes no touch-action of parts of an SVG.
+    this.node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     this.node.addEventListener("keydown", (event) => {
       const steps = KEYS[event.key];
       if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
@@ -921,20 +1008,20 @@ class Part {
     if (!visible) return;
     const { theme } = view.picture;
     const colour = theme.colours[item.meaning];
-    const place = item.kind === "band"
+    const place = item.grip === "band"
       ? { x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) }
       : { x1, x2, y1, y2 };
-    const dot = item.kind === "knots" || item.kind === "point";
+    const dot = item.grip === "knots" || item.grip === "point";
     if (dot) set(this.target, { cx: x1, cy: y1, r: 14 });
     else {
       set(this.target, place);
       set(this.mark, { ...place, stroke: colour });
       if (this.halo) set(this.halo, place);
     }
-    // A rule is taken anywhere; its grip stands where it hides least: at its end.
+    // A rule or a column is taken anywhere; its grip stands where it hides least: at its end.
     const upright = item.along === "x";
     const [cx, cy] = dot ? [x1, y1]
-      : item.kind === "band" ? [(x1 + x2) / 2, (y1 + y2) / 2]
+      : item.grip === "band" ? [(x1 + x2) / 2, upright ? Math.max(y1, y2) : (y1 + y2) / 2]
       : upright ? [x1, Math.min(y1, y2)] : [Math.max(x1, x2), y1];
     set(this.grip, { cx, cy, stroke: colour, fill: theme.paper });
     const words = view.picture.hand.describe?.(item.control, this.index);
@@ -965,8 +1052,7 @@ class Part {
     hand.grab?.(item.control, this.index);
     const move = (e) => {
       const amount = factor * view.scales[item.along].move(start, pixel(e) - origin);
-      const times = item.times || view.plot[item.along].scale === "log";
-      hand.drag?.(item.control, this.index, amount, times);
+      hand.drag?.(item.control, this.index, amount, item.times);
     };
     const end = () => {
       for (const [name, listener] of listeners) this.node.removeEventListener(name, listener);

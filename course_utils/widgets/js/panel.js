@@ -162,7 +162,7 @@ export class PanelView {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
       if (this.moving) return;
-      this.leaveTrail();
+      this.leave("rests");
       this.sayNumbers();
     }, REST);
   }
@@ -188,20 +188,24 @@ export class PanelView {
       clearTimeout(this.silence);
     }
     if (!this.dirty && this.answered >= this.sent) {
-      this.values = values;
-      this.showControls();
+      if (values !== this.values) {
+        this.values = values;
+        this.showControls();
+      }
     }
     if (fields?.data && fields !== this.packedFields) {
       this.packedFields = fields;
       this.fields = unpack(fields, Uint8Array);
     }
-    if (frame?.data && frame !== this.packedFrame) {
+    if (frame && (frame.data || frame.arrays) && frame !== this.packedFrame) {
       this.packedFrame = frame;
       const { readout } = frame;
-      const arrays = new Values(this.still, this.fields ?? {}, unpack(frame, Float32Array), frame.words);
+      const arrays = new Values(this.still, this.fields ?? {}, frame.arrays ?? unpack(frame, Float32Array), frame.words);
       this.last = { arrays, readout, values };
       this.picture.update(arrays);
       this.showNumbers();
+      this.leave("moves");
+      if (!this.moving) this.leave("rests");
     }
     this.alert.textContent = error ?? "";
     this.pump();
@@ -266,15 +270,11 @@ export class PanelView {
     if (this.last) this.showNumbers();
   }
 
-  leaveTrail() {
-    if (!this.last) return;
-    for (const view of this.picture.plots) {
-      for (const item of view.plot.items.filter((i) => i.trail)) {
-        const point = [this.last.arrays.number(item.x), this.last.arrays.number(item.y)];
-        const trail = view.trails.get(item) ?? [];
-        if (String(trail.at(-1)) !== String(point)) view.trails.set(item, [...trail, point].slice(-40));
-      }
-    }
+  /** Leave marks where a trail is; kind is "moves" or "rests". */
+  leave(kind) {
+    if (!this.last || !this.guessed) return;
+    for (const view of this.picture.plots) view.leave(kind);
+    this.picture.request();
   }
 
   // What it asks
@@ -308,7 +308,10 @@ export class PanelView {
   // What it says
 
   showControls() {
-    for (const [name, control] of Object.entries(this.controls)) control.show(this.values[name]);
+    for (const [name, control] of Object.entries(this.controls)) {
+      if (this.onShow?.[name] !== this.values[name]) control.show(this.values[name]);
+    }
+    this.onShow = this.values;
     if (!this.presets) return;
     const fits = Object.entries(this.spec.presets).find(([, preset]) =>
       Object.entries(preset).every(([name, value]) => JSON.stringify(value) === JSON.stringify(this.values[name])));

@@ -22,7 +22,7 @@ export const STYLE = `
 .won-picture .won-halo { font-size: 13px; font-variant-numeric: tabular-nums; }
 .won-cursor { pointer-events: none; stroke-width: 1; opacity: 0.7; }
 .won-reading { pointer-events: none; }
-.won-handle { touch-action: none; outline: none; }
+.won-handle { outline: none; }
 line.won-target { stroke: transparent; stroke-width: 26px; }
 circle.won-target, rect.won-target { fill: transparent; }
 .won-under { stroke: var(--won-paper); stroke-width: 5px; opacity: 0.8; }
@@ -80,6 +80,7 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-question input { width: 18px; height: 18px; accent-color: var(--won-accent); margin: 0; }
 .won-alert { color: var(--won-alert); font-weight: 600; margin: 0 0 4px; }
 .won-alert:empty { display: none; }
+.won-brush { fill: transparent; cursor: ns-resize; touch-action: none; pointer-events: all; }
 .won-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (prefers-reduced-motion: no-preference) { .won-grip { transition: stroke-width 0.1s; } }
 `;
