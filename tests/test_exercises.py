@@ -145,7 +145,11 @@ def test_abel_sum_is_the_weighted_sum_of_steps():
     rng = np.random.default_rng(0)
     w, steps = rng.uniform(size=(2, 7))
     L = np.append(np.cumsum(steps[::-1])[::-1], 0) + 0.4
-    np.testing.assert_allclose(EXERCISES["06.1"].reference(w, L), w @ steps, rtol=1e-14)
+    total, share = EXERCISES["06.1"].reference(w, L)
+    np.testing.assert_allclose(total, w @ steps, rtol=1e-14)
+    w = np.maximum.accumulate(w[::-1])[::-1]  # falls from step to step: what is left is w_1 L_0
+    total, share = EXERCISES["06.1"].reference(w, L)
+    np.testing.assert_allclose(share * total, w[0] * L[0] - w[-1] * L[-1] - total, rtol=1e-12)
 
 
 def test_p_w_is_a_probability():

@@ -315,11 +315,7 @@ def scene():
             Bars(EDGES, galaxies, meaning="exact", outline=True, label="galaxies"),
         ],
     )
-    dots = {
-        "by_ancestral": ("model", "ancestral"),
-        "by_ddim": ("data", "DDIM"),
-        "by_both": ("noise", ""),
-    }
+    dot = {"size": 9, "trail": "moves", "same": "spent", "secret": True}
     distance = Plot(
         "W1 where it was spent",
         level_axis(*SPAN),
@@ -328,19 +324,9 @@ def scene():
             Band(None, "floor_low", "floor_high", meaning="noise", label="real"),
             Line(ACROSS, "ancestral_law", meaning="model", secret=True),
             Line(ACROSS, "ddim_law", meaning="data", dash="dash", secret=True),
-            *(
-                Points(
-                    "level",
-                    y,
-                    meaning=m,
-                    label=words,
-                    size=9,
-                    trail="moves",
-                    same="spent",
-                    secret=True,
-                )
-                for y, (m, words) in dots.items()
-            ),
+            Points("level", "by_ancestral", meaning="model", label="ancestral", **dot),
+            Points("level", "by_ddim", meaning="data", label="DDIM", **dot),
+            Points("level", "by_both", meaning="noise", **dot),
             Handle("level", x="level", kind="rule", meaning="noise"),
         ],
         width=1.1,

@@ -205,19 +205,36 @@ def reference(data, features, ridge, eta, steps, draws="fresh"):
     return trained(np.ones_like, data, features, ridge, eta, steps, draws)
 
 
-class World(NamedTuple):
+class World:
     """What belongs to the data alone, computed once."""
 
-    levels: np.ndarray
-    least_error: np.ndarray  # the least error at each level, smooth
-    least: float  # half of its integral, nats
-    ideal_on_training: np.ndarray  # the ideal denoiser on the very draws
-    ideal_on_fresh: np.ndarray
-    start: np.ndarray
-    real: np.ndarray
-    quantiles: np.ndarray  # of the law's projections
-    floors: dict  # of each measure
-    shares: np.ndarray  # of the galaxies' law in each bin of the histogram; 0 in the plane
+    def __init__(self, data):
+        law, rng = law_of(data), np.random.default_rng
+        model, fresh = _model(data, FEATURES[0])  # its draws are those of every other size
+        self.levels = model.log_snr
+        self.least_error = _least_error(law, self.levels)
+        self.least = float(np.trapezoid(self.least_error, self.levels) / 2)  # nats
+        # The ideal denoiser on the very draws: those of the training, made once more, and fresh.
+        training = model.draws(_training_data(data), N_TRAINING, rng(7))
+        self.ideal_on_training = frozen(training.eps_mse(law.eps))
+        self.ideal_on_fresh = frozen(fresh.eps_mse(law.eps))
+        self.start = frozen(rng(3).standard_normal((N_SAMPLES, law.dim)))
+        self.real = frozen(law.sample(N_SAMPLES, rng(2)))
+        many = law.sample(200 * N_SAMPLES, rng(1))
+        rows = projections(many)
+        self.quantiles = frozen(rows.reshape(len(rows), N_SAMPLES, -1).mean(axis=2))
+        self.shares = frozen(_shares(many) * (law.dim == 1))  # of galaxies; 0 in the plane
+        distances = {
+            "nearest": lambda a, b: nearest_distances(a, b).mean,
+            "wasserstein": lambda a, b: _sliced(a, self.quantiles),
+        }
+        self.floors = {
+            name: noise_floor(law.sample, N_SAMPLES, rng(0), distance=distance)
+            for name, distance in distances.items()
+        }
+
+
+_world = cache(World)
 
 
 def law_of(data):
@@ -228,36 +245,6 @@ def law_of(data):
     return GaussianMixture.from_data(galaxies(), width)
 
 
-@cache
-def _world(data):
-    law = law_of(data)
-    model, fresh = _model(data, FEATURES[0])  # its draws are those of every other size
-    training = model.draws(_training_data(data), N_TRAINING, _training_rng())
-    least = _least_error(law, model.log_snr)
-    many = law.sample(200 * N_SAMPLES, np.random.default_rng(1))
-    rows = projections(many)
-    quantiles = frozen(rows.reshape(len(rows), N_SAMPLES, -1).mean(axis=2))
-    distances = {
-        "nearest": lambda a, b: nearest_distances(a, b).mean,
-        "wasserstein": lambda a, b: _sliced(a, quantiles),
-    }
-    return World(
-        model.log_snr,
-        least,
-        float(np.trapezoid(least, model.log_snr) / 2),
-        frozen(training.eps_mse(law.eps)),
-        frozen(fresh.eps_mse(law.eps)),
-        frozen(np.random.default_rng(3).standard_normal((N_SAMPLES, law.dim))),
-        frozen(law.sample(N_SAMPLES, np.random.default_rng(2))),
-        quantiles,
-        {
-            name: noise_floor(law.sample, N_SAMPLES, np.random.default_rng(0), distance=distance)
-            for name, distance in distances.items()
-        },
-        frozen(_shares(many) * (law.dim == 1)),
-    )
-
-
 @lru_cache(maxsize=6)
 def _model(data, features):
     """The model of so many features, and fresh draws for it; two sizes share all randomness."""
@@ -266,7 +253,9 @@ def _model(data, features):
     of_level = 1.0 if x.shape[1] == 1 else 0.3
     rng = np.random.default_rng(6)
     drawn = FourierFeatures.draw(features, x.shape[1], rng, level_frequency=of_level)
-    model = LinearDenoiser.precompute(x, features=drawn, rng=_training_rng(), n_draws=N_TRAINING)
+    model = LinearDenoiser.precompute(
+        x, features=drawn, rng=np.random.default_rng(7), n_draws=N_TRAINING
+    )
     return model, model.draws(x, N_FRESH, np.random.default_rng(8))
 
 
@@ -275,10 +264,6 @@ def _training_data(data):
     if data == "galaxies":
         return galaxies()
     return law_of(data).sample(20_000, np.random.default_rng(9))
-
-
-def _training_rng():
-    return np.random.default_rng(7)
 
 
 def _least_error(law, levels):

@@ -97,7 +97,7 @@ def compute(x):
     kept.append((b"x" * 4_000_000, ipywidgets.HTML()))  # written, or no page is taken
     return {"x": x}, {"at": [0.0, 1.0], "height": [0.0, float(x)]}
 
-plot = Plot("", Axis(0, 1), Axis(0, 9), (Line("at", "height", "data"),))
+plot = Plot("", Axis(0, 1), Axis(0, 9), (Line("at", "height", meaning="data"),))
 panel = Panel(Scene(((plot,),), 200, "It keeps what it draws."), compute,
               {"x": slider("x", 0, 9, 1, 0)})
 print(json.dumps(soaking.soak(panel, 40, 0, 5)))
