@@ -246,8 +246,8 @@ export function extent(item, values, along) {
     Area: item.sideways ? { x: [item.x, 0], y: [item.y] } : { x: [item.x], y: [item.y, 0] },
     Band: { x: item.x === null ? [] : [item.x], y: [item.low, item.high] },
     Bars: item.sideways
-      ? { x: [item.heights, item.start], y: [item.edges] }
-      : { x: [item.edges], y: [item.heights, item.start] },
+      ? { x: [item.heights, item.start ?? 0], y: [item.edges] }
+      : { x: [item.edges], y: [item.heights, item.start ?? 0] },
     Points: { x: [item.x], y: [item.y] },
     Rule: item.along === "x" ? { x: [item.at], y: [] } : { x: [], y: [item.at] },
   }[item.kind];
@@ -739,7 +739,7 @@ const MARKS = {
     const [across, up] = item.sideways ? [y, x] : [x, y];
     const point = (a, b) => (item.sideways ? [b, a] : [a, b]);
     const outline = item.outline || ghost;
-    const start = up.to(values.number(item.start));
+    const start = up.to(values.number(item.start ?? 0));
     c.beginPath();
     c.moveTo(...point(across.to(edges[0]), start));
     for (let i = 0; i < heights.length; i++) {
