@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
 from course_utils.mixtures import GaussianMixture
 from course_utils.training.image_metrics import (
+    MEASURES,
     bits_per_dimension,
     frechet,
     metrics_for,
@@ -129,6 +130,30 @@ def test_memorisation_is_seen_and_absent_in_new_points():
         nearer_to_first(new, train, held_out[:10])
 
 
+def test_the_floor_s_spread_is_that_of_disjoint_draws(monkeypatch):
+    """A mean over n of N images drawn without replacement spreads by s/√n · √(1 − n/N)."""
+    metrics = metrics_for("digits", 500)
+    monkeypatch.setattr(metrics, "measure", lambda x: dict.fromkeys(MEASURES, x[:, 20].mean()))
+    fresh = metrics.train[500:, 20]
+    for n in (50, 400, 700):
+        mean, spread = metrics.floor(n, repeats=2000)["recall"]
+        assert mean == pytest.approx(fresh.mean(), abs=0.01)
+        assert spread == pytest.approx(fresh.std() / np.sqrt(n), rel=0.07)
+    with pytest.raises(ValueError, match="fewer images than the 797"):
+        metrics.floor(797)
+
+
+def test_real_images_are_near_real_ones_and_noise_is_not():
+    metrics = metrics_for("digits", 500)
+    floor, noise = metrics.floor(500, repeats=2), np.random.default_rng(0).random((500, 64))
+    found = metrics.measure(metrics.rounded(2 * noise - 1))
+    assert set(floor) == set(found) == set(MEASURES)
+    for name in ("frechet", "frechet_pixels"):
+        assert floor[name][0] < 0.2 * found[name]
+    assert floor["precision"][0] > 0.9 > 0.1 > found["precision"]
+    assert found["frechet_pixels"] == frechet(metrics.rounded(2 * noise - 1), metrics.held_out)
+
+
 def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():
     metrics = metrics_for("digits", 500)
     assert metrics is metrics_for("digits", 500)
@@ -139,6 +164,6 @@ def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():
     assert np.array_equal(metrics.rounded(x), metrics.held_out[:6])
     assert metrics.pixels(x).shape == (6, 8, 8) and metrics.pixels(x).max() == 16
     x[2, 3] = np.nan
-    for use in (metrics.pixels, metrics.rounded, lambda x: metrics.measure(x, 2, None)):
+    for use in (metrics.pixels, metrics.rounded, metrics.measure):
         with pytest.raises(ValueError, match="1 of 6 rows"):
             use(x)

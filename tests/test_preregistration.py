@@ -15,7 +15,7 @@ from course_utils.training.preregistration import Hypothesis, Trial, register, v
 from course_utils.training.study import Plan, Summary
 from course_utils.weightings import Weighting, sigmoid
 
-TINY = Plan(n_steps=2, width=8, n_blocks=1, n_samples=30, sampler_steps=2, n_levels=2, bootstraps=2)
+TINY = Plan(n_steps=2, width=8, n_blocks=1, n_samples=30, sampler_steps=2, n_levels=2)
 W = sigmoid(1)
 
 
@@ -26,8 +26,9 @@ def hypothesis(**changes):
 
 def result(name, seed, shift=0.0):
     """A run's result in which every measure is known: ``seed`` / 10 + ``shift``."""
-    value = [seed / 10 + shift, 0.1]
+    value = seed / 10 + shift
     found = {"weighting": name, "seed": seed, "machine": "this one", "code": study.code()}
+    found |= {"steps": 2, "setting": "main"}
     return (
         found
         | {"bits": {"total": value}}
@@ -41,12 +42,13 @@ class Untrained:
     def __init__(self):
         self.made, self.gain, self.breaks_at = [], 1.0, None
 
-    def __call__(self, plan, name, seed, w=None):
+    def __call__(self, plan, name, seed, w=None, path=None, label=None):
         if seed == self.breaks_at:
             raise KeyboardInterrupt
         self.made.append((name, seed))
         wobble = {0: 0.1, 1: -0.1}.get(seed, 0.0)
-        return result(name, seed, 0.0 if w is None else wobble - self.gain)
+        one = result(name, seed, 0.0 if w is None else wobble - self.gain)
+        return [one | {"plan": plan.key, "steps": plan.n_steps}]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import inspect
 import json
 from dataclasses import replace
 from functools import partial
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -11,18 +12,22 @@ from comparing import assert_close
 from idx_files import write_idx_set
 
 from course_utils.training import study
-from course_utils.training.image_metrics import MEASURES, metrics_for
+from course_utils.training.image_metrics import metrics_for
 from course_utils.training.measuring import BITS
 from course_utils.training.study import Plan, compare, run_all, summary, table, value_of
 
-TINY = Plan(n_steps=3, width=8, n_blocks=1, n_samples=30, sampler_steps=3, n_levels=2, bootstraps=3)
+TINY = Plan(n_steps=3, along=(2,), width=8, n_blocks=1, n_samples=30, sampler_steps=3, n_levels=2)
 NAMES, SEEDS = ("elbo", "p2"), (0, 1)
+
+
+def calls(plan, names=NAMES, seeds=SEEDS):
+    return [(plan, name, seed) for seed in seeds for name in names]
 
 
 @pytest.fixture(scope="module")
 def tiny_runs(tmp_path_factory):
     pytest.importorskip("torch")
-    return list(run_all(TINY, NAMES, SEEDS, tmp_path_factory.mktemp("runs")))
+    return list(run_all(calls(TINY), tmp_path_factory.mktemp("runs")))
 
 
 @pytest.fixture
@@ -30,49 +35,84 @@ def pretended(monkeypatch):
     """Runs cost nothing, and the fourth is interrupted; returns the list of those begun."""
     begun = []
 
-    def one(plan, name, seed, w=None):
+    def one(plan, name, seed, w=None, path=None, label=None):
         begun.append((name, seed))
+        made = {"plan": plan.key, "code": study.code(), "weighting": name, "seed": seed}
         if len(begun) == 4:
+            study.write_whole(path, json.dumps([made | {"steps": 2}]))
             raise KeyboardInterrupt
-        return {"weighting": name, "seed": seed, "code": study.code()}
+        return [made | {"steps": n} for n in (2, plan.n_steps)]
 
     monkeypatch.setattr(study, "run", one)
     return begun
 
 
 def numbers(runs):
-    """Runs in order, without what differs between two makings of the same."""
-    ordered = sorted(runs, key=lambda r: (r["weighting"], r["seed"]))
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in ordered]
+    """Results in order, without what differs between two makings of the same."""
+    results = [result for found in runs for result in found]
+    results.sort(key=lambda r: (r["weighting"], r["seed"], r["steps"]))
+    return [{k: v for k, v in r.items() if k != "seconds"} for r in results]
+
+
+# --- which runs -----------------------------------------------------------------------------------
+
+
+def test_the_queue_begins_with_what_compares():
+    asked = study.queue()
+    assert len(asked) == len(set(asked)) == 30 + 3 * 5 * 3
+    assert [name for _, _, name, _ in asked[:6]] == list(study.COMPARED)
+    assert [seed for *_, seed in asked] == sorted(seed for *_, seed in asked)
+    centre = Plan(n_steps=4800, along=(1200,))
+    found = {(setting, name): plan for setting, plan, name, _ in asked}
+    for (setting, name), levels in {
+        ("uniform levels", "elbo"): "uniform",
+        ("own levels", "elbo"): "elbo",
+        ("own levels", "sigmoid_2"): "sigmoid",
+        ("own levels", "edm"): "edm",
+    }.items():
+        assert found[setting, name] == replace(centre, levels=levels)
+    assert found["half the rate", "edm"] == replace(centre, learning_rate=1e-3)
+    assert found["narrow", "edm"] == replace(centre, width=64)
+    assert study.queue("fashion", 1, ["edm"]) == [("main", study.PLANS["fashion"], "edm", 0)]
 
 
 # --- interruption, resuming, other settings and other code ----------------------------------------
 
 
 def test_an_interrupted_study_keeps_what_was_finished(tmp_path, pretended):
+    asked = calls(TINY, seeds=range(4))
     with pytest.raises(KeyboardInterrupt):
-        list(run_all(TINY, NAMES, range(4), tmp_path))
-    assert len(pretended) == 4
-    results = list(run_all(TINY, NAMES, range(4), tmp_path))
+        list(run_all(asked, tmp_path))
+    assert len(pretended) == 4 and len(list(tmp_path.rglob("*.json"))) == 5  # and the plan
+    results = list(run_all(asked, tmp_path))
     assert len(pretended) == 9 and len(set(pretended)) == 8  # the interrupted one again
-    assert {(r["weighting"], r["seed"]) for r in results} == set(pretended)
-    assert len(list(run_all(TINY, NAMES, range(4), tmp_path))) == 8 and len(pretended) == 9
+    assert {(r["weighting"], r["seed"]) for r in chain(*results)} == set(pretended)
+    assert len(list(run_all(asked, tmp_path))) == 8 and len(pretended) == 9
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_damaged_file_is_named_and_made_again(tmp_path, pretended):
+    list(run_all(calls(TINY, ["elbo"], [0]), tmp_path))
+    [path] = tmp_path.rglob("elbo-0*")
+    path.write_text(path.read_text()[:20])
+    with pytest.warns(UserWarning, match=rf"{path.name} is damaged"):
+        assert len(list(run_all(calls(TINY, ["elbo"], [0, 1]), tmp_path))) == 2
+    assert pretended == [("elbo", 0), ("elbo", 0), ("elbo", 1)]
 
 
 def test_runs_of_other_settings_or_other_code_are_not_taken_for_these(
     tmp_path, pretended, monkeypatch
 ):
-    list(run_all(TINY, ["elbo"], [0], tmp_path))
-    list(run_all(replace(TINY, n_steps=4), ["elbo"], [0], tmp_path))
+    list(run_all(calls(TINY, ["elbo"], [0]), tmp_path))
+    list(run_all(calls(replace(TINY, n_steps=4), ["elbo"], [0]), tmp_path))
     monkeypatch.setattr(study, "code", lambda: "another")
-    [result] = run_all(TINY, ["elbo"], [0], tmp_path)
+    [[*_, result]] = run_all(calls(TINY, ["elbo"], [0]), tmp_path)
     assert result["code"] == "another" and len(pretended) == 3
 
 
 def test_the_code_s_name_follows_what_decides_a_run_and_no_comment(monkeypatch):
     names, real = [study.code()], inspect.getsource
-    for old, new in (('"""Return', '"""Give'), ("  # ", "  # so: "), ("CHUNK = 40", "CHUNK = 41")):
+    for old, new in (('"""Return', '"""Give'), ("  # ", "  # so: "), ("CHUNK = 60", "CHUNK = 61")):
         changed = partial(lambda old, new, module: real(module).replace(old, new), old, new)
         monkeypatch.setattr(inspect, "getsource", changed)
         study.code.cache_clear()
@@ -84,51 +124,61 @@ def test_the_code_s_name_follows_what_decides_a_run_and_no_comment(monkeypatch):
     assert names[0] == names[1] == names[2] and len(set(names)) == 3
 
 
-def test_plans_keep_the_keys_and_records_they_had():
-    """Those of the stored study, and of the trials fixed about it."""
-    assert Plan().key == "2466d958c843" and TINY.key == "6ef7547fa88d"
-    assert study.PLANS["fashion"].key == "3db3a4f5ae57"
-    for plan in (Plan(), Plan(data="fashion"), Plan(data="fashion", skip=True), TINY):
-        assert Plan(**plan.settings()) == plan
-    assert "data" not in Plan().settings()
+def test_a_plan_of_unknown_images_is_refused():
     with pytest.raises(ValueError, match="'fashion'"):
         Plan(data="fashio")
 
 
 def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pretended):
     with pytest.raises(ValueError, match="'min_snr'"):
-        next(run_all(TINY, ["minsnr"], [0], tmp_path))
+        next(run_all(calls(TINY, ["minsnr"]), tmp_path))
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match=r"cannot write to the folder .*choose one of your own"):
-        next(run_all(TINY, ["elbo"], [0], tmp_path / "file"))
+        next(run_all(calls(TINY), tmp_path / "file"))
     assert not pretended
 
 
 # --- one run --------------------------------------------------------------------------------------
 
 
-def test_a_run_holds_what_it_promises(tiny_runs):
-    one = tiny_runs[0]
+def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
+    assert [[r["steps"] for r in found] for found in tiny_runs] == [[2, 3]] * 4
+    first, one = tiny_runs[0]
     assert (one["weighting"], one["seed"], one["code"]) == ("elbo", 0, study.code())
-    terms = [one["bits"][term][0] for term in BITS]
+    assert one["plan"] == TINY.key and one["bits"] != first["bits"]
+    terms = [one["bits"][term] for term in BITS]
     assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
     assert terms[0] > 1 and terms[1] < 1e-3  # nothing is learnt in three steps, but x_1 is noise
-    assert len(one["noise_error"]) == len(one["noise_error_train"]) == len(TINY.curve)
+    assert len(one["noise_error"]) == len(TINY.curve)
     assert all(isinstance(value_of(one, measure), float) for measure in study.MEASURED)
     assert study.sheet(one, 0).shape == (12, 8, 8) and study.sheet(one).max() <= 16
-    assert min(one["seconds"].values()) > 0 and len(json.dumps(one)) < 6000
+    for part in ("training", "measuring"):
+        assert 0 < first["seconds"][part] < one["seconds"][part]
+    assert len(json.dumps(one)) < 4000
+
+
+def test_what_was_measured_along_a_run_is_that_of_a_shorter_run(tiny_runs):
+    [short] = study.run(replace(TINY, n_steps=2, along=()), "elbo", 0)
+    assert numbers([[short | {"plan": TINY.key}]]) == numbers([tiny_runs[0][:1]])
+
+
+def test_a_run_keeps_a_file_of_what_was_measured_so_far(tmp_path, monkeypatch):
+    times = []
+    monkeypatch.setattr(study, "write_whole", lambda path, text: times.append(json.loads(text)))
+    found = study.run(TINY, "elbo", 0, path=tmp_path)
+    assert times == [found[:1], found]
 
 
 def test_a_seed_gives_the_same_run_and_another_seed_another(tiny_runs):
-    [same, other] = [r for r in tiny_runs if r["weighting"] == "elbo"]
+    [same, other] = [found for found in tiny_runs if found[0]["weighting"] == "elbo"]
     mine = study.run(TINY, "mine", 0, w=lambda log_snr: np.ones_like(log_snr))
-    assert numbers([mine | {"weighting": "elbo"}]) == numbers([same])
-    assert other["bits"] != same["bits"] and other["sheets"] != same["sheets"]
+    assert numbers([[r | {"weighting": "elbo"} for r in mine]]) == numbers([same])
+    assert other[0]["bits"] != same[0]["bits"] and other[0]["sheets"] != same[0]["sheets"]
 
 
 @pytest.mark.full
 def test_processes_find_the_same(tiny_runs, tmp_path):
-    assert numbers(run_all(TINY, NAMES, SEEDS, tmp_path, jobs=2)) == numbers(tiny_runs)
+    assert numbers(run_all(calls(TINY), tmp_path, jobs=2)) == numbers(tiny_runs)
 
 
 def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
@@ -136,7 +186,7 @@ def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=None
     ) as cluster:
-        there = run_all(TINY, NAMES, SEEDS, tmp_path, scheduler=cluster.scheduler_address)
+        there = run_all(calls(TINY), tmp_path, scheduler=cluster.scheduler_address)
         assert numbers(there) == numbers(tiny_runs)
     assert len(list(tmp_path.rglob(f"*.{study.code()}.json"))) == 4
 
@@ -150,53 +200,65 @@ def test_a_study_of_larger_images(tmp_path, monkeypatch):
     monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
     metrics_for.cache_clear()
     plan = replace(TINY, data="fashion", skip=True, log_snr_max=11.5, held_out=60)
-    runs = list(run_all(plan, NAMES, SEEDS, tmp_path))
-    study.write_results(plan, runs, tmp_path)
+    asked = [("main", *call) for call in calls(plan)]
+    study.write_results(list(run_all(calls(plan), tmp_path)), asked, tmp_path)
     metrics_for.cache_clear()
     results, sheets = (
         load(tmp_path, "fashion") for load in (study.load_results, study.load_sheets)
     )
-    assert Plan(**results["plan"]) == plan and results["curve_log_snr"][-1] == 11
+    assert results["plans"][plan.key]["setting"] == "main" and results["curve_log_snr"][-1] == 11
     for run in results["runs"]:
         # nothing is learnt in three steps: ε̂ = σ z has the prior's variance, and x has about 1
-        assert run["bits"]["diffusion"][0] == pytest.approx(11, abs=3)
-        assert 0.4 < run["bits"]["reconstruction"][0] < 0.7  # noise of 0.4 grey levels
-    assert sheets["p2", 0.0].shape == (24, 28, 28) and sheets["p2", 0.0].max() > 16
+        assert run["bits"]["diffusion"] == pytest.approx(11, abs=3)
+        assert 0.4 < run["bits"]["reconstruction"] < 0.7  # noise of 0.4 grey levels
+    assert sheets["p2", 3, 0.0].shape == (12, 28, 28) and sheets["p2", 3, 0.0].max() > 16
 
 
 # --- results --------------------------------------------------------------------------------------
 
 
 def test_results_are_written_and_read_back(tiny_runs, tmp_path):
-    study.write_results(TINY, tiny_runs, tmp_path)
+    asked = [("main", *call) for call in calls(TINY)] + [("narrow", TINY, "sd3", 0)]
+    asked[-1] = ("narrow", replace(TINY, width=4), "sd3", 0)
+    study.write_results(tiny_runs, asked, tmp_path)
     results, sheets = study.load_results(tmp_path), study.load_sheets(tmp_path)
-    assert results["plan"] == TINY.settings() and results["seeds"] == [0, 1]
-    assert {"python", "torch", "numpy"} <= results["versions"].keys()
-    groups = study.by_weighting(results)
-    assert [(name, len(group)) for name, group in groups.items()] == [("elbo", 2), ("p2", 2)]
-    assert groups["p2"][1]["bits"] in [r["bits"] for r in tiny_runs]
-    assert set(sheets) == {(name, eta) for name in NAMES for eta in study.ETAS}
-    [of_seed_1] = [r for r in tiny_runs if (r["weighting"], r["seed"]) == ("p2", 1)]
-    assert_close(sheets["p2", 1.0][12:], study.sheet(of_seed_1, 1))
+    assert results["runs_finished_and_asked"] == [4, 5]
+    assert {p["setting"]: p["width"] for p in results["plans"].values()} == {"main": 8, "narrow": 4}
+    assert {"torch", "numpy"} <= results["versions"].keys()
+    for steps in (2, 3):
+        groups = study.by_weighting(results, steps)
+        assert [(name, len(group)) for name, group in groups.items()] == [("elbo", 2), ("p2", 2)]
+        [of_seed_1] = [
+            r
+            for r in chain(*tiny_runs)
+            if (r["weighting"], r["seed"], r["steps"]) == ("p2", 1, steps)
+        ]
+        assert groups["p2"][1]["bits"] == of_seed_1["bits"]
+    assert study.by_weighting(results) == groups  # the largest budget
+    assert set(sheets) == set(product(NAMES, (2, 3), study.ETAS))
+    [first] = [f[1] for f in tiny_runs if (f[0]["weighting"], f[0]["seed"]) == ("p2", 0)]
+    assert_close(sheets["p2", 3, 1.0], study.sheet(first, 1))
     lines = table(results)
     assert len(lines) == 4 and lines[1].startswith("elbo") and lines[3].startswith("real")
 
 
-def test_the_command_runs_a_study_and_resumes_it(tmp_path, capsys):
-    pytest.importorskip("torch")
-    words = f"--jobs 1 --seeds 1 --steps 2 --samples 30 --runs {tmp_path} --out {tmp_path}"
+def test_the_command_runs_a_study_and_resumes_it(tmp_path, capsys, monkeypatch, tiny_runs):
+    monkeypatch.setitem(study.PLANS, "digits", TINY)
+    monkeypatch.setattr(study, "AROUND", {})
+    words = f"--jobs 1 --seeds 1 --runs {tmp_path} --out {tmp_path}"
     for weightings, lines in (("elbo", 1), ("elbo p2", 2)):
         assert study.main([*words.split(), "--weightings", *weightings.split()]) == 0
         out, err = capsys.readouterr()
-        assert out.startswith(f"1/{lines} elbo, seed 0:") and err == ""
+        assert out.startswith(f"1/{lines} elbo, seed 0, 3 steps:") and err == ""
     results = study.load_results(tmp_path)
-    assert results["plan"]["n_steps"] == 2 and list(study.by_weighting(results)) == ["elbo", "p2"]
+    assert list(study.by_weighting(results)) == ["elbo", "p2"]
+    assert results["runs"][0]["bits"] == tiny_runs[0][0]["bits"]
 
 
 def test_intervals_over_seeds_are_student_s_and_paired():
     values = np.array([2.1, 2.4, 2.2, 2.35, 2.3])
     runs, others = (
-        [{"seed": i, "bits": {"total": [v, 0.1]}} for i, v in enumerate(each)]
+        [{"seed": i, "bits": {"total": v}} for i, v in enumerate(each)]
         for each in (values, values**2)
     )
     half = 2.7764451 * values.std(ddof=1) / np.sqrt(5)
@@ -214,27 +276,26 @@ def test_intervals_over_seeds_are_student_s_and_paired():
         value_of(runs[0], "bits.totl")
 
 
-STORED = {
-    "digits": (list(study.WEIGHTINGS), 5, 8, 4.09),
-    "fashion": (["elbo", "sigmoid_2", "edm"], 3, 28, 8),
+STORED = {  # its weightings, seeds, budgets, the images' side, log₂ of the number of grey levels
+    "digits": (10, 5, [1200], 8, 4.09),
+    "fashion": (3, 3, [2000], 28, 8),
 }
 
 
 @pytest.mark.parametrize("data", STORED)
 def test_the_stored_studies_are_whole_small_and_name_their_code(data):
-    names, n, side, guessing = STORED[data]  # log₂ of the number of grey levels
+    n, n_seeds, budgets, side, guessing = STORED[data]
     results, sheets = (load(data=data) for load in (study.load_results, study.load_sheets))
-    assert Plan(**results["plan"]) == study.PLANS[data]
-    groups = study.by_weighting(results)
-    assert list(groups) == names and results["seeds"] == list(range(n))
-    assert set(sheets) == {(name, eta) for name in names for eta in study.ETAS}
-    assert all(s.shape == (12 * n, side, side) for s in sheets.values())
-    for runs in groups.values():
-        assert [r["seed"] for r in runs] == results["seeds"]
-        for r in runs:
-            assert r["code"] and 1 < value_of(r, "bits.total") < guessing
-            terms = [r["bits"][term][0] for term in BITS]
-            assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
-            assert all(0 <= r[eta][m][0] <= 1 for eta in ("eta0", "eta1") for m in MEASURES[1:])
+    for steps in budgets:
+        groups = study.by_weighting(results, steps)
+        assert len(groups) == n and groups.keys() <= study.WEIGHTINGS.keys()
+        for name, runs in groups.items():
+            assert [r["seed"] for r in runs] == list(range(n_seeds))
+            assert {sheets[name, steps, eta].shape for eta in study.ETAS} == {(12, side, side)}
+            for r in runs:
+                assert r["code"] and 1 < value_of(r, "bits.total") < guessing
+                terms = [r["bits"][term] for term in BITS]
+                assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
+                assert all(0 <= r[eta]["recall"] <= 1 for eta in ("eta0", "eta1"))
     sizes = [len((study.DATA / f"study_{data}.{kind}").read_bytes()) for kind in ("json", "npz")]
     assert sum(sizes) < 400_000

@@ -3,11 +3,12 @@
 import numpy as np
 
 from course_utils._checks import require_known, require_range
-from course_utils.schedules import Cosine, alpha
+from course_utils.objectives import PUBLISHED
+from course_utils.schedules import alpha
 from course_utils.variance import DensitySchedule
 from course_utils.weightings import evaluate
 
-KINDS = ("adaptive", "uniform", "cosine")
+KINDS = ("adaptive", "uniform", *PUBLISHED)
 N_BINS = 64  # of λ, in which the running error is kept
 UNIFORM = 0.1  # height of the uniform part of an adaptive density, beside a mean height of 1
 MEMORY = 0.7  # what earlier errors count after each ``observe``
@@ -17,10 +18,10 @@ class LevelSampler:
     """Draws levels λ ~ p, with the weight of each draw in the loss.
 
     ``draw(u)`` turns uniform numbers into levels and their coefficients w α²/p ÷ ∫ w α² dλ, so that
-    the expected loss is the same under every p. "uniform": p is flat on the range. "cosine": that
-    of the cosine schedule, cut to the range. "adaptive": p ∝ w(λ) times a running mean of
-    ‖ε − ε̂‖²/d in 64 bins, plus a uniform part; ``observe`` feeds it. Raises ``ValueError`` where w
-    is zero everywhere. Source: Kingma & Gao 2023.
+    the expected loss is the same under every p. "uniform": p is flat on the range. A key of
+    ``PUBLISHED``: that objective's own p, cut to the range. "adaptive": p ∝ w(λ) times a running
+    mean of ‖ε − ε̂‖²/d in 64 bins, plus a uniform part; ``observe`` feeds it. Raises ``ValueError``
+    where w is zero everywhere. Source: Kingma & Gao 2023.
     """
 
     def __init__(self, w, log_snr_min, log_snr_max, kind="adaptive"):
@@ -34,12 +35,11 @@ class LevelSampler:
         self.middles = (self.edges[:-1] + self.edges[1:]) / 2
         # before anything is seen: the error α² of v̂ = 0 on data of variance 1, once in each bin
         self.sums, self.counts = alpha(self.middles) ** 2, np.ones(N_BINS)
-        if kind == "cosine":
-            self.schedule = Cosine(log_snr_min=low, log_snr_max=high)
-        elif kind == "uniform":
-            self.schedule = DensitySchedule(self.edges, np.ones(N_BINS + 1))
-        else:
+        if kind == "adaptive":
             self._follow_the_error()
+        else:
+            p = PUBLISHED[kind].density if kind in PUBLISHED else np.ones_like
+            self.schedule = DensitySchedule(fine, p(fine))
 
     def _follow_the_error(self):
         error = np.interp(self.edges, self.middles, self.sums / self.counts)

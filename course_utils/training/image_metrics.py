@@ -1,15 +1,16 @@
 """What generated images are measured with: bits per dimension, Fréchet distance, precision, recall.
 
     metrics = metrics_for("digits", 500)
-    metrics.measure(x, bootstraps=100, rng=rng)    Fréchet distance, precision, recall, memorised
-    metrics.floor(500)                             the same of real images: no model does better
+    metrics.measure(x)      Fréchet distances, precision, recall, memorised
+    metrics.floor(500)      the same of real images: no model does better
 
     bits_per_dimension(eps, x, values, …)          −ELBO of each image, term by term
     frechet(a, b), within_manifold(a, b)           quality; precision and recall
     nearer_to_first(points, train, held_out)       memorisation
 
 The last three take images as points [n, d], or features of them. ``ImageMetrics`` compares in the
-last hidden layer of a small classifier, trained here on the training images.
+last hidden layer of a small classifier, trained here on the training images; the Fréchet distance
+in the plain pixels too, which no classifier chose.
 """
 
 import warnings
@@ -24,10 +25,9 @@ from scipy.spatial.distance import cdist
 
 from course_utils._checks import data_set, frozen, require_range
 from course_utils.datasets import grey_levels, images, to_pixels
-from course_utils.distances import bootstrap
 from course_utils.schedules import alpha, sigma
 
-MEASURES = ("frechet", "precision", "recall", "memorised")
+MEASURES = ("frechet", "frechet_pixels", "precision", "recall", "memorised")
 N_LESSONS = 10_000  # the classifier learns from no more images
 
 
@@ -67,33 +67,37 @@ class ImageMetrics:
             x = np.maximum(x @ weights + biases, 0)
         return x
 
-    def measure(self, x: Float[ndarray, "n d"], bootstraps, rng):
-        """Return [value, standard error] of each of ``MEASURES`` for n ≥ 4 images."""
+    def measure(self, x: Float[ndarray, "n d"]):
+        """Return each of ``MEASURES`` for n ≥ 4 images."""
         features = self.features(x)
         copies = self.train[: len(self.held_out)]
-        found = {"frechet": bootstrap(frechet, features, self.real, rng=rng, repeats=bootstraps)}
-        for name, each in {
-            "precision": within_manifold(features, self.real),
-            "recall": within_manifold(self.real, features),
-            "memorised": nearer_to_first(x, copies, self.held_out),
-        }.items():
-            found[name] = bootstrap(np.mean, each, rng=rng, repeats=bootstraps)
-        return {name: list(interval) for name, interval in found.items()}
+        found = (
+            frechet(features, self.real),
+            frechet(x, self.held_out),
+            within_manifold(features, self.real).mean(),
+            within_manifold(self.real, features).mean(),
+            nearer_to_first(x, copies, self.held_out).mean(),
+        )
+        return dict(zip(MEASURES, map(float, found), strict=True))
 
     def floor(self, n, repeats=20):
         """Return mean and spread of each measure over ``repeats`` draws of n training images.
 
-        They come from the training images that ``memorised`` is not compared with.
+        They come from the N training images that ``memorised`` is not compared with. Draws of many
+        from few overlap and vary too little, by √(1 − n/N) for a mean: the spread is divided by
+        it, to be that of disjoint draws. Raises ``ValueError`` unless n < N.
         """
         rng = np.random.default_rng(5)
         fresh = self.train[len(self.held_out) :]
-        n = min(n, len(fresh))
-        rows = [
-            self.measure(fresh[rng.choice(len(fresh), n, replace=False)], 2, rng)
-            for _ in range(repeats)
-        ]
-        table = {name: [row[name][0] for row in rows] for name in MEASURES}
-        return {k: [float(np.mean(v)), float(np.std(v, ddof=1))] for k, v in table.items()}
+        if not n < len(fresh):
+            raise ValueError(f"need fewer images than the {len(fresh)} there are, got {n}")
+        draws = [rng.choice(len(fresh), n, replace=False) for _ in range(repeats)]
+        rows = [self.measure(fresh[draw]) for draw in draws]
+        table = {name: [row[name] for row in rows] for name in MEASURES}
+        overlap = np.sqrt(1 - n / len(fresh))
+        return {
+            k: [float(np.mean(v)), float(np.std(v, ddof=1) / overlap)] for k, v in table.items()
+        }
 
 
 @cache

@@ -20,32 +20,32 @@ ON_SHEET = 12  # samples kept of each run
 def measured(plan, model, seed):
     """Return what a ``networks.Trained`` model is like, at the end of a run or along it.
 
-    bits (held-out −ELBO in bits per dimension: total and its terms) and bits_train (total), each
-    [value, standard error]; noise_error, noise_error_train (E‖ε − ε̂‖²/d at the levels
-    ``plan.curve``); eta0 and eta1, ``image_metrics.MEASURES`` of DDIM and ancestral samples, whose
-    noise the seed fixes, as [value, standard error]; sheets and side of the first samples.
+    bits (held-out −ELBO in bits per dimension: total and its terms), bits_train (the total of as
+    many training images), noise_error (held-out E‖ε − ε̂‖²/d at the levels ``plan.curve``); eta0
+    and eta1, ``image_metrics.MEASURES`` of DDIM and ancestral samples, whose noise the seed fixes;
+    sheets and side of the first samples.
     """
     metrics = metrics_for(plan.data, plan.held_out)
-    span = plan.log_snr_min, plan.log_snr_max
-    found, sheets = {}, {}
-    for ending, x in (("", metrics.held_out), ("_train", metrics.train[: plan.held_out])):
-        rng = np.random.default_rng(1)  # the same noise for every run
-        bits = bits_per_dimension(model.eps, x, metrics.values, *span, rng, n_levels=plan.n_levels)
-        terms = {term: _mean(getattr(bits, term)) for term in BITS}
-        found[f"bits{ending}"] = terms["total"] if ending else terms
-        found[f"noise_error{ending}"] = _error_curve(model, x, plan.curve)
+    found = {
+        "bits": _bits(plan, model, metrics, metrics.held_out),
+        "bits_train": _bits(plan, model, metrics, metrics.train[: plan.held_out])["total"],
+        "noise_error": _error_curve(model, metrics.held_out, plan.curve),
+        "sheets": {},
+        "side": metrics.images.side,
+    }
     for eta in ETAS:
         rng = np.random.default_rng([2, seed])
         x = model.sample(plan.n_samples, rng, n_steps=plan.sampler_steps, eta=eta)
-        rounded, rng = metrics.rounded(x), np.random.default_rng(3)
-        found[f"eta{eta:g}"] = metrics.measure(rounded, plan.bootstraps, rng)
+        found[f"eta{eta:g}"] = metrics.measure(metrics.rounded(x))
         kept = metrics.pixels(x[:ON_SHEET])
-        sheets[f"eta{eta:g}"] = base64.b64encode(kept.tobytes()).decode()
-    return found | {"sheets": sheets, "side": metrics.images.side}
+        found["sheets"][f"eta{eta:g}"] = base64.b64encode(kept.tobytes()).decode()
+    return found
 
 
-def _mean(values):
-    return [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
+def _bits(plan, model, metrics, x):
+    span, rng = (plan.log_snr_min, plan.log_snr_max), np.random.default_rng(1)  # as for every run
+    bits = bits_per_dimension(model.eps, x, metrics.values, *span, rng, n_levels=plan.n_levels)
+    return {term: float(getattr(bits, term).mean()) for term in BITS}
 
 
 def _error_curve(model, x, levels):

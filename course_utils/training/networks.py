@@ -33,8 +33,7 @@ from course_utils.schedules import alpha, sigma
 from course_utils.training.adaptive import LevelSampler, uniform_times
 from course_utils.training.recipe import Recipe
 
-CHUNK = 40  # steps whose draws are made at once, and after which adaptive levels adapt
-AVERAGED = 8  # steps from one change of the average to the next: as good as each, and cheaper
+CHUNK = 60  # steps whose draws are made at once, and after which adaptive levels adapt
 
 
 @contextmanager
@@ -47,7 +46,7 @@ def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         torch.set_num_threads(threads)
@@ -136,15 +135,15 @@ class Batches(NamedTuple):
     coefficient: torch.Tensor
 
 
-def draw_batches(x, levels, n_batches, batch, generator, low_discrepancy=True):
+def draw_batches(x, levels, n_batches, batch, generator):
     """Return ``Batches`` of latents z = α x + σ ε and v = α ε − σ x of the data x, a tensor [n, d].
 
-    ``levels`` is a ``LevelSampler``; the generator is on the device of x.
+    ``levels`` is a ``LevelSampler``; the generator is on the device of x. Which x and which ε are
+    drawn does not depend on the levels.
     """
     on_device = {"generator": generator, "device": x.device}
-    columns = 1 if low_discrepancy else batch
-    u = torch.rand((n_batches, columns), dtype=torch.float64, **on_device).cpu().numpy()
-    log_snr, coefficient = levels.draw(uniform_times(u, batch) if low_discrepancy else u)
+    start = torch.rand((n_batches, 1), dtype=torch.float64, **on_device).cpu().numpy()
+    log_snr, coefficient = levels.draw(uniform_times(start, batch))
     x = x[torch.randint(len(x), log_snr.shape, **on_device)]
     noise = torch.randn(x.shape, dtype=x.dtype, **on_device)
 
@@ -172,7 +171,8 @@ class Step(NamedTuple):
 def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
     """Train a new network and yield the ``Step`` after each; arguments as for ``train``.
 
-    The caller may stop at any step, or measure ``Trained(step.average, recipe)`` on the way.
+    The caller may measure ``Trained(step.average, recipe)`` on the way, for all that is seen at a
+    step is what a run of so many steps ends with.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     x = torch.tensor(data_set(x), dtype=dtype, device=device)
@@ -183,18 +183,17 @@ def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
     levels = LevelSampler(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
     for first in range(0, recipe.n_steps, CHUNK):
-        count = min(CHUNK, recipe.n_steps - first)
-        batches = draw_batches(x, levels, count, recipe.batch, generator, recipe.low_discrepancy)
+        batches = draw_batches(x, levels, CHUNK, recipe.batch, generator)
         errors = []
-        for step, draws in enumerate(zip(*batches, strict=True), first):
+        steps = range(first, min(first + CHUNK, recipe.n_steps))
+        for step, *draws in zip(steps, *batches, strict=False):
             optimiser.param_groups[0]["lr"] = recipe.rate(step)
             optimiser.zero_grad()
             loss, error = batch_loss(network, *draws)
             loss.backward()
             optimiser.step()
             errors.append(error)
-            if (step + 1) % AVERAGED == 0 or step == recipe.n_steps - 1:
-                _follow(average, network, recipe.decay(step) ** AVERAGED)
+            _follow(average, network, recipe.decay(step))
             yield Step(loss.detach(), network, average)
         errors = torch.stack(errors).cpu().numpy()
         if not np.isfinite(errors).all():
@@ -203,7 +202,7 @@ def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
                 f"training diverged at step {step} of {recipe.n_steps}: the error is not finite. "
                 f"Lower learning_rate, {recipe.learning_rate:g}, or divide the data by their scale"
             )
-        log_snr = batches.log_snr.cpu().numpy().astype(float)
+        log_snr = batches.log_snr[: len(errors)].cpu().numpy().astype(float)
         levels.observe(log_snr, errors * alpha(log_snr) ** 2)
 
 

@@ -34,9 +34,10 @@ from course_utils.training.study import WEIGHTINGS, Plan, Summary
 from course_utils.weightings import KNOTS, bent, evaluate, is_monotone
 
 FOLDER = ".study/own"  # below the folder of the notebook
-HELD_OUT = ("bits.total", *(measure for measure in study.MEASURED if measure.startswith("eta")))
+JUDGED = ("frechet", "precision", "recall", "memorised")
+HELD_OUT = ("bits.total", *(f"{eta}.{measure}" for eta in ("eta0", "eta1") for measure in JUDGED))
 DIRECTIONS = ("lower", "higher")
-SHORT = Plan(n_steps=300, n_levels=32, bootstraps=20)  # for a lesson
+SHORT = Plan(n_steps=300)  # for a lesson
 STORED = "trial_examples.json"
 
 
@@ -124,7 +125,7 @@ class Trial:
         """All that was fixed, as plain numbers and text: hypothesis, plan, and w by its values."""
         hypothesis = asdict(self.hypothesis) | {"seeds": list(self.hypothesis.seeds)}
         weighting = fingerprint(self.w, self.plan)
-        return {"hypothesis": hypothesis, "weighting": weighting, "plan": self.plan.settings()}
+        return {"hypothesis": hypothesis, "weighting": weighting, "plan": _settings(self.plan)}
 
     @property
     def key(self):
@@ -161,8 +162,9 @@ class Trial:
         if self.stored:
             return list(self.stored)
         seeds, own = self.hypothesis.seeds, {self.names[0]: self.w}
-        runs = study.run_all(self.plan, self.names, seeds, self.folder, own=own, jobs=jobs)
-        return list(progress(runs, 2 * len(seeds), "runs"))
+        calls = [(self.plan, name, seed) for seed in seeds for name in self.names]
+        runs = study.run_all(calls, self.folder, own=own, jobs=jobs)
+        return [found[-1] for found in progress(runs, 2 * len(seeds), "runs")]
 
     def judge(self, runs):
         """Return the ``Result`` of the hypothesis that was fixed, and of no other.
@@ -234,6 +236,10 @@ def register(hypothesis, w, plan=None, folder=FOLDER):
     sealed = record | {"fixed": time.strftime("%Y-%m-%d %H:%M")}
     study.write_whole(trial.seal, json.dumps(sealed))
     return trial
+
+
+def _settings(plan):
+    return json.loads(json.dumps(asdict(plan)))
 
 
 def fingerprint(w, plan):
@@ -375,8 +381,10 @@ def _limits(finding):
 
 def _floor(plan, results):
     """The stored floor, if it is that of the plan's numbers of images; else none."""
-    stored = Plan(**results["plan"])
-    same = all(getattr(plan, n) == getattr(stored, n) for n in ("data", "n_samples", "held_out"))
+    stored = next(iter(results["plans"].values()))
+    same = all(
+        getattr(plan, n) == stored.get(n, "digits") for n in ("data", "n_samples", "held_out")
+    )
     return results["floor"] if same else {}
 
 
@@ -431,9 +439,10 @@ def main(arguments=None):
     for hypothesis, w in examples():
         trial = Trial(hypothesis, w, Plan(n_steps=given.steps), Path(given.runs))
         names, seeds, own = trial.names, hypothesis.seeds, {trial.names[0]: w}
-        made = study.run_all(trial.plan, names, seeds, given.runs, own=own, jobs=given.jobs)
+        calls = [(trial.plan, name, seed) for seed in seeds for name in names]
+        made = study.run_all(calls, given.runs, own=own, jobs=given.jobs)
         runs = sorted(
-            progress(made, 2 * len(seeds), trial.key),
+            (found[-1] for found in progress(made, 2 * len(seeds), trial.key)),
             key=lambda r: (names.index(r["weighting"]), r["seed"]),
         )
         # twelve samples of each weighting are enough

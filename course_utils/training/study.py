@@ -1,17 +1,18 @@
-"""The study: one network, one budget, ten weightings, five seeds, measured on held-out images.
+"""The study: what a weighting does to a small network, with budget and recipe on the axes.
 
     make study                                   resumes where it was interrupted
     make study STUDY_ARGS="--jobs 8"             on eight cores
     make study STUDY_ARGS="--scheduler tcp://…"  on a Dask cluster (pip install distributed)
     make study STUDY_ARGS="--data fashion"       28×28 images, where they are installed
 
-Every finished run is a file of its own, so an interruption loses only the runs under way. When all
-are there, the results go into two small files: ``study_digits.json`` and the sheets of samples
-``study_digits.npz``. ``load_results`` and ``load_sheets`` read them; no torch is needed for that.
+A run is measured along its way, so that one run serves all budgets (see ``Recipe``). Around 4800
+steps one factor is changed at a time: how levels are sampled, the learning rate, the width. Runs
+of one seed share initial weights, images, noise and the sampler's noise, whatever their weighting.
 
-One run trains on 1297 digits and measures on 500 held-out ones, each number with a standard error
-over images (``distances.bootstrap``), beside a floor: real training images in place of samples.
-Fashion-MNIST has 60,000 images of its own to train on.
+Every run is a file of its own, written whenever it is measured. After each run the results so far
+go into two small files, ``study_digits.json`` and the sheets of samples ``study_digits.npz``.
+``load_results`` and ``load_sheets`` read them; no torch is needed for that. A run trains on 1297
+digits and measures on 500 held-out ones, beside a floor: real images in place of samples.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -43,10 +45,11 @@ from course_utils.training import adaptive, image_metrics, measuring, recipe
 from course_utils.training.image_metrics import metrics_for
 from course_utils.training.measuring import ETAS, MEASURED, measured
 from course_utils.training.recipe import Recipe
-from course_utils.weightings import Weighting, sigmoid
+from course_utils.weightings import Weighting, made_monotone, sigmoid
 
 DATA = files("course_utils") / "data"
 DESCRIBED = (ast.Module, ast.ClassDef, ast.FunctionDef)  # what may have a docstring
+STORED = ("digits", "fashion", "budgets")  # studies that come with the course
 
 WEIGHTINGS = {
     "elbo": Weighting(lambda log_snr: np.ones_like(log_snr), "ELBO"),
@@ -57,41 +60,34 @@ WEIGHTINGS = {
         for name in ("cosine_eps", "cosine_v", "edm", "edm_monotonic", "min_snr", "p2", "sd3")
     },
 }
+WEIGHTINGS["min_snr_monotonic"] = made_monotone(WEIGHTINGS["min_snr"])
 
 
 @dataclass(frozen=True)
 class Plan(Recipe):
-    """What all runs of a study share: the recipe of training, and how the result is measured.
+    """What all runs of a kind share: the recipe of training, and how the result is measured.
 
-    Samples are drawn in ``sampler_steps`` steps of equal Δλ between the levels −10 and 6: above 6
-    the noise is finer than half a grey level, and the decoder of the ELBO takes over. ``data`` is a
-    key of ``datasets.IMAGES``; see ``PLANS`` for what suits each.
+    A run is measured after ``n_steps`` and after each of the steps ``along``. Samples are drawn in
+    ``sampler_steps`` steps of equal Δλ between the levels −10 and 6: above 6 the noise is finer
+    than half a grey level, and the decoder of the ELBO takes over. ``data`` is a key of
+    ``datasets.IMAGES``; see ``PLANS`` for what suits each.
     """
 
+    along: tuple = ()
     n_samples: int = 500
     sampler_steps: int = 64
     held_out: int = 500
-    n_levels: int = 64
-    bootstraps: int = 100
+    n_levels: int = 32
     data: str = "digits"
 
     def __post_init__(self):
         super().__post_init__()
         require_known("set of images", self.data, tuple(datasets.IMAGES))
 
-    def settings(self):
-        """Return all settings as a dict; those that plans did not have at first come last.
-
-        And only where they are not as before, so that a plan's key and record stay what they were.
-        """
-        settings = asdict(self)
-        added = {name: settings.pop(name) for name in ("data", "skip")}
-        return settings | {k: v for k, v in added.items() if v != getattr(Plan, k)}
-
     @property
     def key(self):
         """A short name for these settings."""
-        return hashlib.sha256(json.dumps(self.settings()).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
 
     @property
     def curve(self):
@@ -99,35 +95,74 @@ class Plan(Recipe):
         return np.linspace(self.log_snr_min + 0.5, self.log_snr_max - 0.5, 16)
 
 
+# --- Which runs ---------------------------------------------------------------------------------
+
 PLANS = {
-    "digits": Plan(),
+    "digits": Plan(n_steps=19_200, along=(300, 1200, 4800)),
     # 256 grey levels are 16 times as fine; 784 dimensions are more than the network's width
-    "fashion": Plan(data="fashion", log_snr_max=11.5, skip=True, n_steps=2000),
+    "fashion": Plan(n_steps=8000, along=(500, 2000), data="fashion", log_snr_max=11.5, skip=True),
 }
+COMPARED = ("elbo", "sigmoid_2", "edm", "edm_monotonic", "min_snr", "min_snr_monotonic")
+CENTRE = 4800  # steps, where one factor at a time is changed
+AROUND = {
+    "uniform levels": {"levels": "uniform"},
+    "own levels": {},  # those of the weighting's own objective
+    "half the rate": {"learning_rate": Recipe.learning_rate / 2},
+    "twice the rate": {"learning_rate": Recipe.learning_rate * 2},
+    "narrow": {"width": 64},
+}
+
+
+def queue(data="digits", n_seeds=5, names=COMPARED):
+    """Return the runs [(setting, plan, weighting, seed)], so ordered that early ones compare.
+
+    Setting "main" is ``PLANS[data]``. Those of ``AROUND`` follow after each of the first three
+    seeds, for three weightings on digits.
+    """
+    runs = []
+    for seed in range(n_seeds):
+        runs += [("main", PLANS[data], name, seed) for name in names]
+        for setting, change in AROUND.items() if data == "digits" and seed < 3 else ():
+            centre = replace(PLANS[data], n_steps=CENTRE, along=(1200,), **change)
+            for name in (name for name in names if name in ("elbo", "sigmoid_2", "edm")):
+                own = {"levels": name.removesuffix("_2")} if setting == "own levels" else {}
+                runs.append((setting, replace(centre, **own), name, seed))
+    return runs
 
 
 # --- One run ------------------------------------------------------------------------------------
 
 
-def run(plan, name, seed, w=None, label=None):
-    """Train with one weighting and seed, measure, and return a dict of plain numbers and text.
+def run(plan, name, seed, w=None, path=None, label=None):
+    """Train with one weighting and seed; return a list of dicts, one each time it was measured.
 
-    ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of the
-    result: weighting, seed; those of ``measured``; sheets and side (see ``sheet``); seconds on the
-    clock (training and measuring); code (see ``code``); machine.
+    ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of a
+    result, all plain numbers and text: weighting, seed, steps; those of ``measured``; sheets and
+    side (see ``sheet``); seconds on the clock until then (training, measuring); plan (its key),
+    code (see ``code``), machine. What was measured so far is in the file ``path``, where one is
+    given; a ``label`` shows progress.
     """
-    from course_utils.training.networks import train
+    from course_utils.training.networks import Trained, one_thread, train_steps
 
     if w is None:
         w = WEIGHTINGS[require_known("weighting of the study", name, tuple(WEIGHTINGS))]
     x = metrics_for(plan.data, plan.held_out).train
-    times = [time.perf_counter()]
-    model = train(x, w, seed=seed, recipe=plan, label=label)
-    times.append(time.perf_counter())
-    found = {"weighting": name, "seed": seed} | measured(plan, model, seed)
-    times.append(time.perf_counter())
-    seconds = dict(zip(("training", "measuring"), np.diff(times).tolist(), strict=True))
-    return _rounded(found | {"seconds": seconds, "code": code(), "machine": _processor()})
+    found, start, measuring = [], time.perf_counter(), 0.0
+    made = {"plan": plan.key, "code": code(), "machine": _processor()}
+    with one_thread():
+        steps = progress(train_steps(x, w, seed=seed, recipe=plan), plan.n_steps, label)
+        for n, step in enumerate(steps, 1):
+            if n != plan.n_steps and n not in plan.along:
+                continue
+            begun = time.perf_counter()
+            one = {"weighting": name, "seed": seed, "steps": n}
+            one |= measured(plan, Trained(step.average, plan), seed)
+            seconds = {"training": begun - start - measuring}
+            measuring += time.perf_counter() - begun
+            found.append(_rounded(one | {"seconds": seconds | {"measuring": measuring}} | made))
+            if path:
+                write_whole(path, json.dumps(found))
+    return found
 
 
 def _rounded(found):
@@ -180,36 +215,39 @@ def _processor():
 # --- All runs -----------------------------------------------------------------------------------
 
 
-def run_all(plan, names, seeds, folder, *, own=None, jobs=1, scheduler=None):
-    """Run what is missing in ``folder``, and yield the result of each run as it is finished.
+def run_all(calls, folder, *, own=None, jobs=1, scheduler=None, show=False):
+    """Run what is missing in ``folder``, and yield the results of each run as it is finished.
 
-    A generator: runs that a former call finished, with the same code, come first, at once. Each new
-    result is written to ``folder`` before it is yielded, in a file that appears whole or not at
-    all. ``jobs`` processes of this machine (−1 for all cores), or with ``scheduler="tcp://…"`` the
-    workers of a Dask cluster, which need the course installed and no common disk. ``own`` maps
-    names that are not keys of ``WEIGHTINGS`` to weightings.
+    ``calls``: (plan, weighting, seed) of each. A generator: runs that a former call finished, with
+    the same code, come first, at once. ``jobs`` processes of this machine (−1 for all cores), or
+    with ``scheduler="tcp://…"`` the workers of a Dask cluster, which need the course installed and
+    no common disk. ``own`` maps names that are not keys of ``WEIGHTINGS`` to weightings. ``show``:
+    a progress bar within each run, where there is one process.
     """
-    own = own or {}
-    for name in names:
+    own, missing = own or {}, []
+    for name in {name for _, name, _ in calls}:
         require_known("weighting of the study", name, (*WEIGHTINGS, *own))
-    place = Path(folder) / plan.key
-    write_whole(place / "plan.json", json.dumps(plan.settings(), indent=1))
-    missing = []
-    for name, seed in ((name, seed) for seed in seeds for name in names):  # early runs compare
-        path = run_file(folder, plan, name, seed)
-        if path.exists():
-            yield json.loads(path.read_text(encoding="utf-8"))
+    for plan in {plan.key: plan for plan, _, _ in calls}.values():
+        write_whole(Path(folder) / plan.key / "plan.json", json.dumps(asdict(plan), indent=1))
+    for number, (plan, name, seed) in enumerate(calls, 1):
+        path = run_file(folder, plan.key, name, seed)
+        found = read_json(path) or []
+        if found and found[-1]["steps"] == plan.n_steps:
+            yield found
         else:
-            missing.append((plan, name, seed, own.get(name)))
-    for result in _spread(missing, jobs, scheduler):
-        path = run_file(folder, plan, result["weighting"], result["seed"], result["code"])
-        write_whole(path, json.dumps(result))
-        yield result
+            label = f"run {number} of {len(calls)}" if show and jobs == 1 else None
+            here = path if scheduler is None else None
+            missing.append((plan, name, seed, own.get(name), here, label))
+    for found in _spread(missing, jobs, scheduler):
+        one = found[-1]
+        path = run_file(folder, one["plan"], one["weighting"], one["seed"], one["code"])
+        write_whole(path, json.dumps(found))
+        yield found
 
 
-def run_file(folder, plan, name, seed, made_by=None):
-    """Return the path of a run's result below ``folder``: of the present code, or of another."""
-    return Path(folder) / plan.key / f"{name}-{seed}.{made_by or code()}.json"
+def run_file(folder, key, name, seed, made_by=None):
+    """Return the path of a run's results below ``folder``: of the present code, or of another."""
+    return Path(folder) / key / f"{name}-{seed}.{made_by or code()}.json"
 
 
 def _spread(calls, jobs, scheduler):
@@ -223,10 +261,8 @@ def _spread(calls, jobs, scheduler):
         return
     from distributed import Client
 
-    with Client(scheduler) as client:
-        with parallel_config(backend="dask", client=client):
-            parallel = Parallel(pre_dispatch="all", **how)
-        yield from parallel(calls)
+    with Client(scheduler) as client, parallel_config(backend="dask", client=client):
+        yield from Parallel(pre_dispatch="all", **how)(calls)
 
 
 def write_whole(path, content):
@@ -246,37 +282,48 @@ def write_whole(path, content):
         ) from error
 
 
-def write_results(plan, runs, folder):
+def read_json(path):
+    """Return what a JSON file holds; None where there is none, or with a warning a damaged one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        warnings.warn(f"{path} is damaged and left out: {error}", stacklevel=2)
+        return None
+
+
+def write_results(runs, asked, folder):
     """Write ``study_digits.json`` and the sheets ``study_digits.npz`` into a folder.
 
-    The name is that of the plan's data. The json holds the runs, and how and with what they were
-    made; the npz for every weighting and sampler an array "name/eta0" or "name/eta1" of uint8 grey
-    levels, [seeds · 12, side, side].
+    ``runs``: the results of the finished ones of ``asked``, a ``queue``; the name is that of their
+    data. The json holds how and with what they were made, and every result with its setting. The
+    npz holds of the main setting's seed 0, for every weighting, budget and sampler, an array
+    "name/steps/eta0" or "…/eta1" of uint8 grey levels [12, side, side].
     """
+    plans = {plan.key: (setting, plan) for setting, plan, *_ in asked}
+    runs = [r | {"setting": plans[r["plan"]][0]} for found in runs for r in found]
+    order = {name: i for i, name in enumerate(["main", *AROUND, *WEIGHTINGS])}
+    runs.sort(key=lambda r: (order[r["setting"]], order[r["weighting"]], r["seed"], r["steps"]))
+    plan = asked[0][1]
     metrics = metrics_for(plan.data, plan.held_out)
-    order = {name: i for i, name in enumerate(WEIGHTINGS)}
-    runs = sorted(runs, key=lambda r: (order[r["weighting"]], r["seed"]))
-    packages = ("numpy", "scipy", "scikit-learn", "torch")
     head = {
-        "about": f"{metrics.images.title}; {plan.n_steps} steps of {plan.batch} images a run, a "
-        f"network of width {plan.width}; made by make study; see course_utils/training/study.py "
-        "for each number.",
-        "plan": plan.settings(),
-        "seeds": sorted({r["seed"] for r in runs}),
+        "about": f"{metrics.images.title}; made by make study; see course_utils/training/study.py.",
+        "runs_finished_and_asked": [
+            len({(r["plan"], r["weighting"], r["seed"]) for r in runs}),
+            len(asked),
+        ],
+        "plans": {
+            key: {"setting": setting} | asdict(plan) for key, (setting, plan) in plans.items()
+        },
         "curve_log_snr": plan.curve.tolist(),
         "floor": _rounded(metrics.floor(plan.n_samples)),
         "classifier_accuracy": metrics.accuracy,
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        "hardware": {
-            "processor": ", ".join(sorted({r["machine"] for r in runs})),
-            "cores": os.cpu_count(),
-            "threads_per_run": 1,
-        },
+        "versions": {p: version(p) for p in ("numpy", "scipy", "scikit-learn", "torch")},
         "date": time.strftime("%Y-%m-%d"),
     }
     sheets = {
-        f"{name}/eta{eta:g}": np.concatenate([sheet(r, eta) for r in those])
-        for name, those in by_weighting({"runs": runs}).items()
+        f"{r['weighting']}/{r['steps']}/eta{eta:g}": sheet(r, eta)
+        for r in runs
+        if (r["setting"], r["seed"]) == ("main", 0)
         for eta in ETAS
     }
     packed = io.BytesIO()
@@ -297,23 +344,24 @@ def a_line_a_run(head, runs):
 
 
 def load_results(folder=DATA, data="digits"):
-    """Return the stored study's dict (see ``write_results``); by default the package's own."""
+    """Return a stored study's dict (see ``write_results``); by default the package's own."""
     return json.loads(_stored(folder, data, "json").read_text(encoding="utf-8"))
 
 
 def load_sheets(folder=DATA, data="digits"):
-    """Return the stored samples: {(weighting, η): uint8 grey levels [seeds · 12, side, side]}."""
+    """Return the stored samples, {(weighting, steps, η): uint8 grey levels [12, side, side]}."""
     with _stored(folder, data, "npz").open("rb") as file, np.load(file) as arrays:
-        return {(key.split("/eta")[0], float(key.split("/eta")[1])): arrays[key] for key in arrays}
+        parts = {key: key.split("/") for key in arrays}
+        return {(w, int(n), float(eta[3:])): arrays[k] for k, (w, n, eta) in parts.items()}
 
 
 def _stored(folder, data, ending):
-    name = require_known("set of images", data, tuple(datasets.IMAGES))
+    name = require_known("study", data, STORED)
     return (Path(folder) if isinstance(folder, str) else folder) / f"study_{name}.{ending}"
 
 
 class Summary(NamedTuple):
-    """A mean over seeds with its 95 % interval, and the number of seeds."""
+    """A mean over seeds with its interval, of 95 % where not said, and the number of seeds."""
 
     mean: float
     low: float
@@ -322,31 +370,31 @@ class Summary(NamedTuple):
 
 
 def value_of(result, measure):
-    """Return one number of a run: "bits.total", "bits_train", "eta0.frechet", "eta1.recall", …
+    """Return one number of a result: "bits.total", "bits_train", "eta0.frechet", "eta1.recall", …
 
     Raises ``ValueError`` for a name that is not among ``MEASURED``.
     """
     for part in require_known("measure", measure, MEASURED).split("."):
         result = result[part]
-    return result[0]  # and its standard error over images
+    return result
 
 
 def summary(runs, measure):
-    """Return the ``Summary`` of a measure over runs of one weighting, by Student's t over seeds.
+    """Return the ``Summary`` of a measure over results of one weighting, by Student's t over seeds.
 
     Seeds are what another training run would change, so they set the interval; a bootstrap of five
-    numbers would make it too short. Raises ``ValueError`` for fewer than two runs.
+    numbers would make it too short. Raises ``ValueError`` for fewer than two results.
     """
-    return _over_seeds([value_of(r, measure) for r in runs])
+    return _over_seeds([value_of(r, measure) for r in runs], 0.95)
 
 
-def compare(runs, others, measure):
+def compare(runs, others, measure, confidence=0.95):
     """Return the ``Summary`` of measure(runs) − measure(others), paired by seed.
 
-    The same seed means the same initial weights, and everywhere the same held-out noise. Raises
-    ``ValueError`` unless both have the same seeds, at least two.
+    The same seed means the same initial weights, images and noise. Raises ``ValueError`` unless
+    both have the same seeds, at least two.
     """
-    return _over_seeds(differences(runs, others, measure))
+    return _over_seeds(differences(runs, others, measure), confidence)
 
 
 def differences(runs, others, measure):
@@ -357,31 +405,36 @@ def differences(runs, others, measure):
     return np.array([first[seed] - second[seed] for seed in first])
 
 
-def _over_seeds(values):
+def _over_seeds(values, confidence):
     if len(values) < 2:
         raise ValueError("an interval over seeds needs at least 2 of them")
-    low, high = ttest_1samp(values, 0).confidence_interval(0.95)
+    low, high = ttest_1samp(values, 0).confidence_interval(confidence)
     return Summary(float(np.mean(values)), float(low), float(high), len(values))
 
 
-def by_weighting(results):
-    """Return {weighting: its runs} of a results dict, in the order in which they come."""
+def by_weighting(results, steps=None, setting="main"):
+    """Return {weighting: its results over seeds} at a budget, the largest if left out."""
+    runs = [r for r in results["runs"] if r["setting"] == setting]
+    steps = steps or max(r["steps"] for r in runs)
     groups = {}
-    for r in results["runs"]:
+    for r in (r for r in runs if r["steps"] == steps):
         groups.setdefault(r["weighting"], []).append(r)
     return groups
 
 
-def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1.recall")):
-    """Return lines of text: each weighting's mean ± half its 95 % interval, for every measure."""
-    lines = [f"{'weighting':<14}" + "".join(f"{m:>20}" for m in measures)]
-    for name, runs in by_weighting(results).items():
+def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1.recall"), **which):
+    """Return lines of text: each weighting's mean ± half its 95 % interval, for every measure.
+
+    ``which``: budget and setting, as for ``by_weighting``.
+    """
+    lines = [f"{'weighting':<18}" + "".join(f"{m:>20}" for m in measures)]
+    for name, runs in by_weighting(results, **which).items():
         cells = [summary(runs, m) for m in measures]
         texts = [f"{s.mean:.3f} ± {(s.high - s.low) / 2:.3f}" for s in cells]
-        lines.append(f"{name:<14}" + "".join(f"{text:>20}" for text in texts))
+        lines.append(f"{name:<18}" + "".join(f"{text:>20}" for text in texts))
     floor = [results["floor"][m.split(".")[1]] if "eta" in m else None for m in measures]
     texts = [f"{f[0]:.3f} ± {f[1]:.3f}" if f else "–" for f in floor]
-    return [*lines, f"{'real (spread)':<14}" + "".join(f"{text:>20}" for text in texts)]
+    return [*lines, f"{'real (spread)':<18}" + "".join(f"{text:>20}" for text in texts)]
 
 
 # --- Command line ---------------------------------------------------------------------------------
@@ -394,26 +447,23 @@ def main(arguments=None):
     parser.add_argument("--jobs", type=int, default=-1, help="processes; every core where not said")
     parser.add_argument("--scheduler", help="address of a Dask scheduler, tcp://…")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … n − 1 of each weighting")
-    parser.add_argument("--steps", type=int, dest="n_steps", help="training steps of a run")
-    parser.add_argument("--width", type=int, help="of the network")
-    parser.add_argument("--samples", type=int, dest="n_samples", help="images drawn of each")
-    parser.add_argument("--weightings", nargs="+", default=list(WEIGHTINGS), metavar="NAME")
+    parser.add_argument("--weightings", nargs="+", default=COMPARED, metavar="NAME")
     parser.add_argument("--runs", default=".study", help="folder of the single runs")
     parser.add_argument("--out", default=str(DATA), help="folder of the results")
     given = parser.parse_args(arguments)
-    asked = {name: getattr(given, name) for name in ("n_steps", "width", "n_samples")}
-    plan = replace(PLANS[given.data], **{k: v for k, v in asked.items() if v is not None})
-    names, seeds = given.weightings, range(given.seeds)
-    how = {"jobs": given.jobs, "scheduler": given.scheduler}
-    total, finished = len(seeds) * len(names), []
-    for result in progress(run_all(plan, names, seeds, given.runs, **how), total, "study"):
-        finished.append(result)
+    asked = queue(given.data, given.seeds, given.weightings)
+    calls = [(plan, name, seed) for _, plan, name, seed in asked]
+    made = run_all(calls, given.runs, jobs=given.jobs, scheduler=given.scheduler)
+    finished = []
+    for found in progress(made, len(asked), "study"):
+        finished.append(found)
+        write_results(finished, asked, given.out)
         if not sys.stderr.isatty():
-            name, seed, bits = result["weighting"], result["seed"], result["bits"]["total"][0]
-            print(f"{len(finished)}/{total} {name}, seed {seed}: {bits:.3f} bits/dim", flush=True)
-    write_results(plan, finished, given.out)
-    if given.seeds > 1:
-        print("\n".join(table(load_results(given.out, plan.data))))
+            one = found[-1]
+            words = f"{one['weighting']}, seed {one['seed']}, {one['steps']} steps"
+            print(
+                f"{len(finished)}/{len(asked)} {words}: {one['bits']['total']:.3f} bits", flush=True
+            )
     return 0
 
 
