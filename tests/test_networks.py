@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from comparing import assert_close, relative_difference, standard_errors_off
+from scipy.stats import hypsecant, norm
 
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
@@ -154,6 +155,15 @@ def test_the_loss_is_free_of_bias_wherever_levels_are_drawn(name, kind):
         losses = [float(batch_loss(zero, *one)[0]) for one in zip(*draws, strict=True)]
         assert standard_errors_off(np.mean(losses), np.std(losses, ddof=1) / 20, 1.0) < 4.5
         levels.observe(np.linspace(-10, 6, 2000), np.linspace(0, 3, 2000))
+
+
+def test_an_objective_s_own_levels_are_its_own():
+    """Cosine: p = sech(λ/2)/2π. EDM: ln σ ~ N(−1.2, 1.2²), so λ ~ N(2.4, 2.4²). Both cut."""
+    edges, u = np.linspace(-10, 6, 33), (np.arange(40_000) + 0.5) / 40_000
+    for kind, law in {"cosine_v": hypsecant(0, 2), "edm": norm(2.4, 2.4)}.items():
+        drawn, _ = LevelSampler(sigmoid(0), -10, 6, kind).draw(u)
+        expected = np.diff(law.cdf(edges)) / np.diff(law.cdf([-10, 6]))
+        assert_close(np.histogram(drawn, edges)[0] / len(u), expected, atol=1e-4)
 
 
 def test_low_discrepancy_times_are_uniform_and_even():

@@ -49,12 +49,12 @@ EXERCISES["08.1"] = Exercise(
 
 # 08.2  the verdict on one hypothesis
 def _word(d, by, sign=-1, within=None, undecided="undecided"):
-    """The verdict on "the mean of d is lower than zero by at least ``by``"."""
+    """The verdict on "the mean of d is lower than zero by more than ``by``"."""
     within = reach(d) if within is None else within
     gain = sign * np.mean(d)
-    if gain - within >= by:
+    if gain - within > by:
         return "supported"
-    return "not supported" if gain + within < by else undecided
+    return "not supported" if gain + within <= by else undecided
 
 def _with(**options):
     return lambda differences, primary, by: _word(differences[primary], by, **options)

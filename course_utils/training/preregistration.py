@@ -5,10 +5,13 @@
     finding = trial.judge(trial.run())  # resumes where it was interrupted
     print(write_up(finding, reason="…"))
 
-A trial trains the network of the study with w and with one weighting of the study, the comparator,
-from the same seeds, and looks at the difference of one held-out measure, seed by seed. Both are
-trained on the machine at hand: a seed stands for the same numbers on one kind of processor only, so
-that the study's stored runs, made elsewhere, cannot be paired with new ones.
+A trial trains a network with w and with one weighting of the study, the comparator, from the same
+seeds, and looks at the difference of one held-out measure, seed by seed. Both are trained on the
+machine at hand: a seed stands for the same numbers on one kind of processor only.
+
+A seed serves one hypothesis, and the k-th hypothesis of a folder is judged by an interval of
+confidence 1 − 0.05/2^(k−1). Where there is no difference, the chance that any of them all comes out
+as supported is then at most 0.025 (1 + ½ + ¼ + …) = 5 %, whatever was looked at in between.
 
 The two examples of notebook 08 come with their runs; ``python -m
 course_utils.training.preregistration`` makes them again.
@@ -16,10 +19,12 @@ course_utils.training.preregistration`` makes them again.
 
 import argparse
 import hashlib
+import html
 import json
+import re
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +44,7 @@ HELD_OUT = ("bits.total", *(f"{eta}.{measure}" for eta in ("eta0", "eta1") for m
 DIRECTIONS = ("lower", "higher")
 SHORT = Plan(n_steps=300)  # for a lesson
 STORED = "trial_examples.json"
+SEEN = 5  # seeds 0 … 4 are the study's, whose results have been looked at
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,10 @@ class Hypothesis:
     """What is expected of your own weighting, so exactly that it can turn out wrong.
 
     ``claim``: a sentence. ``measure``, one of ``HELD_OUT``, of your weighting will be "lower" or
-    "higher" (``direction``) than that of ``versus``, a key of ``study.WEIGHTINGS``, by at least
+    "higher" (``direction``) than that of ``versus``, a key of ``study.WEIGHTINGS``, by more than
     ``by`` ≥ 0, the smallest difference of interest, on average over training runs. ``seeds``, at
-    least two, are those of the runs that decide it. Raises ``ValueError`` for anything else.
+    least two from 5 on, are those of the runs that decide it. Raises ``ValueError`` for anything
+    else.
     """
 
     claim: str
@@ -68,11 +75,14 @@ class Hypothesis:
             raise ValueError("the claim is empty: say in a sentence what you expect")
         if not 0 <= self.by < np.inf:
             raise ValueError(f"by must be a finite number of at least 0, got {self.by}")
-        if not len(self.seeds) == len(set(self.seeds)) >= 2 or min(self.seeds) < 0:
-            raise ValueError(f"need at least 2 different seeds from 0 on, got {self.seeds}")
+        if not len(self.seeds) == len(set(self.seeds)) >= 2 or min(self.seeds) < SEEN:
+            raise ValueError(
+                f"need at least 2 different seeds from {SEEN} on, got {self.seeds}: the results of "
+                f"seeds 0 to {SEEN - 1} are in the study and have been seen"
+            )
 
     def __str__(self):
-        amount = f"by at least {self.by:g}" if self.by else "by any amount"
+        amount = f"by more than {self.by:g}" if self.by else "by any amount"
         return (
             f"{self.measure} of my weighting is {self.direction} than that of {self.versus}, "
             f"{amount}, over seeds {_listed(self.seeds)}"
@@ -82,26 +92,26 @@ class Hypothesis:
 def verdict(difference, direction, by):
     """Return "supported", "not supported" or "undecided" for a claimed difference.
 
-    ``difference``: the ``Summary`` of own − comparator. The claim is that it is at least ``by`` in
-    its ``direction``. Supported: its whole 95 % interval is there. Not supported: the whole
-    interval is not. Undecided: the interval has a part on each side of the claim's threshold.
+    ``difference``: the ``Summary`` of own − comparator. The claim is that it is more than ``by`` in
+    its ``direction``. Supported: its whole interval is. Not supported: nothing of it is. Undecided:
+    the interval has a part on each side of the claim's threshold.
     """
     low, high = difference.low, difference.high
     if direction == "lower":
         low, high = -high, -low
-    if low >= by:
+    if low > by:
         return "supported"
-    return "not supported" if high < by else "undecided"
+    return "not supported" if high <= by else "undecided"
 
 
 def expected_reach(measure, versus, n_seeds, results=None):
     """Return half the length of the 95 % interval to be expected of a difference over n seeds.
 
     t_{0.975, n−1} s/√n, where s is the spread over seeds of measure(other) − measure(versus), the
-    root mean square over the other nine weightings of the stored study. To be looked at before the
-    number of seeds is chosen: a smaller difference than this will hardly be told from none.
+    root mean square over the other weightings of the stored study after 1200 steps. To be looked at
+    before the number of seeds is chosen: a smaller difference will hardly be told from none.
     """
-    groups = study.by_weighting(results or study.load_results())
+    groups = study.by_weighting(results or study.load_results(), Plan.n_steps)
     own = groups.pop(require_known("weighting of the study", versus, tuple(groups)))
     found = [study.differences(runs, own, measure) for runs in groups.values()]
     spread = np.sqrt(np.mean([np.var(each, ddof=1) for each in found]))
@@ -113,19 +123,22 @@ def expected_reach(measure, versus, n_seeds, results=None):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A hypothesis about a weighting w under a plan; ``register`` makes it and fixes it."""
+    """A hypothesis about a weighting w under a plan, the ``number``-th that was fixed in a folder.
+
+    ``register`` makes it.
+    """
 
     hypothesis: Hypothesis
     w: object
     plan: Plan
     folder: Path
+    number: int = 1
 
     @property
     def record(self):
         """All that was fixed, as plain numbers and text: hypothesis, plan, and w by its values."""
-        hypothesis = asdict(self.hypothesis) | {"seeds": list(self.hypothesis.seeds)}
-        weighting = fingerprint(self.w, self.plan)
-        return {"hypothesis": hypothesis, "weighting": weighting, "plan": _settings(self.plan)}
+        parts = {"hypothesis": asdict(self.hypothesis), "plan": asdict(self.plan)}
+        return json.loads(json.dumps(parts | {"weighting": fingerprint(self.w, self.plan)}))
 
     @property
     def key(self):
@@ -143,17 +156,22 @@ class Trial:
         return f"own_{fingerprint(self.w, self.plan)}", self.hypothesis.versus
 
     @property
+    def confidence(self):
+        """That of the interval by which it is judged."""
+        return 1 - 0.05 / 2 ** (self.number - 1)
+
+    @property
     def stored(self):
         """The stored runs, if this is one of the course's own examples; else None."""
         return next((e["runs"] for e in _stored() if e["record"] == self.record), None)
 
     @property
-    def seal(self):
-        """The file that holds the hypothesis from when it was fixed."""
-        return self.folder / "hypotheses" / f"{self.key}.json"
+    def calls(self):
+        """The (plan, weighting, seed) of its runs."""
+        return [(self.plan, name, seed) for seed in self.hypothesis.seeds for name in self.names]
 
     def run(self, jobs=1):
-        """Train and measure what is missing, with a progress bar; return the results of all runs.
+        """Train and measure what is missing, with progress bars; return the results of all runs.
 
         Interrupt it when you like: finished runs stay. ``jobs`` processes share the work. Raises
         ``ValueError`` unless the hypothesis was fixed.
@@ -161,16 +179,17 @@ class Trial:
         self._require_fixed()
         if self.stored:
             return list(self.stored)
-        seeds, own = self.hypothesis.seeds, {self.names[0]: self.w}
-        calls = [(self.plan, name, seed) for seed in seeds for name in self.names]
-        runs = study.run_all(calls, self.folder, own=own, jobs=jobs)
-        return [found[-1] for found in progress(runs, 2 * len(seeds), "runs")]
+        own = {self.names[0]: self.w}
+        runs = study.run_all(self.calls, self.folder, own=own, jobs=jobs, show=True)
+        if jobs != 1:
+            runs = progress(runs, len(self.calls), "runs")
+        return [found[-1] for found in runs]
 
     def judge(self, runs):
         """Return the ``Result`` of the hypothesis that was fixed, and of no other.
 
         Raises ``ValueError`` if it was not fixed, if a run is missing or there twice, or if the
-        runs come from two kinds of machine or two versions of the code, so that seeds do not pair.
+        runs come from two kinds of machine, code or plan, so that seeds do not pair.
         """
         self._require_fixed()
         groups = [[r for r in runs if r["weighting"] == name] for name in self.names]
@@ -180,18 +199,18 @@ class Trial:
                     f"{name}: need one run for each of seeds {_listed(self.hypothesis.seeds)}, "
                     f"got seeds {sorted(r['seed'] for r in group)}: let trial.run() finish"
                 )
-        for kind in ("machine", "code"):
+        for kind in ("machine", "code", "plan"):
             if len(made_by := sorted({r[kind] for group in groups for r in group})) > 1:
                 raise ValueError(
                     f"these runs come from more than one {kind}, {' and '.join(made_by)}, where a "
                     "seed is not the same run. Delete one kind and run again"
                 )
-        difference = study.compare(*groups, self.hypothesis.measure)
+        difference = study.compare(*groups, self.hypothesis.measure, self.confidence)
         said = verdict(difference, self.hypothesis.direction, self.hypothesis.by)
         return Result(self, *groups, difference, said)
 
     def _require_fixed(self):
-        if not self.stored and _read(self.seal) != self.record:
+        if not self.stored and _read(_seal(self.folder, self.number)) != self.record:
             raise ValueError(
                 f"hypothesis {self.key} was not fixed: use register(hypothesis, w) first"
             )
@@ -213,80 +232,83 @@ class Result(NamedTuple):
 def register(hypothesis, w, plan=None, folder=FOLDER):
     """Write the hypothesis about the weighting w down, before its first run; return the ``Trial``.
 
-    To fix the same again is to go on with it. Before its first run, another hypothesis about the
-    same w, plan and seeds takes its place; afterwards that is refused with a ``ValueError``: its
-    results have been seen. ``plan`` is the study's where none is given.
+    To fix the same again is to go on with it. Before its first run, another hypothesis about any of
+    its seeds takes its place; afterwards that is refused with a ``ValueError``: results of these
+    seeds have been seen. So is a w that is the comparator's. ``plan``: 1200 steps if left out.
     """
     trial = Trial(hypothesis, w, plan or Plan(), Path(folder))
-    record = trial.record
-    if trial.stored or _read(trial.seal) == record:
-        return trial
-    rivals = [
-        (path, r)
-        for path, r in _records(trial.folder)
-        if all(r[part] == record[part] for part in ("weighting", "plan"))
-        and set(r["hypothesis"]["seeds"]) & set(hypothesis.seeds)
-    ]
-    if seen := _seen(trial, hypothesis.seeds):
-        old = [r for _, r in rivals if set(r["hypothesis"]["seeds"]) & set(seen)]
-        raise ValueError(_refusal(seen, old[0]["hypothesis"] if old else {}, record["hypothesis"]))
-    for path, rival in rivals:  # none of them a stored example: those have been run
-        if not _seen(trial, rival["hypothesis"]["seeds"]):
-            path.unlink()
-    sealed = record | {"fixed": time.strftime("%Y-%m-%d %H:%M")}
-    study.write_whole(trial.seal, json.dumps(sealed))
-    return trial
-
-
-def _settings(plan):
-    return json.loads(json.dumps(asdict(plan)))
+    record, folder = trial.record, trial.folder
+    if record["weighting"] == fingerprint(WEIGHTINGS[hypothesis.versus], trial.plan):
+        raise ValueError(f"your weighting is {hypothesis.versus} itself: there is nothing to test")
+    examples = {-n: e["record"] for n, e in enumerate(_stored(), 1)}
+    examples = {n: r for n, r in examples.items() if r["weighting"] == record["weighting"]}
+    sealed, clashes, involved = _sealed(folder), {}, set(hypothesis.seeds)
+    for number, earlier in (examples | sealed).items():
+        if earlier == record:
+            return replace(trial, number=abs(number))
+        if earlier and set(hypothesis.seeds) & set(earlier["hypothesis"]["seeds"]):
+            clashes[number] = earlier
+            involved.update(earlier["hypothesis"]["seeds"])
+    ran = {seed for seed in involved if any(folder.glob(f"*/*-{seed}.*.json"))}
+    if ran or min(clashes, default=1) < 0:
+        raise ValueError(_refusal(record["hypothesis"], clashes, involved))
+    for number in clashes:
+        _seal(folder, number).unlink()
+    number = min(clashes, default=max(sealed, default=0) + 1)
+    text = json.dumps(record | {"fixed": time.strftime("%Y-%m-%d %H:%M")})
+    study.write_whole(_seal(folder, number), text)
+    return replace(trial, number=number)
 
 
 def fingerprint(w, plan):
     """Return eight characters that change with the shape of w on the plan's levels.
 
     w at 65 levels, divided by its largest value there and rounded to four digits: a factor before
-    w changes nothing. Raises ``ValueError`` for a w that is negative, not finite or zero.
+    w changes nothing. Raises ``ValueError`` for a w that is negative, not finite or zero, or one
+    number that depends on how many levels it is asked for.
     """
-    values = evaluate(w, np.linspace(plan.log_snr_min, plan.log_snr_max, 65))
+    levels = np.linspace(plan.log_snr_min, plan.log_snr_max, 65)
+    values = evaluate(w, levels)
     if not values.max() > 0:
         raise ValueError("w is zero at all levels: nothing would be learnt")
+    if np.ptp(values) == 0 and evaluate(w, levels[:3])[0] != values[0]:
+        raise ValueError(
+            f"w returned one number, {values[0]:g}, for all of 65 levels, and another for three of "
+            "them: did you take a sum or mean over them? Return one weight for each level"
+        )
     text = " ".join(f"{value:.3e}" for value in values / values.max())
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _seen(trial, seeds):
-    """Those of the seeds from which the trial's weighting was run already, by whatever code."""
-    place, own = trial.folder / trial.plan.key, trial.names[0]
-    examples = [e["runs"] for e in _stored() if e["record"]["plan"] == trial.record["plan"]]
-    stored = {r["seed"] for runs in examples for r in runs if r["weighting"] == own}
-    return [s for s in sorted(seeds) if s in stored or any(place.glob(f"{own}-{s}.*json"))]
+def _seal(folder, number):
+    return folder / "hypotheses" / f"{number:03d}.json"
 
 
-def _refusal(seen, old, new):
-    """Why a hypothesis is too late, and in what it differs from the earlier one."""
-    changes = [f"{k} was {old[k]!r}, now {new[k]!r}" for k in old if old[k] != new[k]]
-    under = f" under another one ({'; '.join(changes)})" if changes else ""
-    fresh = max(*seen, *new["seeds"]) + 1
-    return (
-        f"this hypothesis comes after its results: seeds {_listed(seen)} of this weighting have "
-        f"been run{under}. Go back to what was fixed, or test the new hypothesis on fresh seeds, "
-        f"such as range({fresh}, {fresh + len(new['seeds'])})"
-    )
-
-
-def _records(folder):
-    """All that was fixed, in the folder and in the stored examples: (path or None, record)."""
-    yield from ((path, _read(path)) for path in (folder / "hypotheses").glob("*.json"))
-    yield from ((None, example["record"]) for example in _stored())
+def _sealed(folder):
+    """What was fixed in a folder, {number: record}; None for a damaged file, which is named."""
+    paths = (folder / "hypotheses").glob("[0-9]*.json")
+    return {int(path.stem): _read(path) for path in sorted(paths)}
 
 
 def _read(path):
-    """What was fixed in a file, without the date; None where there is none."""
-    if not path.exists():
-        return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return {part: record[part] for part in ("hypothesis", "weighting", "plan")}
+    record = study.read_json(path)
+    return record and {part: record[part] for part in ("hypothesis", "weighting", "plan")}
+
+
+def _refusal(new, clashes, involved):
+    """Why a hypothesis is too late, and in what it differs from the earlier one, if that is there.
+
+    ``involved``: all seeds of both.
+    """
+    old = next((record["hypothesis"] for record in clashes.values()), {})
+    changes = [f"{k} was {old[k]!r}, now {new[k]!r}" for k in old if old[k] != new[k]]
+    under = f" under another hypothesis ({'; '.join(changes)})" if changes else ""
+    fresh = max(involved) + 1
+    return (
+        f"this hypothesis comes after its results: of seeds {_listed(involved)} some have been run"
+        f"{under}. Go back to what was fixed, or test the new hypothesis on fresh seeds, such as "
+        f"range({fresh}, {fresh + len(new['seeds'])})"
+    )
 
 
 def _listed(seeds):
@@ -320,7 +342,7 @@ def compared(finding, measures=HELD_OUT):
         measure: (
             study.summary(finding.own, measure),
             study.summary(finding.others, measure),
-            study.compare(finding.own, finding.others, measure),
+            study.compare(finding.own, finding.others, measure, finding.trial.confidence),
         )
         for measure in measures
     }
@@ -336,19 +358,20 @@ def write_up(finding, *, reason, not_shown=(), results=None):
         raise ValueError("the reason is empty: why was the claim to be expected?")
     trial, hypothesis, plan = finding.trial, finding.trial.hypothesis, finding.trial.plan
     monotone = is_monotone(trial.w, plan.log_snr_min, plan.log_snr_max)
+    interval = f"{100 * trial.confidence:g} % interval"
     rows = {
-        "claim": hypothesis.claim,
-        "why": reason,
-        "weighting": f"{trial.name} ({'monotone' if monotone else 'not monotone'})",
+        "claim": _plain(hypothesis.claim),
+        "why": _plain(reason),
+        "weighting": f"{_plain(trial.name)} ({'monotone' if monotone else 'not monotone'})",
         "fixed before any run": f"`{trial.key}`: {hypothesis}",
         "training": f"{plan.n_steps} steps a run, {len(hypothesis.seeds)} seeds each; "
         f"all on one kind of machine ({finding.own[0]['machine']})",
-        "result": f"own − {hypothesis.versus} = {_signed(finding.difference)}",
+        "result": f"own − {hypothesis.versus} = {_signed(finding.difference)}, {interval}",
         "verdict": f"**{finding.verdict}**",
     }
-    lines = [f"### Report: {trial.name}", "", "| | |", "|---|---|"]
+    lines = [f"### Report: {_plain(trial.name)}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
-    lines += ["", f"| measure | own | {hypothesis.versus} | difference, 95 % interval | real |"]
+    lines += ["", f"| measure | own | {hypothesis.versus} | difference, {interval} | real |"]
     lines += ["|---|---|---|---|---|"]
     floor = _floor(plan, results or study.load_results())
     for measure, (own, other, difference) in compared(finding).items():
@@ -363,7 +386,13 @@ def write_up(finding, *, reason, not_shown=(), results=None):
         )
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "The measure in bold decides; the others say at what price. Not shown:", ""]
-    return Report("\n".join([*lines, *(f"- {text}" for text in (*not_shown, *_limits(finding)))]))
+    return Report("\n".join([*lines, *(f"- {_plain(t)}" for t in (*not_shown, *_limits(finding)))]))
+
+
+def _plain(text):
+    """Any text on one line, with no sign that Markdown or HTML would take for its own."""
+    text = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\|`*_~$#\[\]])", r"\\\1", text)
 
 
 def _limits(finding):
@@ -373,19 +402,16 @@ def _limits(finding):
     if finding.verdict == "undecided":
         yield "Which of the two it is: more seeds, fixed beforehand again, might tell."
     if finding.trial.plan != Plan():
-        yield "A comparison with the study of ten weightings, which has another plan."
-    tested = len(list(finding.trial.seal.parent.glob("*.json")))
-    if tested > 1 and not finding.trial.stored:
-        yield f"That it is more than luck among {tested} trials of this folder: tell of all."
+        yield "A comparison with the study's weightings, which were trained by another plan."
+    if (number := finding.trial.number) > 1:
+        yield f"What the hypotheses before it found: it is number {number}. Tell of all."
 
 
 def _floor(plan, results):
     """The stored floor, if it is that of the plan's numbers of images; else none."""
     stored = next(iter(results["plans"].values()))
-    same = all(
-        getattr(plan, n) == stored.get(n, "digits") for n in ("data", "n_samples", "held_out")
-    )
-    return results["floor"] if same else {}
+    asked = {name: getattr(plan, name) for name in ("data", "n_samples", "held_out")}
+    return results["floor"] if asked == {k: stored.get(k, "digits") for k in asked} else {}
 
 
 def _signed(summary):
@@ -438,15 +464,12 @@ def main(arguments=None):
     texts = []
     for hypothesis, w in examples():
         trial = Trial(hypothesis, w, Plan(n_steps=given.steps), Path(given.runs))
-        names, seeds, own = trial.names, hypothesis.seeds, {trial.names[0]: w}
-        calls = [(trial.plan, name, seed) for seed in seeds for name in names]
-        made = study.run_all(calls, given.runs, own=own, jobs=given.jobs)
-        runs = sorted(
-            (found[-1] for found in progress(made, 2 * len(seeds), trial.key)),
-            key=lambda r: (names.index(r["weighting"]), r["seed"]),
-        )
+        own = {trial.names[0]: w}
+        made = study.run_all(trial.calls, given.runs, own=own, jobs=given.jobs)
+        runs = [found[-1] for found in progress(made, len(trial.calls), trial.key)]
+        runs.sort(key=lambda r: (r["weighting"] in WEIGHTINGS, r["seed"]))
         # twelve samples of each weighting are enough
-        runs = [r if r["seed"] == seeds[0] else r | {"sheets": {}} for r in runs]
+        runs = [r if r["seed"] == hypothesis.seeds[0] else r | {"sheets": {}} for r in runs]
         texts.append(study.a_line_a_run({"record": trial.record}, runs))
     about = "The examples of notebook 08; made by python -m course_utils.training.preregistration."
     text = f'{{"about": "{about}", "trials": [\n' + ",\n".join(texts) + "\n]}\n"
