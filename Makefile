@@ -12,7 +12,7 @@ LAB_FLAGS := --NotebookNotary.db_file=:memory:
 ROOT_FLAG := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .PHONY: help lab test test-all lint notebooks study slides site present app clean \
-	env test-elsewhere test-reproducible test-newest soak audit bench residuals picture address lock hub-env
+	env test-elsewhere test-reproducible test-newest soak audit bench residuals picture address lock hub-env widgets
 
 help:            ## this list
 	@echo "Everyday:"; awk -F ' *## ' '/^[a-z-]+:.*## /{split($$1, t, ":"); printf "  %-18s %s\n", t[1], $$2}' Makefile
@@ -46,7 +46,7 @@ slides: env slides/node_modules/.package-lock.json   ## draw the figures and bui
 site: env        ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
 	$(PYTHON) .ci/environment.py build/site-env docs
 	test -d build/site-env/wheels || build/site-env/bin/python -m pip download --no-deps --only-binary=:all: \
-		-c requirements.txt -d build/site-env/wheels comm ipywidgets jaxtyping jupyterlab_widgets wadler-lindig
+		-c requirements.txt -d build/site-env/wheels anywidget comm ipywidgets jaxtyping jupyterlab_widgets psygnal wadler-lindig
 	cd docs && npm ci --ignore-scripts --no-audit --no-fund
 	build/site-env/bin/python docs/pages.py build/site
 
@@ -107,6 +107,9 @@ picture: env     #: the moving picture of the README, from the real panel
 
 address: env     #: set the repository's public address (URL=https://host/owner/name) in all places
 	$(PY) .ci/address.py $(URL)
+
+widgets:         #: build the panels' module for browsers, course_utils/widgets/panels.js (needs Node)
+	cd course_utils/widgets/js && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
 
 COMPILE := -m uv pip compile --quiet --config-file .ci/lock.toml --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml

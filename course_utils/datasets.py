@@ -67,12 +67,12 @@ def planar_law(name):
     than 1e-3 along the shape, and its ideal denoiser is known at every level. Raises ``ValueError``
     for an unknown name, with the nearest.
     """
-    return _planar_law(require_known("shape", name, tuple(PLANAR)))
+    return _planar_law(PLANAR[require_known("shape", name, tuple(PLANAR))])
 
 
 @cache
-def _planar_law(name):
-    _, make_centres, spread = PLANAR[name]
+def _planar_law(entry):
+    _, make_centres, spread = entry
     x = make_centres()
     x = x - x.mean(axis=0)
     x /= np.sqrt(x.var(axis=0).mean())

@@ -10,16 +10,6 @@ The first two compare densities; between two samples they say nothing, for no po
 Wasserstein compares samples too. A sample on the line is [n] or [n, 1], a density is p [m] on an
 increasing grid x [m], and Gaussians are given by means and variances, which broadcast.
 
-    wasserstein(a, b)                                 two samples, of any sizes
-    wasserstein_to_density(a, p, x)                   a sample and a density on a grid
-    wasserstein_densities(p, q, x)                    two densities on one grid
-    sliced_wasserstein(a, b)                          two samples in the plane, over its directions
-    nearest_distances(a, b)                           from each point to the nearest of the others
-    total_variation(p, q, x), kl_divergence(p, q, x)
-    gaussian_kl(m_p, v_p, m_q, v_q), gaussian_wasserstein(…), gaussian_total_variation(…)
-    noise_floor(mixture.sample, n, rng)               how far two real samples of size n are apart
-    bootstrap(statistic, *samples, rng=rng)           a statistic of samples, with its error
-
 Measures of images are in ``training.image_metrics``.
 """
 

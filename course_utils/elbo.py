@@ -21,7 +21,7 @@ from course_utils.exact import Table, error_and_kl, on_the_line, table_levels
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Bounded, halved, interpolation_rules
 from course_utils.schedules import alpha, sigma
-from course_utils.weightings import evaluate
+from course_utils.weightings import evaluate, level_masses
 
 POINTS = 20_001  # levels of the grid of ``ErrorCurve.between``
 SCAN = 1000  # levels per unit of λ at which a weighting is first looked at
@@ -154,6 +154,19 @@ def elbo_parts(
     )
 
 
+def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
+    """Return what the ELBO terms with a minus sign amount to, as a share of L_w (T5).
+
+    It is −∫ min(dw/dt, 0) L dt / L_w, on the levels of ``curve.between``: 0 where w is monotone,
+    and where w has one peak, but for a small L(1), how much L_w grows if w is made monotone.
+    """
+    levels, error, kl = curve.between(log_snr_min, log_snr_max)
+    weights = evaluate(w, levels)
+    masses, _ = level_masses(lambda _: weights, levels)
+    subtracted = -np.minimum(masses, 0) @ (kl[1:] + kl[:-1]) / 2
+    return float(subtracted / (np.trapezoid(weights * error, levels) / 2))
+
+
 def _known(result, curve):
     if curve.exact and result.bound > REFUSED * abs(result):
         raise ValueError(
@@ -236,7 +249,7 @@ def negative_log_likelihood(curve: ErrorCurve) -> Bounded:
 
     −log p(x) = ½ log 2πe − ½ ∫ (α² − e(λ; x)) dλ, where α² is the error that N(0, 1) would have.
     ``curve`` belongs to one x under a model that has a density. Raises ``ValueError`` if its levels
-    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023, eq. 9.
+    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023.
     """
     ends = curve.log_snr[[0, -1]]
     difference = alpha(ends) ** 2 - curve.at(ends)[0]

@@ -6,15 +6,25 @@ error of that prediction, all as its paper has them. Together they imply one w(�
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from inspect import signature
+from math import inf
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import hypsecant, logistic, norm
 
-from course_utils._checks import require_known, unknown
+from course_utils._checks import frozen, require_known, unknown
 from course_utils.predictions import eps_loss_to
-from course_utils.schedules import Cosine, FlowMatching, LinearBeta, LinearLogSnr
+from course_utils.schedules import (
+    Cosine,
+    FlowMatching,
+    LinearBeta,
+    LinearLogSnr,
+    StepList,
+    alpha_bar,
+    log_snr_from_alpha_bar,
+)
 from course_utils.weightings import Weighting, made_monotone
 
 
@@ -50,14 +60,18 @@ class Objective:
             return getattr(self.levels, "density", self.levels)(np.asarray(log_snr, dtype=float))
 
     def implied_weighting(self) -> Weighting:
-        """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant."""
+        """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant.
+
+        Its span is the range of the schedule, if ``levels`` is one.
+        """
 
         def implied(log_snr):
             factor = eps_loss_to(self.prediction, log_snr)
             return self.density(log_snr) * self.weight(log_snr) * factor
 
+        ends = [getattr(self.levels, f"log_snr_{e}", b) for e, b in (("min", -inf), ("max", inf))]
         w = self.transform(Weighting(implied, self.name, self.reference, self.breaks))
-        return replace(w, name=self.name, reference=self.reference)
+        return replace(w, name=self.name, reference=self.reference, span=tuple(ends))
 
 
 # One entry an objective, under its key; what the paper leaves open is an argument of the entry.
@@ -143,7 +157,7 @@ _ENTRIES = {
         levels=Cosine(),
         prediction="x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
-        breaks=(np.log(min_snr_gamma),),
+        breaks=(np.log(min_snr_gamma),) if min_snr_gamma > 0 else (),
     ),
     "truncated_snr": lambda: Objective(
         name="truncated SNR",
@@ -184,3 +198,315 @@ PUBLISHED = {name: published(name) for name in _ENTRIES}
 PARAMETERS = tuple(
     dict.fromkeys(p for entry in _ENTRIES.values() for p in signature(entry).parameters)
 )
+
+
+# --- What a training script minimises -------------------------------------------------------------
+
+# The words of training scripts for a prediction; F is EDM's, with its own factor.
+SCRIPT_PREDICTIONS = {
+    **dict.fromkeys(("epsilon", "eps", "noise"), "eps"),
+    **dict.fromkeys(("sample", "x", "x0", "x_start"), "x"),
+    **dict.fromkeys(("v_prediction", "v"), "v"),
+    **dict.fromkeys(("flow", "flow_prediction", "velocity"), "velocity"),
+    "F": "x",
+    "score": "score",
+}
+PURE_NOISE = -600.0  # the level that stands for λ = −∞, where e^λ is 1e-261
+CHUNKS = 200  # into which draws are sorted
+
+
+def _mode(scale=1.29):
+    """SD3's mode density: t = 1 − u − s (cos²(πu/2) − 1 + u) with u uniform."""
+    u = (np.arange(4000) + 0.5) / 4000
+    t = 1 - u - scale * (np.cos(np.pi * u / 2) ** 2 - 1 + u)
+    return StepList(_of_straight_path(t[::-1]))
+
+
+# Densities of λ by the names that they have in scripts, with their parameters. The first four are
+# densities of t on the straight path, where λ = −2 logit t. Source: Esser et al. 2024, section 3.1.
+DENSITIES = {
+    "uniform": lambda: logistic(0, 2),
+    "logit_normal": lambda mean=0.0, sd=1.0: norm(-2 * mean, 2 * sd),
+    "mode": _mode,
+    "cosmap": lambda: hypsecant(0, 2),
+    "lognormal": lambda mean=-1.2, sd=1.2: norm(-2 * mean, 2 * sd),  # of σ; Karras et al. 2022
+}
+
+
+def _min_snr(prediction, gamma=5.0):
+    return lambda snr: np.minimum(snr, gamma) * _x_loss(prediction, snr)
+
+
+def _soft_min_snr(prediction, gamma=5.0):
+    return lambda snr: snr * gamma / (snr + gamma) * _x_loss(prediction, snr)
+
+
+def _x_loss(prediction, snr):
+    """The factor that turns the loss of a prediction into the x-loss."""
+    log_snr = np.log(snr)
+    return eps_loss_to("x", log_snr) / eps_loss_to(prediction, log_snr)
+
+
+# Factors before the loss as scripts have them: name -> function of the prediction and its own
+# parameters, which gives a function of the SNR. The paper's Min-SNR is one weight for every
+# prediction, min(SNR, γ) before the x-loss; the next two are what scripts wrote for v as well
+# (diffusers' issues 5654 and 9451, pull requests 5238 and 6307).
+COEFFICIENTS = {
+    "min_snr": _min_snr,  # Hang et al. 2023
+    "min_snr_over_snr": lambda _, gamma=5.0: lambda snr: np.minimum(snr, gamma) / snr,
+    "min_snr_plus_one": lambda _, gamma=5.0: lambda snr: np.minimum(snr + 1, gamma) / (snr + 1),
+    "soft_min_snr": _soft_min_snr,  # Crowson et al. 2024
+    "debiased": lambda _: lambda snr: np.minimum(snr, 1000) ** -0.5,  # Yu et al. 2023
+    "p2": lambda _, gamma=1.0, k=1.0: lambda snr: (k + snr) ** -gamma,  # Choi et al. 2022
+}
+
+
+def from_scheduler(scheduler, **more) -> Objective:
+    """Return the objective of a script that trains with a scheduler of diffusers.
+
+    Its table of ᾱ and its prediction, or of a flow-matching scheduler its σ with the time shift;
+    ``more`` goes to ``from_script``. Raises ``ValueError`` for a scheduler without such a table.
+    """
+    config = scheduler.config
+    if hasattr(scheduler, "alphas_cumprod"):
+        more = {"prediction": config.prediction_type} | more
+        return from_script(alpha_bars=np.asarray(scheduler.alphas_cumprod, dtype=float), **more)
+    if "FlowMatch" in type(scheduler).__name__:
+        sigmas = np.sort(np.asarray(scheduler.sigmas, dtype=float))
+        return from_script(sigmas=sigmas[sigmas > 0], **{"prediction": "flow"} | more)
+    raise ValueError(
+        f"{type(scheduler).__name__} holds no table of training levels: pass the density of its "
+        "sigmas to from_script, for EDM density='lognormal', prediction='F'"
+    )
+
+
+def from_script(
+    *,
+    betas=None,
+    alpha_bars=None,
+    sigmas=None,
+    schedule=None,
+    density=None,
+    draws=None,
+    shift=1.0,
+    prediction="epsilon",
+    coefficient=1.0,
+    data_sd=1.0,
+    name="this script",
+) -> Objective:
+    """Return the objective that a training script minimises, from what stands in the script.
+
+    ``implied_weighting()`` of it is w(λ) = p(λ) · coefficient(λ) · (its loss / ε-loss), for data
+    divided by ``data_sd``: λ moves by 2 ln data_sd.
+
+    Args:
+        betas, alpha_bars, sigmas: the list of the steps [T], from data to noise; σ is the noise
+            beside data of amplitude 1, or with a flow prediction that of (1 − σ) x + σ ε. The last
+            step may be pure noise.
+        schedule: a continuous schedule of ``schedules``, with t drawn uniformly.
+        density: of λ, as a function, a frozen scipy distribution, a name of ``DENSITIES``, or
+            (name, parameters …) such as ("logit_normal", 0.5, 1.0).
+        draws: what the script's loader drew, the more the better: steps (0 is the first) of the
+            list given, times in [0, 1] of the schedule given, or without either the σ themselves.
+        shift: the time shift s of SD3 and Flux, t → s t / (1 + (s − 1) t): λ moves by −2 ln s.
+        prediction: a name of ``SCRIPT_PREDICTIONS``.
+        coefficient: the factor before the squared error: a number, one a step [T], a name of
+            ``COEFFICIENTS`` or (name, parameters …), or a function of what its argument is called:
+            log_snr, snr, sigma, t or alpha_bar. Where a network learns its own uncertainty, pass
+            one over the loss of each step.
+        data_sd: standard deviation of the data as the network sees them.
+
+    Raises ``ValueError`` where the levels are given twice or not at all, go from noise to data, or
+    do not fit the coefficients; for an unknown prediction or density; and for a coefficient that is
+    negative or not finite.
+    """
+    given = {
+        key: value
+        for key, value in {
+            "betas": betas,
+            "alpha_bars": alpha_bars,
+            "sigmas": sigmas,
+            "schedule": schedule,
+            "density": density,
+        }.items()
+        if value is not None
+    }
+    if len(given) > 1 or not (given or draws is not None):
+        raise ValueError(
+            "say once how noisy the steps are: pass exactly one of betas, alpha_bars, sigmas, "
+            f"schedule, density or draws, got {', '.join(given) or 'none'}"
+        )
+    words = {word.lower(): word for word in SCRIPT_PREDICTIONS}
+    if words.get(str(prediction).lower()) is None:
+        raise unknown("prediction", prediction, SCRIPT_PREDICTIONS)
+    word = words[str(prediction).lower()]
+    target = SCRIPT_PREDICTIONS[word]
+    straight = target == "velocity"
+    for what, value in (("shift", shift), ("data_sd", data_sd)):
+        if not 0 < value < np.inf:
+            raise ValueError(f"{what} must be a positive number, got {value}")
+
+    levels = _levels(given, draws, straight)
+    if isinstance(coefficient, str) or (
+        isinstance(coefficient, tuple) and isinstance(coefficient[0], str)
+    ):
+        key, *parameters = (coefficient,) if isinstance(coefficient, str) else coefficient
+        coefficient = COEFFICIENTS[require_known("coefficient", key, COEFFICIENTS)](
+            target, *parameters
+        )
+    before = _coefficient(coefficient, levels, shift, straight)
+    if isinstance(levels, StepList):
+        _require_weights(before(levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift)))
+    own = 2 * np.log(data_sd)
+
+    def weight(log_snr):
+        raw = log_snr - own
+        factor = np.exp(raw) + data_sd**-2 if word == "F" else 1.0
+        moved = eps_loss_to(target, raw) / eps_loss_to(target, log_snr) if own else 1.0
+        return _require_weights(before(raw)) * factor * moved
+
+    return Objective(name, "", _moved(levels, own - 2 * np.log(shift)), target, weight)
+
+
+def _of_straight_path(t):
+    with np.errstate(divide="ignore"):
+        return 2 * (np.log1p(-t) - np.log(t))
+
+
+def _levels(given, draws, straight):
+    """What is drawn in training: a ``StepList``, a schedule, or an object with a density."""
+    (kind, value), *_ = [*given.items(), ("sigmas", draws)]
+    if kind == "betas":
+        value = np.asarray(value, dtype=float)
+        last = value[-1:] == 1  # zero terminal SNR
+        head = alpha_bar(value[:-1] if last.any() else value)
+        kind, value = "alpha_bars", np.append(head, np.zeros(last.sum()))
+    if kind in ("alpha_bars", "sigmas"):
+        value = np.asarray(value, dtype=float)
+        if value.ndim != 1:
+            raise ValueError(f"{kind} must be a list with one number a step, got {value.shape}")
+        if kind == "sigmas" and not (value >= 0).all():
+            raise ValueError("sigmas are amplitudes of the noise, and none is negative")
+        if straight and kind == "sigmas" and not (value <= 1).all():
+            raise ValueError("on the straight path (1 − σ) x + σ ε every σ lies in [0, 1]")
+        with np.errstate(divide="ignore"):
+            if kind == "alpha_bars":
+                value = log_snr_from_alpha_bar(value)
+            else:
+                value = _of_straight_path(value) if straight else -2 * np.log(value)
+        if draws is None:
+            return StepList(value)
+        return _drawn(value if not given else _steps_of(value, draws))
+    if kind == "density":
+        return _named_density(value)
+    return value if draws is None else _drawn(value.log_snr(np.asarray(draws, dtype=float)))
+
+
+def _steps_of(levels, draws):
+    draws = np.asarray(draws)
+    if (draws.size and not (draws == draws.round()).all()) or (draws.size and draws.min() < 0):
+        raise ValueError("draws beside a list are numbers of its steps: 0, 1, … T − 1")
+    if draws.size and draws.max() >= len(levels):
+        raise ValueError(f"step {draws.max():g} was drawn, but the list ends at {len(levels) - 1}")
+    return levels[draws.astype(int)]
+
+
+def _drawn(log_snr):
+    """The levels of draws, sorted into chunks: a density that knows its sampling error."""
+    found, counts = np.unique(-log_snr, return_counts=True)
+    if len(found) < 3:
+        raise ValueError(f"{len(log_snr)} draws of {len(found)} levels: pass at least a thousand")
+    shares = counts / len(log_snr)
+    if len(found) > CHUNKS:
+        # chunks of about equal share, but finer towards the ends, down to a few dozen draws
+        finite = np.isfinite(found)
+        middle = np.cumsum(shares) - shares / 2
+        cuts = expit(np.linspace(-1, 1, CHUNKS) * np.log(len(log_snr) / 30))
+        chunk = np.where(finite, np.searchsorted(cuts, middle), CHUNKS + 1)
+        first = np.flatnonzero(np.diff(chunk, prepend=-1))
+        shares = np.add.reduceat(shares, first)
+        found = found[np.append(first[1:] - 1, -1)]  # its noisiest level
+    return StepList(-found, shares, n_draws=len(log_snr))
+
+
+def _named_density(density):
+    if callable(density):
+        return density
+    if hasattr(density, "pdf"):
+        return _Distribution(density)
+    key, *parameters = (density,) if isinstance(density, str) else density
+    made = DENSITIES[require_known("density", key, DENSITIES)](*parameters)
+    return made if isinstance(made, StepList) else _Distribution(made)
+
+
+class _Distribution:
+    """A distribution of scipy as levels: its span holds all but one draw in a million."""
+
+    def __init__(self, distribution):
+        self.density = distribution.pdf
+        self.log_snr_min, self.log_snr_max = distribution.ppf([1e-6, 1 - 1e-6]).tolist()
+
+
+class _Moved:
+    """Levels moved along λ by a constant."""
+
+    def __init__(self, levels, by):
+        self._levels, self._by = levels, by
+        self.log_snr_min = getattr(levels, "log_snr_min", -inf) + by
+        self.log_snr_max = getattr(levels, "log_snr_max", inf) + by
+
+    def density(self, log_snr):
+        return getattr(self._levels, "density", self._levels)(np.asarray(log_snr) - self._by)
+
+
+def _moved(levels, by):
+    if not by:
+        return levels
+    if isinstance(levels, StepList):
+        return StepList(levels.steps + by, levels.shares, levels.n_draws)
+    return _Moved(levels, by)
+
+
+def _coefficient(coefficient, levels, shift, straight):
+    """The factor before the loss as a function of the script's own λ, after the time shift."""
+    if callable(coefficient):
+        argument = next(iter(signature(coefficient).parameters), "log_snr")
+        return partial(_called, coefficient, argument, levels, shift, straight)
+    value = frozen(coefficient)
+    if value.ndim == 0:
+        return lambda log_snr: value + np.zeros_like(log_snr)
+    if not isinstance(levels, StepList) or levels.n_draws or value.shape != levels.steps.shape:
+        n = len(levels.steps) if isinstance(levels, StepList) else "no"
+        raise ValueError(
+            f"{len(value)} coefficients beside {n} steps: pass one for each step of betas, "
+            "alpha_bars or sigmas, or a function of log_snr, snr, sigma, t or alpha_bar"
+        )
+    _require_weights(value)
+    at = np.maximum(levels.steps[::-1] - 2 * np.log(shift), PURE_NOISE)
+    return lambda log_snr: np.interp(log_snr, at, value[::-1])
+
+
+def _called(function, argument, levels, shift, straight, log_snr):
+    if argument == "snr":
+        return function(np.exp(log_snr))
+    if argument == "alpha_bar":
+        return function(expit(log_snr))
+    if argument in ("sigma", "sigmas"):
+        return function(expit(-log_snr / 2) if straight else np.exp(-log_snr / 2))
+    if argument in ("t", "timestep", "timesteps"):
+        own = log_snr + 2 * np.log(shift)
+        if isinstance(levels, StepList):
+            return function(np.interp(-own, -levels.steps, np.arange(len(levels.steps))))
+        return function(expit(-log_snr / 2) if straight else levels.time(own))
+    return function(log_snr)
+
+
+def _require_weights(values):
+    values = np.asarray(values, dtype=float)
+    bad = ~((values >= 0) & (values < np.inf))
+    if bad.any():
+        raise ValueError(
+            f"a coefficient is {values[bad].flat[0]:g}: the factor before a squared error must be "
+            "finite and not negative (a division by an SNR of 0?)"
+        )
+    return values

@@ -7,9 +7,12 @@ Conventions of the whole course: t = 0 is data and t = 1 is noise; z = α x + σ
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
+from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 
-from course_utils._checks import require_known
+from course_utils._checks import frozen, require_known
 
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, where none is given
 
@@ -106,7 +109,7 @@ class LinearBeta(Schedule):
     """β(t) = β_min + (β_max − β_min) t, so λ(t) = −log(e^B − 1) with B(t) = ∫₀ᵗ β = −log α².
 
     Infinite at t = 0 unless ``log_snr_max`` cuts it. Raises ``ValueError`` unless
-    0 < beta_min ≤ beta_max. Source: Ho et al. 2020; Song et al. 2021, eq. 32.
+    0 < beta_min ≤ beta_max. Source: Ho et al. 2020; Song et al. 2021.
     """
 
     beta_min: float = 0.1
@@ -175,7 +178,7 @@ class LinearLogSnr(Schedule):
     """λ(t) falls in a straight line, so p(λ) is uniform on the range.
 
     A geometric sequence of noise levels (variance exploding, NCSN) is this schedule too. Source:
-    Kingma et al. 2021, and Song et al. 2021 (eq. 31) for the geometric σ.
+    Kingma et al. 2021, and Song et al. 2021 for the geometric σ.
     """
 
     log_snr_min: float = LOG_SNR_MIN
@@ -191,6 +194,80 @@ class LinearLogSnr(Schedule):
         return (self.log_snr_max - self.log_snr_min) * expit(-self.level(u))
 
 
+@dataclass(frozen=True, eq=False)
+class StepList:
+    """The T levels of a training script, one a step, drawn with the shares ``shares`` [T].
+
+    ``log_snr`` [T] falls from data to noise. The last level may be −∞ (zero terminal SNR): it is
+    drawn, but stands apart from the density. Between the levels t(λ), the share of the draws that
+    are cleaner, is smooth and monotone, and p(λ) = −dt/dλ; it covers the levels that are reached
+    and no others. Raises ``ValueError`` for levels that do not fall.
+    """
+
+    steps: ArrayLike
+    shares: ArrayLike | None = None
+    n_draws: int = 0  # from which the shares were counted; 0: they are exact
+
+    def __post_init__(self):
+        steps = frozen(self.steps)
+        if steps.ndim != 1 or len(steps) < 3 or not (np.diff(steps) < 0).all():
+            raise ValueError(
+                "a script's levels go from data to noise, at least three of them, each noisier "
+                "than the one before: turn the list round by [::-1], and drop what stands twice"
+            )
+        if not np.isfinite(steps[:-1]).all():
+            raise ValueError("only the last step may be pure noise (β = 1, ᾱ = 0), and none clean")
+        n = len(steps)
+        shares = frozen(np.full(n, 1 / n) if self.shares is None else self.shares)
+        reached = np.isfinite(steps)
+        # t = i/T at step i; t = 1 is pure noise, where no step is the one after the last
+        whole = 1.0 if not reached.all() else 1 + shares[-1]
+        at, t = steps[reached], np.cumsum(shares)[reached] / whole
+        # Interpolated is y = ln((t + a)/(1 − t + b)): at an end t may go as a power of e^λ (a = 0)
+        # or in a straight line (a large), and a is what keeps the first slope of y the second.
+        offsets = _offset(at[:3], t[:3]), _offset(-at[:-4:-1], (1 - t)[:-4:-1])
+        y = np.log((t + offsets[0]) / (1 - t + offsets[1]))
+        slopes = PchipInterpolator(-at, y)(-at, 1)
+        for end in (0, -1):  # beside a long last step it is 0 there
+            slopes[end] = slopes[end] or (np.diff(y) / -np.diff(at))[end]
+        object.__setattr__(self, "_time", CubicHermiteSpline(-at, y, slopes))
+        object.__setattr__(self, "_offsets", offsets)
+        object.__setattr__(self, "_whole", whole)
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "shares", shares)
+        object.__setattr__(self, "log_snr_min", float(steps[reached][-1]))
+        object.__setattr__(self, "log_snr_max", float(steps[0]))
+
+    @property
+    def terminal(self):
+        """The share of the draws that are pure noise, at λ = −∞."""
+        return float(self.shares[-1]) if self.steps[-1] == -np.inf else 0.0
+
+    def density(self, log_snr):
+        """Return p(λ), the density of the levels drawn in training; 0 outside those reached."""
+        log_snr = np.asarray(log_snr, dtype=np.float64)
+        inside = (self.log_snr_min <= log_snr) & (log_snr <= self.log_snr_max)
+        at = np.where(inside, -log_snr, -self.log_snr_max)
+        a, b = self._offsets
+        ratio = np.exp(self._time(at))  # (t + a)/(1 − t + b)
+        before, after = (1 + a + b) * ratio / (1 + ratio), (1 + a + b) / (1 + ratio)
+        p = self._whole * self._time(at, 1) / (1 / before + 1 / after)
+        return np.where(inside, p, 0.0)[()]
+
+
+def _offset(log_snr, t):
+    """Return a for which ln(t + a) is as steep between the first two of three levels as after."""
+    first, second = -np.diff(log_snr)
+
+    def steeper(a):
+        return np.log((t[1] + a) / (t[0] + a)) * second - np.log((t[2] + a) / (t[1] + a)) * first
+
+    low, high = 1e-3 * t[0] - t[0], 1e6 * t[0]
+    if steeper(low) < 0:  # a longer first step than any power explains
+        return low
+    return brentq(steeper, low, high) if steeper(high) < 0 else high
+
+
 def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     """Return DDPM's list [n_steps]: β rises in a straight line from 1e-4 to 0.02.
 
@@ -198,6 +275,17 @@ def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     Source: Ho et al. 2020, section 4 (n_steps = 1000).
     """
     return require_betas(np.linspace(beta_first, beta_last, n_steps))
+
+
+def capped_cosine_betas(n_steps=1000, offset=0.008, cap=0.999):
+    """Return the cosine list as scripts have it [n_steps]: with an offset, and β at most ``cap``.
+
+    β_i = 1 − f(i)/f(i − 1) with f(i) = cos²(π/2 · (i/N + s)/(1 + s)).
+    Source: Nichol & Dhariwal 2021, eq. 17 and below.
+    """
+    t = np.arange(n_steps + 1) / n_steps
+    f = np.cos(np.pi / 2 * (t + offset) / (1 + offset)) ** 2
+    return require_betas(np.minimum(1 - f[1:] / f[:-1], cap))
 
 
 def discrete_betas(schedule, n_steps, rule="exact"):

@@ -89,7 +89,7 @@ class DensitySchedule:
 def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     """Return the schedule that samples levels in proportion to w(λ) E‖ε − ε̂‖².
 
-    Kingma & Gao 2023 (appendix F) do so with a running average of the loss in bins of λ.
+    Kingma & Gao 2023 do so with a running average of the loss in bins of λ.
     """
     levels = np.linspace(*require_range(log_snr_min, log_snr_max), 4001)
     return DensitySchedule(levels, evaluate(w, levels) * moments.at(levels)[0])

@@ -25,13 +25,15 @@ ROUNDING = 1e-9  # of w's largest value: a total rise below this is no rise
 class Weighting:
     """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape.
 
-    ``breaks`` are levels at which w jumps or bends sharply: integrals over λ stop there.
+    ``breaks`` are levels at which w jumps or bends sharply: integrals over λ stop there. ``span``
+    holds the levels on which it is meant: those that its objective samples.
     """
 
     function: Callable
     name: str
     reference: str = ""
     breaks: tuple[float, ...] = ()
+    span: tuple[float, float] = (-np.inf, np.inf)
 
     def __call__(self, log_snr):
         return evaluate(self.function, log_snr)
@@ -89,12 +91,17 @@ def peak(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     return float(_highest(w, levels, [highest])[0])
 
 
-def is_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
+def is_monotone(w, log_snr_min=None, log_snr_max=None):
     """Return whether w is non-increasing in λ on the range, judged on 4001 levels.
 
-    All rises together may be 1e-9 of the largest value: rounding makes no more.
+    Monotone is said of a range: EDM's weighting is monotone for λ ≥ −3.31, and not below. An end
+    that is left out is that of [−10, 10] or of ``w.span``, whichever is narrower. All rises
+    together may be 1e-9 of the largest value: rounding makes no more.
     """
-    weights = evaluate(w, _grid(log_snr_min, log_snr_max))
+    span = np.clip(_named(w).span, LOG_SNR_MIN, LOG_SNR_MAX)
+    low = span[0] if log_snr_min is None else log_snr_min
+    high = span[1] if log_snr_max is None else log_snr_max
+    weights = evaluate(w, _grid(low, high))
     rise = np.maximum(np.diff(weights), 0).sum()
     return bool(rise <= ROUNDING * weights.max())
 
@@ -131,8 +138,14 @@ def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weight
 def shifted(w, shift) -> Weighting:
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
     w = _named(w)
+    low, high = w.span
     breaks = tuple(b + shift for b in w.breaks)
-    return replace(w, function=lambda log_snr: w(log_snr - shift), breaks=breaks)
+    return replace(
+        w,
+        function=lambda log_snr: w(log_snr - shift),
+        breaks=breaks,
+        span=(low + shift, high + shift),
+    )
 
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # levels at which the course bends a weighting by hand
@@ -151,7 +164,7 @@ def bent(w, knots: ArrayLike, gains: ArrayLike) -> Weighting:
     def equalised(log_snr):
         return w(log_snr) * 10 ** g(np.clip(log_snr, knots[0], knots[-1]))
 
-    return Weighting(equalised, f"{w.name}, bent", w.reference, (*w.breaks, *knots))
+    return replace(w, function=equalised, name=f"{w.name}, bent", breaks=(*w.breaks, *knots))
 
 
 def level_masses(w, log_snr: ArrayLike) -> tuple[Float[ndarray, " cells"], float]:

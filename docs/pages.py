@@ -74,6 +74,9 @@ def make_page(notebook, name):
             if "image/png" in output.get("data", {}):
                 settings |= in_words(output, name)
         cell.metadata.mystnb = settings
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":  # what stands in docs/ stands at the top of the web page
+            cell.source = cell.source.replace("](../docs/", "](../")
     notebook.cells.insert(1, new_markdown_cell(where_it_runs(name)))
 
 

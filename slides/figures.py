@@ -25,6 +25,7 @@ from course_utils.elbo import (
     elbo_parts,
     elbo_terms,
     gap_constant,
+    negative_share,
     path_and_marginal_kl,
     step_kl,
     sum_of_elbos,
@@ -799,6 +800,8 @@ def block_3():
     return {
         "n_monotone": str(sum(monotone.values())),
         "n_not": str(len(monotone) - sum(monotone.values())),
+        "minus_edm": rounded(100 * negative_share(w["edm"], curve()), 2),
+        "minus_min_snr": rounded(100 * negative_share(w["min_snr"], curve()), 2),
         "n_prefer_b_else": str(sum(prefers_b.values()) - prefers_b["edm"]),
         "min_snr_slip": rounded(min(snr + 1, 5) / min(snr, 5), 3),
         "peak_edm": rounded(peak(w["edm"]), 3),

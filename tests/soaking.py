@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import gc
 import itertools
+import json
 import random
 import threading
 import time
@@ -17,19 +18,17 @@ import ipywidgets
 import psutil
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from panel_driving import extremes
 
-from course_utils.widgets.controls import Equaliser
-from course_utils.widgets.panel import NO_PRESET
+from course_utils.widgets.controls import Bars, Choice, Dice, Switch, decimals
 
 
 def soak(panel, movements, warm_up, replayed, emptied=()):
     """Move ``panel`` at random and return what grew between the warm-up and the end.
 
-    ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` and ``artists``
-    alive, and ``slowdown``, how many times as long movements take. All are taken after one and the
-    same sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were.
-    What grows inside such a table as it is used is ``emptied`` before each timing and reading.
+    ``memory`` in MB of the whole process, ``objects`` Python tracks, ``widgets`` alive, and
+    ``slowdown``, how many times as long movements take. All are taken after one and the same
+    sequence of ``replayed`` movements, which leaves the panel's bounded tables as they were. What
+    grows inside such a table as it is used is ``emptied`` before each timing and reading.
 
     Raises:
         AssertionError: a movement left an error on the panel, or the panel does not show what its
@@ -74,9 +73,9 @@ def soak(panel, movements, warm_up, replayed, emptied=()):
 def tour(panel, most=40):
     """Visit the combinations of the panel's lists and switches, so that its tables are filled."""
     choices = {
-        name: extremes(widget)
-        for name, widget in panel.controls.items()
-        if hasattr(widget, "options") or isinstance(widget.value, bool)
+        name: control.ends()
+        for name, control in panel.controls.items()
+        if isinstance(control, Choice | Switch)
     }
     every = list(itertools.product(*choices.values()))
     for values in random.Random(2).sample(every, min(most, len(every))):
@@ -89,52 +88,45 @@ def random_movement(panel, hand):
     names = [*panel.controls, "reset", *(["preset"] if panel.presets else [])]
     often = [10 if name in panel.controls else 1 for name in names]
     name = hand.choices(names, often)[0]
-    move(panel, name, hand)
+    values = move(panel, name, hand)
     assert panel.error is None, f"after moving {name}: {panel.error!r} at {panel.values}"
-    assert panel._drawn == panel.values, f"after moving {name} the picture is of other values"
+    assert panel.values == values, f"after moving {name} the picture is of other values"
 
 
 def move(panel, name, hand=None):
-    """Send the message that a browser would send for one movement of a control."""
+    """Send the message that a browser would send for one movement; returns the values it asks."""
+    values = panel.values
     if name == "reset":
-        button = next(w for w in family(panel) if isinstance(w, ipywidgets.Button))
-        return message(button, method="custom", content={"event": "click"})
-    if name == "preset":
-        widget = panel._chooser
-        presets = [i for i, (_, value) in enumerate(widget.options) if value != NO_PRESET]
-        state = {"index": hand.choice(presets)}
+        values = values | panel.start
+    elif name == "preset":
+        values = values | hand.choice(list(panel.presets.values()))
     else:
-        widget = panel.controls[name]
-        if isinstance(widget, Equaliser):
-            widget = hand.choice(widget.bars)
-        state = somewhere(widget, hand)
-    message(widget, method="update", state=state, buffer_paths=[])
+        values = values | {name: somewhere(panel.controls[name], values[name], hand)}
+    asked = {"values": values, "from": "hand", "n": panel.answer[1] + 1}
+    data = {"method": "custom", "content": json.loads(json.dumps(asked))}
+    panel.comm.handle_msg({"content": {"comm_id": panel.model_id, "data": data}, "buffers": []})
+    return panel.checked(values)
 
 
-def somewhere(widget, hand):
-    """Return the state that a browser would send after a movement to a random place."""
-    if isinstance(widget.value, bool):
-        return {"value": not widget.value}
-    if hasattr(widget, "options"):
-        return {"index": hand.randrange(len(widget.options))}
-    if isinstance(widget, ipywidgets.IntSlider):
-        return {"value": hand.randrange(widget.min, widget.max + 1, widget.step)}
-    if isinstance(widget, ipywidgets.FloatSlider):
-        steps = round((widget.max - widget.min) / widget.step)
-        return {"value": min(widget.max, widget.min + widget.step * hand.randint(0, steps))}
-    raise TypeError(f"{type(widget).__name__}: say in somewhere() how it moves")
+def somewhere(control, value, hand):
+    """Return a random value of a control."""
+    if isinstance(control, Switch):
+        return not value
+    if isinstance(control, Choice):
+        return hand.choice(control.ends())
+    if isinstance(control, Dice):
+        return hand.randrange(31)
+    if isinstance(control, Bars):
+        values = list(value)
+        values[hand.randrange(len(values))] = on_a_step(control, hand)
+        return values
+    return on_a_step(control, hand)
 
 
-def message(widget, **data):
-    """Deliver a message on the widget's channel, as from the front end."""
-    widget.comm.handle_msg({"content": {"comm_id": widget.model_id, "data": data}, "buffers": []})
-
-
-def family(widget):
-    """Yield a widget and all its descendants."""
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from family(child)
+def on_a_step(control, hand):
+    steps = round((control.high - control.low) / control.step)
+    number = control.low + control.step * hand.randint(0, steps)
+    return round(min(control.high, number), decimals(control.step))
 
 
 def standing(panel):
@@ -145,7 +137,6 @@ def standing(panel):
         "memory": psutil.Process().memory_info().rss / 1e6,
         "objects": len(gc.get_objects()),
         "widgets": len(ipywidgets.widgets.widget._instances),
-        "artists": len(panel.figure.findobj(include_self=False)),
         "threads": threading.active_count(),
     }
 

@@ -14,11 +14,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from comparing import largest_difference, relative_difference, standard_errors_off
+from comparing import largest_difference, standard_errors_off
 from scipy.integrate import quad, solve_ivp
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
 from sklearn.neighbors import KernelDensity
+from test_published import TABLE
 
 from course_utils import exact
 from course_utils.datasets import galaxies, velocity_scale
@@ -27,6 +28,7 @@ from course_utils.elbo import (
     elbo_parts,
     loss_draws,
     negative_log_likelihood,
+    negative_share,
     sum_of_elbos,
     weighted_loss,
 )
@@ -45,23 +47,22 @@ from course_utils.schedules import (
     ddpm_betas,
     discrete_betas,
 )
-from course_utils.weightings import is_monotone, level_masses, sample_levels, sigmoid
+from course_utils.weightings import (
+    KNOTS,
+    bent,
+    is_monotone,
+    level_masses,
+    made_monotone,
+    sample_levels,
+    sigmoid,
+)
 
 TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 GALAXIES = galaxies()[:, 0]
 FEW = GaussianMixture.from_data(galaxies()[::4])
 OTHER = GaussianMixture([0.5, 0.3, 0.2], [[-1.0], [0.5], [2.0]], [0.3, 0.1, 0.5])  # wrong for TWO
-MONOTONE = {
-    "elbo",
-    "ve_eps",
-    "cosine_v",
-    "cosine_x",
-    "flow_matching",
-    "indi",
-    "edm_monotonic",
-    "truncated_snr",
-    "sigmoid",
-}
+CLOSED_FORMS = {name: form for name, (form, _, _) in TABLE.items()}
+MONOTONE = {name for name, (_, monotone, _) in TABLE.items() if monotone}
 
 
 # --- truths that share no code with the package ------------------------------------------------
@@ -320,33 +321,16 @@ def test_s2_taylor_expansion_of_one_step(claim):
 
 # --- S3: the weighted loss ---------------------------------------------------------------------
 
-CLOSED_FORMS = {  # facts.md, section 6
-    "elbo": lambda s: 1 + 0 * s,
-    "ve_eps": lambda s: 1 + 0 * s,
-    "vp_linear_eps": lambda s: expit(-s) / np.sqrt(0.01 + 2 * 19.9 * np.log1p(np.exp(-s))),
-    "cosine_eps": lambda s: 1 / np.cosh(s / 2),
-    "cosine_v": lambda s: np.exp(-s / 2),
-    "cosine_x": lambda s: np.exp(-s) / np.cosh(s / 2),
-    "flow_matching": lambda s: np.exp(-s / 2),
-    "indi": lambda s: np.exp(-s) / np.cosh(s / 4) ** 2,
-    "sd3": lambda s: np.exp(-(s**2) / 8) * (1 + np.exp(-s / 2)) ** 2,
-    "edm": lambda s: np.exp(-((s - 2.4) ** 2) / (2 * 2.4**2)) * (np.exp(-s) + 0.25),
-    "edm_monotonic": lambda s: CLOSED_FORMS["edm"](np.maximum(s, -3.3077)),
-    "p2": lambda s: 1 / (np.cosh(s / 2) * (1 + np.exp(s))),
-    "min_snr": lambda s: np.minimum(1, 5 * np.exp(-s)) / np.cosh(s / 2),
-    "truncated_snr": lambda s: np.maximum(1, np.exp(-s)) / np.cosh(s / 2),
-    "sigmoid": lambda s: expit(2 - s),
-}
-
 
 def test_s3_fifteen_objectives_imply_their_weightings(claim):
     assert set(CLOSED_FORMS) == set(PUBLISHED)
-    s = np.linspace(-10, 10, 401)
     found = 0.0
     for name, closed in CLOSED_FORMS.items():
         w = PUBLISHED[name].implied_weighting()
-        found = max(found, relative_difference(w(s) / w(0.0), closed(s) / closed(0.0)))
-    # found 9e-10 for edm_monotonic, whose peak −3.3077 is rounded here; 1e-14 for the others
+        low = -10.04 if name == "vp_linear_eps" else -30  # where this schedule ends
+        s = np.linspace(low, 30, 601)
+        found = max(found, largest_difference(w(s) / closed(s) * closed(0.0) / w(0.0), 1.0))
+    # found 5e-10, of the cosine schedule at λ = −30
     claim("S3", "15 implied weightings against closed forms", found, 1e-8)
 
 
@@ -716,7 +700,9 @@ def test_t4_l_is_minus_the_elbo_of_noised_data(claim):
         levels = np.linspace(low, high, n + 1)
         prior = a0 * mean, a0**2 * variance + s0**2
         values.append(GaussianPath(x, levels, *ideal_linear(levels, mean, variance), *prior).kl())
-    claim("T4", "L = −E[ELBO_t] − ½log 2πeσ²", abs(limit_of(values) - right), 1e-7)  # found 4.8e-9
+    claim(
+        "T4", "L = −E[ELBO_t] − ½d log 2πeσ², d = 1", abs(limit_of(values) - right), 1e-7
+    )  # found 4.8e-9
 
 
 def test_t4_p_w_of_the_sigmoid_is_a_truncated_logistic(claim):
@@ -772,14 +758,81 @@ def test_t5_a_model_with_a_better_elbo_everywhere_loses(claim):
     assert all(is_monotone(implied(name)) == (name in MONOTONE) for name in PUBLISHED)
 
 
+def ordered_pair(rng):
+    """(level of B, level of A, mass of A) of three bands one unit wide, where B's mass is 1.
+
+    Each of A's bands is cleaner than its partner and no heavier: L_A ≤ L_B at every level.
+    """
+    low = np.sort(rng.uniform(-10, 9, (2, 3)), axis=0)
+    return *low, rng.uniform(0.7, 1, 3)
+
+
+def prefers_b(w, of_b, of_a, mass):
+    """Whether ½∫ w e is smaller for B, by plain means over the bands."""
+    inside = np.linspace(0, 1, 51)
+    height_b, height_a = (w(low[:, None] + inside).mean(axis=1) for low in (of_b, of_a))
+    return height_b.sum() < mass @ height_a * (1 - 1e-9)
+
+
+def test_t5_an_ordered_pair_is_never_reversed_exactly_if_w_is_monotone():
+    """w monotone ⇔ (L_A ≤ L_B at every level ⇒ L_w(A) ≤ L_w(B)), on 400 random ordered pairs."""
+    rng, levels = np.random.default_rng(0), np.linspace(-10, 10, 801)
+    pairs = [ordered_pair(rng) for _ in range(400)]
+    for of_b, of_a, mass in pairs:
+        excess = [np.clip(levels[:, None] - low, 0, 1) for low in (of_b, of_a)]
+        assert (excess[1] @ mass <= excess[0].sum(axis=1) + 1e-12).all()
+    found = {name: sum(prefers_b(implied(name), *pair) for pair in pairs) for name in PUBLISHED}
+    assert all((found[name] == 0) == (name in MONOTONE) for name in PUBLISHED), found
+
+
+def test_t5_only_if_every_rise_reverses_some_pair():
+    """Where w rises with λ, A on top of the rise and B at its foot is a pair that w reverses."""
+    rng, levels, reversed_pairs = np.random.default_rng(1), np.linspace(-10, 10, 2001), 0
+    for _ in range(30):
+        slope = rng.choice([0.0, 0.2])  # in powers of ten from knot to knot; 0.2 outdoes the bends
+        gains = rng.uniform(-0.1, 0.1, len(KNOTS)) - slope * np.arange(len(KNOTS))
+        w = bent(np.ones_like, KNOTS, gains)
+        heights = w(levels)
+        top = np.argmax(heights - np.minimum.accumulate(heights))
+        foot = np.argmin(heights[: top + 1])
+        mass = np.sqrt(heights[foot] / heights[top])  # of A: at most B's, which is 1
+        reverses = mass * heights[top] > heights[foot] * (1 + 1e-9)
+        assert reverses == (not is_monotone(w)) and mass <= 1
+        reversed_pairs += reverses
+    assert 5 < reversed_pairs < 30
+
+
+def test_t5_how_much_enters_with_a_minus_sign(claim):
+    """From L and dw, against the growth of the loss, from e alone, when w is made monotone.
+
+    The growth leaves out L(1) times all that w rises by, as a constant does not change.
+    """
+    errors, found = error_curve(), 0.0
+    constant = float(errors.at(-10.0)[1])
+    percent = {"edm": 0.35, "sd3": 0.59, "vp_linear_eps": 0.96, "p2": 4.8, "cosine_eps": 4.9,
+               "min_snr": 7.3}  # fmt: skip
+    for name in PUBLISHED:
+        w, share = implied(name), negative_share(implied(name), errors)
+        loss, over = weighted_loss(w, errors), made_monotone(w)
+        grown = (weighted_loss(over, errors) - loss + (over(-10.0) - w(-10.0)) * constant) / loss
+        found = max(found, abs(share - grown))
+        assert share == pytest.approx(percent.get(name, 0) / 100, rel=0.02, abs=1e-9), name
+    # found 8.6e-9
+    claim("T5", "minus-sign share = growth of L_w if made monotone", found, 1e-6)
+    assert negative_share(implied("edm"), errors, -3.3) == pytest.approx(0, abs=1e-9)
+
+
 def test_t5_realised_on_the_galaxies_36_of_82_prefer_b():
-    """ε̂ = ε* + δ(λ), with δ² the bump: for one x the cross term −2δ E[ε − ε*|x] decides."""
+    """ε̂ = ε* + δ(λ), with δ² the bump: for one x the cross term −2δ E[ε − ε*|x] decides.
+
+    δ = +√mass; with the other sign 31 of 82 prefer B.
+    """
     x = galaxies()[:, 0]
     ideal = galaxies_mixture()
 
-    def path_excess(low, mass):
+    def path_excess(low, mass, sign=1):
         levels = np.linspace(low, low + 1, 81)
-        delta = np.sqrt(mass)
+        delta = sign * np.sqrt(mass)
         excess = np.zeros((len(levels), len(x)))
         nodes, weights = np.polynomial.hermite_e.hermegauss(24)
         weights = weights / weights.sum()
@@ -793,6 +846,7 @@ def test_t5_realised_on_the_galaxies_36_of_82_prefer_b():
     a, b = path_excess(-3.8, 1.0), path_excess(-8.0, 1.05)
     assert abs(a.mean() - 0.5) < 1e-12 and abs(b.mean() - 0.525) < 1e-12  # A better on average
     assert np.sum(b < a) == 36
+    assert np.sum(path_excess(-8.0, 1.05, -1) < path_excess(-3.8, 1.0, -1)) == 31
 
 
 def test_t5_the_identity_still_holds_and_the_loss_stays_positive():

@@ -20,7 +20,6 @@ from course_utils.schedules import (
     log_snr_from_alpha_bar,
 )
 
-diffusers = pytest.importorskip("diffusers")
 torch = pytest.importorskip("torch")
 
 LAW = GaussianMixture.from_data(galaxies())
@@ -30,6 +29,12 @@ BETAS = {
 }
 START = np.random.default_rng(0).standard_normal((50, 1))
 NORMALS = np.random.default_rng(1).standard_normal((1001, 50, 1))
+
+
+@pytest.fixture(scope="module")
+def diffusers():
+    """Imported by the first test: it takes seconds, and every worker collects this file."""
+    return pytest.importorskip("diffusers")
 
 
 class Replayed:
@@ -65,13 +70,13 @@ def ours(levels, step):
 
 
 @pytest.mark.parametrize("name", BETAS)
-def test_lists_of_beta(name):
+def test_lists_of_beta(name, diffusers):
     table = diffusers.DDIMScheduler(beta_schedule=name, beta_start=1e-4, beta_end=0.02)
     assert_close(table.betas.numpy(), BETAS[name], rtol=1e-6)
     np.testing.assert_allclose(table.alphas_cumprod.numpy(), alpha_bar(BETAS[name]), rtol=2e-5)
 
 
-def test_the_cosine_list_is_the_cosine_schedule_cut_at_its_offset():
+def test_the_cosine_list_is_the_cosine_schedule_cut_at_its_offset(diffusers):
     table = diffusers.DDIMScheduler(beta_schedule="squaredcos_cap_v2")
     schedule = Cosine(log_snr_max=Cosine().log_snr(0.008 / 1.008))
     kept = expit(schedule.log_snr(np.arange(1001) / 1000))
@@ -80,7 +85,7 @@ def test_the_cosine_list_is_the_cosine_schedule_cut_at_its_offset():
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("name", BETAS)
-def test_ddim(name, eta):
+def test_ddim(name, eta, diffusers):
     scheduler = diffusers.DDIMScheduler(clip_sample=False)
     scheduler.set_timesteps(50)
     levels = levels_of(scheduler, alpha_bar(BETAS[name]))
@@ -95,7 +100,7 @@ def test_ddim(name, eta):
     assert_close(theirs(levels, step), ours(levels, mine), atol=1e-12)
 
 
-def test_ddpm(monkeypatch):
+def test_ddpm(monkeypatch, diffusers):
     scheduler = diffusers.DDPMScheduler(clip_sample=False, variance_type="fixed_small")
     scheduler.set_timesteps(100)
     levels, noise = levels_of(scheduler, alpha_bar(BETAS["linear"])), Replayed()
@@ -109,7 +114,7 @@ def test_ddpm(monkeypatch):
 
 
 @pytest.mark.parametrize(("order", "mine"), [(1, samplers.ddim_step), (2, samplers.DpmSolver())])
-def test_dpm_solver(order, mine):
+def test_dpm_solver(order, mine, diffusers):
     scheduler = diffusers.DPMSolverMultistepScheduler(
         algorithm_type="dpmsolver++", solver_order=order, solver_type="midpoint"
     )
@@ -132,7 +137,7 @@ def test_dpm_solver(order, mine):
         assert np.abs(z - ours(levels, samplers.ddim_step)).max() > 0.01
 
 
-def test_flow_matching_by_euler_is_ddim():
+def test_flow_matching_by_euler_is_ddim(diffusers):
     """In (1 − t) x + t ε an Euler step with ε̂ − x̂ keeps both fixed, as DDIM does."""
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(sigmas=np.linspace(0.99, 0.02, 40))

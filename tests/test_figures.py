@@ -96,32 +96,51 @@ BLINDNESS = {
 }
 
 
+PALETTES = figures.SCREEN | {"paper": figures.COLOURS}
+
+
 @pytest.mark.parametrize("kind", [None, *BLINDNESS])
-def test_colours_can_be_told_apart(kind):
+@pytest.mark.parametrize("palette", PALETTES)
+def test_colours_can_be_told_apart(palette, kind):
+    colours = PALETTES[palette]
+
     def seen(colour):
         linear = np.array(to_rgb(colour)) ** 2.2
         linear = np.array(BLINDNESS[kind]) @ linear if kind else linear
         return np.clip(linear, 0, 1) ** (1 / 2.2)
 
-    names = list(figures.COLOURS)
+    names = list(colours)
     for i, a in enumerate(names):
         for b in names[:i]:
-            distance = np.linalg.norm(seen(figures.COLOURS[a]) - seen(figures.COLOURS[b]))
+            distance = np.linalg.norm(seen(colours[a]) - seen(colours[b]))
             assert distance > 0.15, f"{a} and {b} look alike ({kind}): {distance:.2f}"
+
+
+@pytest.mark.parametrize(("palette", "paper"), [("light", "#FFFFFF"), ("dark", "#111111")])
+def test_lines_differ_from_the_paper(palette, paper):
+    """WCAG 2.2, 1.4.11: graphics by 3:1 in contrast."""
+
+    def luminance(colour):
+        share = np.array(to_rgb(colour))
+        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    for name, colour in figures.SCREEN[palette].items():
+        low, high = sorted([luminance(colour), luminance(paper)])
+        assert (high + 0.05) / (low + 0.05) >= 3, name
 
 
 def test_line():
     _, ax = figures.new_figure()
     line = figures.line(ax, [0, 1], [[1], [2]], "exact", label="truth")
-    assert line.get_color() == figures.COLOURS["exact"] and not line.get_animated()
-    assert figures.line(ax, [0], [0], "data", moving=True).get_animated()
+    assert line.get_color() == figures.COLOURS["exact"]
     with pytest.raises(ValueError, match="unknown meaning 'modell': did you mean 'model'"):
         figures.line(ax, [0], [0], "modell")
 
 
 def test_signed_area_parts_at_zero():
     _, ax = figures.new_figure()
-    area = figures.SignedArea(ax, "mixture", moving=True)
+    area = figures.SignedArea(ax, "mixture")
     x = np.linspace(0, 2 * np.pi, 50)
     area.set(x, np.sin(x))
     assert corners(area.above).min() == 0 and corners(area.above).max() > 0.99
@@ -149,68 +168,11 @@ def test_ridges_keep_their_order_and_their_proportion():
     assert drawn(figure).std() > 0
 
 
-def test_pixels_fill_the_axes_from_below_with_sharp_cells():
-    figure, ax = figures.new_figure(size=(3, 2))
-    ax.set_axis_off()
-    pixels = figures.Pixels(ax)
-
-    def whole():
-        still = drawn(figure)  # without what moves
-        (cells,) = (artist for artist in ax.get_children() if artist.get_animated())
-        cells.draw(figure.canvas.get_renderer())
-        return still
-
-    assert whole().std() == 0  # nothing yet
-    grid = np.zeros((2, 3, 3), np.uint8)
-    grid[0, 0], grid[1, 2], grid[1, 1] = (255, 0, 0), (0, 0, 255), (0, 255, 0)
-
-    def colours():
-        picture, box = whole(), ax.bbox
-        x = np.linspace(box.x0, box.x1, 7)[1::2].astype(int)
-        y = len(picture) - np.linspace(box.y0, box.y1, 5)[1::2].astype(int)
-        inside = picture[len(picture) - int(box.y1) : len(picture) - int(box.y0) - 3]
-        assert len(np.unique(inside[:, int(box.x0) + 3 : int(box.x1)].reshape(-1, 3), axis=0)) == 4
-        return picture[y][:, x]
-
-    for shown_grid, dpi in [(grid, 100), (grid[::-1].copy(), 100), (grid, 150)]:
-        pixels.set(shown_grid)
-        figure.set_dpi(dpi)
-        np.testing.assert_array_equal(colours(), shown_grid)
-
-
-@pytest.mark.parametrize("power", [-3, 0, 5])
-def test_snapped_limits(power):
-    for value in np.geomspace(1.01, 9.99, 40) * 10.0**power:
-        limit = figures.snapped_limit(value)
-        assert 0.998 * value <= limit <= 1.7 * value
-        assert round(limit / 10.0**power, 6) in (1, 1.5, 2, 3, 5, 7, 10)
-
-
-def test_limits_are_set_only_where_they_differ():
-    figure, ax = figures.new_figure()
-    figures.set_limits(ax, x=(0, 2), y=(0, 3))
-    assert ax.get_xlim() == (0, 2) and ax.get_ylim() == (0, 3)
-    drawn(figure)
-    figures.set_limits(ax, x=(0, 2), y=[0.0, 3.0])
-    assert not figure.stale
-    figures.set_limits(ax, y=(0, 4))
-    assert figure.stale and ax.get_xlim() == (0, 2) and ax.get_ylim() == (0, 4)
-
-
 def test_level_axis_says_which_way_is_noise():
     _, ax = figures.new_figure()
     figures.level_axis(ax, -10, 10)
     assert ax.get_xlim() == (-10, 10)
     assert ax.get_xlabel().startswith("log-SNR λ") and "noise" in ax.get_xlabel()
-
-
-def test_layout_is_kept():
-    figure, ax = figures.new_figure()
-    figures.freeze_layout(figure)
-    before = ax.get_position().bounds
-    ax.set_ylabel("a label\nof two lines", fontsize=30)
-    drawn(figure)
-    assert ax.get_position().bounds == before
 
 
 def test_shown_figures_have_words():

@@ -150,15 +150,6 @@ def test_two_points_are_a_tanh():
         assert_close(found, np.tanh(a * z / s**2), atol=1e-13)
 
 
-@mixtures
-def test_far_from_the_data_all_stays_finite(mixture):
-    z = np.full((2, mixture.dim), 40.0) * [[1], [-1]]
-    for log_snr in LEVELS:
-        for function in (mixture.score, mixture.denoise, mixture.eps, mixture.posterior_variance):
-            assert np.isfinite(function(z, log_snr)).all()
-        assert np.isfinite(mixture.diffuse(log_snr).log_prob(z)).all()
-
-
 def test_a_component_without_weight_changes_nothing():
     alone = GaussianMixture([1.0], [[1.0]], [0.2])
     for name in ("weight zero", "tiny weight"):
@@ -245,10 +236,11 @@ def test_a_model_keeps_its_own_copy():
 
 
 @mixtures
-def test_far_components_underflow_quietly(mixture):
+def test_near_and_far_all_is_finite_and_underflows_quietly(mixture):
     with np.errstate(all="raise"):
-        for log_snr in (-8.0, 3.0, 20.0):
-            z = points(mixture, log_snr)
+        for log_snr in LEVELS:
+            far = np.full((2, mixture.dim), 40.0) * [[1], [-1]]
+            z = np.concatenate([points(mixture, log_snr), far])
             for name in ("eps", "score", "denoise", "posterior_variance", "responsibilities"):
                 assert np.isfinite(getattr(mixture, name)(z, log_snr)).all()
             assert np.isfinite(mixture.diffuse(log_snr).log_prob(z)).all()
@@ -256,13 +248,13 @@ def test_far_components_underflow_quietly(mixture):
 
 def test_thousands_of_points_cost_megabytes():
     rng = np.random.default_rng(0)
-    model = GaussianMixture.from_data(4500 * rng.standard_normal(4000))
-    z = np.linspace(-3, 3, 4000)[:, None] * 4500
+    model = GaussianMixture.from_data(4500 * rng.standard_normal(3000))
+    z = np.linspace(-3, 3, 2000)[:, None] * 4500
     tracemalloc.start()
     for name in ("eps", "denoise", "posterior_variance"):
         assert np.isfinite(getattr(model, name)(z, 0.0)).all()
     assert np.isfinite(model.diffuse(0.0).log_prob(z)).all()
-    assert tracemalloc.get_traced_memory()[1] < 20e6  # all pairs at once would be 128 MB an array
+    assert tracemalloc.get_traced_memory()[1] < 20e6  # all pairs at once would be 48 MB an array
     tracemalloc.stop()
 
 

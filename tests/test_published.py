@@ -1,4 +1,4 @@
-"""Published objectives: what each of them implies, against its closed form."""
+"""Published objectives: what each of them implies. ``TABLE`` is compared in test_claims.py, S3."""
 
 from dataclasses import FrozenInstanceError
 
@@ -26,8 +26,8 @@ EDM_PEAK = -3.3077775163808876  # where the slope of log edm(λ) is 0, by Brent'
 
 # name: closed form, monotone, level of the peak (None where it is the noisy end)
 TABLE = {
-    "elbo": (lambda s: np.ones_like(s), True, None),
-    "ve_eps": (lambda s: np.ones_like(s), True, None),
+    "elbo": (lambda s: 1 + 0 * s, True, None),
+    "ve_eps": (lambda s: 1 + 0 * s, True, None),
     "vp_linear_eps": (
         lambda s: expit(-s) / np.sqrt(0.1**2 + 2 * 19.9 * np.log1p(np.exp(-s))),
         False,
@@ -59,16 +59,6 @@ def test_the_table_is_complete():
         w = objective.implied_weighting()
         assert objective.name == w.name and objective.reference == w.reference, name
         assert objective.name and objective.reference, name
-
-
-@objectives
-@pytest.mark.parametrize(("low", "high"), [(-10, 10), (-30, 30)])
-def test_implied_weighting(name, low, high):
-    if name == "vp_linear_eps":
-        low = max(low, -10.04)  # this schedule reaches no further
-    s = np.linspace(low, high, 301)
-    ratio = implied(name)(s) / TABLE[name][0](s)
-    assert_close(ratio / ratio[150], 1.0, atol=1e-8)
 
 
 @objectives

@@ -1,23 +1,13 @@
 """What a reader trusts when opening this course: outputs, code, servers and packages."""
 
 import contextlib
-import json
-import os
 import re
-import secrets
-import shlex
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from importlib import metadata
-from ipaddress import ip_address
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -89,17 +79,6 @@ def test_what_runs_or_fetches_is_seen(source):
     as_output = nbformat.v4.new_code_cell("1", outputs=[output])
     for cell in (as_output, nbformat.v4.new_markdown_cell(source)):
         assert unsafe(nbformat.v4.new_notebook(cells=[cell])) != []
-    script = nbformat.v4.new_output("display_data", {"application/javascript": "alert(1)"})
-    assert unsafe(
-        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[script])])
-    )
-
-
-def test_prose_with_links_and_inequalities_is_let_pass():
-    words = (
-        "If $a<b$, see [the paper](https://arxiv.org/abs/2303.00848) and <details>a hint</details>."
-    )
-    assert unsafe(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(words)])) == []
 
 
 # --- Code: no data file is able to run code -------------------------------------------------------
@@ -110,18 +89,9 @@ UNSAFE = "S102,S301,S302,S307,S602,S604,S605"
 
 def dangers(*paths):
     """Return what ruff's security rules say of files, one line each."""
-    command = [
-        sys.executable,
-        "-m",
-        "ruff",
-        "check",
-        "--isolated",
-        "--no-cache",
-        "--select",
-        UNSAFE,
-    ]
-    options = ["--output-format", "concise"]
-    done = subprocess.run([*command, *options, *paths], cwd=ROOT, capture_output=True, text=True)
+    options = ["--isolated", "--no-cache", "--output-format", "concise", "--select", UNSAFE]
+    command = [sys.executable, "-m", "ruff", "check", *options, *paths]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr
     return [line for line in done.stdout.splitlines() if ": S" in line]
 
@@ -130,20 +100,10 @@ def test_no_file_that_is_read_can_run_code():
     assert dangers("course_utils", "notebooks", "slides", "docs") == []
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import pickle\n\npickle.load(file)",
-        "eval(words)",
-        "exec(x)",
-        "import os\n\nos.system(words)",
-        "import subprocess\n\nsubprocess.run(words, shell=True)",
-        "import pandas\n\npandas.read_pickle(path)",
-    ],
-)
-def test_a_dangerous_line_is_seen(source, tmp_path):
-    (tmp_path / "danger.py").write_text(source + "\n")
-    assert dangers(tmp_path) != []
+def test_a_dangerous_line_is_seen(tmp_path):
+    lines = "import os, pickle", "pickle.load(file)", "eval(words)", "os.system(words)"
+    (tmp_path / "danger.py").write_text("\n".join(lines))
+    assert len(dangers(tmp_path)) == 3
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
@@ -179,100 +139,9 @@ def test_no_recipe_opens_a_server_to_others(path):
     assert [line for line in lines if OPENED_UP.search(line)] == []
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "jupyter lab --ip=0.0.0.0",
-        "jupyter lab --IdentityProvider.token='' notebooks",
-        "jupyter lab --ServerApp.token= notebooks",
-        "voila --Voila.ip=10.0.0.1",
-        "python -m http.server --bind ::",
-        "jupyter lab --ServerApp.allow_origin='*'",
-    ],
-)
-def test_a_recipe_that_opens_a_server_is_seen(line):
-    assert OPENED_UP.search(line)
-
-
-def lab_command():
-    """Return the words of the command that `make lab` starts JupyterLab with."""
-    done = subprocess.run(
-        ["make", "-n", "-o", "env", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    line = next(line for line in done.stdout.splitlines() if "jupyterlab" in line)
-    return shlex.split(line)
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """`make lab`, but without a browser, on a free port, with a home of its own: (url, process)."""
-    home = tmp_path_factory.mktemp("home")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
-    environment |= {"HOME": str(home), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = [sys.executable, *lab_command()[1:-1]]
-    command = [*words, "--no-browser", f"--port={port}", f"--ServerApp.root_dir={home}"]
-    with open(home / "log", "w") as log:
-        process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log)
-    try:
-        limit = time.monotonic() + 120
-        while not (found := list((home / "runtime").glob("jpserver-*.json"))):
-            if process.poll() is not None or time.monotonic() > limit:
-                raise RuntimeError((home / "log").read_text())
-            time.sleep(0.1)
-        server = json.loads(found[0].read_text())
-        while not answers(server["port"]):
-            assert time.monotonic() < limit, (home / "log").read_text()
-            time.sleep(0.1)
-        yield server, process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def answers(port):
-    try:
-        socket.create_connection(("localhost", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-def ask(server, path, token="", data=None):
-    request = urllib.request.Request(
-        server["url"] + path, data, {"Authorization": f"token {token}"} if token else {}
-    )
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        return json.load(reply)
-
-
-def test_the_lab_asks_for_its_token(lab):
-    server, _ = lab
-    assert len(server["token"]) >= 40
-    for token in ("", "x", secrets.token_hex(24)):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            ask(server, "api/contents", token)
-        assert refused.value.code == 403
-    assert "content" in ask(server, "api/contents", server["token"])
-
-
-def test_lab_and_kernel_listen_to_this_machine_alone(lab):
-    server, process = lab
-    ask(server, "api/kernels", server["token"], data=b"{}")
-    family = [psutil.Process(process.pid)]
-    limit = time.monotonic() + 30
-    while len(family) < 2 or len(listening(family[1])) < 5:
-        assert time.monotonic() < limit, "no kernel came up"
-        time.sleep(0.1)
-        family = [family[0], *family[0].children(recursive=True)]
-    places = {address for member in family for address in listening(member)}
-    assert places and all(ip_address(place).is_loopback for place in places)
-
-
-def listening(process):
-    return [c.laddr.ip for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+def test_a_recipe_that_opens_a_server_is_seen():
+    for options in ("--ip=0.0.0.0", "--IdentityProvider.token= x", "--ServerApp.allow_origin='*'"):
+        assert OPENED_UP.search(f"jupyter lab {options}")
 
 
 # --- Packages: known licences ---------------------------------------------------------------------
@@ -306,8 +175,3 @@ def test_each_package_has_a_licence_that_lets_all_use_it():
         with contextlib.suppress(metadata.PackageNotFoundError):  # it is for another machine
             words = licence(metadata.distribution(name))
             assert PERMISSIVE.search(words) and not COPYLEFT.search(words), f"{name}: {words!r}"
-
-
-@pytest.mark.parametrize("words", ["", "GPL-3.0-only", "LGPL", "Proprietary", "MIT AND AGPL-3.0"])
-def test_another_licence_is_seen(words):
-    assert not PERMISSIVE.search(words) or COPYLEFT.search(words)

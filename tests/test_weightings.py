@@ -11,7 +11,8 @@ from scipy.interpolate import interp1d
 from scipy.special import expit
 from scipy.stats import kstest
 
-from course_utils.objectives import PUBLISHED
+from course_utils.objectives import PUBLISHED, Objective
+from course_utils.schedules import Cosine
 from course_utils.weightings import (
     Weighting,
     bent,
@@ -43,6 +44,18 @@ def test_monotone_is_tolerant_of_rounding_and_of_nothing_else():
     assert is_monotone(sigmoid(0), 2, 5)
     hump = WEIGHTINGS["cosine_eps"]
     assert is_monotone(hump, 0, 10) and not is_monotone(hump, -0.1, 10)
+
+
+def test_monotone_is_judged_where_the_levels_are():
+    """A v-loss on a cosine schedule that is cut falls on all levels that are ever drawn."""
+    cut = Objective("", "", Cosine(log_snr_min=-5, log_snr_max=5), "v").implied_weighting()
+    assert cut.span == (-5, 5) and is_monotone(cut) and not is_monotone(cut, -6, 5)
+    assert is_monotone(shifted(cut, 3)) and not is_monotone(shifted(cut, 3), -5, 5)
+    assert is_monotone(bent(cut, KNOTS, [0.0] * len(KNOTS)))
+    for name, peak_at in {"edm": -3.3077, "sd3": -3.375, "vp_linear_eps": -0.92, "p2": -1.0986,
+                          "min_snr": 0.0, "cosine_eps": 0.0}.items():  # fmt: skip
+        w = WEIGHTINGS[name]
+        assert is_monotone(w, peak_at + 0.01) and not is_monotone(w, peak_at - 0.1), name
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])

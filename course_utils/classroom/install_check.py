@@ -59,9 +59,11 @@ class Unfit(ImportError):
 
 def python_problem(version=None):
     """Return what is wrong with Python's version, "" if nothing."""
+    from packaging.specifiers import SpecifierSet
+
     found = ".".join(str(part) for part in (version or sys.version_info)[:3])
-    wanted = metadata.metadata(COURSE)["Requires-Python"]
-    problem = _misfit("Python", found, wanted)
+    wanted = SpecifierSet(metadata.metadata(COURSE)["Requires-Python"])
+    problem = _misfit("Python", wanted, found)
     return f"{problem}: install one of these, then `make PYTHON=python3.11 lab`" if problem else ""
 
 
@@ -75,7 +77,7 @@ def packages_problem():
 def torch_problem():
     """Return what is wrong with PyTorch; nothing before notebook 07 imports it."""
     problems = _misfits("torch", extra="lab")
-    return _with_repair([*problems, "notebooks 00 to 06 run without it"] if problems else [])
+    return _with_repair(problems and [*problems, "notebooks 00 to 06 run without it"])
 
 
 def lab_problem():
@@ -139,23 +141,20 @@ def _requirements(extra="", of=None):
 
 def _misfits(*names, extra="", of=None):
     """What is missing, too old or too new among these requirements, or among all."""
-    problems = []
-    for wanted in _requirements(extra, of):
-        if not names or wanted.name in names:
-            try:
-                found = metadata.version(wanted.name)
-                problems.append(_misfit(wanted.name, found, str(wanted.specifier)))
-            except metadata.PackageNotFoundError:
-                problems.append(f"{wanted.name} is missing")
-    return [problem for problem in problems if problem]
+    wanted = _requirements(extra, of)
+    found = [_misfit(r.name, r.specifier) for r in wanted if not names or r.name in names]
+    return [problem for problem in found if problem]
 
 
-def _misfit(name, found, wanted):
-    from packaging.specifiers import SpecifierSet
-
-    if SpecifierSet(wanted).contains(found, prereleases=True):
+def _misfit(name, wanted, found=None):
+    """What is wrong with a package, or with Python where its version is given; "" if nothing."""
+    try:
+        found = found or metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return f"{name} is missing"
+    if wanted.contains(found, prereleases=True):
         return ""
-    words = " and ".join(sorted(wanted.split(","), key=lambda part: part[0] != ">"))
+    words = " and ".join(sorted(str(wanted).split(","), key=lambda part: part[0] != ">"))
     return f"{name} is {found}, the course needs {words}"
 
 

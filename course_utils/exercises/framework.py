@@ -22,32 +22,43 @@ NOT_ATTEMPTED = "not attempted yet"
 CORRECT = "correct"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Exercise:
     """A question whose answer is a function, or a value, compared with a reference.
 
     reference   the right function; it returns a number, an array, a string, or a tuple of these
-    inputs      the trials: a list of tuples of arguments; () where the answer is a plain value
+    trials      a list of the arguments of each trial, a tuple where there are several; lists in it
+                are arrays of numbers. () where the answer is a plain value
     mistakes    {what to look at: function with that mistake}; each takes the same arguments and
-                returns the same structure as the reference. A mistake is named when the attempt
-                agrees with it wherever it differs from the reference, so that a mistake in one
-                of two results is recognised whatever the other result is
+                returns the same structure as the reference. A number is that multiple of the right
+                result. A mistake is named when the attempt agrees with it wherever it differs from
+                the reference, so that a mistake in one of two results is recognised whatever the
+                other result is
     returns     names of the results, where the reference returns a tuple
     hint        what to think about when no listed mistake fits
     tolerance   relative, on each entry; the default lets float32 and other orders of summation pass
     """
 
     reference: Callable
-    inputs: Sequence[tuple]
-    mistakes: Mapping[str, Callable]
+    trials: Sequence
+    mistakes: Mapping[str, Callable | float]
     returns: tuple[str, ...] = ()
     hint: str = ""
     tolerance: float = 1e-5
 
-    @property
-    def trials(self) -> Sequence[tuple]:
-        """The tuples of arguments: one empty tuple where the answer is a plain value."""
-        return self.inputs or [()]
+    def __post_init__(self):
+        trials = [trial if isinstance(trial, tuple) else (trial,) for trial in self.trials] or [()]
+        self.trials = [
+            tuple(np.array(a, dtype=float) if isinstance(a, list) else a for a in trial)
+            for trial in trials
+        ]
+        self.mistakes = {
+            message: mistake if callable(mistake) else self._times(mistake)
+            for message, mistake in self.mistakes.items()
+        }
+
+    def _times(self, factor):
+        return lambda *arguments: factor * self.reference(*arguments)
 
     def verdict(self, attempt: object) -> str:
         """Return "not attempted yet", "correct" or "not yet: ..."; let only Ctrl-C through."""
@@ -118,7 +129,7 @@ class Exercise:
 
     def _as_function(self, attempt):
         if not callable(attempt):
-            if self.inputs:
+            if self.trials[0]:
                 raise _NotYet(
                     f"expected a function {_signature(self.reference)}, got "
                     f"{_kind(attempt)}: hand over the function itself, without calling it"

@@ -4,145 +4,112 @@ import numpy as np
 
 from course_utils.exercises.framework import Exercise
 
-_levels = np.array([-5.0, -2.0, -0.5, 0.7, 3.0, 6.0])
+EXERCISES = {}
 
+_levels = np.array([-5.0, -2.0, -0.5, 0.7, 3.0, 6.0])
 
 def _sech(u):
     return 1 / np.cosh(u)
 
 
-# --- 05.1  the v-loss on the cosine schedule --------------------------------------------------
-
-
+# 05.1  the v-loss on the cosine schedule
 def _by_value_at_zero(w):
     """The same weighting divided by its value at λ = 0."""
     return lambda log_snr: w(log_snr) / w(0.0)
 
-
-v_on_cosine = Exercise(
-    reference=lambda log_snr: np.exp(-log_snr / 2),
-    inputs=[(_levels,), (np.array([-9.0, 0.0, 1.0]),)],
-    mistakes={
-        "the sign of λ is flipped: ‖v − v̂‖² = (1 + e^{−λ}) ‖ε − ε̂‖², large where noise is large": (
-            lambda s: np.exp(s / 2)
-        ),
-        "that is p(λ) alone, the ε-loss's weighting: v's factor (1 + e^{−λ}) is missing": (
-            lambda s: _sech(s / 2)
-        ),
-        "that is v's factor alone: how often the level is sampled, p(λ), is missing": (
-            _by_value_at_zero(lambda s: 1 + np.exp(-s))
-        ),
-        "divided by p(λ) where it multiplies: a level that is visited often counts often": (
-            _by_value_at_zero(lambda s: (1 + np.exp(-s)) * np.cosh(s / 2))
-        ),
-        "that is the x-loss on the cosine schedule: v's factor is 1 + e^{−λ}, x's is e^{−λ}": (
-            lambda s: np.exp(-s) * _sech(s / 2)
-        ),
-        "that is the velocity's factor: u = ε − x has (1 + e^{−λ/2})², v has 1 + e^{−λ}": (
-            _by_value_at_zero(lambda s: _sech(s / 2) * (1 + np.exp(-s / 2)) ** 2)
-        ),
-        "the shape is right; divide by its value at λ = 0, which is not 1": (
-            lambda s: _sech(s / 2) * (1 + np.exp(-s)) / (2 * np.pi)
-        ),
-        "p(λ) was counted twice: it enters once": _by_value_at_zero(
-            lambda s: _sech(s / 2) ** 2 * (1 + np.exp(-s))
-        ),
-        "the loss was converted twice: v's factor enters once": (
-            _by_value_at_zero(lambda s: _sech(s / 2) * (1 + np.exp(-s)) ** 2)
-        ),
-    },
+EXERCISES["05.1"] = Exercise(
+    lambda log_snr: np.exp(-log_snr / 2),
+    [_levels, [-9.0, 0.0, 1.0]],
     hint="w is p(λ) times the factor that turns ‖ε − ε̂‖² into ‖v − v̂‖²; sech u = 2/(e^u + e^{−u})",
+    mistakes={
+        "the sign of λ is flipped: ‖v − v̂‖² = (1 + e^{−λ}) ‖ε − ε̂‖², large where noise is large":
+            lambda s: np.exp(s / 2),
+        "that is p(λ) alone, the ε-loss's weighting: v's factor (1 + e^{−λ}) is missing":
+            lambda s: _sech(s / 2),
+        "that is v's factor alone: how often the level is sampled, p(λ), is missing":
+            _by_value_at_zero(lambda s: 1 + np.exp(-s)),
+        "divided by p(λ) where it multiplies: a level that is visited often counts often":
+            _by_value_at_zero(lambda s: (1 + np.exp(-s)) * np.cosh(s / 2)),
+        "that is the x-loss on the cosine schedule: v's factor is 1 + e^{−λ}, x's is e^{−λ}":
+            lambda s: np.exp(-s) * _sech(s / 2),
+        "that is the velocity's factor: u = ε − x has (1 + e^{−λ/2})², v has 1 + e^{−λ}":
+            _by_value_at_zero(lambda s: _sech(s / 2) * (1 + np.exp(-s / 2)) ** 2),
+        "the shape is right; divide by its value at λ = 0, which is not 1":
+            lambda s: _sech(s / 2) * (1 + np.exp(-s)) / (2 * np.pi),
+        "p(λ) was counted twice: it enters once":
+            _by_value_at_zero(lambda s: _sech(s / 2) ** 2 * (1 + np.exp(-s))),
+        "the loss was converted twice: v's factor enters once":
+            _by_value_at_zero(lambda s: _sech(s / 2) * (1 + np.exp(-s)) ** 2),
+    },
 )
 
-# --- 05.2  Min-SNR for a network that predicts v ----------------------------------------------
 
-
+# 05.2  Min-SNR for a network that predicts v
 def _min_snr_v(log_snr, gamma):
     snr = np.exp(log_snr)
     return np.minimum(snr, gamma) / (snr + 1)
 
-
 def _of_snr(function):
     return lambda log_snr, gamma: function(np.exp(log_snr), gamma)
 
-
-min_snr_for_v = Exercise(
-    reference=_min_snr_v,
-    inputs=[(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 20.0)],
-    mistakes={
-        "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)": (
-            _of_snr(lambda snr, g: np.minimum(snr + 1, g) / (snr + 1))
-        ),
-        "that is the weight before the x-loss: convert, ‖x − x̂‖² = ‖v − v̂‖²/(SNR + 1)": (
-            _of_snr(lambda snr, g: np.minimum(snr, g))
-        ),
-        "that is the factor for ε, min(SNR, γ)/SNR: for v divide by SNR + 1": (
-            _of_snr(lambda snr, g: np.minimum(snr, g) / snr)
-        ),
-        "converted the wrong way: ‖v − v̂‖² is the larger one, so its weight is the smaller": (
-            _of_snr(lambda snr, g: np.minimum(snr, g) * (snr + 1))
-        ),
-        "1 + 1/SNR leads from ε to v; from x to v the factor is SNR + 1": (
-            _of_snr(lambda snr, g: np.minimum(snr, g) / (1 + 1 / snr))
-        ),
-        "the larger of the two, where Min-SNR takes the smaller": (
-            _of_snr(lambda snr, g: np.maximum(snr, g) / (snr + 1))
-        ),
-        "λ is the logarithm: SNR = e^λ": lambda s, g: np.minimum(s, g) / (s + 1),
-        "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ": (
-            lambda s, g: np.minimum(np.exp(s / 2), g) / (np.exp(s / 2) + 1)
-        ),
-        "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it": (
-            _of_snr(lambda snr, g: np.minimum(snr / (snr + 1), g))
-        ),
-        "asked is the factor before ‖v − v̂‖² alone, without p(λ)": lambda s, g: (
-            _min_snr_v(s, g) * _sech(s / 2)
-        ),
-    },
+EXERCISES["05.2"] = Exercise(
+    _min_snr_v,
+    [(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 20.0)],
     hint="v − v̂ is a multiple of x − x̂ at each level: which, in terms of σ, and so of the SNR?",
+    mistakes={
+        "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)":
+            _of_snr(lambda snr, g: np.minimum(snr + 1, g) / (snr + 1)),
+        "that is the weight before the x-loss: convert, ‖x − x̂‖² = ‖v − v̂‖²/(SNR + 1)":
+            _of_snr(lambda snr, g: np.minimum(snr, g)),
+        "that is the factor for ε, min(SNR, γ)/SNR: for v divide by SNR + 1":
+            _of_snr(lambda snr, g: np.minimum(snr, g) / snr),
+        "converted the wrong way: ‖v − v̂‖² is the larger one, so its weight is the smaller":
+            _of_snr(lambda snr, g: np.minimum(snr, g) * (snr + 1)),
+        "1 + 1/SNR leads from ε to v; from x to v the factor is SNR + 1":
+            _of_snr(lambda snr, g: np.minimum(snr, g) / (1 + 1 / snr)),
+        "the larger of the two, where Min-SNR takes the smaller":
+            _of_snr(lambda snr, g: np.maximum(snr, g) / (snr + 1)),
+        "λ is the logarithm: SNR = e^λ": lambda s, g: np.minimum(s, g) / (s + 1),
+        "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ":
+            lambda s, g: np.minimum(np.exp(s / 2), g) / (np.exp(s / 2) + 1),
+        "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it":
+            _of_snr(lambda snr, g: np.minimum(snr / (snr + 1), g)),
+        "asked is the factor before ‖v − v̂‖² alone, without p(λ)":
+            lambda s, g: _min_snr_v(s, g) * _sech(s / 2),
+    },
 )
 
-# --- 05.3  P2 ---------------------------------------------------------------------------------
 
-
-p2_weight = Exercise(
-    reference=lambda log_snr, gamma, k: (k + np.exp(log_snr)) ** -gamma,
-    inputs=[(_levels, 0.5, 1.0), (_levels, 2.0, 1.0), (_levels[::2], 1.5, 0.3)],
+# 05.3  P2
+EXERCISES["05.3"] = Exercise(
+    lambda log_snr, gamma, k: (k + np.exp(log_snr)) ** -gamma,
+    [(_levels, 0.5, 1.0), (_levels, 2.0, 1.0), (_levels[::2], 1.5, 0.3)],
+    hint="In words: one over (k plus SNR), all of it to the power γ",
     mistakes={
-        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": (
-            lambda s, g, k: 1 / (np.exp(s) ** g + k)
-        ),
-        "the power of a sum is not the sum of the powers: (k + SNR)^γ": (
-            lambda s, g, k: 1 / (np.exp(s) ** g + k**g)
-        ),
-        "multiplied where P2 divides: fine detail, at large SNR, is to count less": (
-            lambda s, g, k: (k + np.exp(s)) ** g
-        ),
+        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone":
+            lambda s, g, k: 1 / (np.exp(s) ** g + k),
+        "the power of a sum is not the sum of the powers: (k + SNR)^γ":
+            lambda s, g, k: 1 / (np.exp(s) ** g + k**g),
+        "multiplied where P2 divides: fine detail, at large SNR, is to count less":
+            lambda s, g, k: (k + np.exp(s)) ** g,
         "γ is missing, the power of the whole bracket": lambda s, g, k: 1 / (k + np.exp(s)),
-        "k is missing: without it the weight grows for ever towards noise": (
-            lambda s, g, k: np.exp(s) ** -g
-        ),
+        "k is missing: without it the weight grows for ever towards noise":
+            lambda s, g, k: np.exp(s) ** -g,
         "λ is the logarithm: SNR = e^λ": lambda s, g, k: (k + s) ** -g,
-        "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ": (
-            lambda s, g, k: (k + np.exp(s / 2)) ** -g
-        ),
-        "the SNR is e^λ, not e^{−λ}: λ is large where the signal is": (
-            lambda s, g, k: (k + np.exp(-s)) ** -g
-        ),
-        "that is the implied w on the cosine schedule; asked is the factor alone, without p(λ)": (
-            lambda s, g, k: (k + np.exp(s)) ** -g * _sech(s / 2)
-        ),
+        "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ":
+            lambda s, g, k: (k + np.exp(s / 2)) ** -g,
+        "the SNR is e^λ, not e^{−λ}: λ is large where the signal is":
+            lambda s, g, k: (k + np.exp(-s)) ** -g,
+        "that is the implied w on the cosine schedule; asked is the factor alone, without p(λ)":
+            lambda s, g, k: (k + np.exp(s)) ** -g * _sech(s / 2),
         "γ multiplies where it is an exponent": lambda s, g, k: 1 / (g * (k + np.exp(s))),
     },
-    hint="In words: one over (k plus SNR), all of it to the power γ",
 )
 
-# --- 05.4  SD3's logit-normal times -----------------------------------------------------------
 
-
+# 05.4  SD3's logit-normal times
 def _normal(log_snr, mean, variance):
     return np.exp(-((log_snr - mean) ** 2) / (2 * variance))
-
 
 def _sd3_with(mean_factor, variance_factor, conversion):
     def w(log_snr, mean, sd):
@@ -153,85 +120,100 @@ def _sd3_with(mean_factor, variance_factor, conversion):
 
     return w
 
-
 def _velocity(s):
     return (1 + np.exp(-s / 2)) ** 2
 
-
-sd3_weighting = Exercise(
-    reference=_sd3_with(-2, 4, _velocity),
-    inputs=[(_levels, 0.0, 1.0), (_levels, 0.5, 1.0), (_levels + 0.2, -0.3, 0.6)],
-    mistakes={
-        "λ = −2 logit(t) doubles the deviation, so the variance is 4 sd²; you took 2 sd²": (
-            _sd3_with(-2, 2, _velocity)
-        ),
-        "λ = −2 logit(t): the 2 is missing from both mean and variance": (
-            _sd3_with(-1, 1, _velocity)
-        ),
-        "the variance is that of logit(t); λ = −2 logit(t) has four times as much": (
-            _sd3_with(-2, 1, _velocity)
-        ),
-        "λ falls as t grows: a positive mean of logit(t) means a negative mean of λ": (
-            _sd3_with(2, 4, _velocity)
-        ),
-        "the mean of λ is −2 times that of logit(t)": _sd3_with(-1, 4, _velocity),
-        "that is p(λ): the factor from ‖ε − ε̂‖² to ‖u − û‖² is missing": (
-            _sd3_with(-2, 4, np.ones_like)
-        ),
-        "that is v's factor, 1 + e^{−λ}; the velocity u = ε − x has (1 + e^{−λ/2})²": (
-            _sd3_with(-2, 4, lambda s: 1 + np.exp(-s))
-        ),
-        "the factor is not squared: the losses are squares": (
-            _sd3_with(-2, 4, lambda s: 1 + np.exp(-s / 2))
-        ),
-        "the factor's λ has the wrong sign: u weighs noise, (1 + e^{−λ/2})²": (
-            _sd3_with(-2, 4, lambda s: (1 + np.exp(s / 2)) ** 2)
-        ),
-        "the shape is right; divide by its value at λ = 0, which is not 1": (
-            lambda s, m, sd: (
-                _normal(s, -2 * m, 4 * sd**2) * _velocity(s) / (8 * np.pi * sd**2) ** 0.5
-            )
-        ),
-        "the shape is right; at λ = 0 it is 1 only after division by its value there": (
-            lambda s, m, sd: _normal(s, -2 * m, 4 * sd**2) * _velocity(s)
-        ),
-        "divide by all of its value at λ = 0: where the mean is not 0, the normal is not 1 there": (
-            lambda s, m, sd: _normal(s, -2 * m, 4 * sd**2) * _velocity(s) / 4
-        ),
-        "uniform t is no longer drawn: its density sech²(λ/4)/8 does not enter as well": (
-            _sd3_with(-2, 4, lambda s: _velocity(s) * _sech(s / 4) ** 2)
-        ),
-    },
+EXERCISES["05.4"] = Exercise(
+    _sd3_with(-2, 4, _velocity),
+    [(_levels, 0.0, 1.0), (_levels, 0.5, 1.0), (_levels + 0.2, -0.3, 0.6)],
     hint="First the law of λ = −2 logit(t): its mean and its variance; then the factor for u",
+    mistakes={
+        "λ = −2 logit(t) doubles the deviation, so the variance is 4 sd²; you took 2 sd²":
+            _sd3_with(-2, 2, _velocity),
+        "λ = −2 logit(t): the 2 is missing from both mean and variance":
+            _sd3_with(-1, 1, _velocity),
+        "the variance is that of logit(t); λ = −2 logit(t) has four times as much":
+            _sd3_with(-2, 1, _velocity),
+        "λ falls as t grows: a positive mean of logit(t) means a negative mean of λ":
+            _sd3_with(2, 4, _velocity),
+        "the mean of λ is −2 times that of logit(t)": _sd3_with(-1, 4, _velocity),
+        "that is p(λ): the factor from ‖ε − ε̂‖² to ‖u − û‖² is missing":
+            _sd3_with(-2, 4, np.ones_like),
+        "that is v's factor, 1 + e^{−λ}; the velocity u = ε − x has (1 + e^{−λ/2})²":
+            _sd3_with(-2, 4, lambda s: 1 + np.exp(-s)),
+        "the factor is not squared: the losses are squares":
+            _sd3_with(-2, 4, lambda s: 1 + np.exp(-s / 2)),
+        "the factor's λ has the wrong sign: u weighs noise, (1 + e^{−λ/2})²":
+            _sd3_with(-2, 4, lambda s: (1 + np.exp(s / 2)) ** 2),
+        "the shape is right; divide by its value at λ = 0, which is not 1":
+            lambda s, m, sd:
+                _normal(s, -2 * m, 4 * sd**2) * _velocity(s) / (8 * np.pi * sd**2) ** 0.5,
+        "the shape is right; at λ = 0 it is 1 only after division by its value there":
+            lambda s, m, sd: _normal(s, -2 * m, 4 * sd**2) * _velocity(s),
+        "divide by all of its value at λ = 0: where the mean is not 0, the normal is not 1 there":
+            lambda s, m, sd: _normal(s, -2 * m, 4 * sd**2) * _velocity(s) / 4,
+        "uniform t is no longer drawn: its density sech²(λ/4)/8 does not enter as well":
+            _sd3_with(-2, 4, lambda s: _velocity(s) * _sech(s / 4) ** 2),
+    },
 )
 
-# --- 05.5  EDM's λ and ours -------------------------------------------------------------------
 
-edm_level = Exercise(
-    reference=lambda log_snr, data_sd: log_snr + 2 * np.log(data_sd),
-    inputs=[(np.array([-3.3077, 0.0, 2.4]), 0.5), (np.array([1.0, -6.0]), 3.0)],
+# 05.5  EDM's λ and ours
+EXERCISES["05.5"] = Exercise(
+    lambda log_snr, data_sd: log_snr + 2 * np.log(data_sd),
+    [([-3.3077, 0.0, 2.4], 0.5), ([1.0, -6.0], 3.0)],
+    hint="After the division the noise is σ/data_sd on data of variance 1: what is −2 ln of that?",
     mistakes={
-        "shifted the wrong way: small data drown in less noise, so their λ is lower, not higher": (
-            lambda s, sd: s - 2 * np.log(sd)
-        ),
+        "shifted the wrong way: small data drown in less noise, so their λ is lower, not higher":
+            lambda s, sd: s - 2 * np.log(sd),
         "λ is about squares: ln of a standard deviation enters twice": lambda s, sd: s + np.log(sd),
         "shifted the wrong way, and once where λ needs twice": lambda s, sd: s - np.log(sd),
-        "λ is a logarithm: dividing the data moves it, it does not rescale it": (
-            lambda s, sd: s / sd
-        ),
+        "λ is a logarithm: dividing the data moves it, it does not rescale it":
+            lambda s, sd: s / sd,
         "λ is a logarithm: the data's variance enters by its logarithm": lambda s, sd: s + sd**2,
         "unchanged: the noise was divided by data_sd too, so −2 ln σ moved": lambda s, sd: 1.0 * s,
         "a logarithm to base 10: λ uses the natural one": lambda s, sd: s + 2 * np.log10(sd),
         "you multiplied λ by a power of the standard deviation": lambda s, sd: s * sd**2,
         "that is the noise σ, not its level λ": lambda s, sd: np.exp(-s / 2) / sd,
     },
-    hint="After the division the noise is σ/data_sd on data of variance 1: what is −2 ln of that?",
 )
 
-EXERCISES = {
-    "05.1": v_on_cosine,
-    "05.2": min_snr_for_v,
-    "05.3": p2_weight,
-    "05.4": sd3_weighting,
-    "05.5": edm_level,
-}
+
+# 05.6  one wrong line: the SNR of a step, and of all steps so far
+def _snr(bar):
+    return bar / (1 - bar)
+
+def _min_snr_eps(snr_of, factor=lambda snr, g: np.minimum(snr, g) / snr):
+    """Min-SNR's factor before the ε-loss, with the SNR that ``snr_of`` finds in the betas."""
+    return lambda betas, gamma: factor(snr_of(betas), gamma)
+
+def _snr_after(betas):
+    return _snr(np.cumprod(1 - betas))
+
+EXERCISES["05.6"] = Exercise(
+    _min_snr_eps(_snr_after),
+    [([0.5, 0.5, 0.4, 0.7], 0.5), (np.linspace(0.01, 0.2, 30), 5.0), ([0.3, 0.1, 0.1, 0.1], 1.0)],
+    hint="the SNR of z_t is that of all t steps together; for two steps of β = ½ it is 1/3, not 1",
+    mistakes={
+        "as printed: 1 − β_t is what one step keeps, and z_t has gone through all t of them":
+            _min_snr_eps(lambda b: _snr(1 - b)),
+        "the prediction is ε: min(SNR, γ)/(SNR + 1) belongs before the v-loss":
+            _min_snr_eps(_snr_after, lambda snr, g: np.minimum(snr, g) / (snr + 1)),
+        "the prediction is ε: min(SNR, γ) alone belongs before the x-loss":
+            _min_snr_eps(_snr_after, np.minimum),
+        "ᾱ is a squared amplitude already: its square is not needed for the SNR":
+            _min_snr_eps(lambda b: _snr(np.cumprod(1 - b)) ** 2),
+        "that is the ratio of the amplitudes; the SNR is that of their squares":
+            _min_snr_eps(lambda b: np.sqrt(_snr(np.cumprod(1 - b)))),
+        "the minimum became a maximum":
+            _min_snr_eps(_snr_after, lambda snr, g: np.maximum(snr, g) / snr),
+        "the steps are summed, where their factors 1 − β multiply":
+            _min_snr_eps(lambda b: _snr(np.clip(1 - np.cumsum(b), 1e-9, None))),
+        "the product starts one step late: ᾱ_t counts step t as well":
+            _min_snr_eps(lambda b: _snr(np.cumprod(np.append(1 - 1e-12, 1 - b[:-1])))),
+        "γ/SNR, not cut: where the SNR is below γ the factor is 1":
+            _min_snr_eps(_snr_after, lambda snr, g: g / snr),
+        "that is 1/SNR: signal over noise, not noise over signal":
+            _min_snr_eps(lambda b: 1 / _snr_after(b)),
+    },
+)

@@ -4,265 +4,201 @@ import numpy as np
 from scipy.special import expit, logit
 
 from course_utils.exercises.framework import Exercise
+from course_utils.schedules import Cosine
 
-# --- 06.1  Abel's sum at finite T -------------------------------------------------------------
+EXERCISES = {}
 
 
+# 06.1  Abel's sum at finite T, and what it subtracts
 def _abel(first=1, differences=1, last=-1, shift=0):
     """Abel's sum with these factors, its L shifted by some places: the defaults are right."""
 
     def total(w, L):
         inner = L[1 + shift : len(w) + shift]
-        return first * w[0] * L[0] + differences * np.diff(w) @ inner + last * w[-1] * L[-1]
+        found = first * w[0] * L[0] + differences * np.diff(w) @ inner + last * w[-1] * L[-1]
+        return found, _subtracted(w, L) / (w @ (L[:-1] - L[1:]))
 
     return total
 
+def _subtracted(w, L):
+    return -np.minimum(np.diff(w), 0) @ L[1:-1]
+
+def _share(share):
+    """The right sum, and another share."""
+    return lambda w, L: (w @ (L[:-1] - L[1:]), share(w, L))
 
 _steps = np.array([0.9, 0.4, 1.7, 0.2, 0.6])  # K_j, then L_i = K_{i+1} + … + K_T + prior
 _levels = np.append(np.cumsum(_steps[::-1])[::-1], 0) + 0.35
 
-abel_sum = Exercise(
-    reference=_abel(),
-    inputs=[
-        (np.array([0.2, 0.5, 0.9, 1.4, 1.0]), _levels),
-        (np.array([0.7, 0.1, 2.0]), np.array([2.9, 1.1, 0.8, 0.15])),
-    ],
-    mistakes={
-        "off by one: the increase from w_i to w_{i+1} goes with L_i, you paired it with L_{i−1}": (
-            _abel(shift=-1)
-        ),
-        "off by one: the increase from w_i to w_{i+1} goes with L_i, you paired it with L_{i+1}": (
-            _abel(shift=1)
-        ),
-        "the last term is missing: the prior L_T is in every L_i but no K_j contains it": (
-            _abel(last=0)
-        ),
-        "the last term has the wrong sign: test with equal weights, where Σ K_j = L_0 − L_T": (
-            _abel(last=1)
-        ),
-        "the first term is missing: with equal weights every difference is 0, yet the sum is not": (
-            _abel(first=0)
-        ),
-        "the differences have the wrong sign: moving one place along the sum gives w_{i+1} − w_i": (
-            _abel(differences=-1)
-        ),
-        "the end terms are swapped: w_1 belongs to the whole bound, w_T to the prior": (
-            lambda w, L: w[-1] * L[0] + np.diff(w) @ L[1:-1] - w[0] * L[-1]
-        ),
-        "these are Σ w_j L_j: the weights themselves, not their differences, multiply L": (
-            lambda w, L: np.sum(w * L[1:])
-        ),
-    },
+EXERCISES["06.1"] = Exercise(
+    _abel(),
+    [([0.2, 0.5, 0.9, 1.4, 1.0], _levels), ([0.7, 0.1, 2.0, 1.5], [2.9, 1.1, 0.8, 0.4, 0.15])],
     hint="Write it out for T = 2 with K_j = L_{j−1} − L_j and collect the terms of each L_i",
+    returns=("total", "share"),
+    mistakes={
+        "off by one: the increase from w_i to w_{i+1} goes with L_i, you paired it with L_{i−1}":
+            _abel(shift=-1),
+        "off by one: the increase from w_i to w_{i+1} goes with L_i, you paired it with L_{i+1}":
+            _abel(shift=1),
+        "the last term is missing: the prior L_T is in every L_i but no K_j contains it":
+            _abel(last=0),
+        "the last term has the wrong sign: test with equal weights, where Σ K_j = L_0 − L_T":
+            _abel(last=1),
+        "the first term is missing: with equal weights every difference is 0, yet the sum is not":
+            _abel(first=0),
+        "the differences have the wrong sign: moving one place along the sum gives w_{i+1} − w_i":
+            _abel(differences=-1),
+        "the end terms are swapped: w_1 belongs to the whole bound, w_T to the prior":
+            lambda w, L: (w[-1] * L[0] + np.diff(w) @ L[1:-1] - w[0] * L[-1], _abel()(w, L)[1]),
+        "these are Σ w_j L_j: the weights themselves, not their differences, multiply L":
+            lambda w, L: (w @ L[1:], _abel()(w, L)[1]),
+        "the prior's term was counted: it is subtracted whatever w does, and has no parameters":
+            _share(lambda w, L: (_subtracted(w, L) + w[-1] * L[-1]) / (w @ (L[:-1] - L[1:]))),
+        "the weight that falls, without its L: a fall counts as much as the L that it multiplies":
+            _share(lambda w, L: -np.minimum(np.diff(w), 0).sum() / np.abs(np.diff(w)).sum()),
+        "not divided by the sum: a share has no unit": _share(_subtracted),
+        "negative: the share says how much is subtracted":
+            _share(lambda w, L: -_subtracted(w, L) / (w @ (L[:-1] - L[1:]))),
+        "divided by the terms that are added, not by the sum":
+            _share(lambda w, L: _subtracted(w, L)
+                   / (w[0] * L[0] + np.maximum(np.diff(w), 0) @ L[1:-1])),
+    },
 )
 
-# --- 06.2  p_w with its atom ------------------------------------------------------------------
 
-
-def _p_w(t, w):
-    return np.diff(w) / w[-1], w[0] / w[-1]
-
-
+# 06.2  p_w with its atom
 def _uneven(n):
     return np.linspace(0, 1, n) ** 1.5
 
-
-p_w_with_atom = Exercise(
-    reference=_p_w,
-    returns=("masses", "atom"),
-    inputs=[
+EXERCISES["06.2"] = Exercise(
+    lambda t, w: (np.diff(w) / w[-1], w[0] / w[-1]),
+    [
         (_uneven(6), expit(np.linspace(-2, 3, 6)) * 0.7),
         (_uneven(9), 3 + 5 * np.linspace(0, 1, 9) ** 2),
     ],
-    mistakes={
-        "the total is below 1: w does not start at 0, and what it starts with sits at t = 0": (
-            lambda t, w: (np.diff(w) / w[-1], 0.0)
-        ),
-        "unnormalised: divide everything by the weight at t = 1": lambda t, w: (np.diff(w), w[0]),
-        "the masses alone sum to 1, which leaves nothing for the atom": lambda t, w: (
-            np.diff(w) / (w[-1] - w[0]),
-            w[0] / w[-1],
-        ),
-        "these are densities dw/dt; a cell's mass is its density times its width": lambda t, w: (
-            np.diff(w) / np.diff(t) / w[-1],
-            w[0] / w[-1],
-        ),
-        "these are shares of w itself; p_w is made of the increase of w": lambda t, w: (
-            w[1:] / np.sum(w),
-            w[0] / np.sum(w),
-        ),
-        "each cell counts w times its width: that is the area under w, p_w is its increase": (
-            lambda t, w: (w[1:] * np.diff(t) / w[-1], w[0] / w[-1])
-        ),
-        "normalise first: what unnormalised increases leave over of 1 is not the atom": (
-            lambda t, w: (np.diff(w), 1 - (w[-1] - w[0]))
-        ),
-        "the masses are negative: w grows with t, so take the later value minus the earlier": (
-            lambda t, w: (-np.diff(w) / w[-1], w[0] / w[-1])
-        ),
-        "normalised by the weight at t = 0; the weight at t = 1 is the total": lambda t, w: (
-            np.diff(w) / w[0],
-            1.0,
-        ),
-    },
     hint="w(1) = w(0) + the sum of all increases: divide this sentence by w(1)",
+    returns=("masses", "atom"),
+    mistakes={
+        "the total is below 1: w does not start at 0, and what it starts with sits at t = 0":
+            lambda t, w: (np.diff(w) / w[-1], 0.0),
+        "unnormalised: divide everything by the weight at t = 1": lambda t, w: (np.diff(w), w[0]),
+        "the masses alone sum to 1, which leaves nothing for the atom":
+            lambda t, w: (np.diff(w) / (w[-1] - w[0]), w[0] / w[-1]),
+        "these are densities dw/dt; a cell's mass is its density times its width":
+            lambda t, w: (np.diff(w) / np.diff(t) / w[-1], w[0] / w[-1]),
+        "these are shares of w itself; p_w is made of the increase of w":
+            lambda t, w: (w[1:] / np.sum(w), w[0] / np.sum(w)),
+        "each cell counts w times its width: that is the area under w, p_w is its increase":
+            lambda t, w: (w[1:] * np.diff(t) / w[-1], w[0] / w[-1]),
+        "normalise first: what unnormalised increases leave over of 1 is not the atom":
+            lambda t, w: (np.diff(w), 1 - (w[-1] - w[0])),
+        "the masses are negative: w grows with t, so take the later value minus the earlier":
+            lambda t, w: (-np.diff(w) / w[-1], w[0] / w[-1]),
+        "normalised by the weight at t = 0; the weight at t = 1 is the total":
+            lambda t, w: (np.diff(w) / w[0], 1.0),
+    },
 )
 
-# --- 06.3  sampling levels from p_w -----------------------------------------------------------
 
-
+# 06.3  sampling levels from p_w
 def _sample_levels(u, b, log_snr_min, log_snr_max):
     w_min = expit(b - log_snr_min)
     return np.minimum(b - logit((1 - u) * w_min), log_snr_max)
-
 
 def _no_atom(u, b, low, high):
     w = expit(b - low) + u * (expit(b - high) - expit(b - low))
     return b - logit(w)
 
-
 def _from_w_itself(u, b, low, high):
     area = np.logaddexp(0, b - low)
     return b - np.log(np.expm1(area + u * (np.logaddexp(0, b - high) - area)))
 
-
-sample_levels = Exercise(
-    reference=_sample_levels,
-    inputs=[
-        (np.array([0.03, 0.2, 0.5, 0.8, 0.97]), 0.0, -3.0, 2.0),
-        (np.array([0.1, 0.4, 0.6, 0.9]), -1.0, -4.0, 1.0),
-    ],
-    mistakes={
-        "these levels are uniform in λ: sampled from p(λ) of the schedule, not from p_w": (
-            lambda u, b, low, high: low + u * (high - low)
-        ),
-        "the sign of λ − b is flipped: w = sigmoid(b − λ) gives λ = b − logit(w)": (
-            lambda u, b, low, high: np.minimum(b + logit((1 - u) * expit(b - low)), high)
-        ),
-        "not truncated: a logistic over all λ leaves the range of levels at both ends": (
-            lambda u, b, low, high: b + logit(u)
-        ),
-        "cut off at both ends: that makes an atom at log_snr_min too; p_w has one atom only": (
-            lambda u, b, low, high: np.clip(b + logit(u), low, high)
-        ),
-        "the lower end is not truncated: normalise by w(log_snr_min), which is below 1": (
-            lambda u, b, low, high: np.minimum(b + logit(u), high)
-        ),
-        "the atom is missing: a share w(log_snr_max)/w(log_snr_min) lands on log_snr_max": _no_atom,
-        "the upper end is open: nothing lies above log_snr_max, what would is the atom": (
-            lambda u, b, low, high: b - logit((1 - u) * expit(b - low))
-        ),
-        "λ falls with u: the same law, but here λ is the level below which the share u lies": (
-            lambda u, b, low, high: _sample_levels(1 - u, b, low, high)
-        ),
-        "sampled in proportion to w itself: p_w is made of the decrease of w with λ": (
-            _from_w_itself
-        ),
-    },
+EXERCISES["06.3"] = Exercise(
+    _sample_levels,
+    [([0.03, 0.2, 0.5, 0.8, 0.97], 0.0, -3.0, 2.0), ([0.1, 0.4, 0.6, 0.9], -1.0, -4.0, 1.0)],
     hint="Set 1 − w(λ)/w(log_snr_min) = u, solve for λ, then ask what large u must give",
+    mistakes={
+        "these levels are uniform in λ: sampled from p(λ) of the schedule, not from p_w":
+            lambda u, b, low, high: low + u * (high - low),
+        "the sign of λ − b is flipped: w = sigmoid(b − λ) gives λ = b − logit(w)":
+            lambda u, b, low, high: np.minimum(b + logit((1 - u) * expit(b - low)), high),
+        "not truncated: a logistic over all λ leaves the range of levels at both ends":
+            lambda u, b, low, high: b + logit(u),
+        "cut off at both ends: that makes an atom at log_snr_min too; p_w has one atom only":
+            lambda u, b, low, high: np.clip(b + logit(u), low, high),
+        "the lower end is not truncated: normalise by w(log_snr_min), which is below 1":
+            lambda u, b, low, high: np.minimum(b + logit(u), high),
+        "the atom is missing: a share w(log_snr_max)/w(log_snr_min) lands on log_snr_max": _no_atom,
+        "the upper end is open: nothing lies above log_snr_max, what would is the atom":
+            lambda u, b, low, high: b - logit((1 - u) * expit(b - low)),
+        "λ falls with u: the same law, but here λ is the level below which the share u lies":
+            lambda u, b, low, high: _sample_levels(1 - u, b, low, high),
+        "sampled in proportion to w itself: p_w is made of the decrease of w with λ":
+            _from_w_itself,
+    },
 )
 
-# --- 06.4  EDM made monotone ------------------------------------------------------------------
 
-
+# 06.4  EDM made monotone
 def _make_monotone(log_snr, w):
     return np.where(log_snr < log_snr[np.argmax(w)], w.max(), w)
-
 
 def _edm(log_snr):
     normal = np.exp(-((log_snr - 2.4) ** 2) / (2 * 2.4**2))
     return normal * (np.exp(-log_snr) + 0.25)
 
-
 _grid = np.linspace(-10, 10, 41)
 
-make_monotone = Exercise(
-    reference=_make_monotone,
-    inputs=[(_grid, _edm(_grid)), (_grid[::2] + 0.3, 1 / np.cosh(_grid[::2] / 2 + 0.2))],
-    mistakes={
-        "you raised the high-λ side: that never decreases with λ, the wrong way round": (
-            lambda log_snr, w: np.maximum.accumulate(w)
-        ),
-        "lowered where it should be raised: a running minimum cuts the peak off": (
-            lambda log_snr, w: np.minimum.accumulate(w)
-        ),
-        "constant everywhere: above its peak w stays what it is": (
-            lambda log_snr, w: np.full_like(w, w.max())
-        ),
-        "zero below the peak: that jumps up at the peak, so it is not monotone": (
-            lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 0.0, w)
-        ),
-        "sorted: the values fall, but each now stands at another level than its own": (
-            lambda log_snr, w: np.sort(w)[::-1]
-        ),
-        "rescaled: the shape is right, but above its peak w must keep its own values": (
-            lambda log_snr, w: _make_monotone(log_snr, w) / w.max()
-        ),
-        "w came back unchanged: below its peak it still increases with λ": (
-            lambda log_snr, w: 1.0 * w
-        ),
-        "constant below λ = 0: the constant part begins at the peak of w": (
-            lambda log_snr, w: np.where(log_snr < 0, np.interp(0, log_snr, w), w)
-        ),
-    },
+EXERCISES["06.4"] = Exercise(
+    _make_monotone,
+    [(_grid, _edm(_grid)), (_grid[::2] + 0.3, 1 / np.cosh(_grid[::2] / 2 + 0.2))],
     hint="Seen from the data end (large λ) towards noise, the weight may only grow",
+    mistakes={
+        "you raised the high-λ side: that never decreases with λ, the wrong way round":
+            lambda s, w: np.maximum.accumulate(w),
+        "lowered where it should be raised: a running minimum cuts the peak off":
+            lambda s, w: np.minimum.accumulate(w),
+        "constant everywhere: above its peak w stays what it is":
+            lambda s, w: np.full_like(w, w.max()),
+        "zero below the peak: that jumps up at the peak, so it is not monotone":
+            lambda s, w: np.where(s < s[np.argmax(w)], 0.0, w),
+        "sorted: the values fall, but each now stands at another level than its own":
+            lambda s, w: np.sort(w)[::-1],
+        "rescaled: the shape is right, but above its peak w must keep its own values":
+            lambda s, w: _make_monotone(s, w) / w.max(),
+        "w came back unchanged: below its peak it still increases with λ": lambda s, w: 1.0 * w,
+        "constant below λ = 0: the constant part begins at the peak of w":
+            lambda s, w: np.where(s < 0, np.interp(0, s, w), w),
+    },
 )
 
-# --- 06.5  the sign of dw/dt ------------------------------------------------------------------
 
-
+# 06.5  the sign of dw/dt
 def _slope(t, b):
     """dw/dλ of sech((λ − b)/2) at the cosine schedule's λ_t."""
-    half = (_cosine_log_snr(t) - b) / 2
+    half = (Cosine().log_snr(t) - b) / 2
     return -0.5 * np.tanh(half) / np.cosh(half)
 
+_rate = Cosine().log_snr_rate
 
-def _cosine_log_snr(t):
-    return -2 * np.log(np.tan(np.pi * t / 2))
-
-
-def _cosine_rate(t):
-    return -2 * np.pi / np.sin(np.pi * t)
-
-
-sign_of_dw_dt = Exercise(
-    reference=lambda t, b: _slope(t, b) * _cosine_rate(t),
-    inputs=[(np.array([0.1, 0.3, 0.45, 0.7, 0.9]), 0.0), (np.array([0.2, 0.5, 0.8]), 1.5)],
-    mistakes={
-        "that is dw/dλ: λ falls as t grows, so even the sign changes along the schedule": _slope,
-        "dλ/dt is negative on every schedule: you used its absolute value": (
-            lambda t, b: -_slope(t, b) * _cosine_rate(t)
-        ),
-        "the absolute value: the sign is what the question is about": (
-            lambda t, b: np.abs(_slope(t, b) * _cosine_rate(t))
-        ),
-        "that is dw/dλ times −½ dλ/dt, the ELBO's weighting; the chain rule has dλ/dt itself": (
-            lambda t, b: -0.5 * _slope(t, b) * _cosine_rate(t)
-        ),
-        "twice too large: the inner derivative of (λ − b)/2 is missing": (
-            lambda t, b: 2 * _slope(t, b) * _cosine_rate(t)
-        ),
-        "that is w times dλ/dt: w itself was not differentiated": lambda t, b: (
-            _cosine_rate(t) / np.cosh((_cosine_log_snr(t) - b) / 2)
-        ),
-        "half: log tan(πt/2) has the derivative π/sin(πt), and the schedule the factor −2": (
-            lambda t, b: 0.5 * _slope(t, b) * _cosine_rate(t)
-        ),
-        "the peak's place b was left out: w turns at λ = b, not at λ = 0": (
-            lambda t, b: _slope(t, 0.0) * _cosine_rate(t)
-        ),
-        "you divided by dλ/dt where the chain rule multiplies": (
-            lambda t, b: _slope(t, b) / _cosine_rate(t)
-        ),
-    },
+EXERCISES["06.5"] = Exercise(
+    lambda t, b: _slope(t, b) * _rate(t),
+    [([0.1, 0.3, 0.45, 0.7, 0.9], 0.0), ([0.2, 0.5, 0.8], 1.5)],
     hint="Chain rule: the slope of w over λ, times how fast λ moves with t",
     tolerance=1e-4,  # a difference quotient is a fair answer
+    mistakes={
+        "that is dw/dλ: λ falls as t grows, so even the sign changes along the schedule": _slope,
+        "dλ/dt is negative on every schedule: you used its absolute value": -1,
+        "the absolute value: the sign is what the question is about":
+            lambda t, b: np.abs(_slope(t, b) * _rate(t)),
+        "that is dw/dλ times −½ dλ/dt, the ELBO's weighting; the chain rule has dλ/dt itself": -0.5,
+        "twice too large: the inner derivative of (λ − b)/2 is missing": 2,
+        "that is w times dλ/dt: w itself was not differentiated":
+            lambda t, b: _rate(t) / np.cosh((Cosine().log_snr(t) - b) / 2),
+        "half: log tan(πt/2) has the derivative π/sin(πt), and the schedule the factor −2": 0.5,
+        "the peak's place b was left out: w turns at λ = b, not at λ = 0":
+            lambda t, b: _slope(t, 0.0) * _rate(t),
+        "you divided by dλ/dt where the chain rule multiplies":
+            lambda t, b: _slope(t, b) / _rate(t),
+    },
 )
-
-EXERCISES = {
-    "06.1": abel_sum,
-    "06.2": p_w_with_atom,
-    "06.3": sample_levels,
-    "06.4": make_monotone,
-    "06.5": sign_of_dw_dt,
-}

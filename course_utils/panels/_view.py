@@ -2,63 +2,56 @@
 
 A view is three functions:
 
-- ``controls()`` returns its widgets, by name;
+- ``controls()`` returns its controls, by name;
 - ``compute(**values)`` returns two dicts for the values of the controls: the numbers of the text,
   and everything that the picture shows. It is plain arithmetic and needs no widget;
-- ``drawing()`` makes the figure and returns it with ``show(numbers, **arrays)``, which moves what
-  moves in it.
+- ``scene()`` declares the picture: a ``widgets.scene.Scene`` of the names that ``compute`` returns.
 """
 
-import numpy as np
+import re
 
-from course_utils.widgets import figures
-from course_utils.widgets.panel import Panel, snapshot
+from course_utils.datasets import velocity_scale
+from course_utils.widgets import still
+from course_utils.widgets.panel import Panel
+from course_utils.widgets.scene import Axis, Top
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def view(controls, compute, drawing, *, alt, formats, presets=None):
+def view(controls, compute, scene, **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view.
 
-    ``alt`` is the picture in words; ``formats`` has a template for each number, and ``presets``
-    values of controls by the preset's name.
+    ``options`` are those of ``widgets.panel.Panel``: formats, presets, headline, shown.
     """
 
     def panel(**start):
         """Return the live panel; ``start`` sets controls, by name."""
-        with figures.style():
-            figure, show = drawing()
-            figures.freeze_layout(figure)
-
-        def update(**values):
-            numbers, arrays = compute(**values)
-            show(numbers, **arrays)
-            return numbers
-
-        return Panel(
-            figure, update, controls(), alt=alt, formats=formats, presets=presets, start=start
-        )
+        return Panel(scene(), compute, controls(), start=start, **options)
 
     def picture(**values):
         """Return the panel's picture at the given values of its controls, as a PIL image."""
-        return snapshot(panel(), **values)
+        start = {name: control.value for name, control in controls().items()}
+        numbers, arrays = compute(**start | values)
+        return still.picture(scene(), numbers | arrays)
 
-    for function in (panel, picture):
-        function.__module__, function.__qualname__ = compute.__module__, function.__name__
-    return panel, picture
-
-
-def moving_line(ax, meaning, **options):
-    """Return a line in the colour of ``meaning``, empty as yet, that moves over the still parts."""
-    return figures.line(ax, [], [], meaning, moving=True, **options)
+    return _named(panel, compute), _named(picture, compute)
 
 
-def bars(ax, edges, meaning, **options):
-    """Return a filled histogram over the bins between ``edges``, empty as yet."""
-    colour = figures.COLOURS[meaning]
-    empty = np.zeros(len(edges) - 1)
-    return ax.stairs(empty, edges, fill=True, color=colour, animated=True, **options)
+def _named(function, compute):
+    function.__module__, function.__qualname__ = compute.__module__, function.__name__
+    return function
 
 
-def outline(ax, edges, **options):
-    """Return the black outline of a histogram over the bins between ``edges``, empty as yet."""
-    colour, empty = figures.COLOURS["exact"], np.zeros(len(edges) - 1)
-    return ax.stairs(empty, edges, color=colour, baseline=None, animated=True, **options)
+def readable(number):
+    """Return a number in words, four digits and no "e": 0.06776, 4.6·10⁻⁷."""
+
+    def power(found):
+        return "·10" + str(int(found[1])).translate(RAISED)
+
+    return re.sub(r"e([+-]\d+)", power, f"{number:.4g}")
+
+
+def level_axis(low, high, **more):
+    """Return the x axis of log-SNR, read on top as the blur in km/s that noise has there."""
+    top = Top("blur", "km/s", factor=velocity_scale(), rate=-0.5)
+    return Axis(low, high, "log-SNR λ     ← noise        data →", top=top, **more)

@@ -3,9 +3,6 @@
 from functools import cache
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-from matplotlib.patheffects import withStroke
 from scipy.special import ndtr
 from scipy.stats import norm
 
@@ -13,10 +10,10 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxies, km_per_s
 from course_utils.forward import GaussianSteps, chain_steps, state_moments
 from course_utils.panels._galaxies import mass_below, points
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import view
 from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
-from course_utils.widgets import figures
 from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.scene import Area, Axis, Handle, Heat, Line, Plot, Scene
 
 ALT = (
     "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
@@ -35,7 +32,6 @@ REACH = 4.0  # the plots show |x| up to here
 EDGES = np.linspace(-REACH, REACH, 641)
 X = (EDGES[:-1] + EDGES[1:]) / 2
 COLUMNS = 250  # of the heat map, at most
-SCALE = PowerNorm(0.5, 0, 2.5)  # of colour: the root of the density, alike in all pictures
 NEEDLE = 1e-9  # stands for a standard deviation of 0, far below any cell
 COARSE = np.linspace(-6, 6, 601)  # where total variation is measured, see total_variation_to_noise
 NEAR = np.linspace(-7, 7, 43)
@@ -44,10 +40,10 @@ NEAR = np.linspace(-7, 7, 43)
 def controls():
     """Return the panel's controls."""
     return {
+        "time": slider("time t/T", 0.0, 1.0, 0.005, 0.25, play=True),
+        "n_steps": choice("steps T", LENGTHS, 1000, slide=True),
         "schedule": choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
         "noise": choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
-        "n_steps": choice("steps T", list(LENGTHS), 1000, slide=True),
-        "time": slider("time t/T", 0.0, 1.0, 0.005, 0.25),
     }
 
 
@@ -128,94 +124,64 @@ def compute(schedule, noise, n_steps, time):
         "end": float(amplitude[-1] ** 2),
     }
     shown, densities = dissolving(schedule, noise, n_steps)
+    half = (shown[1] - shown[0]) / 2  # a cell of the map reaches so far to both sides
     arrays = {
         "t": t,
         "shown": shown,
+        "first": -half,
+        "last": n_steps + half,
         "densities": densities,
+        "steps": np.arange(n_steps + 1),
         "signal": amplitude**2,
         "noise": deviation**2,
+        "total": amplitude**2 + deviation**2,
+        "per_step": 1 / n_steps,
         "cut": cell_masses(EDGES, a, s) / np.diff(EDGES),
         "alone": norm.pdf(X, a * points()[-1], s),
     }
     return numbers, arrays
 
 
-def drawing():
-    """Return the figure, and the function that shows what was computed in it."""
-    figure, axes = figures.new_figure(
-        2, 2, size=(9.4, 4.6), width_ratios=[2.4, 1], height_ratios=[3, 1]
+def scene():
+    """Return the scene: the map, the cut beside it, and the two variances below."""
+    time = Handle("time", x="t", factor="per_step", kind="rule", meaning="exact")
+    position = Axis(-REACH, REACH, "position $x_t$")
+    over_map = Plot(
+        "the galaxies' density at every step",
+        Axis("first", "last", ticks=()),
+        position,
+        [Heat(("first", "last"), (-REACH, REACH), "densities", dense=2.5, power=0.5), time],
+        width=2.4,
     )
-    (of_map, of_density), (of_levels, of_words) = axes
-    of_words.set_axis_off()
-    tint = LinearSegmentedColormap.from_list(
-        "dissolving", ["white", "#BFDDF0", figures.COLOURS["data"], "#00263D", "black"]
+    cut = Plot(
+        "a cut at step t",
+        Axis(0, 5, "density", scale="sqrt", ticks=(0, 0.1, 0.5, 1, 2, 5)),
+        position,
+        [
+            Area("cut", X, meaning="data", sideways=True, label="all"),
+            Line(norm.pdf(X), X, meaning="exact", dash="dash", width=1.4, label="N(0, 1)"),
+            Line("alone", X, meaning="mixture", dash="dashdot", width=1.4, label="fastest"),
+        ],
     )
-    image = figures.Pixels(of_map)
-    figures.title(of_map, "the galaxies' density at every step")
-    of_map.set(ylabel="$x_t$", ylim=(-REACH, REACH), xlim=(0, 1), xticks=[])
-    figure.colorbar(
-        ScalarMappable(SCALE, tint),
-        ax=of_map,
-        location="left",
-        ticks=[0, 0.1, 0.5, 1, 2],
-        pad=0.02,
-        aspect=30,
-    ).set_label("density", labelpad=1)
-
-    figures.title(of_density, "a cut at step t")
-    of_density.set(ylim=(-REACH, REACH), xlim=(0, 1), xlabel="density")
-    area = of_density.fill_betweenx([0, 0], 0, 0, color=figures.COLOURS["data"], alpha=0.35, lw=0)
-    area.set_animated(True)
-    fastest = moving_line(of_density, "mixture", ls="-.", lw=1.4)
-    curve = moving_line(of_density, "data", lw=1.4)
-    # moving, so that it stays above the area
-    normal = figures.line(of_density, norm.pdf(X), X, "exact", moving=True, ls="--", lw=1.4)
-    of_levels.set(xlabel="step t     ← data        noise →", ylim=(-0.05, 1.2), yticks=[0, 0.5, 1])
-    alpha_bar = figures.line(of_levels, [], [], "weight", lw=1.6)
-    variance = figures.line(of_levels, [], [], "exact", ls=":")
-    of_words.legend(
-        [curve, normal, fastest, alpha_bar, variance],
-        ["all galaxies", "N(0,1)", "the fastest galaxy", "$\\barα_t$", "variance of $x_t$"],
-        loc="lower left",
-        bbox_to_anchor=(-0.08, -0.35),
-        labelspacing=0.3,
+    levels = Plot(
+        "what is left of the signal, and the variance",
+        Axis("first", "last", "step t     ← data        noise →"),
+        Axis(-0.05, 1.2, ticks=(0, 0.5, 1)),
+        [
+            Line("steps", "signal", meaning="weight", label="ᾱ at step t"),
+            Line("steps", "total", meaning="exact", dash="dot", label="variance of $x_t$"),
+            time,
+        ],
+        width=2.4,
     )
-    halo = [withStroke(linewidth=3.5, foreground="white")]  # seen on light and dark alike
-    marks = [
-        ax.axvline(0, color="black", lw=1.5, animated=True, clip_on=False, path_effects=halo)
-        for ax in (of_map, of_levels)
-    ]
-    drawn = None
-
-    def show(numbers, t, shown, densities, signal, noise, cut, alone):
-        nonlocal drawn
-        steps = np.arange(len(signal))
-        if densities is not drawn:
-            image.set(tint(SCALE(densities), bytes=True)[..., :3])
-            half = (shown[1] - shown[0]) / 2
-            of_levels.set_xlim(-half, steps[-1] + half)
-            alpha_bar.set_data(steps, signal)
-            variance.set_data(steps, signal + noise)
-            drawn = densities
-        first, last = of_levels.get_xlim()
-        marks[0].set_xdata([(t - first) / (last - first)] * 2)  # the map's own axis stays as it is
-        marks[1].set_xdata([t, t])
-        curve.set_data(cut, X)
-        fastest.set_data(alone, X)
-        area.set_data(X, np.zeros_like(X), cut)
-        figures.set_limits(
-            of_density, x=(0, max(1.0, figures.snapped_limit(cut.max(), (1, 2, 5, 10))))
-        )
-
-    return figure, show
+    return Scene([[over_map, cut], [levels, None]], height=(250, 130), alt=ALT)
 
 
 START = {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25}
 panel, picture = view(
     controls,
     compute,
-    drawing,
-    alt=ALT,
+    scene,
     formats={
         "step": "{}",
         "alpha_bar": "ᾱ = {:.4g}",
@@ -226,6 +192,8 @@ panel, picture = view(
         "total_variation": "total variation to N(0,1) = {:.3f}",
         "end": "the chain ends at ᾱ = {:.4g}",
     },
+    headline="{step}: total variation {total_variation:.3f} to N(0, 1)",
+    shown=("alpha_bar", "variance", "correlation", "blur"),
     presets={
         "DDPM": START,
         "the end values of T = 1000 for T = 100": START | {"n_steps": 100, "time": 1.0},

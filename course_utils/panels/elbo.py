@@ -1,32 +1,33 @@
 """The ELBO panel: bend the schedule; the loss stands still, the spread of its estimates moves."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
 from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws, weighted_loss
-from course_utils.panels._galaxies import error_curve, galaxies_mixture
-from course_utils.panels._view import bars, moving_line, view
+from course_utils.panels._galaxies import error_curve, galaxies_mixture, ideal_eps
+from course_utils.panels._view import level_axis, view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
-from course_utils.widgets import figures
-from course_utils.widgets.controls import Equaliser, choice, slider
+from course_utils.widgets.controls import bars, choice, slider
+from course_utils.widgets.scene import Area, Axis, Bars, Handle, Line, Plot, Rule, Scene, Words
 
 ALT = (
-    "Three plots. Left: the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the "
-    "straight line. Middle: what each level adds to the loss of the galaxies, whose area is the "
-    "loss, and above it two curves without scale: the density p with which the schedule samples "
-    "levels (dashed) and the density of least variance (dotted). Right: the histogram of 80 "
-    "estimates of the loss from 25 random draws each, with the exact value as a line and its "
-    "error bar."
+    "Four plots. Top left: what each level adds to the loss of the galaxies; its area is the loss. "
+    "Top right: the histogram of 80 estimates of the loss from 25 random draws each, with the "
+    "exact value as a line and the standard error of one estimate as a bar. Bottom left, "
+    "logarithmic, over the same levels: the density p with which the schedule samples them, "
+    "dashed, whose dots can be pulled, and the density of least variance, dotted. Bottom right: "
+    "the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the straight line."
 )
 KNOTS = (-8, -4, 0, 4, 8)
 BATCHES, BATCH = 80, 25
-REACH = 12.0  # nats: where the histogram ends; estimates above it are counted in its last bar
-TIMES = np.linspace(0, 1, 801)
+REACH = 12.0  # nats: where the histogram ends; one more bar counts the estimates above it
+EDGES = np.linspace(0, REACH, 33)
+TIMES = np.linspace(0, 1, 401)
 SPAN = {"log_snr_min": LOG_SNR_MIN, "log_snr_max": LOG_SNR_MAX}
 NAMED = {
     "cosine": Cosine(**SPAN),
@@ -58,13 +59,13 @@ def controls():
         ),
         "log_snr_min": slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
         "log_snr_max": slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
-        "gains": Equaliser(
-            [f"λ = {knot}" for knot in KNOTS],
+        "gains": bars(
+            [f"λ = {knot}".replace("-", "−") for knot in KNOTS],
             -1.5,
             1.5,
             0.1,
             0.0,
-            label="bend the schedule: more or less time at each level",
+            label="bend p: more or less time at each level",
             unit="powers of ten",
         ),
     }
@@ -79,30 +80,44 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
     w = np.ones_like if weight == "level" else _held(by_hand)
-    draws = loss_draws(w, galaxies_mixture().eps, *_random_numbers(), by_hand)
-    loss, elbo = weighted_loss(w, error_curve(), *span), _elbo(*span)
+    draws = loss_draws(w, _eps, *_random_numbers(), by_hand)
+    elbo = _elbo(*span)
+    loss = elbo if weight == "level" else _loss(by_hand)
     variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
+    estimates = draws.reshape(BATCHES, BATCH).mean(axis=1)
     still = weight == "level" or abs(loss - elbo) < 5e-5
     numbers = {
-        "loss": loss,
-        "elbo": elbo,
-        "estimate": float(draws.mean()),
-        "standard_error": float(np.sqrt(variance / draws.size)),
-        "variance": variance,
-        "ratio": variance / least,
         "verdict": "the loss is the ELBO's, whatever the schedule"
         if still
         else "the loss has moved: another w(λ), no longer the ELBO",
+        "loss": loss,
+        "elbo": elbo,
+        "spread": float(np.sqrt(variance / BATCH)),
+        "ratio": variance / least,
+        "estimate": float(draws.mean()),
+        "standard_error": float(np.sqrt(variance / draws.size)),
+        "variance": variance,
+        "beyond": int((estimates > REACH).sum()),
     }
     levels = np.linspace(*span, 401)
-    mean, second = moments().at(levels)
+    mean, second = _moments_at(*span)
+    best = w(levels) * np.sqrt(second)
+    sampled = by_hand.density(levels)
     arrays = {
+        "low": log_snr_min,
+        "high": log_snr_max,
         "log_snr": by_hand.log_snr(TIMES),
+        "straight": span[::-1],
         "levels": levels,
         "added": w(levels) * mean / 2,
-        "sampled": by_hand.density(levels),
-        "best": w(levels) * np.sqrt(second),  # but for its scale
-        "estimates": draws.reshape(BATCHES, BATCH).mean(axis=1),
+        "sampled": sampled,
+        "best": best / np.trapezoid(best, levels),
+        "at_knots": np.interp(KNOTS, levels, sampled, left=np.nan, right=np.nan),
+        "estimates": estimates,
+        "counts": np.histogram(estimates, EDGES)[0],
+        "above": [numbers["beyond"]],
+        "remark": f"{numbers['beyond']} lie above 12 nats" if numbers["beyond"] else "",
+        "reach": loss + numbers["spread"] * np.array([-1, 1]),
     }
     return numbers, arrays
 
@@ -131,10 +146,28 @@ def _held(schedule):
     return lambda log_snr: np.interp(log_snr, levels, scale * heights)
 
 
+def _eps(z, log_snr):
+    """The ideal denoiser of z [n, 1] at levels [n, 1]."""
+    return ideal_eps()(z[:, 0], log_snr[:, 0])[:, None]
+
+
 @cache
 def moments():
     """Return the moments of the galaxies' squared error under their own ideal denoiser."""
     return ErrorMoments.from_mixtures(galaxies_mixture())
+
+
+@lru_cache(maxsize=64)
+def _moments_at(low, high):
+    """Both moments at the 401 levels that are drawn."""
+    return frozen(moments().at(np.linspace(low, high, 401)))
+
+
+def _loss(schedule):
+    """The weighted loss with the weight held in t, by the trapezoid rule on the schedule's grid."""
+    levels = schedule.levels
+    mean = moments().at(levels)[0]
+    return float(np.trapezoid(_held(schedule)(levels) * mean, levels) / 2)
 
 
 @cache
@@ -150,70 +183,72 @@ def _random_numbers():
     return frozen(x), frozen(rng.standard_normal((n, 1))), frozen(rng.random(n))
 
 
-def drawing():
-    """Return the figure, and the function that shows what was computed in it."""
-    figure, (of_time, of_level, of_estimates) = figures.new_figure(1, 3, size=(9.4, 3.5))
-    figures.title(of_time, "the schedule λ(t)")
-    of_time.set(xlim=(0, 1), ylim=(LOG_SNR_MIN - 0.8, LOG_SNR_MAX + 0.8))
-    of_time.set(xlabel="time t     ← data        noise →", ylabel="log-SNR λ")
-    of_time.set_yticks([-10, -5, 0, 5, 10])
-    straight = moving_line(of_time, "noise", ls=":", lw=1.2)
-    curve = moving_line(of_time, "level")
-    ends = of_time.plot([0, 1], [0, 0], "o", color="black", ms=5, animated=True, clip_on=False)[0]
-
-    figures.level_axis(of_level, LOG_SNR_MIN, LOG_SNR_MAX)
-    figures.title(of_level, "the loss by level: ½ w(λ) e(λ)")
-    of_level.set_ylabel("nats per unit of λ")
-    of_level.set_ylim(0, 0.9)
-    area = figures.SignedArea(of_level, "data", moving=True)
-    density = moving_line(of_level, "level", ls="--")
-    least = moving_line(of_level, "exact", ls=":", lw=1.2)
-    of_level.legend([density, least], ["p(λ)", "best p(λ)"], loc="upper left")
-
-    figures.title(of_estimates, f"{BATCHES} estimates, {BATCH} draws each")
-    of_estimates.set(xlim=(0, REACH), ylim=(0, 36), xlabel="estimate of the loss, nats")
-    of_estimates.set(ylabel="number of estimates", xticks=[0, 3, 6, 9, 12])
-    edges = np.linspace(0, REACH, 33)
-    histogram = bars(of_estimates, edges, "level", alpha=0.6)
-    elbo_line = of_estimates.axvline(0, color="black", ls=":", lw=1.2, animated=True)
-    value = of_estimates.axvline(0, color=figures.COLOURS["data"], lw=1.8, animated=True)
-    bar = figures.line(of_estimates, [0, 1], [31, 31], "data", moving=True, marker="|", ms=9)
-    words = of_estimates.text(
-        0.98, 0.96, "", transform=of_estimates.transAxes, ha="right", va="top", animated=True
+def scene():
+    """Return the scene: the loss and p over the levels, the estimates, and the schedule."""
+    by_level = Plot(
+        "the loss by level: ½ w(λ) e(λ)",
+        level_axis(LOG_SNR_MIN, LOG_SNR_MAX),
+        Axis(0, 0.5, "nats per unit of λ", settle=True),
+        [Area("levels", "added", meaning="data")],
+        cursor="λ",
     )
-
-    def show(numbers, log_snr, levels, added, sampled, best, estimates):
-        low, high = levels[[0, -1]]
-        curve.set_data(TIMES, log_snr)
-        straight.set_data([0, 1], [high, low])
-        ends.set_ydata([high, low])
-        area.set(levels, added)
-        top = figures.snapped_limit(max(1.5 * added.max(), 0.9))
-        figures.set_limits(of_level, y=(0, top))
-        for line, p in ((density, sampled), (least, best)):
-            line.set_data(levels, 0.62 * top * p / p.max())
-        histogram.set_data(np.histogram(np.minimum(estimates, REACH - 1e-9), edges)[0])
-        spread = np.sqrt(numbers["variance"] / BATCH)
-        value.set_xdata([numbers["loss"]] * 2)
-        elbo_line.set_xdata([numbers["elbo"]] * 2)
-        bar.set_xdata([numbers["loss"] - spread, numbers["loss"] + spread])
-        words.set_text(f"{numbers['loss']:.2f} ± {spread:.2f}")
-
-    return figure, show
+    more = (REACH + 0.3, REACH + 0.7)  # the place of the bar for what is above
+    ticks = (*(0, 3, 6, 9, 12), (REACH + 1, "more"))
+    estimates = Plot(
+        f"{BATCHES} estimates, {BATCH} draws each",
+        Axis(0, REACH + 1, "estimate of the loss, nats", ticks=ticks),
+        Axis(0, 26, "number of estimates", settle=True),
+        [
+            Bars(EDGES, "counts", meaning="level"),
+            Bars(more, "above", meaning="negative"),
+            Rule("elbo", meaning="exact", dash="dot", label="ELBO"),
+            Rule("loss", meaning="data", width=1.8, label="loss"),
+            Line("reach", (24, 24), meaning="data", width=4, alpha=0.6),
+            Words(0.98, 0.72, "standard error {spread:.2f}", align="right"),
+            Words(0.98, 0.58, "{remark}", align="right"),
+        ],
+    )
+    density = Plot(
+        "how often a level is drawn",
+        level_axis(LOG_SNR_MIN, LOG_SNR_MAX),
+        Axis(1e-4, 1, "share per unit of λ", scale="log"),
+        [
+            Line("levels", "best", meaning="exact", dash="dot", width=1.4, label="best p"),
+            Line("levels", "sampled", meaning="level", dash="dash", label="p"),
+            Handle("gains", x=KNOTS, y="at_knots", along="y", kind="knots", meaning="level"),
+        ],
+        cursor="λ",
+    )
+    schedule = Plot(
+        "the schedule λ(t)",
+        Axis(0, 1, "time t     ← data        noise →"),
+        Axis(LOG_SNR_MIN - 0.8, LOG_SNR_MAX + 0.8, "log-SNR λ", ticks=(-10, -5, 0, 5, 10)),
+        [
+            Line((0, 1), "straight", meaning="noise", dash="dot", width=1.2, label="straight line"),
+            Line(TIMES, "log_snr", meaning="level"),
+            Handle("log_snr_max", x=0, y="high", along="y", meaning="exact"),
+            Handle("log_snr_min", x=1, y="low", along="y", meaning="exact"),
+        ],
+    )
+    rows = [[by_level, estimates], [density, schedule]]
+    return Scene(rows, height=(210, 200), alt=ALT)
 
 
 panel, picture = view(
     controls,
     compute,
-    drawing,
-    alt=ALT,
+    scene,
     formats={
+        "verdict": "{}",
         "loss": "loss {:.4f} nats",
         "elbo": "ELBO's diffusion term {:.4f} nats",
-        "estimate": f"mean of {BATCHES * BATCH} draws {{:.3f}}",
-        "standard_error": "± {:.3f}",
-        "variance": "variance of one draw {:.1f}",
-        "ratio": "{:.2f} times the least possible",
-        "verdict": "{}",
+        "spread": f"standard error of an estimate from {BATCH} draws {{:.2f}} nats",
+        "ratio": "variance: {:.2f} times the least possible",
+        "estimate": f"mean of all {BATCHES * BATCH} draws {{:.3f}} nats",
+        "standard_error": "standard error of that mean {:.3f} nats",
+        "variance": "variance of one draw {:,.1f}",
+        "beyond": f"estimates above {REACH:g} nats: {{}} of {BATCHES}",
     },
+    headline="{verdict}",
+    shown=("loss", "elbo", "spread", "ratio"),
 )

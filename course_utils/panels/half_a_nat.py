@@ -31,27 +31,39 @@ from course_utils.panels._galaxies import (
     points,
     velocity,
 )
-from course_utils.panels._view import bars, moving_line, outline, view
+from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.widgets import figures
-from course_utils.widgets.controls import slider
+from course_utils.widgets.controls import dice, slider, switch
+from course_utils.widgets.scene import (
+    Axis,
+    Band,
+    Bars,
+    Handle,
+    Line,
+    Plot,
+    Points,
+    Question,
+    Scene,
+    Words,
+)
 
 ALT = (
-    "Three plots. Left: the least error of the noise prediction over log-SNR, black, and hatched "
-    "on top of it the excess that was placed there. Middle: the histogram of 2000 samples of the "
-    "spoilt model, orange, on the velocities of the 82 galaxies, black. Right: the Wasserstein "
-    "distance of the samples from the galaxies if the same excess is placed at each level, for "
-    "the ancestral sampler (solid) and for DDIM (dashed), followed as laws; the dot is the sampler "
-    "of the middle, the grey band what 2000 real samples would have."
+    "Three plots. Left: the least error of the noise prediction over log-SNR, black, and on top of "
+    "it, hatched, a box: the excess that was placed there. Its column, its right edge and its top "
+    "can be pulled. Middle: the histogram of 2000 samples of the spoilt model, orange, and the 82 "
+    "galaxies, black. Right: the Wasserstein distance of the samples from the galaxies, one dot at "
+    "each level that was visited, orange for the ancestral sampler, blue for DDIM, grey between; "
+    "the band is what 2000 real samples would have. Shown on request: the same at all levels, "
+    "followed as laws, solid for the ancestral sampler and dashed for DDIM."
 )
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 STEPS, N_PARTICLES = 200, 2000
 LEVELS = np.linspace(*SPAN, STEPS + 1)
 STEP = LEVELS[1] - LEVELS[0]
-ACROSS = LEVELS[3:-3]  # where the curves of the right plot are drawn
 N_POINTS = 512  # points of low discrepancy that stand for the law and the noise of the curve
 CENTRES = np.linspace(-9.75, 9.75, 27)
+ACROSS = np.linspace(-9.75, 9.75, 79)  # where the curves of the right plot are drawn
 REACH = 6.0  # latents up to here are tabulated
 EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
 
@@ -59,19 +71,20 @@ EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
 def controls():
     """Return the panel's controls."""
     return {
-        "level": slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0),
+        "level": slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
         "width": slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
         "amount": slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
         "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
-        "seed": slider("new draws", 0, 30, 1, 0),
+        "seed": dice("new draws"),
+        "rest": switch("show W1 at all levels"),
     }
 
 
-def compute(level, width, amount, eta, seed):
-    """Return the numbers, the excess over its band, the samples, and W1 over all levels.
+def compute(level, width, amount, eta, seed, rest=False):
+    """Return the numbers, the box of the excess, the samples in 1000 km/s, and W1.
 
-    The samples are in 1000 km/s. All movements share their random numbers: the start and the
-    noise of each step.
+    All movements share their random numbers: the start and the noise of each step. The two curves
+    of W1 over all levels are computed for the ``rest`` alone.
     """
     squared = excess(level, width, amount)
     x, clean = _sampled(squared, eta, seed), _states(eta, seed)[-1] / alpha(LEVELS[-1])
@@ -86,14 +99,32 @@ def compute(level, width, amount, eta, seed):
         "ddim": ddim,
     }
     low, high = band(level, width)
-    inside = np.linspace(low, high, 60)
+    inside = np.linspace(low, high, 61)
+    least = error_curve().at(inside)[0]
+    everywhere = np.full((2, len(ACROSS)), np.nan)
+    if rest:
+        everywhere = PchipInterpolator(CENTRES, curve(width, amount), axis=1)(ACROSS)
+    dot = numbers["distance"]
     arrays = {
         "level": level,
+        "low": low,
+        "high": high,
+        "middle": (low + high) / 2,
+        "half_width": (high - low) / 2,
         "inside": inside,
-        "least": error_curve().at(inside)[0],
-        "added": 2 * amount / (high - low),
+        "least": least,
+        "raised": least + 2 * amount / (high - low),
+        "top": least[30] + 2 * amount / (high - low),
         "samples": velocity(x),
-        "everywhere": PchipInterpolator(CENTRES, curve(width, amount), axis=1)(ACROSS),
+        "shares": bin_density(velocity(x), EDGES),
+        "floor_low": numbers["floor"] - numbers["spread"],
+        "floor_high": numbers["floor"] + numbers["spread"],
+        "by_ancestral": dot if eta == 1 else np.nan,
+        "by_ddim": dot if eta == 0 else np.nan,
+        "by_both": dot if 0 < eta < 1 else np.nan,
+        "ancestral_law": everywhere[0],
+        "ddim_law": everywhere[1],
+        "spent": 1000 * width + amount,
     }
     return numbers, arrays
 
@@ -128,27 +159,34 @@ def _cells(level, width):
 
 def spoilt(squared):
     """Return ε̂ = ε* + δ as a function of z and one of ``LEVELS``; ε* between tabulated values."""
+    deltas = np.sqrt(squared)
 
     def eps(z, log_snr):
         i = round((log_snr - LEVELS[0]) / STEP)
-        cells_a_unit, table = _tables()[i]
-        place = np.clip((z + REACH) * cells_a_unit, 0, len(table) - 1.001)
+        cells_a_unit, table, rises = _tables()[i]
+        place = (z + REACH) * cells_a_unit
         cell = place.astype(np.intp)
-        low = table[cell]
-        return low + (place - cell) * (table[cell + 1] - low) + np.sqrt(squared[i])
+        place -= cell  # now the part of the cell
+        place *= rises.take(cell, mode="clip")
+        place += table.take(cell, mode="clip")
+        place += deltas[i]
+        return place
 
     return eps
 
 
 @cache
 def _tables():
-    """(cells a unit of z, ε* on a grid over ± REACH) of every level, spaced by a part of σ."""
-    sizes = [int(np.ceil(2 * REACH / (sigma(level) / 12))) for level in LEVELS[:-1]]
-    ideal = ideal_eps()
-    return [
-        (n / (2 * REACH), frozen(ideal(np.linspace(-REACH, REACH, n + 1), level)))
-        for n, level in zip(sizes, LEVELS[:-1], strict=True)
-    ]
+    """(cells a unit of z, ε* on a grid over ± REACH, its rise a cell) of every level.
+
+    A cell is a twelfth of σ.
+    """
+    ideal, found = ideal_eps(), []
+    for level in LEVELS[:-1]:
+        n = int(np.ceil(2 * REACH / (sigma(level) / 12)))
+        table = ideal(np.linspace(-REACH, REACH, n + 1), level)
+        found.append((n / (2 * REACH), frozen(table[:-1]), frozen(np.diff(table))))
+    return found
 
 
 # The sampler of 2000 particles
@@ -248,73 +286,68 @@ def _transported_distance(z, i):
     return wasserstein(x[np.minimum((shares * len(x)).astype(int), len(x) - 1)], x)
 
 
-def drawing():
-    """Return the figure, and the function that shows what was computed in it."""
-    figure, (of_error, of_samples, of_distance) = figures.new_figure(
-        1, 3, size=(9.4, 3.5), width_ratios=[1, 1, 1.1]
-    )
-    figures.level_axis(of_error, *SPAN)
-    figures.title(of_error, "error e(λ), and the excess")
-    of_error.set(ylim=(0, 3))
+def scene():
+    """Return the scene: the excess on the error curve, the samples, and their distance."""
     levels = (LEVELS[1:] + LEVELS[:-1]) / 2
-    area = of_error.fill_between(
-        [0, 0],
-        0,
-        0,
-        facecolor="#F4C2A5",
-        edgecolor=figures.COLOURS["negative"],
-        hatch="////",
-        lw=1.0,
-        label="excess",
-        animated=True,
+    error = Plot(
+        "error of the noise guess",
+        level_axis(*SPAN),
+        Axis(0, 3, "mean squared error", settle=True),
+        [
+            Line(levels, error_curve().at(levels)[0], meaning="exact", label="least"),
+            Band("inside", "least", "raised", meaning="negative", hatched=True, label="excess δ²"),
+            Words(0.03, 0.82, "hatched area = 2 × {excess:.3f} nats"),
+            Handle("level", x=("low", "high"), kind="band", meaning="noise"),
+            Handle("width", x="high", y=("top", 3), factor=2, kind="edge", meaning="noise"),
+            Handle(
+                "amount", x="middle", y="top", along="y", factor="half_width", meaning="negative"
+            ),
+        ],
+        cursor="λ",
     )
-    ideal = figures.line(
-        of_error, levels, error_curve().at(levels)[0], "exact", label="least", moving=True
+    galaxies = bin_density(velocity(points()), EDGES)
+    samples = Plot(
+        f"{N_PARTICLES} samples",
+        Axis(EDGES[0], EDGES[-1], "velocity, 1000 km/s"),
+        Axis(0, 0.55, "share per 1000 km/s", settle=True),
+        [
+            Bars(EDGES, "shares", meaning="model", secret=True, label="samples"),
+            Bars(EDGES, galaxies, meaning="exact", outline=True, label="galaxies"),
+        ],
     )
-    of_error.legend(handles=[ideal, area], loc="upper left")
-
-    figures.title(of_samples, f"{N_PARTICLES} samples, and the galaxies")
-    histogram = bars(of_samples, EDGES, "model", alpha=0.8)
-    of_galaxies = outline(of_samples, EDGES, lw=0.9)
-    of_galaxies.set_data(bin_density(velocity(points()), EDGES))
-    of_samples.set(xlim=(EDGES[0], EDGES[-1]), ylim=(0, 0.55), yticks=[])
-    of_samples.set(xlabel="velocity, 1000 km/s")
-    of_samples.legend([histogram, of_galaxies], ["samples", "galaxies"])
-
-    figures.level_axis(of_distance, *SPAN)
-    figures.title(of_distance, "W1 if it is spent at λ instead")
-    of_distance.set(ylim=(0, 0.7), ylabel="W1, standard deviations")
-    low, high = floor().mean - floor().spread, floor().mean + floor().spread
-    of_distance.axhspan(max(0, low), high, color="#D0D0D0", lw=0)
-    ancestral = moving_line(of_distance, "model", label="ancestral")
-    ddim = moving_line(of_distance, "data", label="DDIM", ls="--")
-    dot = of_distance.plot(
-        [0], [0], "o", color=figures.COLOURS["model"], mec="black", ms=8, animated=True
-    )[0]
-    of_distance.legend(
-        [ancestral, ddim, dot], ["ancestral", "DDIM", "these samples"], ncols=2, loc="upper right"
+    dot = {"size": 9, "trail": "moves", "same": "spent", "secret": True}
+    distance = Plot(
+        "W1 where it was spent",
+        level_axis(*SPAN),
+        Axis(0, 0.8, "W1, standard deviations", settle=True),
+        [
+            Band(None, "floor_low", "floor_high", meaning="noise", label="real"),
+            Line(ACROSS, "ancestral_law", meaning="model", secret=True),
+            Line(ACROSS, "ddim_law", meaning="data", dash="dash", secret=True),
+            Points("level", "by_ancestral", meaning="model", label="ancestral", **dot),
+            Points("level", "by_ddim", meaning="data", label="DDIM", **dot),
+            Points("level", "by_both", meaning="noise", **dot),
+            Handle("level", x="level", kind="rule", meaning="noise"),
+        ],
+        width=1.1,
+        cursor="λ",
     )
-
-    def show(numbers, level, inside, least, added, samples, everywhere):
-        area.set_data(inside, least, least + added)
-        figures.set_limits(of_error, y=(0, 3.0 if added < 1.9 else 6.0))
-        histogram.set_data(bin_density(samples, EDGES))
-        for line, row in zip((ancestral, ddim), everywhere, strict=True):
-            line.set_data(ACROSS, row)
-        dot.set_data([level], [numbers["distance"]])
-        figures.set_limits(
-            of_distance, y=(0, figures.snapped_limit(max(0.7, 1.35 * everywhere.max())))
-        )
-
-    return figure, show
+    question = Question(
+        "Half a nat is spent at λ = −8, where z is nearly pure noise. Whose samples show it?",
+        ("those of both samplers", "the ancestral sampler's", "DDIM's", "nobody's"),
+        right="DDIM's",
+        then={**HALF, "level": -8.0, "eta": 0.0},
+    )
+    return Scene([[error, samples, distance]], height=330, alt=ALT, question=question)
 
 
 HALF = {"width": 1.0, "amount": 0.5}
 panel, picture = view(
     controls,
     compute,
-    drawing,
-    alt=ALT,
+    scene,
+    headline="{excess:.3f} nats spent, W1 = {distance:.3f} standard deviations",
+    shown=("without", "floor", "ancestral", "ddim"),
     formats={
         "excess": "excess ELBO {:.3f} nats",
         "distance": "W1 of these samples {:.3f} standard deviations",

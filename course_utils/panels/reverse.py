@@ -14,50 +14,57 @@ from course_utils.distances import wasserstein_to_density
 from course_utils.forward import coarsen
 from course_utils.panels._galaxies import (
     Replay,
-    bin_density,
     density,
     ideal_eps,
     mass_below,
     points,
     velocity,
 )
-from course_utils.panels._view import bars, moving_line, outline, view
+from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample_states
 from course_utils.schedules import LOG_SNR_MIN, alpha
-from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.controls import choice, dice, slider
+from course_utils.widgets.scene import Axis, Bars, Handle, Heat, Line, Plot, Points, Rule, Scene
 
 ALT = (
-    "Two plots. Left: 50 of 400 paths of the sampler over log-SNR, from pure noise at the left to "
-    "λ_max at the dotted line, on a grey map of the exact density at every level. Right: the "
-    "histogram of the 400 samples z/α in velocity, the exact share of each bin as a black line, "
-    "and the 82 galaxies as ticks below."
+    "Three plots. Left: 50 of 400 paths of the sampler over log-SNR, three of them bold, from pure "
+    "noise at the left to λ_max at the line, on a grey map of the exact density at every level. "
+    "Middle, sideways and at the same heights: where the 400 samples end, as a histogram of the "
+    "velocity z/α, the exact share of each bin as an outline, and the 82 galaxies as dots. "
+    "Right: a bar for the distance W1 between samples and exact law, and the noise floor that 400 "
+    "exact draws would have on average."
 )
 N_PARTICLES, N_PATHS = 400, 50
+BOLD = (5, 25, 44)  # which of the 50, counted from the lowest start
 MOST_STEPS = 96
 STEPS = [n for n in range(2, MOST_STEPS + 1) if MOST_STEPS % n == 0]
 HIGHEST = 12.0  # the largest λ_max
-EDGES = np.linspace(5, 38, 111)  # bins of the histogram, 1000 km/s
-MAP_LEVELS, MAP_POINTS = np.linspace(LOG_SNR_MIN, HIGHEST, 89), np.linspace(-3.6, 3.6, 181)
+REACH = 3.6  # z is shown from −REACH to REACH
+EDGES = np.linspace(-REACH, REACH, 121)  # bins of the histogram of z
+# the middles of the map's cells
+MAP_LEVELS = LOG_SNR_MIN + (HIGHEST - LOG_SNR_MIN) * (np.arange(88) + 0.5) / 88
+MAP_POINTS = REACH * (2 * (np.arange(180) + 0.5) / 180 - 1)
 
 
 def controls():
     """Return the panel's controls."""
+    eta = "η (0: DDIM, 1: ancestral)"
     return {
-        "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 0.0),
+        "eta": slider(eta, 0.0, 1.0, 0.05, 0.0, play=True),
         "steps": choice("steps", STEPS, 24, slide=True),
-        "log_snr_max": slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0),
+        "log_snr_max": slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0, play=True),
         "width": slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
-        "seed": slider("new draws", 0, 30, 1, 0),
+        "seed": dice("new draws"),
     }
 
 
 def compute(eta, steps, log_snr_max, width, seed):
     """Return the numbers, the paths z [steps + 1, 400] at ``levels``, the samples, and the map.
 
-    The samples are in 1000 km/s, with the exact share of each bin. One seed means one start and
-    one Brownian path a particle, whatever the other controls: a movement changes the picture by
-    what it changes in the sampler, not by chance.
+    The samples are in 1000 km/s. ``found`` and ``shares`` are what the bins between ``EDGES`` have
+    of the samples and of the exact law, in percent; ``edges`` are the same in 1000 km/s. One seed
+    means one start and one Brownian path a particle, whatever the other controls: a movement
+    changes the picture by what it changes in the sampler, not by chance.
     """
     levels = np.linspace(LOG_SNR_MIN, log_snr_max, steps + 1)
     start, increments = _draws(seed)
@@ -74,11 +81,20 @@ def compute(eta, steps, log_snr_max, width, seed):
         "exact_nearest": exact_nearest,
         "blur": float(km_per_s(log_snr_max)),
     }
+    edges = velocity(EDGES / alpha(log_snr_max))
     arrays = {
         "levels": levels,
         "paths": paths,
+        "bold": paths[:, np.argsort(start[:N_PATHS])[[*BOLD]]],
+        "faint": paths[:, :N_PATHS],
+        "top": log_snr_max,
         "samples": velocity(samples),
+        "edges": edges,
+        "lowest": edges[0],
+        "highest": edges[-1],
+        "found": 100 / N_PARTICLES * np.histogram(paths[-1], EDGES)[0],
         "shares": _shares(log_snr_max, width),
+        "error": [numbers["distance"]],
         "darkness": _map(width),
     }
     return numbers, arrays
@@ -121,14 +137,15 @@ def _truth(log_snr_max, width):
 
 @cache
 def _shares(log_snr_max, width):
-    """The exact law's share of each bin, divided by the bin's width."""
-    sd = _bandwidth(log_snr_max, width) * velocity_scale() / 1000
-    return frozen(np.diff(mass_below(EDGES, velocity(points()), sd)) / np.diff(EDGES))
+    """What each bin has of the exact law, in percent."""
+    a = alpha(log_snr_max)
+    below = mass_below(EDGES, a * points(), a * _bandwidth(log_snr_max, width))
+    return frozen(100 * np.diff(below))
 
 
 @cache
 def _map(width):
-    """The exact density of z over (z, λ), [181, 89], divided by the peak at each level."""
+    """The exact density of z over (z, λ), [180, 88], divided by the peak at each level."""
     pixel = MAP_POINTS[1] - MAP_POINTS[0]  # drawn no sharper than a pixel
     columns = []
     for level in MAP_LEVELS:
@@ -138,71 +155,62 @@ def _map(width):
     return frozen(np.transpose(columns))
 
 
-def drawing():
-    """Return the figure, and the function that shows what was computed in it."""
-    figure, (of_paths, of_samples) = figures.new_figure(
-        1, 2, size=(9.4, 4.2), width_ratios=[1.25, 1]
-    )
-    figures.title(of_paths, "paths towards the data, on the exact density")
-    grey = figures.Pixels(of_paths)
-    lines = moving_line(of_paths, "model", lw=0.8, alpha=0.75)
-    stop = of_paths.axvline(10, color="black", ls=":", lw=1.2, animated=True)
-    figures.level_axis(of_paths, LOG_SNR_MIN, HIGHEST)
-    of_paths.set(ylim=(-3.6, 3.6), ylabel="latent z")
-
-    figures.title(of_samples, "400 samples and the exact law")
-    histogram = bars(of_samples, EDGES, "model", alpha=0.8, label="samples")
-    exact = outline(of_samples, EDGES, lw=1.1, label="exact")
+def scene():
+    """Return the scene: the paths on the map, where they end, and their error."""
     velocities = galaxy_velocities() / 1000
-    ticks = of_samples.plot(
-        velocities,
-        np.full(len(velocities), 0.035),
-        "|",
-        zorder=5,
-        color=figures.COLOURS["data"],
-        ms=8,
-        mew=0.9,
-        transform=of_samples.get_xaxis_transform(),
-        label="galaxies",
+    paths = Plot(
+        "paths towards the data",
+        level_axis(LOG_SNR_MIN, HIGHEST),
+        Axis(-REACH, REACH, "latent z"),
+        [
+            Heat((LOG_SNR_MIN, HIGHEST), (-REACH, REACH), "darkness", meaning="noise", dense=2.2),
+            Line("levels", "faint", meaning="model", width=0.8, alpha=0.3),
+            Line("levels", "bold", meaning="model", width=1.8),
+            Handle("log_snr_max", x="top", kind="rule", meaning="exact"),
+        ],
+        width=1.7,
+        cursor="λ",
     )
-    of_samples.set(xlim=(EDGES[0], EDGES[-1]), xlabel="velocity z/α, 1000 km/s")
-    of_samples.set(ylabel="share per 1000 km/s", ylim=(-0.03, 0.3))  # the widest ticks
-    of_samples.legend(handles=[histogram, exact, *ticks], loc="upper right")
-    drawn = None
-
-    def show(numbers, levels, paths, samples, shares, darkness):
-        nonlocal drawn
-        if darkness is not drawn:
-            grey.set(np.uint8(255 - 135 * darkness)[..., None].repeat(3, axis=2))
-            drawn = darkness
-        gap = np.full((1, N_PATHS), np.nan)
-        heights = np.concatenate([paths[:, :N_PATHS], gap]).T.ravel()
-        lines.set_data(np.tile(np.append(levels, np.nan), N_PATHS), heights)
-        stop.set_xdata([levels[-1]] * 2)
-        found = bin_density(samples, EDGES)
-        histogram.set_data(found)
-        exact.set_data(shares)
-        # Few limits, and seldom chance's: each change costs the drawing of the axes.
-        top = max(1.55 * shares.max(), 1.05 * found.max())
-        top = figures.snapped_limit(top, (1, 1.5, 2, 2.5, 3, 4, 5, 7, 10))
-        figures.set_limits(of_samples, y=(-0.08 * top, top))
-
-    return figure, show
+    ends = Plot(
+        "where they end",
+        Axis(-0.4, 10, "% of the samples in a bin", settle=True),
+        Axis("lowest", "highest", "velocity z/α, 1000 km/s"),
+        [
+            Bars("edges", "found", sideways=True, meaning="model", label="400 samples"),
+            Bars("edges", "shares", sideways=True, outline=True, meaning="exact", label="exact"),
+            Points(
+                np.full(len(velocities), -0.2), velocities, shape="dot", size=2.5, label="galaxies"
+            ),
+        ],
+        width=1.2,
+    )
+    error = Plot(
+        "error W1, km/s",
+        Axis(0, 1, ticks=()),
+        Axis(0, 2200),
+        [
+            Bars((0.2, 0.8), "error", meaning="model", label="samples"),
+            Rule("floor", along="y", meaning="exact", dash="dash", label="noise floor"),
+        ],
+        width=0.6,
+    )
+    return Scene([[paths, ends, error]], height=330, alt=ALT)
 
 
 FEW = {"steps": 6, "log_snr_max": 10.0, "width": 300}
 panel, picture = view(
     controls,
     compute,
-    drawing,
-    alt=ALT,
+    scene,
     formats={
-        "distance": "W1 to the exact law: {:.3g} km/s",
-        "floor": "noise floor, 400 exact draws on average: {:.3g} km/s",
-        "nearest": "half of the samples lie within {:.3g} km/s of a galaxy",
-        "exact_nearest": "half of the exact law within {:.3g} km/s",
-        "blur": "blur left at λ_max: {:.3g} km/s",
+        "distance": "W1 to the exact law: {:,.0f} km/s",
+        "floor": "noise floor, 400 exact draws on average: {:,.0f} km/s",
+        "nearest": "half of the samples lie within {:,.1f} km/s of a galaxy",
+        "exact_nearest": "half of the exact law within {:,.1f} km/s",
+        "blur": "blur left at λ_max: {:,.0f} km/s",
     },
+    headline="error W1 {distance:,.0f} km/s, noise floor {floor:,.0f}",
+    shown=("nearest", "exact_nearest", "blur"),
     presets={
         "DDIM, few steps": {"eta": 0.0, **FEW},
         "ancestral, few steps": {"eta": 1.0, **FEW},

@@ -1,6 +1,6 @@
 """The SDE-limit panel: how fast N steps approach S2, and the constant with which they do."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.stats import norm
@@ -14,19 +14,30 @@ from course_utils.forward import (
     euler_maruyama_steps,
     state_moments,
 )
-from course_utils.panels._view import moving_line, view
+from course_utils.panels._view import readable, view
 from course_utils.schedules import LinearBeta, discrete_betas
-from course_utils.widgets import figures
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.controls import choice, dice, slider
+from course_utils.widgets.scene import (
+    Area,
+    Axis,
+    Band,
+    Handle,
+    Line,
+    Plot,
+    Points,
+    Scene,
+    Words,
+)
 
 ALT = (
-    "Three plots. Left: one path of N steps from the starting point, in orange, over the path of "
-    "the stochastic differential equation that is driven by the same Brownian motion, in grey; the "
-    "band is the exact mean plus and minus one standard deviation, and a line marks the time t. "
-    "Middle: the exact density at that time, black, and the density after the steps taken so far, "
-    "orange and dashed; dotted, the noise N(0, 1) at which all ends. Right, both axes "
-    "logarithmic: the Wasserstein distance W2 between the two (circles) and their KL divergence "
-    "(squares) over N, on the lines that the constants predict, dashed; filled marks show N."
+    "Four plots. First: paths of the stochastic differential equation over time, one of them "
+    "strong, and N steps, in orange, that are driven by the same Brownian motion as the strong "
+    "one; the band is the exact mean plus and minus one standard deviation, and a line marks the "
+    "time t. Second, sideways on the same axis of x: the exact density at that time, and dashed "
+    "that of the N steps; dotted, the noise N(0, 1) at which all ends. Third: the difference of "
+    "the two, enlarged, hatched where the steps have too little. Fourth, both axes logarithmic: "
+    "the Wasserstein distance W2 between the two (circles) and their KL divergence (squares) over "
+    "N, on the dashed lines that the constants predict; the large marks are those of the present N."
 )
 SCHEDULE = LinearBeta()  # β from 0.1 to 20
 # All but the first are multiples of 20, so that the times of the slider lie on every grid.
@@ -34,35 +45,38 @@ STEPS = (
     *(21, 40, 60, 80, 100, 120, 160, 200, 240, 300, 400, 500),
     *(600, 800, 1000, 1200, 1600, 2000, 2400, 3000, 4000),
 )
-FINEST = 504_000  # a multiple of every N: one Brownian path seen on all grids
+FINEST = 168_000  # a multiple of every N: one Brownian path seen on all grids
+SEEN, OTHERS = 800, 16  # steps of a path that are drawn at most, and how many faint paths
+TIMES = np.linspace(0, 1, 201)  # of the band and the faint paths
 NO_ERROR = 1e-12  # below this a distance is rounding
-SEED = 2
-X = np.linspace(-4, 4, 401)
+REACH = 4.0
+X = np.linspace(-REACH, REACH, 201)
 
 
 def controls():
     """Return the panel's controls."""
+    rules = {
+        "right": "right: β(t_i)Δ",
+        "mid": "mid: β(t_i − Δ/2)Δ",
+        "left": "left: β(t_{i−1})Δ",
+        "exact": "exact: 1 − exp(−∫β)",
+    }
+    recursions = {"chain": "chain (S1)", "em": "Euler–Maruyama"}
     return {
-        "n_steps": choice("steps N", STEPS, 40, slide=True),
-        "rule": choice(
-            "β_i from",
-            [
-                ("right: β(t_i)Δ", "right"),
-                ("mid: β(t_i − Δ/2)Δ", "mid"),
-                ("left: β(t_{i−1})Δ", "left"),
-                ("exact: 1 − exp(−∫β)", "exact"),
-            ],
-        ),
-        "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
-        "x0": slider("start x₀", -3.0, 3.0, 0.1, 1.5),
+        "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
         "t": slider("time t", 0.05, 1.0, 0.05, 0.3),
+        "rule": choice("β_i from", [(words, key) for key, words in rules.items()]),
+        "recursion": choice("recursion", [(words, key) for key, words in recursions.items()]),
+        "x0": slider("start x₀", -3.0, 3.0, 0.1, 1.5),
+        "path": dice("new paths", 2),
     }
 
 
-def compute(n_steps, rule, recursion, x0, t):
-    """Return the numbers, both paths, both laws at the grid's time next to t, and their distances.
+def compute(n_steps, rule, recursion, x0, t, path):
+    """Return the numbers, the paths, both laws at the grid's time next to t, and their distances.
 
-    The distances [21] and what the constants predict of them belong to all of ``STEPS``.
+    The distances [21] and what the constants predict of them belong to all of ``STEPS``; they are
+    NaN where there is no error.
     """
     laws = [_law(recursion, rule, n) for n in STEPS]
     indices = [max(1, round(t * n)) for n in STEPS]
@@ -74,28 +88,46 @@ def compute(n_steps, rule, recursion, x0, t):
     w2, kl = gaussian_wasserstein(*law, *exact), gaussian_kl(*law, *exact)
     limit = error_constants(SCHEDULE, recursion, rule, x0, t)
     k, n = STEPS.index(n_steps), np.array(STEPS)
-    numbers = {"time": times[k]}
+    numbers = {"time": f"{times[k]:.4g}" + ("" if n_steps % 20 == 0 else ", on the grid of N")}
     if w2[k] < NO_ERROR:  # for one N alone: Euler–Maruyama's one step from 0 with exact β_i
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
-        numbers["wasserstein"] = f"below {NO_ERROR:g}: no error {where}"
+        numbers["verdict"] = f"no error {where}"
     else:
+        scaled, tends_to = readable(n_steps * w2[k]), readable(limit.wasserstein)
+        numbers["verdict"] = f"N·W2 = {scaled}; for large N it tends to {tends_to}"
+        numbers["wasserstein"], numbers["kl"] = readable(w2[k]), readable(kl[k])
+        scaled, tends_to = readable(n_steps**2 * kl[k]), readable(limit.kl)
+        numbers["scaled_kl"] = f"{scaled}, tends to {tends_to}"
         log_error = n_steps * (2 * np.log(decay[k]) + elapsed[k])
-        of_w2 = f"N·W2 = {n_steps * w2[k]:.4g} → {limit.wasserstein:.4g}"
-        of_kl = f"N²·KL = {n_steps**2 * kl[k]:.4g} → {limit.kl:.4g}"
-        numbers["wasserstein"] = f"{w2[k]:.4g}, {of_w2}"
-        numbers["kl"] = f"{kl[k]:.4g} nats, {of_kl}"
-        numbers["log_error"] = f"{log_error:.2f} → {limit.log_decay:.2f}"
-    of_time, decays, from_zero = _exact_path()
+        numbers["log_error"] = f"{log_error:.2f}, tends to {limit.log_decay:.2f}"
+    of_time, decays, from_zero = _exact_path(path)
+    mean, spread = x0 * np.exp(-_elapsed(TIMES) / 2), np.sqrt(-np.expm1(-_elapsed(TIMES)))
+    states = x0 * _law(recursion, rule, n_steps)[0] + _from_zero(recursion, rule, n_steps, path)
+    every = max(1, n_steps // SEEN)
+    heights, exact_heights = (norm.pdf(X, m[k], np.sqrt(v[k])) for m, v in (law, exact))
+    none = np.where(w2.max() < NO_ERROR, np.nan, 1.0)
+    w2, kl = (np.where(found >= NO_ERROR, found, np.nan) for found in (w2, kl))
     arrays = {
+        "now": times[k],
+        "start": x0,
+        "low": mean - spread,
+        "high": mean + spread,
+        "others": mean[:, None] + _other_paths(path),
         "times": of_time,
-        "mean": x0 * decays,
-        "spread": np.sqrt(1 - decays**2),
         "exact_path": x0 * decays + from_zero,
-        "states": x0 * _law(recursion, rule, n_steps)[0] + _from_zero(recursion, rule, n_steps),
-        "law": (law[0][k], law[1][k]),
-        "exact_law": (exact[0][k], exact[1][k]),
-        "distances": np.array([w2, kl]),
-        "predicted": np.array([limit.wasserstein / n, limit.kl / n**2]),
+        "grid": np.arange(0, n_steps + 1, every) / n_steps,
+        "states": states[::every],
+        "exact_density": exact_heights,
+        "density": heights,
+        "excess": heights - exact_heights,
+        "steps": n_steps,
+        "w2": w2,
+        "kl": kl,
+        "w2_predicted": none * limit.wasserstein / n,
+        "kl_predicted": none * limit.kl / n**2,
+        "w2_now": w2[k],
+        "kl_now": kl[k],
+        "remark": "" if np.isfinite(none) else "no error at any N",
     }
     return numbers, arrays
 
@@ -116,119 +148,117 @@ def _elapsed(t):
     return t * (SCHEDULE.beta_min + (SCHEDULE.beta_max - SCHEDULE.beta_min) * t / 2)
 
 
-@cache
-def _increments(n_steps):
-    """One Brownian path's increments on the grid of N steps."""
-    if n_steps == FINEST:
-        path = np.random.default_rng(SEED).standard_normal(FINEST) / np.sqrt(FINEST)
-    else:
-        path = coarsen(_increments(FINEST), FINEST // n_steps)
-    return frozen(path)
+@lru_cache(maxsize=64)
+def _increments(path, n_steps):
+    """A Brownian path's increments on the grid of N steps."""
+    if n_steps < FINEST:
+        return frozen(coarsen(_increments(path, FINEST), FINEST // n_steps))
+    return frozen(np.random.default_rng(path).standard_normal(FINEST) / np.sqrt(FINEST))
 
 
-@cache
-def _from_zero(recursion, rule, n_steps):
+@lru_cache(maxsize=64)
+def _from_zero(recursion, rule, n_steps, path):
     """The N + 1 states of the path from 0: x_i = a_i Σ_j kick_j / a_j with the decays a from 0."""
     decay = _law(recursion, rule, n_steps)[0]
-    kicks = _steps(recursion, rule, n_steps).noise * _increments(n_steps) * np.sqrt(n_steps)
+    kicks = _steps(recursion, rule, n_steps).noise * _increments(path, n_steps) * np.sqrt(n_steps)
     return frozen(decay * np.append(0, np.cumsum(kicks / decay[1:])))
 
 
-@cache
-def _exact_path(points=1001):
+@lru_cache(maxsize=8)
+def _exact_path(path, points=1001):
     """Times, decays and the exact solution from 0 along the same Brownian motion.
 
     x_t = a_t ∫ √β/a dW with a = exp(−½∫β); on the finest grid the integrand is taken mid-step.
     """
-    middle = (np.arange(FINEST) + 0.5) / FINEST
-    slope = np.sqrt(SCHEDULE.beta(middle)) * np.exp(_elapsed(middle) / 2)
-    integral = np.append(0, np.cumsum(slope * _increments(FINEST)))[:: FINEST // (points - 1)]
+    integral = np.append(0, np.cumsum(_slope() * _increments(path, FINEST)))
     t = np.linspace(0, 1, points)
     decay = np.exp(-_elapsed(t) / 2)
-    return frozen([t, decay, decay * integral])
+    return frozen([t, decay, decay * integral[:: FINEST // (points - 1)]])
 
 
-def drawing():
-    """Return the figure, and the function that shows what was computed in it."""
-    figure, (of_path, of_law, of_error) = figures.new_figure(
-        1, 3, size=(9.4, 3.7), width_ratios=[1.15, 1, 1.15]
+@cache
+def _slope():
+    middle = (np.arange(FINEST) + 0.5) / FINEST
+    return frozen(np.sqrt(SCHEDULE.beta(middle)) * np.exp(_elapsed(middle) / 2))
+
+
+@lru_cache(maxsize=8)
+def _other_paths(path):
+    """Exact solutions from 0 at ``TIMES``, [201, 24], each with a Brownian motion of its own."""
+    decay = np.exp(-_elapsed(TIMES) / 2)[:, None]
+    ratio = decay[1:] / decay[:-1]
+    noise = np.random.default_rng([path, 1]).standard_normal((len(ratio), OTHERS))
+    sums = np.cumsum(np.sqrt(1 - ratio**2) * noise / decay[1:], axis=0)
+    return frozen(decay * np.vstack([np.zeros(OTHERS), sums]))
+
+
+def scene():
+    """Return the scene: the paths, both densities and their difference, and the distances."""
+    position = Axis(-REACH, REACH, "x")
+    paths = Plot(
+        "the SDE, and N steps",
+        Axis(0, 1, "time t"),
+        position,
+        [
+            Band(TIMES, "low", "high", meaning="noise", label="mean ± 1 sd"),
+            Line(TIMES, "others", meaning="noise", width=0.7, alpha=0.45),
+            Line("grid", "states", meaning="model", width=2.2, label="N steps"),
+            Line("times", "exact_path", meaning="exact", width=0.9, label="SDE"),
+            Handle("t", x="now", kind="rule", meaning="exact"),
+            Handle("x0", x=0, y="start", along="y", meaning="model"),
+        ],
+        width=1.6,
     )
-    figures.title(of_path, "one path, the same Brownian motion")
-    of_path.set(xlim=(0, 1), ylim=(-4.7, 3.8), xlabel="time t", ylabel="x")
-    band = of_path.fill_between(
-        [0, 0], 0, 0, color=figures.COLOURS["exact"], alpha=0.12, lw=0, animated=True
+    density = Plot(
+        "density at t",
+        Axis(0, 2.5, "density", scale="sqrt", ticks=(0, 0.1, 0.5, 1, 2), settle=True),
+        position,
+        [
+            Line(norm.pdf(X), X, meaning="noise", dash="dot", label="N(0, 1)"),
+            Line("exact_density", X, meaning="exact"),
+            Line("density", X, meaning="model", dash="dash"),
+        ],
     )
-    true_path = moving_line(of_path, "noise", label="SDE", lw=1.0)
-    path = moving_line(of_path, "model", label="N steps", lw=1.4)
-    now = of_path.axvline(0.3, color="black", ls=":", lw=1.2, animated=True)
-    of_path.legend(handles=[true_path, path], loc="lower right", ncols=2)
-
-    figures.title(of_law, "density at time t")
-    of_law.set(xlim=(-4, 4), ylim=(0, 1), xlabel="x", yticks=[])
-    figures.line(of_law, X, norm.pdf(X), "noise", label="N(0, 1)", ls=":")
-    exact = moving_line(of_law, "exact", label="exact")
-    discrete = moving_line(of_law, "model", label="N steps", ls="--")
-    of_law.legend(loc="upper left", handlelength=1.6)
-
-    figures.title(of_error, "distance between the two")
-    of_error.set(xscale="log", yscale="log", xlim=(17, 5000), ylim=(1e-10, 1), xlabel="steps N")
-    ticks = [30, 100, 300, 1000, 3000]
-    of_error.set_xticks(ticks, [str(n) for n in ticks])
-    of_error.minorticks_off()
-    rays = [moving_line(of_error, "exact", ls="--", lw=1.0) for _ in "12"]
-    marks, here = [], []
-    for mark, label in [("o", "W2"), ("s", "KL (nats)")]:
-        style = {"linestyle": "", "marker": mark}
-        marks.append(moving_line(of_error, "model", ms=5, mfc="white", label=label, **style))
-        here.append(moving_line(of_error, "model", ms=9, mec="black", **style))
-    rays[0].set_label("predicted")
-    of_error.legend(handles=[*marks, rays[0]], loc="lower left", handlelength=1.6)
-    nothing = of_error.text(0.5, 0.6, "", ha="center", transform=of_error.transAxes, animated=True)
-
-    def show(
-        numbers, times, mean, spread, exact_path, states, law, exact_law, distances, predicted
-    ):
-        band.set_data(times[::10], (mean - spread)[::10], (mean + spread)[::10])
-        true_path.set_data(times, exact_path)
-        n = len(states) - 1
-        every = max(1, n // 800)  # more points than pixels would only cost time
-        path.set_data(np.arange(0, n + 1, every) / n, states[::every])
-        now.set_xdata([numbers["time"]] * 2)
-        heights = [norm.pdf(X, m, np.sqrt(v)) for m, v in (exact_law, law)]
-        exact.set_data(X, heights[0])
-        discrete.set_data(X, heights[1])
-        figures.set_limits(of_law, y=(0, figures.snapped_limit(1.35 * np.max(heights))))
-
-        k = STEPS.index(n)
-        seen = np.where(distances[0] >= NO_ERROR, distances, np.nan)
-        free = bool(np.isnan(seen).all())
-        rows = zip(marks, here, rays, seen, predicted, strict=True)
-        for mark, filled, ray, found, expected in rows:
-            mark.set_data(([], []) if free else (STEPS, found))
-            filled.set_data(([], []) if free else ([n], [found[k]]))
-            ray.set_data(([], []) if free else (STEPS, expected))
-        nothing.set_text("no error at any N" if free else "")
-        if not free:
-            figures.set_limits(of_error, y=_decades(np.nanmin(seen), np.nanmax(seen)))
-
-    return figure, show
-
-
-def _decades(low, high):
-    """Limits at every second power of ten, with room below for the legend."""
-    bottom, top = np.floor(np.log10(low) / 2) * 2 - 2, np.ceil(np.log10(high) / 2 + 0.1) * 2
-    return float(10.0**bottom), float(10.0**top)
+    difference = Plot(
+        "N steps − exact",
+        Axis(-0.06, 0.06, "too little ← → too much", settle=True),
+        position,
+        [Area("excess", X, meaning="model", sideways=True)],
+    )
+    rows = [("w2", "ring", "dot", 6, "W2"), ("kl", "square", "square", 5, "KL, nats")]
+    marks = []
+    for name, shape, filled, size, label in rows:
+        marks += [
+            Line(STEPS, f"{name}_predicted", meaning="exact", dash="dash", width=1),
+            Points(STEPS, name, meaning="model", shape=shape, size=size, label=label),
+            Points("steps", f"{name}_now", meaning="model", shape=filled, size=11),
+        ]
+    distances = Plot(
+        "distance between the two",
+        Axis(17, 5000, "steps N", scale="log", ticks=(30, 100, 300, 1000, 3000)),
+        Axis(1e-8, 1, scale="log", settle=True),
+        [
+            *marks,
+            Handle("n_steps", x="steps", y="w2_now", times=True, meaning="model"),
+            Words(0.5, 0.6, "{remark}", align="centre"),
+        ],
+        width=1.4,
+    )
+    return Scene([[paths, density, difference, distances]], height=330, alt=ALT)
 
 
 panel, picture = view(
     controls,
     compute,
-    drawing,
-    alt=ALT,
+    scene,
     formats={
-        "time": "compared at t = {:.4g}",
+        "time": "compared at t = {}",
+        "verdict": "{}",
         "wasserstein": "W2 {}",
-        "kl": "KL {}",
+        "kl": "KL {} nats",
+        "scaled_kl": "N²·KL {}",
         "log_error": "N·(log squared decay + ∫β) = {}",
     },
+    headline="{verdict}",
+    shown=("wasserstein", "kl", "scaled_kl", "time"),
 )

@@ -20,7 +20,7 @@ class LevelSampler:
     the expected loss is the same under every p. "uniform": p is flat on the range. "cosine": that
     of the cosine schedule, cut to the range. "adaptive": p ∝ w(λ) times a running mean of
     ‖ε − ε̂‖²/d in 64 bins, plus a uniform part; ``observe`` feeds it. Raises ``ValueError`` where w
-    is zero everywhere. Source: Kingma & Gao 2023, appendix F.
+    is zero everywhere. Source: Kingma & Gao 2023.
     """
 
     def __init__(self, w, log_snr_min, log_snr_max, kind="adaptive"):

@@ -1,111 +1,210 @@
-"""The controls of a panel: a slider, a list, a switch, and a row of bars."""
+"""The controls of a panel, as plain declarations: what can be set, within which range.
+
+They hold no value of their own and need no widget; ``Panel`` keeps the values, and the browser
+makes a native input of each.
+"""
 
 import numbers
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
-import ipywidgets
-import traitlets
-
-# All columns of a CSS grid, as grid_area: an empty grid_area would undo a grid_column.
-WHOLE_ROW = "auto / 1 / auto / -1"
+import numpy as np
 
 
-def slider(label, low, high, step, value, *, unit="", orientation="horizontal"):
-    """Return a slider from ``low`` to ``high``, of integers where all four numbers are integers.
+@dataclass(frozen=True)
+class Control:
+    """One control: the words beside it, and the value at which it starts.
 
-    Raises:
-        ValueError: ``value`` is outside the range.
+    ``folded``: it stands in a part of the panel under this title that opens at a click. ``play``:
+    a button beside it lets it run. ``hint`` is one sentence on what it does.
     """
-    if not low <= value <= high:
-        raise ValueError(f"slider {label!r}: value {value} is outside {low} to {high}")
-    whole = all(isinstance(number, numbers.Integral) for number in (low, high, step, value))
-    decimals = max(0, -Decimal(str(step)).normalize().as_tuple().exponent)
-    return (ipywidgets.IntSlider if whole else ipywidgets.FloatSlider)(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        readout_format="d" if whole else f".{decimals}f",
-        orientation=orientation,
-        **_look(label, unit),
+
+    label: str
+    value: object
+    folded: str = ""
+    play: bool = False
+    hint: str = ""
+
+    def check(self, value):
+        """Return a value as this control holds it; raises ``ValueError`` if it cannot."""
+        raise NotImplementedError
+
+    def ends(self):
+        """Return the values at which the control is worth looking at, its ends first and last."""
+        raise NotImplementedError
+
+    def spec(self):
+        """Return the control in JSON."""
+        return asdict(self) | {"kind": type(self).__name__}
+
+
+@dataclass(frozen=True)
+class Slider(Control):
+    """Numbers from ``low`` to ``high``; of integers where all four numbers are integers."""
+
+    low: float = 0.0
+    high: float = 1.0
+    step: float = 0.1
+    unit: str = ""
+
+    def __post_init__(self):
+        if not self.low <= self.value <= self.high:
+            where = f"{self.value} is outside {self.low} to {self.high}"
+            raise ValueError(f"slider {self.label!r}: value {where}")
+
+    @property
+    def whole(self):
+        """Whether the values are integers."""
+        numbers_ = (self.low, self.high, self.step, self.value)
+        return all(isinstance(number, numbers.Integral) for number in numbers_)
+
+    def check(self, value):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise ValueError("pass a number")
+        nearest = min(max(value, self.low), self.high)
+        nearest = round(nearest) if self.whole else float(nearest)
+        if nearest != value:  # NaN too
+            raise ValueError(f"the nearest it can be is {nearest!r}")
+        return nearest
+
+    def ends(self):
+        return [self.low, self.high]
+
+    def spec(self):
+        return super().spec() | {"decimals": decimals(self.step)}
+
+
+@dataclass(frozen=True)
+class Choice(Control):
+    """One of ``options``, pairs (words, value), from a list; with ``slide`` from a slider."""
+
+    options: tuple = ()
+    slide: bool = False
+
+    def __post_init__(self):
+        self.check(self.value)
+
+    def check(self, value):
+        for _, option in self.options:
+            if option == value:
+                return option
+        raise ValueError(f"choose one of {', '.join(repr(option) for _, option in self.options)}")
+
+    def ends(self):
+        return [value for _, value in self.options]
+
+
+@dataclass(frozen=True)
+class Switch(Control):
+    """On or off."""
+
+    def check(self, value):
+        if value not in (True, False):
+            raise ValueError("pass True or False")
+        return bool(value)
+
+    def ends(self):
+        return [False, True]
+
+
+@dataclass(frozen=True)
+class Bars(Control):
+    """A row of upright sliders with one value, the tuple of theirs; ``labels`` has one each."""
+
+    labels: tuple = ()
+    low: float = 0.0
+    high: float = 1.0
+    step: float = 0.1
+    unit: str = ""
+
+    def __post_init__(self):
+        self.check(self.value)
+
+    def check(self, value):
+        try:
+            value = tuple(float(number) for number in value)
+            fits = all(self.low <= number <= self.high for number in value)
+        except TypeError:
+            fits = False
+        if not fits or len(value) != len(self.labels):
+            wanted = f"pass {len(self.labels)} numbers from {self.low} to {self.high}"
+            raise ValueError(wanted)
+        return value
+
+    def ends(self):
+        low, high, n = self.low, self.high, len(self.labels)
+        alone = [(low,) * i + (high,) + (low,) * (n - i - 1) for i in range(n)]
+        return [(low,) * n, *alone, (high,) * n]
+
+    def spec(self):
+        return super().spec() | {"decimals": decimals(self.step)}
+
+
+@dataclass(frozen=True)
+class Curve(Control):
+    """``n`` numbers, or none, that only the hand on the picture moves: no input stands for them."""
+
+    n: int = 0
+    low: float = -np.inf
+    high: float = np.inf
+
+    def check(self, value):
+        value = tuple(float(number) for number in value)
+        if len(value) not in (0, self.n) or not all(self.low <= x <= self.high for x in value):
+            raise ValueError(f"pass no or {self.n} numbers from {self.low:g} to {self.high:g}")
+        return value
+
+    def ends(self):
+        return [(), (0.0,) * self.n]
+
+
+@dataclass(frozen=True)
+class Dice(Control):
+    """A button that counts up: new random draws."""
+
+    def check(self, value):
+        if not isinstance(value, numbers.Integral) or value < 0:
+            raise ValueError("pass 0, 1, 2, …")
+        return int(value)
+
+    def ends(self):
+        return [0, 1]
+
+
+def slider(label, low, high, step, value, unit="", **more):
+    """Return a slider from ``low`` to ``high``; ``more`` are fields of ``Control``.
+
+    Raises ``ValueError`` if ``value`` is outside the range.
+    """
+    return Slider(label, value, low=low, high=high, step=step, unit=unit, **more)
+
+
+def choice(label, options, value=None, *, slide=False, **more):
+    """Return a list, or a slider, of ``options``: values or (words, value) pairs."""
+    pairs = tuple(o if isinstance(o, tuple) else (str(o), o) for o in options)
+    return Choice(
+        label, pairs[0][1] if value is None else value, options=pairs, slide=slide, **more
     )
 
 
-def choice(label, options, value=None, *, slide=False):
-    """Return a drop-down list, or with ``slide`` a slider over the options, the first chosen.
-
-    ``options`` is a list of values or of (label, value) pairs.
-    """
-    kind = ipywidgets.SelectionSlider if slide else ipywidgets.Dropdown
-    chosen = {} if value is None else {"value": value}
-    return kind(options=options, **chosen, **_look(label))
+def switch(label, value=False, **more):
+    """Return a switch."""
+    return Switch(label, value, **more)
 
 
-def switch(label, value=False):
-    """Return a checkbox."""
-    return ipywidgets.Checkbox(value=value, indent=False, **_look(label))
+def bars(labels, low, high, step, value, label, unit="", **more):
+    """Return a row of upright sliders; ``value`` is one number for all, or one each."""
+    labels = tuple(str(words) for words in labels)
+    value = (value,) * len(labels) if isinstance(value, numbers.Real) else tuple(value)
+    more |= {"low": low, "high": high, "step": step, "unit": unit}
+    return Bars(label, value, labels=labels, **more)
 
 
-class Equaliser(ipywidgets.VBox):
-    """A row of vertical sliders with one ``value``, the tuple of theirs.
-
-    Args:
-        labels: one short label a slider.
-        low, high, step: the range that all sliders share.
-        value: where they start: one number for all, or one each.
-        label: words above the row; ``unit`` follows them in brackets.
-    """
-
-    value = traitlets.Tuple()
-
-    def __init__(self, labels, low, high, step, value, *, label="", unit=""):
-        starts = [value] * len(labels) if isinstance(value, numbers.Real) else value
-        self.bars = [
-            slider(str(words), low, high, step, start, orientation="vertical")
-            for words, start in zip(labels, starts, strict=True)
-        ]
-        self._spreading = False
-        for bar in self.bars:
-            bar.tooltip = f"{_with_unit(label, unit)} {bar.description}".strip()
-            bar.layout.flex, bar.layout.height = "1 1 0", "160px"
-            bar.layout.min_width, bar.layout.max_width = "44px", "64px"
-        row = ipywidgets.HBox(self.bars, layout=ipywidgets.Layout(flex_flow="row wrap"))
-        title = [ipywidgets.Label(_with_unit(label, unit))] if label else []
-        layout = ipywidgets.Layout(grid_area=WHOLE_ROW)
-        super().__init__([*title, row], value=tuple(bar.value for bar in self.bars), layout=layout)
-        for bar in self.bars:
-            bar.observe(self._gather, "value")
-        self.observe(self._spread, "value")
-
-    @traitlets.validate("value")
-    def _fits(self, proposal):
-        value, low, high = proposal["value"], self.bars[0].min, self.bars[0].max
-        if len(value) != len(self.bars) or not all(low <= number <= high for number in value):
-            raise ValueError(f"{value!r}: pass {len(self.bars)} numbers from {low} to {high}")
-        return value
-
-    def _gather(self, change):
-        if not self._spreading:
-            self.value = tuple(bar.value for bar in self.bars)
-
-    def _spread(self, change):
-        self._spreading = True  # the value is already complete: do not gather it half set
-        try:
-            for bar, number in zip(self.bars, change["new"], strict=True):
-                bar.value = number
-        finally:
-            self._spreading = False
+def dice(label, value=0, **more):
+    """Return a button for new random draws, which counts up from ``value``."""
+    return Dice(label, value, **more)
 
 
-def _look(label, unit=""):
-    words = _with_unit(label, unit)
-    return {
-        "description": words,
-        "tooltip": words,  # without one, JupyterLab shows "null"
-        "style": {"description_width": "initial"},  # a longer label takes room from its slider
-        "layout": ipywidgets.Layout(width="auto"),
-    }
-
-
-def _with_unit(label, unit):
-    return f"{label} ({unit})" if unit else label
+def decimals(step):
+    """Return how many decimals the multiples of a step have."""
+    return max(0, -Decimal(str(step)).normalize().as_tuple().exponent)

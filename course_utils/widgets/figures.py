@@ -12,9 +12,7 @@ import io
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
@@ -29,6 +27,21 @@ COLOURS = {
     "mixture": "#CC79A7",  # p_w: reddish purple
     "negative": "#D55E00",  # vermilion, always hatched too
     "level": "#56B4E9",  # sky blue
+}
+
+# In scenes, where lines stand on a screen: all differ from the paper by 3:1 or more.
+SCREEN = {
+    "light": COLOURS | {"model": "#BD7800", "level": "#3492D5", "negative": "#BD2200"},
+    "dark": {
+        "data": "#4DA6FF",
+        "noise": "#938B9D",
+        "model": "#DEB61B",
+        "exact": "#FFFFFF",
+        "weight": "#31C68B",
+        "mixture": "#F9A3BB",
+        "negative": "#FF8654",
+        "level": "#A9DCFA",
+    },
 }
 
 # What is negative or rises where it should not: hatched, for colour alone is not enough.
@@ -118,32 +131,28 @@ def new_figure(rows=1, columns=1, *, size=(9.0, 4.0), **options):
     return figure, figure.subplots(rows, columns, **options)
 
 
-def line(ax, x, y, meaning, *, label=None, moving=False, **options):
+def line(ax, x, y, meaning, *, label=None, **options):
     """Draw y over x, both [n] or [n, 1], in the colour of ``meaning`` (a key of ``COLOURS``)."""
     colour = COLOURS[require_known("meaning", meaning, COLOURS)]
     x, y = np.ravel(x), np.ravel(y)
-    return ax.plot(x, y, color=colour, label=label, animated=moving, **options)[0]
+    return ax.plot(x, y, color=colour, label=label, **options)[0]
 
 
 class SignedArea:
     """The area under a curve, hatched in vermilion where it is negative; ``set`` moves it."""
 
-    def __init__(self, ax, meaning, *, label=None, moving=False, negative_label=None):
+    def __init__(self, ax, meaning, *, label=None, negative_label=None):
         colour = COLOURS[require_known("meaning", meaning, COLOURS)]
         nothing = ([0, 0], 0, 0)
-        self.above = ax.fill_between(
-            *nothing, color=colour, alpha=0.45, lw=0, label=label, animated=moving
-        )
-        self.below = ax.fill_between(
-            *nothing, **NEGATIVE, lw=0, label=negative_label, animated=moving
-        )
-        self.edge = line(ax, [], [], meaning, moving=moving, linewidth=1.2)
+        self.above = ax.fill_between(*nothing, color=colour, alpha=0.45, lw=0, label=label)
+        self.below = ax.fill_between(*nothing, **NEGATIVE, lw=0, label=negative_label)
+        self.edge = line(ax, [], [], meaning, linewidth=1.2)
 
     def set(self, x, y):
         """Show the area between y [n] and zero over x [n]."""
         self.above.set_data(x, np.zeros_like(y), np.maximum(y, 0))
         self.below.set_data(x, np.zeros_like(y), np.minimum(y, 0))
-        self.below.set_visible(bool((y < 0).any()))  # hatching nothing would take 0.8 ms
+        self.below.set_visible(bool((y < 0).any()))
         self.edge.set_data(x, y)
 
 
@@ -154,20 +163,15 @@ class Ridges:
     flat without vanishing beside a sharp one.
     """
 
-    def __init__(self, ax, n, x, meaning="data", *, height=2.2, margin=0.62, moving=False):
+    def __init__(self, ax, n, x, meaning="data", *, height=2.2, margin=0.62):
         self.x, self.height = np.asarray(x), height
         self.areas, self.lines, self.words = [], [], []
         for i in reversed(range(n)):  # the lower ones in front
             order = 3 + n - i
-            self.areas.append(
-                ax.fill_between(
-                    [0, 0], 0, 0, color="white", alpha=0.8, lw=0, animated=moving, zorder=order
-                )
-            )
-            self.lines.append(line(ax, [], [], meaning, moving=moving, zorder=order, linewidth=1.3))
-            self.words.append(
-                ax.text(self.x[-1], 0, "", animated=moving, fontsize=8.5, zorder=order + n)
-            )
+            white = {"color": "white", "alpha": 0.8, "lw": 0, "zorder": order}
+            self.areas.append(ax.fill_between([0, 0], 0, 0, **white))
+            self.lines.append(line(ax, [], [], meaning, zorder=order, linewidth=1.3))
+            self.words.append(ax.text(self.x[-1], 0, "", fontsize=8.5, zorder=order + n))
         for parts in (self.areas, self.lines, self.words):
             parts.reverse()
         end = self.x[-1] + margin * (self.x[-1] - self.x[0])
@@ -185,58 +189,9 @@ class Ridges:
             self.words[i].set(text="  " + word, y=i + 0.08, color=COLOURS[meaning])
 
 
-class Pixels:
-    """A grid of colours that fills its axes, behind all that moves, each cell with sharp edges.
-
-    Its pixels go to the canvas as they are: 1 ms where ``imshow``, which resamples, takes 20.
-    """
-
-    def __init__(self, ax):
-        self._cells = ax.add_artist(_Cells(ax))
-
-    def set(self, grid):
-        """Show ``grid`` [rows, columns, 3] of bytes, the first row lowest.
-
-        The array on show is known by its identity: hand in another one, not a changed one.
-        """
-        self._cells.grid = grid
-
-
-class _Cells(Artist):
-    def __init__(self, ax):
-        super().__init__()
-        self.ax, self.zorder = ax, 0
-        self.grid, self.drawn, self.pixels = None, None, None
-        self.set_animated(True)
-        self.set_in_layout(False)
-
-    def draw(self, renderer):
-        if self.grid is None:
-            return
-        box = self.ax.bbox
-        edge = round(self.ax.spines["left"].get_linewidth() * renderer.dpi / 144)  # half a spine
-        left, bottom = round(box.x0) + edge, round(box.y0) + edge
-        wide, high = round(box.x1) - left, round(box.y1) - bottom
-        if self.drawn is not self.grid or self.pixels.shape[:2] != (high, wide):
-            rows = np.arange(high) * self.grid.shape[0] // high
-            columns = np.arange(wide) * self.grid.shape[1] // wide
-            self.pixels = np.full((high, wide, 4), 255, np.uint8)
-            self.pixels[..., :3] = self.grid[rows][:, columns]
-            self.drawn = self.grid
-        context = renderer.new_gc()
-        renderer.draw_image(context, left, bottom, self.pixels)
-        context.restore()
-
-
 def title(ax, words):
     """Write the title at the left, where reading starts."""
     ax.set_title(words, loc="left")
-
-
-def freeze_layout(figure):
-    """Lay the figure out once and keep it: a later full redraw then takes half the time."""
-    FigureCanvasAgg(figure).draw()
-    figure.set_layout_engine("none")
 
 
 def show(figure, alt):
@@ -270,18 +225,3 @@ def level_axis(ax, low, high):
     ax.set(xlim=(low, high), xlabel="log-SNR λ     ← noise        data →")
     ax.xaxis.set_major_locator(MultipleLocator(5))
     ax.yaxis.set_major_locator(MaxNLocator(4))
-
-
-def set_limits(ax, x=None, y=None):
-    """Set limits (low, high) where they differ: each change costs a whole redraw of the figure."""
-    if x is not None and ax.get_xlim() != tuple(x):
-        ax.set_xlim(x)
-    if y is not None and ax.get_ylim() != tuple(y):
-        ax.set_ylim(y)
-
-
-def snapped_limit(value, steps=(1, 1.5, 2, 3, 5, 7, 10)):
-    """Return the smallest 'round' number above ``value`` > 0, for limits that seldom change."""
-    power = 10.0 ** np.floor(np.log10(value))
-    high_enough = (step for step in steps if step * power >= value * 0.999)
-    return float(next(high_enough, 10) * power)

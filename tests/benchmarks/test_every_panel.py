@@ -22,7 +22,7 @@ DRAGGED = {"chain": "time t/T", "retraining": "shift along λ"}  # their first h
 ROUND_TRIP = """
 %matplotlib inline
 import ipywidgets
-from course_utils.widgets.controls import slider
+from course_utils.widgets.old_controls import slider
 bare, echo = slider("shift", 0, 6, 0.01, 1), ipywidgets.HTML("1")
 bare.observe(lambda change: setattr(echo, "value", f"{change['new']:.2f}"), "value")
 ipywidgets.VBox([bare, echo])

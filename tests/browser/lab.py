@@ -151,82 +151,86 @@ class Notebook:
 class PanelOnPage:
     """What a reader sees of one panel and can do to it."""
 
-    PICTURE = "img.widget-image"
-    AREA = f".jp-OutputArea-output:has({PICTURE})"
-    PARTS = (
-        f"{PICTURE}, [role=status], .noUi-target, .widget-label, .widget-readout, select, button"
-    )
+    PANEL = ".won-panel"
+    AREA = f".jp-OutputArea-output:has({PANEL})"
+    PARTS = ".won-shown canvas, .won-headline, .won-control, .won-buttons button"
 
     def __init__(self, root):
         self.page, self.root = root.page, root
-        self.image = root.locator(self.PICTURE)
+        self.image = root.locator(".won-picture").first
 
     # What is seen
 
     def ready(self):
-        """Return the panel once its picture is there."""
-        self.wait_until(lambda: self.image.count() and self.shown_size()[0] > 0, "a picture")
+        """Return the panel once its picture and numbers are there."""
+        headline = self.root.locator(".won-headline")
+        self.wait_until(lambda: headline.count() and headline.text_content(), "a picture")
         return self
 
     def picture(self):
-        """Return the bytes of the picture on show."""
-        fetch = "async image => [...new Uint8Array(await (await fetch(image.src)).arrayBuffer())]"
-        return bytes(self.image.evaluate(fetch))
+        """Return the pixels of the picture on show."""
+        return self.image.locator("canvas").evaluate_all(
+            "all => all.map(c => c.toDataURL()).join()"
+        )
 
-    def shown_size(self):
-        """Return the picture's own width and height, and those on the page in CSS pixels."""
-        sizes = "i => [i.naturalWidth, i.naturalHeight, i.clientWidth, i.clientHeight]"
-        return tuple(self.image.evaluate(sizes))
+    def size(self):
+        """Return the picture's width and height on the page in CSS pixels."""
+        return tuple(self.image.evaluate("i => [i.clientWidth, i.clientHeight]"))
 
     def numbers(self):
-        """Return the line of results."""
-        return self.root.locator("[role=status]").inner_text()
+        """Return headline and numbers in one line."""
+        return (
+            self.root.locator(".won-headline").text_content()
+            + " · "
+            + " · ".join(self.root.locator(".won-numbers tr").all_text_contents())
+        )
 
     def error(self):
         """Return the error on show, empty if there is none."""
-        alert = self.root.locator("[role=alert]")
-        return alert.inner_text() if alert.count() and alert.is_visible() else ""
+        return self.root.locator(".won-alert").text_content()
 
-    def labels_cut_off(self):
-        """Return the labels of controls that do not fit into their place."""
-        return self.root.locator(".widget-label, .widget-readout, button").evaluate_all(
+    def cut_off(self):
+        """Return the words of controls and buttons that do not fit into their place."""
+        return self.root.locator(".won-control span, .won-value, button").evaluate_all(
             "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)"
             ".map(e => e.textContent)"
         )
 
     # What is done
 
-    def handles(self, upright=True):
-        """Return the handles of all visible sliders, with or without those that stand upright."""
-        found = self.root.locator(".noUi-handle" if upright else ".noUi-horizontal .noUi-handle")
-        return [handle for handle in found.all() if handle.is_visible()]
+    def unfold(self):
+        """Answer the panel's question, if it asks one, and open every folded part."""
+        shown = self.root.get_by_role("button", name="Show it")
+        if shown.count() and shown.is_visible():
+            shown.click()
+        for part in self.root.locator(".won-folded:not([open]) > summary").all():
+            part.click()
 
-    def handle(self, label):
-        """Return the handle of the slider with that label."""
-        name = self.page.get_by_text(label, exact=True)
-        return self.root.locator(".widget-slider", has=name).locator(".noUi-handle")
+    def inputs(self, upright=True):
+        """Return all visible sliders, with or without those that stand upright."""
+        found = "input[type=range]" if upright else ".won-control > label > input[type=range]"
+        return [each for each in self.root.locator(found).all() if each.is_visible()]
+
+    def input(self, name):
+        """Return the input of the control of that name."""
+        return self.root.locator(f"[data-control={name}]").locator("input, select").first
+
+    def handles(self):
+        """Return the handles in the picture that can be seen."""
+        return [each for each in self.root.locator(".won-handle").all() if each.is_visible()]
 
     def lists(self):
         """Return all visible drop-down lists."""
         return [each for each in self.root.locator("select").all() if each.is_visible()]
 
-    def list(self, label):
-        """Return the drop-down list with that label."""
-        name = self.page.get_by_text(label, exact=True)
-        return self.root.locator(".widget-dropdown", has=name).locator("select")
-
-    def chosen(self, label):
-        """Return the option on show in a drop-down list."""
-        return self.list(label).evaluate("list => list.selectedOptions[0]?.label ?? ''")
-
-    def press(self, label, key="ArrowRight", times=1):
-        """Step a slider by keyboard."""
+    def press(self, name, key="ArrowRight", times=1):
+        """Step a control by keyboard."""
         for _ in range(times):
-            self.handle(label).press(key)
+            self.input(name).press(key)
 
     def click(self, button):
         """Click a button."""
-        self.root.get_by_role("button", name=button).click()
+        self.root.get_by_role("button", name=button, exact=True).click()
 
     def wait_until(self, condition, what, seconds=20):
         """Wait for ``condition()``; what is still missing is named."""
@@ -236,48 +240,16 @@ class PanelOnPage:
                 raise AssertionError(f"waited {seconds} s in vain for {what}")
             self.page.wait_for_timeout(20)
 
-    def wait_for_new_picture(self, old):
-        """Return the next picture that differs from ``old``, once it is sharp and stands still."""
-        self.wait_until(lambda: self.picture() != old, "a new picture")
-        while True:
-            seen = self.picture()
-            self.page.wait_for_timeout(600)  # more than course_utils.widgets.panel.REST
-            if self.picture() == seen:
-                return seen
 
-
-def places(handle):
-    """Return where a slider's handle has its middle, x and y, and its track's left and width."""
-    track = handle.locator("xpath=ancestor::*[contains(@class, 'noUi-target')]").bounding_box()
-    box = handle.bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, track["x"], track["width"]
-
-
-@contextlib.contextmanager
-def held(handle):
-    """Hold a horizontal slider by the mouse; yields a function that moves it along its track."""
+def drag(handle, dx, dy):
+    """Drag a handle of the picture by so many pixels, in steps."""
     handle.scroll_into_view_if_needed()
-    x, y, left, width = places(handle)
+    box = handle.locator(".won-grip").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     mouse = handle.page.mouse
     mouse.move(x, y)
     mouse.down()
-    try:
-        yield lambda fraction: mouse.move(left + fraction * width, y)
-    finally:
-        mouse.up()
-
-
-def drag(handle, to=None):
-    """Drag a slider to a fraction of its track, by default into the other half.
-
-    Returns by how many pixels the handle missed the mouse.
-    """
-    with held(handle) as move:
-        x, _, left, width = places(handle)
-        start = (x - left) / width
-        to = (0.7 if start < 0.5 else 0.3) if to is None else to
-        for i in range(1, 11):
-            move(start + (to - start) * i / 10)
-            handle.page.wait_for_timeout(20)
-    x, _, left, width = places(handle)
-    return abs(x - left - to * width)
+    for i in range(1, 11):
+        mouse.move(x + dx * i / 10, y + dy * i / 10)
+        handle.page.wait_for_timeout(20)
+    mouse.up()

@@ -50,7 +50,7 @@ INSTALL = """
 }
 """
 CLEAR = "() => { for (const list of ['events', 'paints', 'widths']) probe[list].length = 0; }"
-SHARPENED = 450  # ms: the sharp picture of a rest (course_utils.widgets.panel.REST) is there
+SHARPENED = 450  # ms: the sharp picture of a rest (course_utils.widgets.old_panel.REST) is there
 
 
 def install(area, pictures=True):

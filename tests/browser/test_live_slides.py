@@ -89,14 +89,14 @@ def beyond(page, locator):
 
 
 def moved_by_mouse(panel):
-    """Drag sliders, one after another, until the picture has changed: by how much each missed."""
-    before, misses = panel.picture(), []
-    for handle in panel.handles(upright=False):
-        misses.append(drag(handle))
+    """Drag the handles in the picture, one after another, until the picture has changed."""
+    before = panel.picture()
+    for handle in panel.handles():
+        drag(handle, 60, -40)
         with contextlib.suppress(AssertionError):
             panel.wait_until(lambda: panel.picture() != before, "a new picture", seconds=10)
-            return misses
-    raise AssertionError("no slider changes the picture")
+            return
+    raise AssertionError("no handle changes the picture")
 
 
 def test_slides_turn_by_keyboard_and_every_panel_moves(browser_context, tmp_path):
@@ -106,7 +106,6 @@ def test_slides_turn_by_keyboard_and_every_panel_moves(browser_context, tmp_path
         show.start_panels()
         assert show.title() == "The weight of noise, live"
         assert show.on_screen().locator("strong", has_text="Ctrl + Shift + Enter").is_visible()
-        misses = []
         for number in range(1, PANELS + 1):
             show.turn("ArrowRight")
             title, on_screen = show.title(), show.on_screen()
@@ -121,15 +120,14 @@ def test_slides_turn_by_keyboard_and_every_panel_moves(browser_context, tmp_path
 
             assert beyond(show.page, panel.root.locator(PanelOnPage.PARTS)) == []
             assert beyond(show.page, on_screen.locator("h2, p")) == []
-            assert panel.labels_cut_off() == []
-            assert panel.shown_size()[2] > 780, "too small to be read from the back row"
-            misses += moved_by_mouse(panel)
+            assert panel.cut_off() == []
+            assert panel.size()[0] > 780, "too small to be read from the back row"
+            moved_by_mouse(panel)
             show.wait_until_idle()
             assert panel.error() == ""
             panel.click("Reset")
             show.wait_until_idle()
             on_screen.locator("h2").click()  # the keys turn slides again
-        assert max(misses) < 20, f"a slider does not follow the mouse: off by {max(misses)} pixels"
         show.turn("ArrowRight")
         assert show.title() == "Where to go on"
         assert beyond(show.page, show.on_screen().locator("h2, table")) == []
@@ -186,7 +184,7 @@ def test_app_has_panels_and_no_code_and_asks_for_its_key(browser_context, tmp_pa
             panel = PanelOnPage(root).ready()
             box = panel.image.bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= PROJECTOR["width"]
-            assert panel.labels_cut_off() == []
+            assert panel.cut_off() == []
             moved_by_mouse(panel)
             assert panel.error() == ""
         answers, look = page.locator("details"), page.get_by_text("Look.").first

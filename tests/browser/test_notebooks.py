@@ -2,6 +2,7 @@
 
 import nbformat
 import pytest
+from lab import drag
 from serving import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -22,17 +23,18 @@ def panel_cells(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_panel_moves(path, open_notebook):
-    """Each slider of each panel, by keyboard to both ends; each list to its last option."""
+    """Each slider by keyboard to both ends; each list to its last option; each handle by mouse."""
     notebook = open_notebook(path)
     notebook.run_all(seconds=300)
     for index in range(len(panel_cells(path))):
         panel = notebook.panel(index)
-        assert panel.labels_cut_off() == []
+        panel.unfold()
+        assert panel.cut_off() == []
         pictures = {panel.picture()}
-        handles = panel.handles()
-        for k, handle in enumerate(handles):
+        sliders = panel.inputs()
+        for k, slider in enumerate(sliders):
             for key in ("Home", "End", "ArrowLeft"):
-                handle.press(key)
+                slider.press(key)
                 notebook.wait_until_idle()
                 assert panel.error() == "", f"slider {k}, {key}"
             pictures.add(panel.picture())
@@ -41,9 +43,15 @@ def test_every_panel_moves(path, open_notebook):
             notebook.wait_until_idle()
             assert panel.error() == ""
         panel.click("Reset")
+        for handle in panel.handles():
+            for way in (30, -60):
+                drag(handle, way, way)
+                notebook.wait_until_idle()
+                assert panel.error() == ""
+        panel.click("Reset")
         notebook.wait_until_idle()
         assert panel.error() == ""
-        assert len(pictures) > 1 and len(pictures) > len(handles) // 2
+        assert len(pictures) > 1 and len(pictures) > len(sliders) // 2
     assert notebook.console_errors == []
 
 

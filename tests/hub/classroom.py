@@ -11,7 +11,6 @@ import uuid
 from pathlib import Path
 
 import httpx
-import psutil
 from jupyter_server.services.kernels.connection.base import deserialize_binary_message
 from serving import HOST, ROOT, absent, free_ports, needed, serving
 from tornado.httpclient import HTTPRequest
@@ -33,7 +32,7 @@ def needs_hub():
 
 @contextlib.contextmanager
 def hub(folder, passwords):
-    """Start a hub for the students of ``passwords``; yields its address and process."""
+    """Start a hub for the students of ``passwords``; yields its address."""
     needs_hub()
     ports = free_ports(3)
     share = Path(sys.prefix) / "share/jupyter"
@@ -56,8 +55,8 @@ def hub(folder, passwords):
     def answer(log):
         return urllib.request.urlopen(f"{address}/hub/api", timeout=5).read()
 
-    with serving(command, answer, folder, environment, PATIENCE) as (process, _):
-        yield address, process
+    with serving(command, answer, folder, environment, PATIENCE):
+        yield address
 
 
 class Student:
@@ -132,27 +131,22 @@ class Student:
 
 
 class Kernel:
-    """A kernel at the other end of a websocket, with the widgets that it has opened."""
+    """A kernel at the other end of a websocket."""
 
     def __init__(self, socket):
         self.socket, self.session = socket, uuid.uuid4().hex
-        self.models = {}  # comm id to the state at its opening
 
     async def ask(self, kind, content):
-        """Send a message; returns what came back until the kernel was idle again.
-
-        That is a list of (message, seconds since it was sent).
-        """
+        """Send a request; returns the messages until it is answered and the kernel idle again."""
         sent = await self.send(kind, content)
-        heard, reply, idle = [], kind != "comm_msg", False
-        start = time.perf_counter()
-        while reply or not idle:
+        heard, answered, idle = [], False, False
+        while not (answered and idle):
             message = await self.read()
             if message["parent_header"].get("msg_id") != sent:
                 continue
-            heard.append((message, time.perf_counter() - start))
-            reply = reply and message["msg_type"] != kind.replace("_request", "_reply")
-            idle = idle or message["content"].get("execution_state") == "idle"
+            heard.append(message)
+            answered |= message["msg_type"] == kind.replace("_request", "_reply")
+            idle |= message["content"].get("execution_state") == "idle"
         return heard
 
     async def send(self, kind, content):
@@ -164,20 +158,16 @@ class Kernel:
         return header["msg_id"]
 
     async def read(self):
-        """Return the next message, with its buffers; widgets that open are noted."""
+        """Return the next message."""
         raw = await self.socket.read_message()
         assert raw is not None, "the server has closed the channel"
-        message = json.loads(raw) if isinstance(raw, str) else deserialize_binary_message(raw)
-        if message["msg_type"] == "comm_open":
-            content = message["content"]
-            self.models[content["comm_id"]] = content["data"].get("state", {})
-        return message
+        return json.loads(raw) if isinstance(raw, str) else deserialize_binary_message(raw)
 
     async def run(self, code):
         """Run a cell; returns all text that nbval would compare. A cell that fails raises."""
         heard = await self.ask("execute_request", {"code": code, "silent": False})
         texts = []
-        for message, _ in heard:
+        for message in heard:
             content = message["content"]
             if message["msg_type"] == "error":
                 raise AssertionError(f"{content['ename']}: {content['evalue']}\nin\n{code}")
@@ -186,51 +176,3 @@ class Kernel:
             if message["msg_type"] in ("execute_result", "display_data"):
                 texts.append(content["data"].get("text/plain", ""))
         return "".join(texts)
-
-    def widget(self, model, **state):
-        """The number of the one widget of this kind with this state."""
-        (found,) = [
-            comm
-            for comm, its in self.models.items()
-            if its.get("_model_name") == model and state.items() <= its.items()
-        ]
-        return found
-
-    async def move(self, slider, value):
-        """Set a slider as a browser does; returns pictures, texts, and the seconds to the first."""
-        update = {"method": "update", "state": {"value": value}, "buffer_paths": []}
-        heard = await self.ask("comm_msg", {"comm_id": slider, "data": update})
-        pictures, texts, seconds = [], [], None
-        for message, after in heard:
-            data = message["content"].get("data", {})
-            if message["msg_type"] == "comm_msg" and ["value"] in data.get("buffer_paths", []):
-                pictures.append(bytes(message["buffers"][0]))
-                seconds = after if seconds is None else seconds
-            elif message["msg_type"] == "comm_msg":
-                texts.append(str(data.get("state", {}).get("value", "")))
-        return pictures, " ".join(texts), seconds
-
-
-def memory(process):
-    """Bytes of a process; what it shares with others counts in proportion, where that is told."""
-    full = process.memory_full_info()
-    return getattr(full, "pss", full.uss)
-
-
-def most_memory(process):
-    """Bytes that a process has held at most so far; what it has now, where that is not told."""
-    status = Path(f"/proc/{process.pid}/status")
-    if not status.exists():
-        return memory(process)
-    return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
-
-
-def processes(parent, name):
-    """Return a student's server and kernel processes."""
-    found = {}
-    for child in parent.children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if child.environ().get("JUPYTERHUB_USER") == name:
-                line = " ".join(child.cmdline())
-                found["kernel" if "ipykernel" in line else "server"] = child
-    return found["server"], found["kernel"]

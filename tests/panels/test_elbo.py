@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_utils.elbo import loss_draws
+from course_utils.elbo import loss_draws, weighted_loss
 from course_utils.panels import elbo
 from course_utils.schedules import Cosine, LinearBeta
 
@@ -79,6 +79,39 @@ def test_unbent_it_is_the_named_schedule():
     named = LinearBeta(log_snr_min=-10, log_snr_max=10).log_snr(t)
     bent = elbo.bent_schedule("linear_beta", (0.0,) * 5, -10.0, 10.0)
     np.testing.assert_allclose(bent.log_snr(t), named, atol=5e-3)
+
+
+def test_the_knots_lie_on_p_and_pull_it():
+    moved = START | {"gains": (0.0, 0.0, 0.0, 1.0, 0.0)}
+    before, after = (elbo.compute(**values)[1] for values in (START, moved))
+    np.testing.assert_allclose(before["at_knots"], 1 / 20)
+    raised = after["at_knots"] / before["at_knots"]
+    # ten times as much at one knot beside the others, as a hand sees it on a logarithmic axis
+    np.testing.assert_allclose(raised[3] / raised[[0, 1, 2, 4]], 10, rtol=0.01)
+    assert np.trapezoid(after["sampled"], after["levels"]) == pytest.approx(1, abs=2e-3)
+    assert np.trapezoid(after["best"], after["levels"]) == pytest.approx(1)
+    cut = elbo.compute(**START | {"log_snr_max": 6.0})[1]["at_knots"]
+    assert np.isnan(cut[4]) and np.isfinite(cut[:4]).all()
+
+
+def test_no_estimate_is_lost_and_what_is_beyond_is_said():
+    for gains in (START["gains"], (1.5, -1.5, 1.5, -1.5, 1.5)):
+        found, arrays = elbo.compute(**START | {"gains": gains})
+        assert arrays["counts"].sum() + found["beyond"] == elbo.BATCHES
+        assert found["beyond"] == (arrays["estimates"] > 12).sum()
+        assert arrays["remark"] == ("3 lie above 12 nats" if any(gains) else "")
+        assert found["spread"] == pytest.approx(found["standard_error"] * np.sqrt(80))
+        low, high = arrays["reach"]
+        assert (high - low) / 2 == pytest.approx(found["spread"])
+
+
+def test_the_loss_held_in_t_is_that_of_the_certified_integral():
+    gains, span = (-1.5, 1.5, -1.5, 1.5, -1.5), (-9.0, 7.5)
+    values = dict(zip(("log_snr_min", "log_snr_max"), span, strict=True))
+    w = elbo._held(elbo.bent_schedule("adaptive", gains, *span))
+    found = numbers(schedule="adaptive", weight="time", gains=gains, **values)["loss"]
+    exact = weighted_loss(w, elbo.error_curve(), *span)
+    assert exact.bound < 1e-6 and found == pytest.approx(exact, rel=1e-5)
 
 
 def test_the_area_drawn_is_the_loss():

@@ -33,13 +33,6 @@ def compute(**changes):
     return retraining.compute(**BASE | changes)
 
 
-@pytest.fixture(scope="module")
-def shown():
-    panel = retraining.panel(features=64)
-    yield panel
-    panel.close()
-
-
 @pytest.mark.parametrize("data", ["two_moons", "blurred_galaxies"])
 @pytest.mark.parametrize("ridge", [1e-6, 1e-2])
 def test_no_weighting_beats_one_on_the_training_draws(data, ridge):
@@ -77,7 +70,10 @@ def test_samples_and_errors_are_the_models():
     step, rng = partial(ddim_step, eta=0.3), np.random.default_rng(4)
     z = sample(denoiser.eps, path, world.start, step, rng) / alpha(10)
     np.testing.assert_allclose(shown["samples"], z, atol=1e-5)
-    assert shown["point"]["nearest"] == (numbers["off"] + numbers["missed"]) / 2
+    assert numbers["distance"] == (numbers["off"] + numbers["missed"]) / 2
+    flat = retraining.reference("two_moons", 64, 1e-4, 0.3, 20, "training")
+    moved = shown["error"] - flat.error
+    np.testing.assert_allclose(shown["excess"] - shown["excess_of_one"], moved, atol=1e-12)
     law = retraining.law_of("two_moons")
     excess = fresh.eps_mse(denoiser.eps) - fresh.eps_mse(law.eps)
     of_fresh = compute(draws="fresh", eta=0.3, steps=20)[1]["error"] - shown["least"]
@@ -123,38 +119,36 @@ def test_with_many_features_w_matters_less():
     assert cost[512] < cost[16] / 5
 
 
-def test_the_trail_belongs_to_one_setting(shown):
-    shown.reset()
-    trail = next(line for line in shown.figure.axes[2].lines if line.get_marker() == "o")
-    shown.set(ridge=1e-3)
-    assert len(trail.get_xdata()) == 1
-    for shift in (1.0, 2.0, 3.0):
-        shown.set(shift=shift)
-    assert len(trail.get_xdata()) == 4
-    first = trail.get_xdata()[0]
-    shown.set(draws="fresh")
-    assert len(trail.get_xdata()) == 4 and trail.get_xdata()[0] != first
-    shown.set(features=32)
-    assert len(trail.get_xdata()) == 1
-    shown.reset()
+def test_only_models_of_the_same_settings_are_rivals():
+    rivals = compute()[1]["rivals"]
+    for w in ({"objective": "elbo"}, {"shift": 1.0}, {"gains": TO_DETAIL}, {"monotone_lock": True}):
+        assert compute(**w)[1]["rivals"] == rivals
+    for other in ({"ridge": 1e-3}, {"draws": "fresh"}, {"measure": "wasserstein"}, {"eta": 0.5}):
+        assert compute(**other)[1]["rivals"] != rivals
+    assert rivals == np.float32(rivals)  # as it goes to the browser
 
 
-def test_moving_w_alone_rarely_redraws_in_full(shown):
-    shown.reset()
-    count, draw = [], shown.figure.canvas.draw
-    shown.figure.canvas.draw = lambda: (count.append(1), draw())
-    try:
-        for shift in np.linspace(-2, 2, 21).round(1).tolist():
-            shown.set(shift=shift)
-    finally:
-        del shown.figure.canvas.draw
-    assert len(count) < 8
+def test_the_hand_lifts_w_where_it_stands_and_nowhere_else():
+    """A gain of one is one power of ten at its knot; neither bends elsewhere nor is rescaled."""
+    gains = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)  # at λ = 3
+    flat, bent = compute()[1], compute(gains=gains)[1]
+    np.testing.assert_allclose(flat["by_hand"], flat["unbent"])
+    np.testing.assert_allclose(bent["at_knots"] / flat["at_knots"], 10.0 ** np.array(gains))
+    far = (retraining.FINE <= 0) | (retraining.FINE >= 6)
+    np.testing.assert_allclose(bent["by_hand"][far], flat["by_hand"][far])
+    # the model is trained with that w: it is w of mean 1 that it keeps
+    mean = np.interp(bent["levels"], retraining.FINE, bent["by_hand"]) / bent["weights"]
+    np.testing.assert_allclose(mean, mean[0], rtol=1e-9)
 
 
-def test_an_axis_ends_where_it_did_while_its_upper_two_thirds_are_used():
-    assert retraining._kept(0.3, 0.11) == retraining._kept(0.3, 0.3) == 0.3
-    assert retraining._kept(0.3, 0.31) == 0.5  # the next round number
-    assert retraining._kept(0.3, 0.09) == 0.1
+def test_samples_outside_the_frame_stand_on_its_edge_and_are_counted():
+    found = compute(features=16, ridge=1e-6, objective="elbo", gains=TO_DETAIL)[1]
+    reach, samples = retraining.REACH, found["samples"]
+    outside = (np.abs(samples) > reach).any(axis=1)
+    assert found["outside"] == f"{100 * outside.mean():.1f} % outside" and outside.any()
+    shown = np.stack([found["x"], found["y"]], axis=1)
+    np.testing.assert_array_equal(shown[~outside], samples[~outside])
+    assert (np.abs(shown[outside]) == reach).any(axis=1).all()
 
 
 def test_what_is_kept_of_the_elbo_s_runs_are_numbers_and_not_models():

@@ -32,6 +32,9 @@ def test_the_fast_denoiser_is_the_mixtures(width, level):
     z = np.random.default_rng(0).standard_normal(200) * 2
     exact = widened(width).eps(z[:, None], level)[:, 0]
     np.testing.assert_allclose(reverse.ideal_eps(width)(z, level), exact, rtol=1e-9, atol=1e-9)
+    mixed = reverse.ideal_eps(width)(z[[0, 1]], np.array([level, 3.0]))
+    at_three = widened(width).eps(z[1:2, None], 3.0)[0, 0]
+    np.testing.assert_allclose(mixed, [exact[0], at_three], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("eta", "steps"), [(0.0, 12), (0.35, 96), (1.0, 24)])
@@ -116,14 +119,26 @@ def test_the_exact_law_is_the_mixtures(top, width):
     exact = alpha(top) * np.exp(law.log_prob(alpha(top) * x[:, None]))
     np.testing.assert_allclose(density, exact, rtol=1e-9, atol=1e-12)
     assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-6)
-    shares = reverse._shares(top, width) * np.diff(reverse.EDGES)
-    velocities = (velocity_scale() * x + galaxy_velocities().mean()) / 1000
-    below = np.interp(reverse.EDGES, velocities, np.cumsum(density) / density.sum())
-    np.testing.assert_allclose(shares, np.diff(below), atol=2e-3)
+    below = np.interp(reverse.EDGES / alpha(top), x, np.cumsum(density) / density.sum())
+    np.testing.assert_allclose(reverse._shares(top, width), 100 * np.diff(below), atol=0.2)
     drawn = law.sample(40_000, np.random.default_rng(2)) / alpha(top)
     brute = velocity_scale() * np.abs(drawn - galaxies().T).min(axis=1)
     np.testing.assert_allclose(reverse.distance_to_nearest(drawn[:, 0]), brute, atol=1e-9)
     assert median == pytest.approx(np.median(brute), rel=0.04)
+
+
+@pytest.mark.parametrize("top", [0.0, 10.0])
+def test_a_path_ends_at_the_height_of_its_sample(top):
+    found = arrays(log_snr_max=top)
+    low, high = found["lowest"], found["highest"]
+    assert low == found["edges"][0] and high == found["edges"][-1]
+    of_plot = (found["samples"] - low) / (high - low)
+    np.testing.assert_allclose(of_plot, (found["paths"][-1] + 3.6) / 7.2, atol=1e-12)
+    velocities = alpha(top) * (1000 * found["edges"] - galaxy_velocities().mean())
+    counted = np.histogram(found["paths"][-1], velocities / velocity_scale())[0]
+    np.testing.assert_array_equal(found["found"], counted / 4)
+    np.testing.assert_array_equal(found["faint"][-1], found["paths"][-1, :50])
+    assert set(found["bold"][-1]) < set(found["faint"][-1])
 
 
 def test_a_movement_changes_only_what_it_changes():

@@ -1,5 +1,6 @@
 """The SDE-limit panel: its constants against brute force, its coupled paths, its controls."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,12 @@ from course_utils.schedules import LinearBeta, discrete_betas
 STEPS = {"chain": chain_steps, "em": euler_maruyama_steps}
 RULES = ["right", "mid", "left", "exact"]
 constants = partial(error_constants, LinearBeta())
+START = {"n_steps": 40, "rule": "right", "recursion": "chain", "x0": 1.5, "t": 0.3, "path": 2}
+DENSITIES = ("density", "exact_density")
+
+
+def compute(**changes):
+    return sde_limit.compute(**START | changes)
 
 
 def errors(recursion, rule, n_steps, x0, t):
@@ -57,47 +64,56 @@ def test_the_constants_of_the_whole_interval():
 
 @pytest.mark.parametrize("t", [0.05, 0.3, 1.0])
 def test_exact_steps_have_no_error_at_any_n(t):
-    numbers, arrays = sde_limit.compute(40, "exact", "chain", 3.0, t)
-    assert arrays["distances"][0].max() < sde_limit.NO_ERROR
-    assert numbers["wasserstein"] == "below 1e-12: no error at any N"
+    numbers, arrays = compute(rule="exact", x0=3.0, t=t)
+    assert numbers["verdict"] == arrays["remark"] == "no error at any N"
     assert "kl" not in numbers
+    for name in ("w2", "kl", "w2_predicted", "kl_predicted"):  # nothing is drawn
+        assert np.isnan(arrays[name]).all(), name
+    assert np.abs(arrays["excess"]).max() < 1e-10
 
 
 @pytest.mark.parametrize("recursion", ["chain", "em"])
-def test_the_distances_drawn_are_those_of_the_laws(recursion):
-    _, arrays = sde_limit.compute(100, "mid", recursion, 1.5, 0.3)
+def test_what_is_drawn_are_the_laws_and_their_distances(recursion):
+    _, arrays = compute(n_steps=100, rule="mid", recursion=recursion)
     k = sde_limit.STEPS.index(100)
-    found = errors(recursion, "mid", 100, 1.5, 0.3)[3:]
-    np.testing.assert_allclose(arrays["distances"][:, k], found, rtol=1e-9)
-    np.testing.assert_allclose(arrays["distances"][:, -1], arrays["predicted"][:, -1], rtol=0.02)
-    # one particle of many: the path is drawn from the law that is drawn
-    assert arrays["states"][0] == 1.5 and len(arrays["states"]) == 101
+    _, mean, variance, *found = errors(recursion, "mid", 100, 1.5, 0.3)
+    drawn = arrays["w2"][k], arrays["kl"][k]
+    np.testing.assert_allclose(drawn, found, rtol=1e-9)
+    assert drawn == (arrays["w2_now"], arrays["kl_now"])
+    for name in ("w2", "kl"):
+        assert arrays[name][-1] == pytest.approx(arrays[f"{name}_predicted"][-1], rel=0.02)
+    # moments of the curves: sums over the grid, whose step is far below their width
+    x, step = sde_limit.X, sde_limit.X[1] - sde_limit.X[0]
+    assert step * (x @ arrays["excess"]) == pytest.approx(mean, abs=1e-4)
+    squares = [step * (x**2 @ arrays[n]) - (step * (x @ arrays[n])) ** 2 for n in DENSITIES]
+    assert squares[0] - squares[1] == pytest.approx(variance, abs=1e-3)
+    assert arrays["states"][0] == 1.5 and len(arrays["states"]) == len(arrays["grid"]) == 101
 
 
 def test_one_euler_maruyama_step_from_zero_has_no_error_but_two_have():
-    panel = sde_limit.panel(n_steps=21, rule="exact", recursion="em", x0=0.0, t=0.05)
-    assert panel.results["wasserstein"] == "below 1e-12: no error after one step"
-    of_error = panel.figure.axes[2]
-    assert of_error.get_ylim() == (1e-16, 1e-4)  # of the other N; log 0 has no place
-    marks = of_error.get_lines()[2]
-    assert np.isnan(marks.get_ydata()[0]) and (marks.get_ydata()[1:] > 1e-8).all()
+    numbers, arrays = compute(n_steps=21, rule="exact", recursion="em", x0=0.0, t=0.05)
+    assert numbers["verdict"] == "no error after one step" and not arrays["remark"]
+    assert np.isnan(arrays["w2"][0]) and (arrays["w2"][1:] > 1e-8).all()
+    assert (arrays["w2_predicted"] > 1e-8).all()
 
 
 def test_all_grids_see_one_brownian_path():
     assert all(sde_limit.FINEST % n == 0 for n in sde_limit.STEPS)
     assert all(n % 20 == 0 for n in sde_limit.STEPS[1:])
-    end = sde_limit._increments(sde_limit.FINEST).sum()
+    ends = [sde_limit._increments(path, sde_limit.FINEST).sum() for path in (2, 3)]
+    assert ends[0] != ends[1]
     for n in sde_limit.STEPS:
-        assert sde_limit._increments(n).sum() == pytest.approx(end, rel=1e-9)
+        assert sde_limit._increments(2, n).sum() == pytest.approx(ends[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("path", [2, 3])
 @pytest.mark.parametrize("recursion", ["chain", "em"])
-def test_paths_tend_to_the_path_of_the_sde(recursion):
-    _, decay, from_zero = sde_limit._exact_path()
+def test_paths_tend_to_the_path_of_the_sde(recursion, path):
+    _, decay, from_zero = sde_limit._exact_path(path)
     exact = 1.5 * decay + from_zero
 
     def worst(n_steps):
-        states = sde_limit._from_zero(recursion, "left", n_steps)
+        states = sde_limit._from_zero(recursion, "left", n_steps, path)
         states = states + 1.5 * sde_limit._law(recursion, "left", n_steps)[0]
         every = n_steps // 40
         return np.abs(states[::every] - exact[::25]).max()
@@ -106,15 +122,34 @@ def test_paths_tend_to_the_path_of_the_sde(recursion):
     assert 5 < worst(400) / worst(4000) < 20  # order one, path by path
 
 
+def test_the_faint_paths_have_the_law_of_the_band():
+    drawn = [compute(path=path)[1] for path in range(60)]
+    others = np.hstack([arrays["others"] for arrays in drawn])  # 960 paths
+    middle = (drawn[0]["high"] + drawn[0]["low"]) / 2
+    spread = (drawn[0]["high"] - drawn[0]["low"]) / 2
+    error = spread[1:] / np.sqrt(others.shape[1])
+    assert (np.abs(others.mean(axis=1) - middle)[1:] < 4.5 * error).all()
+    assert np.abs(others.std(axis=1)[1:] / spread[1:] - 1).max() < 0.12
+    steps = np.diff(others, axis=0)
+    assert (
+        np.abs((steps[1:] * steps[:-1]).mean() / steps.var()) < 0.05
+    )  # nearly a Brownian motion's
+
+
 def test_text_holds_the_numbers():
     panel = sde_limit.panel()
     try:
         text = panel.text()
-        assert "compared at t = 0.3" in text
-        assert "N·W2 = 2.71 → 2.607" in text
+        assert "compared at t = 0.3\n" in text
+        assert "N·W2 = 2.71; for large N it tends to 2.607" in text
         panel.set(t=1.0, n_steps=4000)
-        assert "= -77.14 → -76.95" in panel.text()
+        assert "= -77.14, tends to -76.95" in panel.text()
+        found = re.search(r"KL ([\d.]+)·10⁻(⁹|⁸) nats", panel.text())
+        exact = errors("chain", "right", 4000, 1.5, 1.0)[4]
+        assert float(found[1]) / 10.0 ** {"⁹": 9, "⁸": 8}[found[2]] == pytest.approx(
+            exact, rel=1e-3
+        )
         panel.set(n_steps=21, t=0.5)
-        assert "compared at t = 0.4762" in panel.text()
+        assert "compared at t = 0.4762, on the grid of N" in panel.text()
     finally:
         panel.close()

@@ -1,4 +1,4 @@
-"""The weighting panel: its numbers against independent integrals and closed forms."""
+"""The weighting panel: its shares against independent integrals, its presets, its hand."""
 
 import numpy as np
 import pytest
@@ -8,19 +8,19 @@ from course_utils.datasets import km_per_s
 from course_utils.objectives import PUBLISHED
 from course_utils.panels import weighting
 from course_utils.panels._galaxies import error_curve
-from course_utils.panels._weighting_controls import PARAMETERS
+from course_utils.panels._instrument import PARAMETERS
+from course_utils.panels._instrument import weighting as spelled
 from course_utils.weightings import is_monotone
 
-PLAIN = {"shift": 0.0, "monotone_lock": False, "gains": (0.0,) * 7}
 LEVELS = np.linspace(-10, 10, 4001)
 
 
 def numbers(objective, **values):
-    return weighting.compute(objective, **PLAIN | values)[0]
+    return weighting.compute(objective=objective, **values)[0]
 
 
 def chosen(objective, **values):
-    return weighting.chosen(objective, **PLAIN | values)
+    return spelled({"objective": objective, **values})
 
 
 @pytest.mark.parametrize("objective", PUBLISHED)
@@ -37,37 +37,8 @@ def test_shares_and_verdicts(objective):
     assert integral(-10, half) == pytest.approx(integral(-10, 10) / 2, rel=1e-6)
     monotone = is_monotone(PUBLISHED[objective].implied_weighting())
     assert found["verdict"].startswith("w is monotone") == monotone
-    assert (found["negative"] == 0) == monotone
+    assert (found["negative_share"] == 0) == monotone
     assert ("convention" in found) == objective.startswith("edm")
-
-
-def test_negative_part_of_a_hump():
-    """sech(λ/2) rises from sech(5) to 1 and falls back: its negative part is known."""
-    found, low = numbers("cosine_eps"), 1 / np.cosh(5)
-    assert found["negative"] == pytest.approx((1 - low) / (2 * (1 - low) + low), abs=1e-6)
-    assert found["peak"] == pytest.approx(0, abs=1e-6)
-    assert numbers("cosine_eps", monotone_lock=True)["negative"] == 0
-
-
-def test_the_arrays_belong_to_the_weighting():
-    values = {"gains": (0.5, 0.0, -1.0, 0.0, 0.3, 0.0, 0.0), "edm_data_sd": 0.3}
-    _, arrays = weighting.compute("edm", **PLAIN | values)
-    w = chosen("edm", **values)
-    np.testing.assert_array_equal(arrays["heights"], w(weighting.LEVELS))
-    assert arrays["heights"].max() == pytest.approx(1, abs=1e-3)
-    assert np.trapezoid(arrays["share"], weighting.LEVELS) == pytest.approx(1)
-    rise = np.trapezoid(arrays["slope"], weighting.TIMES)
-    assert rise == pytest.approx(w(-10.0) - w(10.0), abs=1e-2)
-    unbent = chosen("edm", edm_data_sd=0.3)(weighting.LEVELS)
-    np.testing.assert_allclose(arrays["before"], unbent, rtol=1e-12)
-
-
-def test_parameters_stand_at_their_published_values():
-    controls = weighting.controls()
-    for name, parameter in PARAMETERS.items():
-        assert controls[name].value == parameter.published
-        for objective in parameter.objectives:
-            assert numbers(objective, **{name: parameter.published}) == numbers(objective)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
@@ -96,39 +67,28 @@ def test_unit_variance_moves_edm_and_nothing_else(data_sd):
     assert numbers("sd3", **values) == numbers("sd3")
 
 
-def test_the_verdict_says_where_w_rises():
-    assert numbers("cosine_eps")["verdict"].endswith("from -10.0 to 0.0")
-    assert numbers("edm")["verdict"].endswith("from -10.0 to -3.3")
-    two = numbers("elbo", gains=(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0))
-    assert two["verdict"].endswith("in 2 places")
-
-    def slow(log_snr):  # not monotone, and its rise in one step is below the tolerance
-        return 1 + 6e-7 * np.clip(log_snr, -2, 3)
-
-    levels = np.linspace(-10, 10, 20_001)
-    assert not is_monotone(slow)
-    assert weighting._verdict(levels, slow(levels), False).endswith("rises with λ from -2.0 to 3.0")
-
-
-def test_only_the_objectives_own_controls_are_on_show():
-    panel = weighting.panel()
-    for objective in PUBLISHED:
-        panel.set(objective=objective)
-        optional = [*PARAMETERS, "unit_variance"]
-        shown = {name for name in optional if panel.controls[name].layout.display != "none"}
-        wanted = {name for name, p in PARAMETERS.items() if objective in p.objectives}
-        assert shown == wanted | ({"unit_variance"} if "edm" in objective else set())
-    panel.close()
+def test_parameters_stand_at_their_published_values():
+    for name, (objectives, control) in PARAMETERS.items():
+        for objective in objectives:
+            assert numbers(objective, **{name: control.value}) == numbers(objective)
 
 
 def test_presets_do_what_their_names_say():
-    found = {name: weighting.compute(**PLAIN | v)[0] for name, v in weighting.PRESETS.items()}
+    found = {name: numbers(**values) for name, values in weighting.PRESETS.items()}
     assert found["EDM, made monotone"]["verdict"] == "w is monotone"
     assert found["all for the finest detail"]["coarse"] < 0.5
     coarse = found["ELBO of what is coarser than 50 km/s"]
     assert coarse["verdict"] == "w is monotone" and coarse["coarse"] > 0.95
     assert found["P2 with γ = 0"]["peak"] == pytest.approx(0, abs=1e-6)
-    panel = weighting.panel(shift=1.0, gains=(0.5,) * 7)  # a preset clears what was bent before
-    panel.set(**panel.presets["EDM, its own λ"])
-    assert panel.values["shift"] == 0 and not any(panel.values["gains"])
+    panel = weighting.panel(shift=1.0, gains=(0.5,) * 7, brush=(0.1,) * 161)
+    panel.set(**panel.presets["EDM, its own λ"])  # a preset clears what was bent before
+    assert panel.values["shift"] == 0 and not any(panel.values["gains"] + panel.values["brush"])
     panel.close()
+
+
+def test_the_simple_form_has_fewer_plots_and_the_same_numbers():
+    simple, whole = weighting.simple(), weighting.panel()
+    assert len(simple.scene.plots()) == 2 and len(simple.presets) == 4
+    assert simple.results == whole.results
+    for panel in (simple, whole):
+        panel.close()

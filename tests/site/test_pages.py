@@ -154,16 +154,3 @@ def broken(site, paths):
 
 def test_every_link_leads_somewhere_and_nothing_is_fetched_from_afar(site, paths):
     assert list(broken(site, paths)) == []
-
-
-def test_a_broken_link_is_seen(tmp_path):
-    (tmp_path / "lite/files").mkdir(parents=True)
-    (tmp_path / "lite/files/here.ipynb").touch()
-    (tmp_path / "b.html").write_text('<p id="there">')
-    good = '<a href="b.html#there"><a href="#x"><p id="x"><a href="b.html?path=here.ipynb">'
-    bad = ["c.html", "b.html#gone", "b.html?path=no.ipynb"]
-    tags = [f'<a href="{link}">' for link in ["https://example.org", *bad]]
-    pictures = ["d.png", "//example.org/e.png"]
-    tags += [f'<img src="{link}">' for link in pictures]
-    (tmp_path / "a.html").write_text(good + "".join(tags))
-    assert [link for _, link in broken(tmp_path, ["a.html", "b.html"])] == [*bad, *pictures]

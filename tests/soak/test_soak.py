@@ -1,6 +1,6 @@
 """`make soak`: 20,000 movements on every panel in one kernel; a short version in `make test-all`.
 
-Memory, widgets, artists and threads must stand where they stood after the warm-up, and
+Memory, widgets and threads must stand where they stood after the warm-up, and
 the same movements must take the processor as long at the end as at the beginning.
 """
 
@@ -14,7 +14,7 @@ from serving import ROOT
 
 MOVEMENTS = int(os.environ.get("SOAK_MOVEMENTS", "20000"))
 # What may remain after the warm-up; memory, in MB, is the whole process's.
-LIMITS = {"memory": 10.0, "widgets": 0, "artists": 0, "threads": 0}
+LIMITS = {"memory": 10.0, "widgets": 0, "threads": 0}
 # A model computes more of itself, tens of MB, the more it is asked for.
 EMPTIED = {"retraining": ["_model"]}
 SLOWER = 1.3  # processor time, the same 200 movements
@@ -86,22 +86,24 @@ def test_a_long_soak(name, kernel, capsys):
 
 
 LEAKY = """
-from matplotlib.figure import Figure
+import ipywidgets
 from course_utils.widgets.controls import slider
 from course_utils.widgets.panel import Panel
+from course_utils.widgets.scene import Axis, Line, Plot, Scene
 
-figure, kept = Figure((3, 2)), []
-axes = figure.subplots()
+kept = []
 
-def update(x):
-    axes.plot([0, x])
-    kept.append(b"x" * 4_000_000)  # written, or no page is taken
+def compute(x):
+    kept.append((b"x" * 4_000_000, ipywidgets.HTML()))  # written, or no page is taken
+    return {"x": x}, {"at": [0.0, 1.0], "height": [0.0, float(x)]}
 
-panel = Panel(figure, update, {"x": slider("x", 0, 9, 1, 0)}, alt="It keeps what it draws.")
+plot = Plot("", Axis(0, 1), Axis(0, 9), (Line("at", "height", meaning="data"),))
+panel = Panel(Scene(((plot,),), 200, "It keeps what it draws."), compute,
+              {"x": slider("x", 0, 9, 1, 0)})
 print(json.dumps(soaking.soak(panel, 40, 0, 5)))
 """
 
 
 @pytest.mark.full
 def test_a_leak_is_seen(kernel):
-    assert set(outgrown(json.loads(kernel(LEAKY, 300)))) == {"memory", "artists"}
+    assert set(outgrown(json.loads(kernel(LEAKY, 300)))) == {"memory", "widgets"}

@@ -1,4 +1,4 @@
-"""Answers readers give in notebook 01: RIGHT must pass, WRONG must not, named or unnamed."""
+"""Answers readers give in notebook 01: RIGHT must pass; WRONG, no listed mistake, must not."""
 
 import numpy as np
 
@@ -53,58 +53,34 @@ RIGHT = {
 WRONG = {
     "01.1": [
         lambda x, beta, eps: np.sqrt(1 - beta) * x + beta**2 * eps,
-        lambda x, beta, eps: np.sqrt(1 - beta) * x,
-        lambda x, beta, eps: np.sqrt(1 - beta * x) + np.sqrt(beta) * eps,
         lambda x, beta, eps: np.sqrt(1 - beta**2) * x + beta * eps,
-        lambda x, beta, eps: np.sqrt(1 - beta) * x + np.sqrt(beta),
         lambda x, beta, eps: np.sqrt(1 - beta) * (x + np.sqrt(beta) * eps),
-        lambda x, beta, eps: np.sqrt(1 + beta) * x + np.sqrt(beta) * eps,
         lambda x, beta, eps: print(x),
     ],
     "01.2": [
-        lambda betas: np.sqrt(1 - np.prod(1 - betas)),
-        lambda betas: np.cumsum(np.sqrt(betas)),
         lambda betas: np.sqrt(1 - np.cumprod(1 - betas**2)),
-        lambda betas: np.sqrt(1 - np.cumsum(1 - betas)),
         lambda betas: np.sqrt(1 - np.cumprod(1 - betas))[::-1],
         lambda betas: (1 - np.cumprod(1 - betas)) ** 2,
         lambda betas: np.sqrt(1 - np.append(1, np.cumprod(1 - betas))),
-        lambda betas: np.sqrt(1 - np.exp(-np.cumsum(betas))),
-        lambda betas: np.sqrt(np.cumprod(betas)),
     ],
     "01.3": [
         lambda betas: np.exp(-0.5 * np.mean(betas**2)),
         lambda betas: 0.9345,
         lambda betas: np.exp(-np.sum(betas**2) / 6),
         lambda betas: np.exp(-0.5 * betas**2),
-        lambda betas: np.sum(betas**2) / 2,
-        lambda betas: np.exp(-0.5 * np.sum(betas)),
-        lambda betas: np.exp(-np.sum(betas**2) / 2 - np.sum(betas**3) / 3),
-        lambda betas: np.sqrt(np.prod(1 - betas)),
     ],
     "01.4": [
         lambda betas, n: np.linspace(1e-4, 0.02, n),
         lambda betas, n: betas[-n:],
-        lambda betas, n: betas[:: len(betas) // n],
-        lambda betas, n: 1 - np.sqrt(1 - _by_loop(betas, n)[0]) * np.ones(n),
         lambda betas, n: _by_loop(betas, n)[::-1],
-        lambda betas, n: np.cumprod(1 - betas)[:: len(betas) // n],
-        lambda betas, n: np.array(_by_loop(betas, n)) / n,
-        lambda betas, n: 1 - np.prod(1 - betas.reshape(-1, n), axis=0),
-        lambda betas, n: betas.reshape(n, -1).prod(axis=1),
         lambda betas, n: betas,
     ],
     "01.5": [
         lambda betas: betas**2,
-        lambda betas: 1 - np.cumprod(1 - betas),
         lambda betas: betas * (1 - np.cumprod(1 - betas)),
         lambda betas: (
             betas[1:] * (1 - np.cumprod(1 - betas)[:-1]) / (1 - np.cumprod(1 - betas)[1:])
         ),
-        lambda betas: (1 - np.cumprod(1 - betas)) / betas,
-        lambda betas: (1 - betas) / betas,
         lambda betas: 1 / ((1 - betas) / betas + 1 / (1 - np.cumprod(1 - betas))),
-        lambda betas: betas * (1 - np.roll(np.cumprod(1 - betas), 1)) / (1 - np.cumprod(1 - betas)),
-        lambda betas: _posterior_by_precisions(betas)[::-1],
     ],
 }

@@ -1,4 +1,4 @@
-"""Answers readers give in notebook 05: RIGHT must pass, WRONG must not, named or unnamed."""
+"""Answers readers give in notebook 05: RIGHT must pass; WRONG, no listed mistake, must not."""
 
 import numpy as np
 from scipy.special import expit, logit
@@ -54,26 +54,21 @@ RIGHT = {
         lambda s, sd: s + np.log(sd**2),
         lambda s, sd: [level + 2 * np.log(sd) for level in s],
     ],
+    "05.6": [
+        lambda b, g: np.minimum(1, g * (1 / np.cumprod(1 - b) - 1)),
+        lambda b, g: np.exp(np.minimum(0, np.log(g) + np.log(np.expm1(-np.cumsum(np.log1p(-b)))))),
+    ],
 }
 
 WRONG = {
     "05.1": [
-        lambda s: _cosine_v(s),
-        lambda s: np.exp(-s),
         lambda s: np.exp(-s / 2) / 2,
         lambda s: np.exp(-s / 4),
-        lambda s: (1 + np.exp(s)) / np.cosh(s / 2) / 2,
-        lambda s: -np.exp(-s / 2),
         lambda s: np.exp(-s / 2).sum(),
         lambda s: np.ones_like(s),
-        lambda s: np.exp(-s / 2)[::-1],
     ],
     "05.2": [
-        lambda s, g: np.minimum(np.exp(s), g) / (np.exp(s) - 1),
-        lambda s, g: np.minimum(np.exp(s), g) / (g + 1),
         lambda s, g: np.minimum(np.exp(-s), g) / (np.exp(-s) + 1),
-        lambda s, g: 1 / (np.exp(s) + 1),
-        lambda s, g: min(np.exp(s).max(), g) / (np.exp(s) + 1),
         lambda s, g: np.minimum(np.exp(s), g) / (np.exp(s) + 1) ** 2,
         lambda s, g: np.sqrt(np.minimum(np.exp(s), g) / (np.exp(s) + 1)),
         lambda s, g: g / (np.exp(s) + 1),
@@ -82,19 +77,11 @@ WRONG = {
         lambda s, g, k: 1 / (k * np.exp(s)) ** g,
         lambda s, g, k: 1 / (k**g + np.exp(s)),
         lambda s, g, k: 1 / (k + np.exp(g * s)) ** g,
-        lambda s, g, k: 1 / (1 + np.exp(s)) ** g,
-        lambda s, g, k: 1 / (np.exp(s) ** g + k**g),
         lambda s, g, k: (k + np.exp(s)) ** (-k),
-        lambda s, g, k: -((k + np.exp(s)) ** -g),
-        lambda s, g, k: 1 / (g + np.exp(s)) ** k,
     ],
     "05.4": [
-        lambda s, m, sd: _sd3(s, m, sd),
-        lambda s, m, sd: norm.pdf(s, -2 * m, 4 * sd) * eps_loss_to("velocity", s),
         lambda s, m, sd: _at_zero(_sd3)(s, 0.0, sd),
-        lambda s, m, sd: _at_zero(_sd3)(s, m, 1.0),
         lambda s, m, sd: np.exp(-s / 2),
-        lambda s, m, sd: _at_zero(_sd3)(-s, m, sd),
         _at_zero(lambda s, m, sd: _sd3_of_time(s, m, sd, power=-2)),
         lambda s, m, sd: norm.pdf(s, -2 * m, 2 * sd),
     ],
@@ -102,10 +89,11 @@ WRONG = {
         lambda s, sd: s + 1.386,
         lambda s, sd: s - 1.386,
         lambda s, sd: s + 0.5 * np.log(sd),
-        lambda s, sd: s + 2 * sd,
-        lambda s, sd: 2 * np.log(sd) * s,
-        lambda s, sd: np.exp(s) * sd**2,
-        lambda s, sd: -s + 2 * np.log(sd),
         lambda s, sd: 2 * np.log(sd),
+    ],
+    "05.6": [
+        lambda b, g: np.minimum(1 / b - 1, g),
+        lambda b, g: np.ones_like(b),
+        lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b),
     ],
 }

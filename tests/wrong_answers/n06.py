@@ -1,4 +1,4 @@
-"""Answers readers give in notebook 06: RIGHT must pass, WRONG must not, named or unnamed."""
+"""Answers readers give in notebook 06: RIGHT must pass; WRONG, no listed mistake, must not."""
 
 import numpy as np
 from scipy.special import expit, logit
@@ -8,7 +8,12 @@ def _loop(w, L):
     total = w[0] * L[0]
     for i in range(1, len(w)):
         total += (w[i] - w[i - 1]) * L[i]
-    return total - w[-1] * L[-1]
+    total -= w[-1] * L[-1]
+    return total, sum((w[i - 1] - w[i]) * L[i] for i in range(1, len(w)) if w[i] < w[i - 1]) / total
+
+
+def _with_share(total):
+    return lambda w, L: (total(w, L), _loop(w, L)[1])
 
 
 def _cosine(t):
@@ -30,8 +35,9 @@ def _log_snr_of(u, b, low, high):
 RIGHT = {
     "06.1": [
         _loop,
-        lambda w, L: np.sum(w * (L[:-1] - L[1:])),  # the other side: an identity has two
-        lambda w, L: w[0] * L[0] - np.sum((w[:-1] - w[1:]) * L[1:-1]) - w[-1] * L[-1],
+        # the other side: an identity has two
+        _with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:]))),
+        _with_share(lambda w, L: w[0] * L[0] - np.sum((w[:-1] - w[1:]) * L[1:-1]) - w[-1] * L[-1]),
     ],
     "06.2": [
         lambda t, w: (np.diff(w / w[-1]), w[0] / w[-1]),
@@ -57,24 +63,14 @@ RIGHT = {
 
 WRONG = {
     "06.1": [
-        lambda w, L: np.sum(np.diff(w) * L[1:-1]),
-        lambda w, L: np.sum(w * L[:-1]),
-        lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1],
-        lambda w, L: L[0] + np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1],
-        lambda w, L: w[0] * L[0] + np.sum(w[1:] * L[1:-1]) - w[-1] * L[-1],
-        lambda w, L: np.sum(w * np.diff(L)),
-        lambda w, L: w[0] * L[0] + np.sum(w[1:] / w[:-1] * L[1:-1]) - w[-1] * L[-1],
-        lambda w, L: np.diff(w) * L[1:-1],
-        lambda w, L: np.diff(w) * L,
-        lambda w, L: w @ L,
+        _with_share(lambda w, L: np.sum(np.diff(w) * L[1:-1])),
+        _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1]),
+        _with_share(lambda w, L: L[0] + np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1]),
+        lambda w, L: _loop(w, L)[0],
+        lambda w, L: (_loop(w, L)[0], np.mean(np.diff(w) < 0)),
     ],
     "06.2": [
-        lambda t, w: (np.diff(w), w[0] / w[-1]),
-        lambda t, w: (np.diff(w) / w[-1], w[-1]),
-        lambda t, w: (np.diff(w) / (w[-1] - w[0]), 0.0),
         lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1]),
-        lambda t, w: (np.gradient(w, t) / w[-1], w[0] / w[-1]),
-        lambda t, w: (w / w.sum(), w[0] / w[-1]),
         lambda t, w: (np.diff(w) / w.sum(), w[0] / w.sum()),
         lambda t, w: np.append(w[0], np.diff(w)) / w[-1],
         lambda t, w: (np.diff(w) / w[-1], 1.0),
@@ -82,32 +78,19 @@ WRONG = {
     "06.3": [
         lambda u, b, low, high: b - logit(u * expit(b - low)),
         lambda u, b, low, high: expit(b - u),
-        lambda u, b, low, high: np.minimum(b - logit((1 - u) * expit(b - low)), low),
         lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high),
-        lambda u, b, low, high: np.minimum(b - logit((1 - u) * expit(low - b)), high),
         lambda u, b, low, high: np.minimum(-logit((1 - u) * expit(b - low)), high),
-        lambda u, b, low, high: high - u * (high - low),
-        lambda u, b, low, high: -_log_snr_of(u, b, low, high),
     ],
     "06.4": [
         lambda log_snr, w: np.minimum.accumulate(w[::-1])[::-1],
-        lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], w[-1], w),
         lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 1.0, w),
         lambda log_snr, w: np.where(log_snr > log_snr[np.argmax(w)], 0.0, w),
-        lambda log_snr, w: np.maximum.accumulate(w[::-1]),
-        lambda log_snr, w: np.cumsum(w[::-1])[::-1],
-        lambda log_snr, w: w[np.argmax(w) :],
-        lambda log_snr, w: log_snr[np.argmax(w)],
         lambda log_snr, w: w.sort(),
     ],
     "06.5": [
         lambda t, b: np.sign(_difference(t, b)),
-        lambda t, b: -_difference(t, b),
-        lambda t, b: -2 * np.pi / np.sin(np.pi * t),
         lambda t, b: _sech(_cosine(t), b),
         lambda t, b: np.gradient(_sech(_cosine(t), b), t),  # too coarse a grid
-        lambda t, b: _difference(1 - t, b),
         lambda t, b: np.diff(_sech(_cosine(t), b)),
-        lambda t, b: _difference(t, -b),
     ],
 }

@@ -1,0 +1,370 @@
+"""What a training script weighs: the report on an objective, on the levels that it reaches.
+
+python -m course_utils.audit --betas scaled_linear --prediction v_prediction --coefficient min_snr:5
+python -m course_utils.audit --density logit_normal --prediction flow --shift 3
+python -m course_utils.audit --alpha-bars alpha_bars.csv --coefficient weights.csv
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from course_utils._checks import frozen
+from course_utils.datasets import galaxies
+from course_utils.elbo import ErrorCurve, negative_share
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import (
+    COEFFICIENTS,
+    DENSITIES,
+    PUBLISHED,
+    PURE_NOISE,
+    SCRIPT_PREDICTIONS,
+    Objective,
+    from_script,
+)
+from course_utils.predictions import eps_loss_to
+from course_utils.schedules import (
+    LOG_SNR_MAX,
+    LOG_SNR_MIN,
+    StepList,
+    capped_cosine_betas,
+    ddpm_betas,
+)
+from course_utils.variance import ErrorMoments, draw_variance, least_variance
+from course_utils.weightings import made_monotone
+
+POINTS = 4001  # levels on which a weighting is judged
+ROUNDING = 1e-4  # to which the spacing of a list of steps is known that was kept in float32
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two weightings as losses: equal up to ``factor``, but for ``difference`` at ``at``."""
+
+    factor: float  # by which the second is divided to lie on the first
+    difference: float  # the largest that is left, as a share of the first's largest value
+    at: float  # the level λ where it is
+
+
+def compare(first, second, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Comparison:
+    """Return by what factor two weightings differ on a range of levels, and what is left then.
+
+    The factor c is that of least squares, Σ w₁ w₂ / Σ w₁²; what is left is |w₂/c − w₁|/max w₁.
+    """
+    levels = np.linspace(log_snr_min, log_snr_max, POINTS)
+    one, two = first(levels), second(levels)
+    factor = (one @ two) / (one @ one)
+    left = np.abs(two / factor - one) / one.max()
+    return Comparison(float(factor), float(left.max()), float(levels[left.argmax()]))
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What ``audit`` found of an objective. λ is that of data of standard deviation 1."""
+
+    objective: Objective
+    log_snr: np.ndarray  # the levels on which it was judged, those that training reaches
+    weights: np.ndarray  # w there, its largest value 1
+    density: np.ndarray  # p there
+    rises: list  # (from λ, to λ, by how much of w's largest value) where w rises with λ
+    sampling_error: float  # relative standard error of p, on average, if counted from draws
+    terminal: float  # share of the draws that are pure noise
+    nearest: tuple  # key of the nearest published objective, its shift along λ, the difference
+    negative: float  # ELBO terms with a minus sign as a share of the galaxies' loss
+    loss: np.ndarray  # share of the galaxies' loss below each level
+    variance_ratio: float  # of one draw of that loss to the least that any p has
+
+    @property
+    def peak(self):
+        """The level at which w is largest."""
+        return float(self.log_snr[self.weights.argmax()])
+
+    @property
+    def monotone(self):
+        """Whether w never rises with λ, but for what the draws' sampling error explains."""
+        return not self.rises
+
+    def __str__(self):
+        low, high = self.log_snr[[0, -1]]
+        quarter, half, three = np.interp([0.25, 0.5, 0.75], self.loss, self.log_snr)
+        key, shift, difference = self.nearest
+        moved = f" moved by {shift:+.1f} along λ" if shift else ""
+        lines = [
+            f"levels reached: λ from {low:.2f} to {high:.2f}, for data of standard deviation 1",
+            f"w is largest at λ = {self.peak:.2f}",
+            _verdict(self),
+            f"nearest published objective, up to a factor: {PUBLISHED[key].name}{moved}; what "
+            f"differs is at most {difference:.1%} of the peak",
+            f"on the course's galaxies, half of the loss is earned below λ = {half:.1f} "
+            f"and the middle half between {quarter:.1f} and {three:.1f}",
+            f"one draw of it has {self.variance_ratio:.2f} times the least possible variance",
+        ]
+        if self.sampling_error:
+            lines.insert(1, f"p is counted from draws, to about {self.sampling_error:.1%}")
+        if self.terminal:
+            lines.append(_at_pure_noise(self))
+        return "\n".join(lines)
+
+
+def _verdict(found):
+    if found.monotone:
+        return (
+            "w is monotone there: the loss is an ELBO of data with Gaussian noise, averaged over "
+            "its strength, plus a constant (T4)"
+        )
+    where = "; ".join(
+        f"from {low:.2f} to {high:.2f} by {by:.1%} of its largest value"
+        for low, high, by in found.rises
+    )
+    return (
+        f"w is not monotone: it rises with λ {where}. The ELBO terms that enter with a minus sign "
+        f"amount to {found.negative:.2%} of the loss on the course's galaxies (T5)"
+    )
+
+
+def _at_pure_noise(found):
+    prediction = found.objective.prediction
+    share = f"{found.terminal:.2%} of the draws are pure noise (λ = −∞, zero terminal SNR). "
+    if prediction in ("eps", "score"):
+        return share + "There ε is the input itself: nothing is learnt from them"
+    if found.objective.weight(PURE_NOISE) < 1e-9:
+        return share + (
+            "Their coefficient is 0, so that the first step of every sampler is never trained"
+        )
+    return share + (
+        "Their loss is that of guessing x from nothing, with the mean as its best answer; T4 "
+        "speaks of the finite levels"
+    )
+
+
+def audit(objective) -> Audit:
+    """Return the report on an ``Objective``: ``print(audit(from_script(betas=betas)))``.
+
+    Where a loss is needed, it is that of an ideal denoiser of the course's galaxies.
+    """
+    w = objective.implied_weighting()
+    low, high = _reached(objective, w)
+    levels = np.linspace(low, high, POINTS)
+    weights = w(levels)
+    weights = weights / weights.max()
+    truth = (low, high)
+    curve, moments = _galaxies_curve(*truth)
+    share = np.append(0, np.cumsum(_cells(weights * curve.at(levels)[0], levels)))
+    nearest = _nearest(levels, weights)
+    judged, errors = _judged(objective, levels)
+    drawn = _Sampled(objective, low, high)
+    return Audit(
+        objective,
+        frozen(levels),
+        frozen(weights),
+        frozen(objective.density(levels)),
+        rises(judged, w(judged), np.maximum(ROUNDING, 5 * errors)),
+        float(np.mean(errors)),
+        objective.levels.terminal if isinstance(objective.levels, StepList) else 0.0,
+        nearest,
+        negative_share(w, curve, low, high),
+        frozen(share / share[-1]),
+        draw_variance(w, moments, drawn) / least_variance(w, moments, low, high),
+    )
+
+
+def rises(levels, weights, error=0.0):
+    """Return (from, to, by) of each stretch on which w rises with λ.
+
+    ``by`` is the rise as a share of w's largest value. A rise that is less than ``error`` of w
+    there, one number or [levels], is chance or rounding.
+    """
+    found, error = [], np.broadcast_to(error, np.shape(levels))
+    rising = np.diff(weights) > 1e-13 * weights.max()
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], rising, [False]])))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        by = weights[stop] - weights[start]
+        if by > error[start : stop + 1].max() * weights[stop]:
+            found.append((float(levels[start]), float(levels[stop]), float(by / weights.max())))
+    return found
+
+
+def coefficients(objective, w):
+    """Return the coefficient of each step [T] that turns a script's objective into the weighting w.
+
+    It is w(λ_t)/(p(λ_t) · (loss of the prediction / ε-loss)), with a mean of 1: to be pasted in the
+    place of the script's own. A step of pure noise gets the limit, 0 for all but the ε-loss.
+    Raises ``ValueError`` for an objective whose levels are no list.
+    """
+    if not isinstance(objective.levels, StepList):
+        raise ValueError(
+            "only a list of steps has a coefficient for each: pass betas, alpha_bars or sigmas"
+        )
+    steps = objective.levels.steps
+    reached = np.isfinite(steps)
+    at = steps[reached]
+    found = np.zeros(len(steps))
+    found[reached] = w(at) / (objective.density(at) * eps_loss_to(objective.prediction, at))
+    return found / np.average(found, weights=objective.levels.shares)
+
+
+@lru_cache(maxsize=1)
+def _published():
+    """Wide levels, and there the weighting of each published objective, for data of sd 1."""
+    wide = np.linspace(-40, 40, 8001)
+    moved = {"edm": 2 * np.log(0.5), "edm_monotonic": 2 * np.log(0.5)}  # their data have sd ½
+    return wide, {
+        key: objective.implied_weighting()(wide - moved.get(key, 0.0))
+        for key, objective in PUBLISHED.items()
+    }
+
+
+def _nearest(levels, weights):
+    """Return the published objective nearest to w: where it stands, or far nearer when moved."""
+    wide, tables = _published()
+
+    def difference(key, shift):
+        other = np.interp(levels - shift, wide, tables[key])
+        if not other.any():
+            return np.inf
+        factor = (weights @ other) / (weights @ weights)
+        return np.abs(other / factor - weights).max() / weights.max() if factor else np.inf
+
+    found = {
+        (key, shift): difference(key, shift)
+        for key in tables
+        for shift in np.linspace(-8, 8, 161).round(1)
+    }
+    still = min((k for k in found if k[1] == 0), key=found.get)
+    moved = min(found, key=found.get)
+    best = moved if found[moved] < found[still] / 3 else still
+    return best[0], float(best[1]), float(found[best])
+
+
+def _reached(objective, w):
+    low, high = w.span
+    if np.isfinite([low, high]).all():
+        return low, high
+    return max(low, LOG_SNR_MIN), min(high, LOG_SNR_MAX)
+
+
+def _judged(objective, levels):
+    """The levels on which w may rise or not, those of the steps where there are steps; and how
+    well p is known there, as a relative standard error.
+    """
+    if not isinstance(objective.levels, StepList):
+        return levels, np.zeros(len(levels))
+    steps, shares = objective.levels.steps[::-1], objective.levels.shares[::-1]
+    drawn = objective.levels.n_draws
+    errors = 1 / np.sqrt(drawn * shares) if drawn else np.zeros(len(shares))
+    return steps[np.isfinite(steps)], errors[np.isfinite(steps)]
+
+
+def _cells(values, levels):
+    return np.diff(levels) * (values[1:] + values[:-1]) / 2
+
+
+@lru_cache(maxsize=8)
+def _galaxies_curve(low, high):
+    truth = GaussianMixture.from_data(galaxies())
+    moments = ErrorMoments.from_mixtures(truth, log_snr=np.linspace(low, high, 161))
+    return ErrorCurve.from_mixtures(truth, log_snr=(low, high)), moments
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    objective: Objective
+    log_snr_min: float
+    log_snr_max: float
+
+    def density(self, log_snr):
+        p = self.objective.density(log_snr)
+        levels = np.linspace(self.log_snr_min, self.log_snr_max, POINTS)
+        return p / np.trapezoid(self.objective.density(levels), levels)
+
+
+# --- The command ----------------------------------------------------------------------------------
+
+# Lists of β by the names of diffusers; cosine with its cap at 0.999 and its offset.
+BETAS = {
+    "linear": ddpm_betas,
+    "scaled_linear": lambda: np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2,
+    "squaredcos_cap_v2": lambda: capped_cosine_betas(1000),
+}
+
+
+def main(arguments=None):
+    """Print the report on what the command's arguments describe."""
+    parser = argparse.ArgumentParser(
+        prog="python -m course_utils.audit", description=__doc__.split("\n")[0]
+    )
+    levels = parser.add_mutually_exclusive_group(required=True)
+    levels.add_argument("--betas", help=f"{', '.join(BETAS)}, or a file of numbers")
+    levels.add_argument("--alpha-bars", help="a file of numbers")
+    levels.add_argument("--sigmas", help="a file of numbers")
+    levels.add_argument("--density", help=f"{', '.join(DENSITIES)}, with parameters after colons")
+    levels.add_argument("--config", help="a JSON file with the arguments of from_script")
+    parser.add_argument("--draws", help="a file of the steps that the loader drew")
+    parser.add_argument("--shift", type=float, default=1.0, help="the time shift of SD3 and Flux")
+    parser.add_argument(
+        "--prediction", default="epsilon", help=", ".join(dict.fromkeys(SCRIPT_PREDICTIONS))
+    )
+    parser.add_argument(
+        "--coefficient",
+        default="1",
+        help=f"a number, {', '.join(COEFFICIENTS)} with parameters after colons (min_snr:5), or a "
+        "file with one number a step",
+    )
+    parser.add_argument("--data-sd", type=float, default=1.0)
+    parser.add_argument("--make-monotone", metavar="FILE", help="write coefficients that do")
+    given = parser.parse_args(arguments)
+    try:
+        objective = from_script(**_read(given))
+        print(audit(objective))
+        if given.make_monotone:
+            low, high = objective.implied_weighting().span
+            w = made_monotone(objective.implied_weighting(), low, high)
+            np.savetxt(given.make_monotone, coefficients(objective, w), fmt="%.9g")
+            print(f"coefficients that make it monotone: {given.make_monotone}")
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{error}\n")
+
+
+def _read(given):
+    if given.config:
+        return json.loads(Path(given.config).read_text(encoding="utf-8"))
+    levels = {
+        "betas": given.betas and (BETAS[given.betas]() if given.betas in BETAS else given.betas),
+        "alpha_bars": given.alpha_bars,
+        "sigmas": given.sigmas,
+        "draws": given.draws,
+    }
+    found = {key: _numbers(value) for key, value in levels.items() if value is not None}
+    if given.density:
+        found["density"] = _named(given.density)
+    factor = given.coefficient
+    if factor.split(":")[0] in COEFFICIENTS:
+        found["coefficient"] = _named(factor)
+    else:
+        found["coefficient"] = _numbers(factor) if Path(factor).is_file() else float(factor)
+    more = {"shift": given.shift, "prediction": given.prediction, "data_sd": given.data_sd}
+    return found | more
+
+
+def _numbers(value):
+    """A list of numbers as it is, or from a file: one a line, or with commas or spaces."""
+    if not isinstance(value, str):
+        return value
+    text = Path(value).read_text(encoding="utf-8").replace(",", " ")
+    try:
+        return np.array(text.split(), dtype=float)
+    except ValueError as error:
+        raise ValueError(f"{value} must hold numbers alone: {error}") from None
+
+
+def _named(words):
+    name, *parameters = words.split(":")
+    return (name, *map(float, parameters))
+
+
+if __name__ == "__main__":
+    main()

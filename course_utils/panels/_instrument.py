@@ -1,0 +1,481 @@
+"""The instrument: a weighting w(λ) that the hand moves, and both sides of S5 for it.
+
+What is on the screen is a *state*: an objective with its parameters, a shift, gains, a range of
+levels, a model. Here stand the weighting that a state spells and its numbers, from ``elbo``'s own
+quadrature. ``widgets/js/arithmetic.js`` does the same in the browser from the tables of ``tables``;
+the tests compare the two. ``weighting`` and ``sum_of_elbos`` are views of it.
+"""
+
+import base64
+from dataclasses import replace
+from functools import cache, lru_cache
+
+import numpy as np
+
+from course_utils.datasets import galaxy_velocities, km_per_s, velocity_scale
+from course_utils.elbo import elbo_parts, weighted_loss
+from course_utils.objectives import PUBLISHED, published
+from course_utils.panels._galaxies import density, error_curve, points
+from course_utils.panels._view import level_axis
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
+from course_utils.weightings import (
+    KNOTS,
+    ROUNDING,
+    Weighting,
+    bent,
+    evaluate,
+    level_masses,
+    made_monotone,
+    peak,
+    shifted,
+)
+from course_utils.widgets import still
+from course_utils.widgets.controls import Curve, bars, choice, slider, switch
+from course_utils.widgets.panel import Panel, plainly
+from course_utils.widgets.scene import Area, Axis, Handle, Line, Plot, Ridges, Rule
+
+SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
+FINE = np.linspace(*SPAN, 161)  # levels of ``brush`` and of a curve drawn by hand
+TABLE = np.linspace(*SPAN, 201)  # levels of the tables
+SCAN, DRAWN = 4001, 401  # levels on which w is judged, and those that are drawn
+LAYERS = 6
+LOWEST, HIGHEST = 1e-4, 10.0  # of w's logarithmic axis; it widens down to FAINTEST where w does
+FAINTEST = 1e-8
+FINE_BLUR = 50.0  # km/s, a supposed error of measurement
+VELOCITIES = np.linspace(5, 37, 241)  # 1000 km/s
+SPREAD = (1000 * VELOCITIES - galaxy_velocities().mean()) / velocity_scale()
+KEPT = (1, 41, 82)  # galaxies whose tables travel along: enough for a page without a kernel
+
+# A parameter of an objective: whose it is, and its slider.
+PARAMETERS = {
+    "p2_gamma": (("p2",), slider("γ of P2", 0.0, 3.0, 0.1, 1.0)),
+    "min_snr_gamma": (("min_snr",), slider("γ of Min-SNR", 0.1, 20.0, 0.1, 5.0)),
+    "sigmoid_bias": (("sigmoid",), slider("b of the sigmoid", -6.0, 6.0, 0.1, 2.0)),
+    "edm_data_sd": (("edm", "edm_monotonic"), slider("EDM's σ_data", 0.1, 2.0, 0.05, 0.5)),
+}
+# Names without the published value of a parameter that here has a slider.
+NAMES = {key: o.name for key, o in PUBLISHED.items()}
+NAMES |= {"p2": "P2", "min_snr": "Min-SNR", "sigmoid": "sigmoid", "drawn": "drawn by hand"}
+
+
+def controls():
+    """Return the instrument's controls."""
+    its, hand, model = "parameters of the objective", "the hand", "model and range"
+    bend, decades = "bend w by hand: gain at each level", "powers of ten"
+    return {
+        "objective": choice("objective", [(name, key) for key, name in NAMES.items()], "sigmoid"),
+        "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
+        "monotone_lock": switch("keep w monotone"),
+        **{name: replace(control, folded=its) for name, (_, control) in PARAMETERS.items()},
+        "unit_variance": switch("EDM's λ for data of variance 1", folded=its),
+        "pencil": switch("draw w afresh instead of pulling it", folded=hand),
+        "brush_width": slider("width of the brush", 0.2, 5.0, 0.1, 1.0, "units of λ", folded=hand),
+        "gains": bars(
+            [f"λ = {knot}" for knot in KNOTS],
+            -2.0,
+            2.0,
+            0.1,
+            0.0,
+            bend,
+            decades,
+            folded=hand,
+        ),
+        "model": choice(
+            "model",
+            [("right: the data themselves", "right"), ("wrong: three broad clusters", "wrong")],
+            folded=model,
+        ),
+        "galaxy": slider("galaxy (0: all)", 0, 82, 1, 0, folded=model),
+        "log_snr_min": slider("λ_min", LOG_SNR_MIN, 0.0, 0.1, LOG_SNR_MIN, folded=model),
+        "log_snr_max": slider("λ_max", 1.0, LOG_SNR_MAX, 0.1, LOG_SNR_MAX, folded=model),
+        "brush": Curve("w pulled by hand", (), n=len(FINE), low=-6, high=6),
+        "drawn": Curve("w drawn by hand", (), n=len(FINE), low=-30, high=30),
+    }
+
+
+START = {name: control.value for name, control in controls().items()}
+
+
+def own(objective, parameters):
+    """Return the objective's own parameters, as published where they are left out."""
+    return {
+        name: parameters.get(name, control.value)
+        for name, (objectives, control) in PARAMETERS.items()
+        if objective in objectives
+    }
+
+
+def to_unit_variance(unit_variance, edm_data_sd=None, **others):
+    """Return by how much λ moves when EDM's data are divided by their standard deviation.
+
+    EDM's λ = −2 ln σ belongs to data of standard deviation σ_data. Divided by it, the same noise
+    stands at λ + 2 ln σ_data. Zero for the other objectives and where the switch is off.
+    """
+    return 2 * np.log(edm_data_sd) if unit_variance and edm_data_sd else 0.0
+
+
+def weighting(state) -> Weighting:
+    """Return the weighting that a state spells; what the state leaves out is as in ``START``.
+
+    The objective's w(λ − shift) is divided by its largest value on [−10, 10]. Only then is it bent,
+    by powers of ten: ``gains`` at the seven ``KNOTS``, ``brush`` at the 161 levels of ``FINE``. So
+    the hand lifts w where it stands and nowhere else. Last, if it is locked, w is made monotone on
+    the state's range. The objective "drawn" is 10^``drawn`` at ``FINE``, as it is.
+    """
+    s = START | state
+    w = unbent(s)
+    for levels, gains in ((KNOTS, s["gains"]), (FINE, s["brush"])):
+        if np.any(gains):
+            w = bent(w, levels, gains)
+    return made_monotone(w, s["log_snr_min"], s["log_snr_max"]) if s["monotone_lock"] else w
+
+
+def unbent(state) -> Weighting:
+    """Return the state's weighting before the hand bent it."""
+    s = START | state
+    if s["objective"] == "drawn":
+        flat = Weighting(np.ones_like, "drawn by hand")
+        return bent(flat, FINE, s["drawn"]) if s["drawn"] else flat
+    mine = own(s["objective"], s)
+    moved = s["shift"] + to_unit_variance(s["unit_variance"], **mine)
+    return _moved(s["objective"], moved, tuple(mine.items()))
+
+
+@lru_cache(maxsize=128)
+def _moved(objective, moved, parameters):
+    w = published(objective, **dict(parameters)).implied_weighting().normalised()
+    return shifted(w, moved).normalised() if moved else w
+
+
+def drawn(w):
+    """Return the state of a given weighting: log₁₀ w at ``FINE``, zeros as 10⁻¹² of the largest."""
+    weights = evaluate(w, FINE)
+    if not weights.any():
+        raise ValueError(f"a weighting that is zero on all of [{SPAN[0]:g}, {SPAN[1]:g}]")
+    drawn = np.log10(np.maximum(weights, 1e-12 * weights.max()))
+    return {"objective": "drawn", "drawn": tuple(np.round(drawn, 12).tolist())}
+
+
+def compute(**state):
+    """Return the numbers and arrays of a state; what the state leaves out is as in ``START``."""
+    found = numbers(state)
+    gained = found["integral"] + found["below"]
+    with_atom = gained + found["atom"]
+    # what the right side's bar is made of: ends of its parts, in nats
+    ends = {"gained": gained, "with_atom": with_atom, "kept": with_atom - found["below"]}
+    return found, arrays(state) | ends
+
+
+def numbers(state):
+    """Return what is printed of a state: both sides of S5, from e and from L, and the verdict."""
+    s = START | state
+    w, span, curve = weighting(s), (s["log_snr_min"], s["log_snr_max"]), error_curve(*_whose(s))
+    fine = float(np.clip(2 * np.log(velocity_scale() / FINE_BLUR), *span))
+    loss = weighted_loss(w, curve, *span)
+    integral, atom, constant = elbo_parts(w, curve, *span)
+    levels = np.linspace(*span, SCAN)
+    weights = evaluate(w, levels)
+    masses, atom_mass = level_masses(lambda _: weights, levels)
+    against = np.minimum(masses, 0)
+    monotone = bool(-against.sum() <= ROUNDING * weights.max())
+    below = 0.0 if monotone else -float(against @ _means(curve.at(levels)[1]))
+    negative = 0.0 if monotone else -float(against.sum())
+    positive = float(np.maximum(masses, 0).sum()) + atom_mass
+    right = integral + atom + constant
+    residual = abs(loss - right) / loss
+    bound = (loss.bound + integral.bound + atom.bound + constant.bound) / loss
+    return {
+        "weighted_loss": loss,
+        "sum_of_elbos": right,
+        "agreement": f"residual below {_power_above(residual)} of |L_w|, "
+        f"where the bounds of both sides allow {_power_above(bound)}",
+        "atom": atom,
+        "constant": -constant,
+        "integral": integral,
+        "below": below,
+        "atom_mass": atom_mass,
+        "positive": positive,
+        "negative": negative,
+        "negative_share": below / loss,
+        "monotone": monotone,
+        "verdict": verdict(levels, weights, monotone),
+        "peak": peak(w, *span),
+        **_convention(s),
+        "median": float(km_per_s(_median(w, curve, span, loss))),
+        "coarse": float(weighted_loss(w, curve, span[0], fine) / loss) if fine > span[0] else 0.0,
+    }
+
+
+def _power_above(share):
+    """The next power of ten, 1e-9 at least: the digits of rounding differ between machines."""
+    return f"{10.0 ** np.ceil(np.log10(max(share, 1e-9))):.0e}"
+
+
+def _convention(s):
+    """Say which λ EDM's is; nothing for other objectives."""
+    mine = own(s["objective"], s)
+    if "edm_data_sd" not in mine:
+        return {}
+    moved, sd = to_unit_variance(s["unit_variance"], **mine), mine["edm_data_sd"]
+    if moved:
+        words = f"λ for data of variance 1: EDM's −2 ln σ moved by 2 ln {sd:g} = {moved:z.2f}"
+    else:
+        words = f"λ = −2 ln σ as EDM has it, for data of standard deviation {sd:g}"
+    return {"convention": words.replace("-", "−")}
+
+
+def _whose(state):
+    return state["model"], state["galaxy"]
+
+
+def _means(values):
+    return (values[1:] + values[:-1]) / 2
+
+
+def _median(w, curve, span, loss):
+    """The level below which half of the loss lies: from a sum, and one step of Newton's."""
+    levels, error, _ = curve.between(*span)
+    rates = evaluate(w, levels) * error
+    sums = np.cumsum(np.append(0.0, _means(rates)))
+    level = float(np.interp(sums[-1] / 2, sums, levels))
+    missing = loss / 2 - weighted_loss(w, curve, span[0], level)
+    return level + missing / (evaluate(w, level) * curve.at(level)[0] / 2)
+
+
+def verdict(levels, weights, monotone):
+    """Say whether w is monotone and, if not, where it rises with λ."""
+    if monotone:
+        return "w is monotone"
+    steps = np.diff(weights)
+    # A slow rise may be below 1e-9 in each of the steps.
+    rises = steps > min(ROUNDING * weights.max(), steps.max() / 2)
+    turns = np.flatnonzero(np.diff(np.concatenate([[False], rises, [False]])))
+    starts, stops = levels[turns[::2]], levels[turns[1::2]]
+    if len(starts) > 1:
+        return f"w is not monotone: it rises with λ in {len(starts)} places"
+    words = f"w is not monotone: it rises with λ from {starts[0]:z.1f} to {stops[0]:z.1f}"
+    return words.replace("-", "−")
+
+
+def arrays(state):
+    """Return what is drawn of a state, at 401 levels of its range or in the 400 cells between."""
+    s = START | state
+    w, curve = weighting(s), error_curve(*_whose(s))
+    span = s["log_snr_min"], s["log_snr_max"]
+    inside = np.array([span[0] <= knot <= span[1] for knot in KNOTS])
+    grid = np.linspace(s["log_snr_min"], s["log_snr_max"], DRAWN)
+    heights, (e, kl) = w(grid), curve.at(grid)
+    masses, atom = level_masses(w, grid)
+    rate, centres = masses / np.diff(grid), _means(grid)
+    levels, signs = _layers(masses, atom, centres, grid[-1])
+    return {
+        "low": span[0],
+        "high": span[1],
+        "knots": np.where(inside, _on_paper(w(np.array(KNOTS, dtype=float)), FAINTEST), np.nan),
+        "grid": grid,
+        "heights": _on_paper(heights, FAINTEST),
+        "before": _on_paper(unbent(s)(grid), FAINTEST),
+        "sampled": _on_paper(_sampled(s, grid), LOWEST),
+        "half": heights * e / 2,
+        "centres": centres,
+        "rate": rate,
+        "product": rate * _means(kl),
+        "layer_levels": levels,
+        "layer_signs": signs,
+        "layer_negative": (signs < 0).astype(float),
+        "layer_words": [layer_words(*named, grid[-1]) for named in zip(levels, signs, strict=True)],
+        "layers": np.array([density(SPREAD, points(), np.exp(-x / 2)) for x in levels]),
+        "share": heights * e / 2 / np.trapezoid(heights * e / 2, grid),
+    }
+
+
+def _on_paper(values, least):
+    """Values on a logarithmic axis, not a number below ``least``."""
+    return np.where(values < least, np.nan, values)
+
+
+def layer_words(level, sign, top):
+    """Say at which blur the data are smoothed, with a minus where p_w is negative there."""
+    km_s = f"{float(f'{km_per_s(level):.2g}'):,.0f} km/s"
+    if level == top:
+        return f"atom: {km_s}"
+    return f"{'' if sign > 0 else '− '}λ {level:z.1f}: {km_s}".replace("-", "−")
+
+
+def _sampled(s, grid):
+    """p(λ), the density with which the objective samples levels, over its largest value."""
+    if s["objective"] == "drawn":
+        return np.full_like(grid, np.nan)
+    mine = own(s["objective"], s)
+    own_levels = to_unit_variance(s["unit_variance"], **mine)
+    p = published(s["objective"], **mine).density
+    return p(grid - own_levels) / p(FINE - own_levels).max()
+
+
+def _layers(masses, atom, centres, top):
+    """Levels at the middle of equal parts of |p_w|, the noisiest first, and the sign there."""
+    sizes = np.append(np.abs(masses), atom)
+    levels, signs = np.append(centres, top), np.append(np.where(masses > 0, 1, -1), 1)
+    parts = (np.arange(LAYERS) + 0.5) / LAYERS * sizes.sum()
+    index = np.minimum(np.searchsorted(np.cumsum(sizes), parts), len(levels) - 1)
+    return levels[index], signs[index]
+
+
+# What the browser gets. e and L are separate tables: e from posterior variances, L from log
+# densities.
+
+
+@cache
+def curve_table(model="right", galaxy=0):
+    """Return the tables of e and of L of one curve, at the 201 levels of ``TABLE``.
+
+    The curves that are on the first screen go in double precision, single galaxies' in half of it.
+    """
+    kind = np.float64 if galaxy == 0 else np.float32
+    e, kl = error_curve(model, galaxy).at(TABLE)
+    return {"e": _packed(e, kind), "L": _packed(kl, kind)}
+
+
+def _packed(values, kind):
+    data = np.asarray(values, kind).astype(np.dtype(kind).newbyteorder("<")).tobytes()
+    return {"dtype": np.dtype(kind).name, "data": base64.b64encode(data).decode()}
+
+
+def tables(galaxies=(), curves=None):
+    """Return all that the arithmetic in the browser needs, as JSON.
+
+    It has the curves of the right and the wrong model, averaged and for single ``galaxies``, or
+    only ``curves``, pairs (model, galaxy). With a kernel the others are sent when asked for: all
+    166 would be 350 kB, and a minute of computing.
+    """
+    both = [(model, galaxy) for model in ("right", "wrong") for galaxy in (0, *galaxies)]
+    chosen = both if curves is None else curves
+    return {
+        "blur": km_per_s(0),
+        "fine": FINE_BLUR,
+        "points": _packed(points(), np.float64),
+        "places": [float(SPREAD[0]), float(SPREAD[-1]), len(SPREAD)],
+        "velocities": [float(VELOCITIES[0]), float(VELOCITIES[-1])],
+        "curves": {f"{model} {galaxy}": curve_table(model, galaxy) for model, galaxy in chosen},
+    }
+
+
+# What the views share: presets, plots, and the panel.
+
+
+def presets(chosen):
+    """Return presets that also put back whatever else the hand or another preset has moved."""
+    moved = ("shift", "monotone_lock", "gains", "brush", "unit_variance", *PARAMETERS)
+    ranges = ("log_snr_min", "log_snr_max", "model")
+    plain = {name: START[name] for name in (*moved, *ranges)}
+    return {name: plain | values for name, values in chosen.items()}
+
+
+def plot_of_w(width=1.0):
+    """w(λ) with p(λ), to be pulled, painted, and cut at both ends of the range."""
+    axis = Axis(LOWEST, HIGHEST, "w(λ)", scale="log", settle=True)
+    items = [
+        Handle("brush", kind="brush", along="y", meaning="weight"),
+        Line("grid", "before", meaning="noise", dash="dot", width=1.4, label="before bending"),
+        Line("grid", "heights", meaning="weight", label="w", width=3),
+        Line("grid", "sampled", meaning="exact", dash="dash", width=1.3, label="p"),
+        Handle("log_snr_min", x="low", kind="rule", meaning="noise"),
+        Handle("log_snr_max", x="high", kind="rule", meaning="noise"),
+        Handle("gains", x=KNOTS, y="knots", along="y", kind="knots", meaning="weight"),
+    ]
+    return Plot("pull the curve: w(λ), and p(λ)", level_axis(*SPAN), axis, items, width, cursor="λ")
+
+
+def plot_of_p_w(width=1.0):
+    """p_w over λ: how fast w rises in time, hatched where it falls."""
+    area = Area("centres", "rate", meaning="mixture", label="$p_w$", negative="w falls in time")
+    y = Axis(-0.05, 0.3, "$p_w$ = −dw/dλ", settle=True)
+    return Plot("what $p_w$ counts", level_axis(*SPAN), y, [area], width, cursor="λ")
+
+
+def plot_of_share(width=1.0):
+    """The share of the loss that each level earns, with the measurement error marked."""
+    fine = 2 * np.log(velocity_scale() / FINE_BLUR)
+    items = [
+        Area("grid", "share", meaning="data"),
+        Rule(fine, dash="dot", meaning="exact", label=f"{FINE_BLUR:.0f} km/s"),
+    ]
+    y = Axis(0, 0.4, "share per unit of λ", settle=True)
+    return Plot("where the loss comes from", level_axis(*SPAN), y, items, width, cursor="λ")
+
+
+def plot_of_layers(width=1.0):
+    """The data smoothed at six levels of p_w, one layer a level."""
+    layers = Ridges(VELOCITIES, "layers", "layer_words", "layer_negative", meaning="data")
+    end = VELOCITIES[-1] + 0.75 * np.ptp(VELOCITIES)
+    x = Axis(VELOCITIES[0], end, "velocity z/α, 1000 km/s", ticks=(10, 20, 30))
+    y = Axis(-0.1, LAYERS + 1.2, ticks=())
+    return Plot("the galaxies at six levels of $p_w$", x, y, [layers], width)
+
+
+class Instrument(Panel):
+    """A panel whose arithmetic is in the browser; Python confirms when the hand has let go."""
+
+    def __init__(self, scene, controls, **options):
+        super().__init__(scene, compute, controls, **options)
+
+    @property
+    def weighting(self):
+        """The ``Weighting`` on the screen; assigning one, or any w(λ), moves the picture."""
+        return weighting(self.values)
+
+    @weighting.setter
+    def weighting(self, w):
+        plain = {name: START[name] for name in ("shift", "gains", "brush", "monotone_lock")}
+        self.set(**plain, **drawn(w))
+
+    def page(self):
+        """Return all that a page without a kernel needs, as JSON: see ``mount`` in index.js."""
+        spec = plainly(self.spec)
+        galaxies = [("all", 0), *((f"no. {k}", k) for k in KEPT)]
+        spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded="model and range").spec()
+        spec["local"]["tables"] = tables(KEPT)
+        return {"spec": spec, "values": self.values}
+
+    def _spec(self):
+        owners = {name: objectives for name, (objectives, _) in PARAMETERS.items()}
+        owners["unit_variance"] = owners["edm_data_sd"]
+        local = {
+            "tables": tables(curves=[_whose(self.start)]),
+            "formats": self.formats,
+            "headline": self.headline,
+            "shown": list(self.shown),
+            "owners": owners,
+        }
+        return super()._spec() | {"local": local}
+
+    def _phrases(self, results):
+        return super()._phrases({n: value for n, value in results.items() if n in self.formats})
+
+    def _asked(self, _, message, buffers):
+        if "curve" in message:
+            model, galaxy = message["curve"].split()
+            self.send({"curve": message["curve"], "table": curve_table(model, int(galaxy))})
+        else:
+            super()._asked(_, message, buffers)
+
+
+def view_of(scene, begin, fold="", **options):
+    """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view of it.
+
+    ``begin`` are the values with which this view starts, beside ``START``. ``options`` are those
+    of ``Panel``; a number without a format is not said. ``fold``: all controls stand in
+    a part under this title that opens at a click; the presets and the curve itself remain.
+    """
+
+    def panel(**start):
+        """Return the live instrument; ``start`` sets controls, by name."""
+        shown = {n: replace(c, folded=fold or c.folded) for n, c in controls().items()}
+        return Instrument(scene(), shown, start=begin | start, **options)
+
+    def picture(**values):
+        """Return its picture at the given values of its controls, as a PIL image."""
+        found, drawn = compute(**begin | values)
+        return still.picture(scene(), found | drawn)
+
+    return panel, picture

@@ -1,0 +1,261 @@
+/**
+ * The instrument: a panel whose arithmetic is in the browser, and a w that the hand pulls or draws.
+ *
+ *     const view = new InstrumentView(element, spec, values, host);
+ *
+ * `host` may have save(values), called when the hand has let go; curve(name), which asks for a table
+ * that is not there yet (`view.addCurve(name, table)` brings it); and address: keep the state in the
+ * page's address. Nothing here computes: see arithmetic.js.
+ */
+import { asDrawn, compute, decodedCurve, penned, reading, stroked, unpacked } from "./arithmetic.js";
+import { element, keepKeys } from "./controls.js";
+import { readable } from "./draw.js";
+import { PanelView } from "./panel.js";
+
+const HAND = { gains: [0, 0, 0, 0, 0, 0, 0], brush: [] }; // nothing bent
+const STEPS = 200; // that can be undone
+
+export class InstrumentView extends PanelView {
+  constructor(root, spec, values, host = {}) {
+    super(root, spec, values, (state, n) => this.compute(state, n));
+    this.host = host;
+    this.tables = unpacked(spec.local.tables);
+    const shown = spec.rows.flat().flatMap((plot) => plot?.items ?? []);
+    if (!shown.some((item) => item.kind === "Ridges")) this.tables.places = null;
+    this.past = [values];
+    this.place_in_past = 0;
+    if (host.address) this.values = { ...values, ...fromAddress() };
+    this.past = [this.values];
+    this.showControls();
+    this.compute(this.values, 0);
+    this.picture.root.addEventListener("pointermove", (event) => this.showReading(event));
+    this.picture.root.addEventListener("pointerleave", () => this.showReading(null));
+  }
+
+  // What it computes
+
+  compute(state, n) {
+    const curve = `${state.model} ${state.galaxy}`;
+    if (!this.tables.curves[curve]) {
+      if (this.host.curve) this.host.curve(curve);
+      this.answer({ values: state, error: "This galaxy's curve is on its way from Python …", mine: n });
+      return;
+    }
+    this.answer({ values: state, frame: this.frame(state), mine: n });
+  }
+
+  /** What panel.js draws and says of a state: the same as Python's frame. */
+  frame(state) {
+    const { numbers, arrays } = compute(state, this.tables);
+    const shown = {};
+    for (const [name, value] of Object.entries({ ...numbers, ...arrays })) {
+      if (typeof value === "number") shown[name] = { shape: [], data: [value] };
+      else if (typeof value[0] === "number") shown[name] = { shape: [value.length], data: value };
+    }
+    const { layers, layer_signs, layer_words } = arrays;
+    const words = { layer_words };
+    if (!layers) return { arrays: shown, words, readout: this.readoutOf(numbers) };
+    const data = new Float64Array(layers.length * layers[0].length);
+    layers.forEach((layer, i) => data.set(layer, i * layer.length));
+    shown.layers = { shape: [layers.length, layers[0].length], data };
+    shown.layer_negative = { shape: [layers.length], data: layer_signs.map((sign) => Number(sign < 0)) };
+    return { arrays: shown, words, readout: this.readoutOf(numbers) };
+  }
+
+  readoutOf(numbers) {
+    const { formats, headline, shown } = this.spec.local;
+    const said = Object.keys(formats).filter((name) => formats[name] && numbers[name] !== undefined);
+    const phrase = (name) => {
+      const start = formats[name].indexOf("{");
+      const own = { "": numbers[name] };
+      return [formats[name].slice(0, start), formatted(formats[name].slice(start), own)];
+    };
+    return {
+      headline: formatted(headline, numbers),
+      numbers: shown.filter((n) => said.includes(n)).map(phrase).map(([a, b]) => [a.replace(/[ =:]+$/, ""), b]),
+      details: said.filter((name) => !shown.includes(name)).map((name) => phrase(name).join("")),
+    };
+  }
+
+  addCurve(name, table) {
+    this.tables.curves[name] = decodedCurve(table);
+    this.dirty = true;
+    this.pump();
+  }
+
+  /** Python has other values: show them. */
+  assigned(values) {
+    this.values = values;
+    this.showControls();
+    this.compute(values, this.sent);
+    this.remember();
+  }
+
+  // What the hand does
+
+  hands() {
+    const hands = super.hands();
+    return {
+      ...hands,
+      grab: (name, index) => {
+        hands.grab(name, index);
+        this.last_point = null;
+        this.start = this.values[name];
+      },
+      stroke: (name, from, to) => this.stroke(from, to),
+    };
+  }
+
+  stroke(from, to) {
+    if (!this.values.pencil) {
+      this.move({ brush: stroked(this.start, from.x, to.up, this.values.brush_width) });
+      return;
+    }
+    const drawn = this.values.objective === "drawn" && this.values.drawn.length && !this.isBent()
+      ? this.values.drawn : asDrawn(this.values);
+    this.move({ ...HAND, objective: "drawn", shift: 0, drawn: penned(drawn, this.last_point ?? from, to) });
+    this.last_point = to;
+  }
+
+  isBent() {
+    return this.values.gains.some(Boolean) || this.values.brush.some(Boolean);
+  }
+
+  move(changes) {
+    const drawn = changes.objective === "drawn" && !this.values.drawn.length && !changes.drawn;
+    super.move(drawn ? { ...changes, ...HAND, shift: 0, drawn: asDrawn(this.values) } : changes);
+  }
+
+  rest() {
+    super.rest();
+    this.remember();
+    this.host.save?.(this.values);
+    if (this.host.address) toAddress(this.values, this.spec.start);
+  }
+
+  // What can be undone
+
+  remember() {
+    if (JSON.stringify(this.past[this.place_in_past]) === JSON.stringify(this.values)) return;
+    this.past = [...this.past.slice(0, this.place_in_past + 1), this.values].slice(-STEPS);
+    this.place_in_past = this.past.length - 1;
+    this.showSteps();
+  }
+
+  back(steps) {
+    const place = this.place_in_past + steps;
+    if (!this.past[place]) return;
+    this.place_in_past = place;
+    this.move(this.past[place]);
+    this.rest();
+    this.showSteps();
+  }
+
+  showSteps() {
+    this.undo.disabled = this.place_in_past === 0;
+    this.redo.disabled = this.place_in_past === this.past.length - 1;
+  }
+
+  steering() {
+    const parts = super.steering();
+    const button = (words, onclick, more = {}) => keepKeys(element("button", { type: "button", onclick, ...more }, words));
+    this.undo = button("Undo", () => this.back(-1), { disabled: "" });
+    this.redo = button("Redo", () => this.back(1), { disabled: "" });
+    const save = button("Save picture", () => savePicture(this.picture, "w.png"));
+    parts.at(-1).append(this.undo, this.redo, save);
+    return parts;
+  }
+
+  build(root) {
+    super.build(root);
+    this.hovering = element("p", { class: "won-reading-line", "aria-hidden": "true" });
+    this.place.after(this.hovering);
+    this.root.addEventListener("keydown", (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+      event.preventDefault();
+      this.back(event.shiftKey ? 1 : -1);
+    }, true);
+  }
+
+  // What it says
+
+  /** A parameter's slider is on show only where it acts; all stand in a part that is folded. */
+  showControls() {
+    super.showControls();
+    if (this.owner === this.values.objective) return;
+    this.owner = this.values.objective;
+    for (const [name, owners] of Object.entries(this.spec.local.owners)) {
+      this.controls[name].root.hidden = !owners.includes(this.values.objective);
+    }
+  }
+
+  showReading(event) {
+    const place = event && this.picture.at(event);
+    const plot = place && this.picture.plots[place.plot].plot;
+    const { log_snr_min: low, log_snr_max: high } = this.values;
+    if (!plot?.cursor || place.x < low || place.x > high || !this.last) {
+      this.hovering.textContent = "";
+      return;
+    }
+    const { blur, w, e, L, rate } = reading(this.values, this.tables, place.x);
+    const parts = [`λ ${place.x.toFixed(2)}`, `blur ${readable(blur, 3)} km/s`, `w ${readable(w, 3)}`,
+      `e ${readable(e, 3)}`, `L ${readable(L, 3)} nats`, `p_w ${readable(rate, 2)}`];
+    this.hovering.textContent = parts.join("  ·  ").replaceAll("-", "−");
+  }
+}
+
+/** Python's format strings, as far as the panels use them: {name}, {name:.6f}, {:,.0f}, {:.2%}. */
+export function formatted(template, values) {
+  return template.replace(/\{(\w*)(?::([^}]*))?\}/g, (_, name, spec = "") => {
+    const value = values[name];
+    const [, zero, comma, digits, kind] = spec.match(/^(z?)(,?)(?:\.(\d+))?([f%g]?)$/);
+    if (typeof value !== "number" || !kind) return String(value);
+    if (kind === "g") return readable(value, Number(digits ?? 6));
+    const number = kind === "%" ? 100 * value : value;
+    const fraction = { minimumFractionDigits: Number(digits), maximumFractionDigits: Number(digits) };
+    const words = number.toLocaleString("en", { ...fraction, useGrouping: Boolean(comma) });
+    const plain = zero && Number(number.toFixed(Number(digits))) === 0 ? words.replace("-", "") : words;
+    return plain.replace("-", "−") + (kind === "%" ? "%" : "");
+  });
+}
+
+// The state in the page's address, and pictures to keep
+
+/** Read what a page's address says of the state: #w=… */
+export function fromAddress(hash = location.hash) {
+  const found = hash.match(/[#&]w=([^&]*)/);
+  if (!found) return {};
+  try {
+    return JSON.parse(decodeURIComponent(found[1]));
+  } catch {
+    return {};
+  }
+}
+
+function toAddress(values, start) {
+  const other = Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(start[name]));
+  const words = other.length ? `#w=${encodeURIComponent(JSON.stringify(Object.fromEntries(other)))}` : location.pathname;
+  history.replaceState(null, "", words);
+}
+
+/** Save what is on show: the marks as they are drawn, with the type above them. */
+async function savePicture(picture, name) {
+  const { canvas, svg, width, height, ratio, theme } = picture;
+  const type = svg.cloneNode(true);
+  for (const node of type.querySelectorAll(".won-brush, .won-target, .won-under, .won-cursor, .won-reading")) node.remove();
+  type.setAttribute("font-family", getComputedStyle(svg).fontFamily);
+  type.setAttribute("font-size", "12");
+  const text = new XMLSerializer().serializeToString(type);
+  const image = new Image(width, height);
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  await image.decode();
+  const sheet = document.createElement("canvas");
+  [sheet.width, sheet.height] = [width * ratio, height * ratio];
+  const c = sheet.getContext("2d");
+  c.fillStyle = theme.paper;
+  c.fillRect(0, 0, sheet.width, sheet.height);
+  c.drawImage(canvas, 0, 0);
+  c.drawImage(image, 0, 0, sheet.width, sheet.height);
+  const link = element("a", { href: sheet.toDataURL("image/png"), download: name });
+  link.click();
+}

@@ -1,0 +1,356 @@
+/**
+ * A panel: a scene, its controls, and what is said about them.
+ *
+ *     const panel = new PanelView(element, spec, values, send);
+ *     panel.answer({values, frame, fields, error, mine})      // mine: the answer to its own question
+ *
+ * `send(values, n)` asks for a new frame. One question is in flight; the newest state goes when the
+ * last one was answered.
+ */
+import { element, keepKeys, makeControl } from "./controls.js";
+import { draw, Values } from "./draw.js";
+import { STYLE } from "./style.js";
+import { theme, watchTheme } from "./theme.js";
+
+const SILENCE = 4000; // ms without an answer after which the kernel is said to be silent
+const REST = 600; // ms after which a movement is over, and is read out
+const PLAY = 8; // seconds from one end to the other
+const CUSTOM = "";
+
+/** Unpack {shapes, data} into {name: {shape, data}}. */
+export function unpack({ shapes, data }, Kind) {
+  const bytes = data instanceof ArrayBuffer ? data
+    : data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+  const found = {};
+  let at = 0;
+  for (const [name, shape] of Object.entries(shapes)) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    found[name] = { shape, data: new Kind(bytes, at, size) };
+    at += size * Kind.BYTES_PER_ELEMENT;
+  }
+  return found;
+}
+
+export class PanelView {
+  constructor(root, spec, values, send) {
+    Object.assign(this, { spec, values, send, sent: 0, answered: 0, dirty: false, guessed: !spec.question });
+    this.still = unpack(spec.still, Float32Array);
+    this.pinned = null; // {values, readout} of the pinned state
+    this.build(root);
+    this.showControls();
+  }
+
+  // What it consists of
+
+  build(root) {
+    const hand = {
+      input: (name, value) => this.move({ [name]: value }),
+      release: () => this.rest(),
+      play: (name) => this.play(name),
+    };
+    this.controls = Object.fromEntries(
+      Object.entries(this.spec.controls).map(([name, spec]) => [name, makeControl(name, spec, hand)]));
+    this.alert = element("p", { class: "won-alert", role: "alert" });
+    this.headline = element("div", { class: "won-headline" });
+    this.numbers = element("table", { class: "won-numbers" });
+    this.details = element("ul");
+    const more = element("details", { class: "won-details" }, keepKeys(element("summary", {}, "details")), this.details);
+    this.more = more;
+    this.said = element("div", { class: "won-hidden", role: "status", "aria-live": "polite" });
+    this.readout = element("div", { class: "won-readout" }, this.headline, this.numbers, more);
+    this.place = element("div");
+    this.asking = element("div");
+    const shown = element("div", { class: "won-shown" }, this.alert, this.asking, this.place, this.readout, this.said);
+    const steer = element("div", { class: "won-steer" }, ...this.steering());
+    const caption = element("p", { class: "won-caption" }, this.spec.alt);
+    const grid = element("div", { class: "won-grid" }, shown, steer, caption);
+    this.root = element("div", { class: "won-panel", "data-lm-suppress-shortcuts": "true" }, element("style", {}, STYLE), grid);
+    root.append(this.root);
+    this.restyle();
+    this.stopTheme = watchTheme(root, () => this.restyle());
+    this.picture = draw(this.place, this.spec, this.hands());
+    this.sizes = new ResizeObserver(() => this.stick());
+    this.sizes.observe(shown);
+    this.ask();
+  }
+
+  steering() {
+    const [open, folded] = [[], new Map()];
+    for (const control of Object.values(this.controls)) {
+      const { folded: title } = control.spec;
+      if (title) folded.set(title, [...(folded.get(title) ?? []), control.root]);
+      else open.push(control.root);
+    }
+    const parts = [...folded].map(([title, roots]) =>
+      element("details", { class: "won-folded" }, keepKeys(element("summary", {}, title)), ...roots));
+    this.pinner = keepKeys(element("button", { type: "button", "aria-pressed": "false", onclick: () => this.togglePin() }, "Pin"));
+    const reset = keepKeys(element("button", { type: "button", onclick: () => this.reset() }, "Reset"));
+    const buttons = element("div", { class: "won-buttons" }, this.pinner, reset);
+    const names = Object.keys(this.spec.presets);
+    if (names.length) {
+      const options = [element("option", { value: CUSTOM }, "choose …"), ...names.map((n) => element("option", { value: n }, n))];
+      this.presets = keepKeys(element("select", {}, ...options));
+      this.presets.addEventListener("change", () => {
+        if (this.presets.value !== CUSTOM) this.move(this.spec.presets[this.presets.value]);
+        this.rest();
+      });
+      const label = element("div", { class: "won-control won-presets" }, element("label", {}, element("span", {}, "preset"), this.presets));
+      buttons.prepend(label);
+    }
+    return [...open, ...parts, buttons];
+  }
+
+  /** What the picture's handles ask for. */
+  hands() {
+    return {
+      describe: (name, index) => this.controls[name].describe(this.values[name], index),
+      grab: (name) => {
+        this.begin();
+        this.start = this.values[name];
+        this.playing = null;
+      },
+      drag: (name, index, amount, times) =>
+        this.move({ [name]: this.controls[name].value(this.start, amount, times, index) }),
+      release: () => this.rest(),
+      step: (name, index, steps) => {
+        this.move({ [name]: this.controls[name].stepped(this.values[name], steps, index) });
+        this.rest();
+      },
+    };
+  }
+
+  restyle() {
+    const { ink, soft, paper, dark, colours } = theme(this.root.parentElement, this.spec.colours);
+    const accent = colours.data;
+    const set = { ink, soft, paper, accent, focus: dark ? "#ffd166" : "#b35900", alert: dark ? "#ff8a80" : "#b3261e" };
+    for (const [name, value] of Object.entries(set)) this.root.style.setProperty(`--won-${name}`, value);
+    this.root.style.colorScheme = dark ? "dark" : "light";
+  }
+
+  /** The picture stays in sight while one scrolls to a control, unless it would fill the window. */
+  stick() {
+    const { parentElement: shown } = this.place;
+    shown.classList.toggle("won-sticks", shown.offsetHeight < 0.65 * window.innerHeight);
+    const output = this.root.closest(".jp-OutputArea-output"); // JupyterLab's would scroll instead
+    if (output) output.style.overflow = "visible";
+  }
+
+  // How it moves
+
+  /** A movement begins: what was on show before it becomes the ghost, where the scene says so. */
+  begin() {
+    if (this.moving) return;
+    this.moving = true;
+    this.picture.hold();
+    if (this.spec.ghost && this.guessed && !this.byHand && this.last) this.pin(this.last);
+  }
+
+  move(changes) {
+    this.begin();
+    const before = JSON.stringify(this.values);
+    this.values = { ...this.values, ...changes };
+    if (JSON.stringify(this.values) === before) return;
+    this.showControls();
+    this.dirty = true;
+    this.pump();
+  }
+
+  /** The hand has let go; soon after, limits settle and the numbers are read out. */
+  rest() {
+    this.moving = false;
+    this.picture.release();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      if (this.moving) return;
+      this.leave("rests");
+      this.sayNumbers();
+    }, REST);
+  }
+
+  pump() {
+    if (!this.dirty || this.sent > this.answered) return;
+    this.dirty = false;
+    this.sent += 1;
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.silent(), SILENCE);
+    this.send(this.values, this.sent);
+  }
+
+  silent() {
+    this.alert.textContent = "No answer from Python: the kernel is busy, or it is off. Once it runs, run this cell again.";
+    this.answered = this.sent; // the next movement asks anew
+  }
+
+  /** Show what came from Python; `mine` is the number of the question that it answers. */
+  answer({ values, frame, fields, error, mine }) {
+    if (mine !== undefined) {
+      this.answered = Math.max(this.answered, mine);
+      clearTimeout(this.silence);
+    }
+    if (!this.dirty && this.answered >= this.sent) {
+      if (values !== this.values) {
+        this.values = values;
+        this.showControls();
+      }
+    }
+    if (fields?.data && fields !== this.packedFields) {
+      this.packedFields = fields;
+      this.fields = unpack(fields, Uint8Array);
+    }
+    if (frame && (frame.data || frame.arrays) && frame !== this.packedFrame) {
+      this.packedFrame = frame;
+      const { readout } = frame;
+      const arrays = new Values(this.still, this.fields ?? {}, frame.arrays ?? unpack(frame, Float32Array), frame.words);
+      this.last = { arrays, readout, values };
+      this.picture.update(arrays);
+      this.showNumbers();
+      this.leave("moves");
+      if (!this.moving) this.leave("rests");
+    }
+    this.alert.textContent = error ?? "";
+    this.pump();
+    this.playOn();
+  }
+
+  reset() {
+    this.playing = null;
+    this.byHand = false;
+    this.pin(null);
+    for (const plot of this.picture.plots) plot.trails.clear();
+    this.move(this.spec.start);
+    this.pin(null);
+    this.rest();
+  }
+
+  play(name) {
+    const stopped = this.playing?.name === name;
+    this.stopPlaying();
+    if (stopped) return;
+    const control = this.controls[name];
+    const last = control.stepped(this.values[name], Infinity);
+    const steps = control.spec.kind === "Slider" ? (control.spec.high - control.spec.low) / control.spec.step : control.values.length;
+    this.playing = { name, last, stride: Math.max(1, Math.round(steps / (PLAY * 25))), wait: Math.max(40, (PLAY * 1000) / steps) };
+    control.playing(true);
+    if (this.values[name] === last) this.move({ [name]: control.stepped(this.values[name], -Infinity) });
+    else this.playOn();
+  }
+
+  playOn() {
+    clearTimeout(this.clock);
+    if (!this.playing || this.sent > this.answered) return;
+    const { name, last, stride, wait } = this.playing;
+    if (this.values[name] === last) {
+      this.stopPlaying();
+      this.rest();
+    } else {
+      this.clock = setTimeout(() => {
+        if (this.playing) this.move({ [name]: this.controls[name].stepped(this.values[name], stride) });
+      }, wait);
+    }
+  }
+
+  stopPlaying() {
+    clearTimeout(this.clock);
+    if (this.playing) this.controls[this.playing.name].playing(false);
+    this.playing = null;
+  }
+
+  // What it compares
+
+  togglePin() {
+    this.byHand = !this.byHand;
+    this.pin(this.byHand ? this.last : null);
+  }
+
+  pin(state) {
+    this.pinned = state;
+    this.picture.pin(state?.arrays ?? null);
+    this.pinner.setAttribute("aria-pressed", String(Boolean(this.byHand)));
+    this.pinner.textContent = this.byHand ? "Unpin" : "Pin";
+    if (this.last) this.showNumbers();
+  }
+
+  /** Leave marks where a trail is; kind is "moves" or "rests". */
+  leave(kind) {
+    if (!this.last || !this.guessed) return;
+    for (const view of this.picture.plots) view.leave(kind);
+    this.picture.request();
+  }
+
+  // What it asks
+
+  ask() {
+    const { question } = this.spec;
+    this.picture.secret = !this.guessed;
+    if (!question) return;
+    const guess = (words) => {
+      this.guessed = true;
+      this.picture.secret = false;
+      this.asking.replaceChildren();
+      this.showNumbers();
+      this.picture.request();
+      if (!words) return;
+      this.byHand = true;
+      this.pin(this.last);
+      this.move(question.then);
+      this.rest();
+      const verdict = words === question.right ? "As you said" : `You said “${words}”`;
+      const right = words === question.right ? "" : `; it is “${question.right}”`;
+      this.asking.append(element("p", { class: "won-question" }, `${verdict}: ${question.words} “${words}”${right}.`));
+    };
+    const name = `won-${Math.random().toString(36).slice(2)}`;
+    const options = question.options.map((words) => element("label", {}, keepKeys(element("input",
+      { type: "radio", name, value: words, onchange: () => guess(words) })), words));
+    const skip = keepKeys(element("button", { type: "button", onclick: () => guess(null) }, "Show it"));
+    this.asking.append(element("fieldset", { class: "won-question" }, element("legend", {}, question.words), ...options, skip));
+  }
+
+  // What it says
+
+  showControls() {
+    for (const [name, control] of Object.entries(this.controls)) {
+      if (this.onShow?.[name] !== this.values[name]) control.show(this.values[name]);
+    }
+    this.onShow = this.values;
+    if (!this.presets) return;
+    const fits = Object.entries(this.spec.presets).find(([, preset]) =>
+      Object.entries(preset).every(([name, value]) => JSON.stringify(value) === JSON.stringify(this.values[name])));
+    this.presets.value = fits?.[0] ?? CUSTOM;
+  }
+
+  showNumbers() {
+    const { headline, numbers, details } = this.last.readout;
+    const hidden = !this.guessed;
+    this.readout.style.visibility = hidden ? "hidden" : "visible";
+    const said = JSON.stringify([this.last.readout, this.pinned?.readout, hidden]);
+    if (said === this.shownNumbers) return;
+    this.shownNumbers = said;
+    this.headline.textContent = headline;
+    const before = this.pinned?.readout;
+    const rows = numbers.map(([label, value], i) => {
+      const old = before?.numbers[i]?.[1];
+      const cells = [element("th", { scope: "row" }, label)];
+      if (before) cells.push(element("td", { class: "won-before" }, old === value ? "" : `${old} →`));
+      return element("tr", {}, ...cells, element("td", {}, value));
+    });
+    this.numbers.replaceChildren(...rows);
+    this.more.hidden = !details.length;
+    this.details.replaceChildren(...details.map((words) => element("li", {}, words)));
+  }
+
+  sayNumbers() {
+    if (!this.last || !this.guessed) return;
+    const { headline, numbers } = this.last.readout;
+    this.said.textContent = [headline, ...numbers.map((pair) => pair.join(" "))].join("; ");
+  }
+
+  destroy() {
+    this.stopPlaying();
+    clearTimeout(this.resting);
+    clearTimeout(this.silence);
+    this.stopTheme();
+    this.sizes.disconnect();
+    this.picture.destroy();
+    this.root.remove();
+  }
+}

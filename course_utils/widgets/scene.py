@@ -1,0 +1,379 @@
+"""Scenes: what a picture shows, declared once and drawn by two renderers.
+
+A scene says what is drawn where; the numbers come afterwards, again and again, under names. The
+browser draws it live (``js/draw.js``) and matplotlib draws stills (``widgets/still.py``).
+
+    Scene([[Plot("a wave", Axis(0, 10, "x"), Axis(-1, 1), [
+        Area("x", "height", "data", label="the wave"),
+        Handle("shift", x="crest", y=1.0),
+    ])]], height=300, alt="A wave that can be shifted.")
+
+Wherever a field is ``Data``, a string is the name of an array or number that ``compute`` returns;
+anything else is the number or the array itself, which then stands still.
+
+What goes to the browser
+    ``Scene.spec()`` is JSON: ``{"height": [px a row], "rows": [[plot or null]], "alt": words}``; a
+    plot is ``{"title", "x", "y", "width", "cursor", "items"}``; an axis and an item have the
+    fields of their class here, and an item also its class's name as ``"kind"``, a handle's own kind
+    being its ``"grip"``. Arrays that stand still are there under names of their own, ``"#0"``, …
+    ``Scene.frame(values)`` is what changes: ``{"shapes": {name: shape}, "data": bytes, "words":
+    {name: words}}``, where ``data`` has the numbers of all arrays, one after another in the order
+    of ``shapes``, as 32-bit floats. ``Scene.fields(values)`` is the same for heat maps, with one
+    byte a cell (255: as dense as the colours go); they are large and seldom change.
+"""
+
+from dataclasses import KW_ONLY, asdict, dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from course_utils._checks import require_known
+from course_utils.widgets.figures import COLOURS
+
+Data = object  # a name, a number, or an array; see above
+SCALES = ("linear", "log", "asinh", "sqrt")
+
+
+@dataclass(frozen=True)
+class Top:
+    """A second reading of an x axis, written on top: value = factor · exp(rate · x)."""
+
+    label: str
+    unit: str
+    factor: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis from ``low`` to ``high``.
+
+    ``settle``: the range is the least that is shown. It widens at once when something leaves it,
+    and fits itself to what is there when the hand has let go. Axes of one name ``share`` settle
+    together. ``ticks`` are numbers, or (number, words) pairs; empty for none, None to choose. With
+    ``scale="asinh"`` the axis is linear below ``linear`` and logarithmic beyond.
+    """
+
+    low: Data
+    high: Data
+    label: str = ""
+    _: KW_ONLY
+    scale: str = "linear"
+    ticks: tuple | None = None
+    settle: bool = False
+    share: str = ""
+    linear: float = 1.0
+    top: Top | None = None
+
+    def __post_init__(self):
+        require_known("scale", self.scale, SCALES)
+
+
+@dataclass(frozen=True)
+class Item:
+    """What all that is drawn has.
+
+    ``meaning`` is a key of ``figures.COLOURS``. ``label`` names it in the plot's legend. What is
+    ``secret`` is drawn after the reader has guessed (see ``Question``). ``alpha`` is opacity.
+    """
+
+    _: KW_ONLY
+    meaning: str = "data"
+    label: str = ""
+    secret: bool = False
+    alpha: float = 1.0
+
+    def __post_init__(self):
+        require_known("meaning", self.meaning, COLOURS)
+
+
+@dataclass(frozen=True)
+class Line(Item):
+    """y over x, [n] each; y [n, m] are m lines. ``dash``: "", "dash", "dot" or "dashdot"."""
+
+    x: Data
+    y: Data
+    _: KW_ONLY
+    dash: str = ""
+    width: float = 1.8
+
+
+@dataclass(frozen=True)
+class Area(Item):
+    """The area between y [n] over x and zero, hatched in another colour where y < 0.
+
+    ``sideways``: between x and zero instead. ``negative`` names the hatched part in the legend.
+    """
+
+    x: Data
+    y: Data
+    _: KW_ONLY
+    sideways: bool = False
+    negative: str = ""
+
+
+@dataclass(frozen=True)
+class Band(Item):
+    """The region between ``low`` and ``high`` (numbers, or [n] over x); x None: all across."""
+
+    x: Data
+    low: Data
+    high: Data
+    _: KW_ONLY
+    hatched: bool = False
+
+
+@dataclass(frozen=True)
+class Bars(Item):
+    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline.
+
+    The bars stand on ``start``, so that one can be stacked on another.
+    """
+
+    edges: Data
+    heights: Data
+    _: KW_ONLY
+    start: Data = 0
+    sideways: bool = False
+    outline: bool = False
+
+
+@dataclass(frozen=True)
+class Points(Item):
+    """Marks at (x, y), [n] or numbers; ``shape``: "dot", "ring", "square", "star" or "tick".
+
+    ``trail``: a faint mark stays behind, with "moves" wherever it has been, with "rests" wherever
+    the hand let go; while the number ``same`` is another, marks left before it are not shown. The
+    lowest mark gets a ring and ``score``, words before its y.
+    """
+
+    x: Data
+    y: Data
+    _: KW_ONLY
+    shape: str = "dot"
+    size: float = 5.0
+    trail: str = ""
+    same: Data = None
+    score: str = ""
+
+
+@dataclass(frozen=True)
+class Heat(Item):
+    """A map of ``values`` [rows, columns] ≥ 0, the first row lowest, over x and y (low, high).
+
+    The colour runs with (value / ``dense``)^``power`` from paper through ``meaning`` to ink.
+    """
+
+    x: Data
+    y: Data
+    values: Data
+    _: KW_ONLY
+    dense: float = 1.0
+    power: float = 1.0
+
+
+@dataclass(frozen=True)
+class Ridges(Item):
+    """Curves [m, n] over x stacked one above another, the first lowest, with words beside each.
+
+    ``words`` [m] are strings; ``negative`` [m] says which are drawn in that colour. Heights are in
+    proportion to the root of each curve's peak.
+    """
+
+    x: Data
+    curves: Data
+    words: Data
+    negative: Data
+
+
+@dataclass(frozen=True)
+class Words(Item):
+    """Words at (x, y), fractions of the plot; ``text`` is a template of numbers by their names.
+
+    ``align``: "left", "centre" or "right", what of the words stands at x.
+    """
+
+    x: float
+    y: float
+    text: str
+    _: KW_ONLY
+    align: str = "left"
+
+
+@dataclass(frozen=True)
+class Rule(Item):
+    """A straight line right across: x = at, or with ``along="y"``, y = at."""
+
+    at: Data
+    _: KW_ONLY
+    along: str = "x"
+    dash: str = ""
+    width: float = 1.5
+
+
+@dataclass(frozen=True)
+class Handle(Item):
+    """What the hand can take, and the control that it moves.
+
+    A drag along x or y adds ``factor`` times the movement (in units of the axis; in decades where
+    it is logarithmic) to what the control had when it was taken; with ``times`` it multiplies by
+    ten to that power. ``kind`` is what there is to take:
+
+    - "point": a dot at (x, y);
+    - "knots": dots at (x, y), [n] each; the i-th moves the i-th entry of a control of bars;
+    - "rule": a line right across, at x (or y, as ``along`` says);
+    - "edge": such a line between the two ends of the other coordinate, which is a pair;
+    - "band": a region, x and y a pair each;
+    - "brush": the whole plot; what a stroke does with the control's curve is the panel's affair.
+    """
+
+    control: str
+    x: Data = None
+    y: Data = None
+    _: KW_ONLY
+    along: str = "x"
+    factor: Data = 1.0
+    times: bool = False
+    kind: str = "point"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A pair of axes with items, drawn in their order; ``width`` in shares of the row.
+
+    Under the pointer all plots with one ``cursor``, the symbol of x, show a line at one x.
+    """
+
+    title: str
+    x: Axis
+    y: Axis
+    items: tuple | list
+    width: float = 1.0
+    cursor: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Asked before the secret items are drawn; ``then`` are values the guess puts on show.
+
+    ``right`` is one of the ``options``.
+    """
+
+    words: str
+    options: tuple
+    right: str
+    then: dict
+
+    def __post_init__(self):
+        require_known("answer", self.right, self.options)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Rows of plots, None for an empty place; ``height`` in CSS pixels, one number or one a row.
+
+    ``ghost``: the state before the first movement stays in grey, as if it had been pinned.
+    """
+
+    rows: tuple | list
+    height: float | tuple
+    alt: str
+    ghost: bool = False
+    question: Question | None = None
+
+    def plots(self):
+        """Return all plots in order."""
+        return [plot for row in self.rows for plot in row if plot is not None]
+
+    def items(self, *kinds):
+        """Return all items of these kinds in order, of any kind if none is named."""
+        return [i for plot in self.plots() for i in plot.items if not kinds or isinstance(i, kinds)]
+
+    def spec(self):
+        """Return (spec, still): the scene in JSON, and its arrays that stand still, by name."""
+        still = {}
+        rows = [[plot and _plot(plot, still) for plot in row] for row in self.rows]
+        spec = {
+            "rows": rows,
+            "height": np.broadcast_to(self.height, len(rows)).tolist(),
+            "alt": " ".join(self.alt.split()),
+            "ghost": self.ghost,
+            "question": self.question and asdict(self.question),
+        }
+        return spec, still
+
+    def frame(self, values):
+        """Return what changes with every movement; ``values`` has arrays and numbers by name."""
+        words = {item.text: item.text.format(**values) for item in self.items(Words)}
+        words |= {item.words: list(values[item.words]) for item in self.items(Ridges)}
+        return packed({n: values[n] for n in self._names - self.heats}) | {"words": words}
+
+    def fields(self, values):
+        """Return the heat maps as they are coloured, one byte a cell."""
+        found = {}
+        for item in self.items(Heat):
+            share = np.clip(np.divide(values[item.values], item.dense), 0, 1) ** item.power
+            found[item.values] = np.round(255 * share)
+        return packed(found, np.uint8)
+
+    @cached_property
+    def heats(self):
+        """The names of the heat maps."""
+        return {item.values for item in self.items(Heat)}
+
+    @cached_property
+    def _names(self):
+        parts = [part for plot in self.plots() for part in (plot.x, plot.y, *plot.items)]
+        words = {item.words for item in self.items(Ridges)}
+        found = set()
+        for part in parts:
+            for source in _sources(part).values():
+                found |= {n for n in _as_tuple(source) if isinstance(n, str)}
+        return found - words
+
+
+def packed(arrays, kind=np.float32):
+    """Return arrays as {"shapes": {name: shape}, "data": bytes}, one after another."""
+    arrays = {name: np.asarray(array, kind) for name, array in arrays.items()}
+    data = b"".join(array.tobytes() for array in arrays.values())
+    return {"shapes": {name: list(a.shape) for name, a in arrays.items()}, "data": data}
+
+
+def _plot(plot, still):
+    """A plot in JSON; its arrays that stand still go to ``still``."""
+
+    def plain(part):
+        sources = _sources(part)
+        names = [field.name for field in fields(part) if field.name not in sources]
+        plain = {name: getattr(part, name) for name in names if name != "_"}
+        return plain | {name: named(source) for name, source in sources.items()}
+
+    def named(source):
+        if source is None or isinstance(source, str | int | float):
+            return source
+        if any(isinstance(part, str) for part in source):
+            return list(source)
+        name = f"#{len(still)}"
+        still[name] = np.asarray(source, float)
+        return name
+
+    def axis(part):
+        return plain(part) | {"top": part.top and asdict(part.top)}
+
+    items = []
+    for item in plot.items:
+        found = plain(item)
+        if isinstance(item, Handle):
+            found["grip"] = found.pop("kind")
+        items.append(found | {"kind": type(item).__name__})
+    own = {"title": plot.title, "width": plot.width, "cursor": plot.cursor}
+    return own | {"x": axis(plot.x), "y": axis(plot.y), "items": items}
+
+
+def _sources(part):
+    """The fields of an axis or item that are ``Data``, by name."""
+    return {field.name: getattr(part, field.name) for field in fields(part) if field.type is Data}
+
+
+def _as_tuple(source):
+    return source if isinstance(source, tuple) else (source,)

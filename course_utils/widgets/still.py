@@ -1,0 +1,243 @@
+"""A scene as a still picture, drawn by matplotlib: for saved outputs, slides, README and PDF."""
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.ticker import NullLocator
+from PIL import Image
+
+from course_utils.widgets import figures
+from course_utils.widgets.scene import Points, Rule
+
+COLOURS = figures.SCREEN["light"]
+WIDTH = 940  # CSS pixels
+DPI = 100  # CSS pixels an inch
+RATIO = 2  # picture pixels a CSS pixel
+DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*", "tick": "|"}
+
+
+def picture(scene, values):
+    """Return the scene with these arrays and numbers, by name, as a PIL image."""
+    canvas = figure(scene, values).canvas
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def figure(scene, values):
+    """Return the scene as a matplotlib figure."""
+    heights = np.broadcast_to(scene.height, len(scene.rows))
+    size = (WIDTH / DPI, float(heights.sum()) / DPI)
+    with figures.style():
+        drawn = figures.StyledFigure(figsize=size, layout="constrained", dpi=DPI * RATIO)
+        grid = drawn.add_gridspec(len(scene.rows), 1, height_ratios=heights)
+        for row, place, height in zip(scene.rows, grid, heights, strict=True):
+            widths = [0.1 if plot is None else plot.width for plot in row]
+            for plot, cell in zip(
+                row, place.subgridspec(1, len(row), width_ratios=widths), strict=True
+            ):
+                if plot is not None:
+                    _Still(drawn.add_subplot(cell), plot, values).draw(low=height < 170)
+        FigureCanvasAgg(drawn)
+    return drawn
+
+
+def _points(pixels):
+    """CSS pixels in points."""
+    return pixels * 72 / DPI
+
+
+def encoded(picture, kind, **options):
+    """Return a picture as the bytes of a file of this kind."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+class _Still:
+    """One plot on matplotlib's axes."""
+
+    def __init__(self, ax, plot, values):
+        self.ax, self.plot, self.values = ax, plot, values
+
+    def get(self, source):
+        """The number or array that a source stands for."""
+        if isinstance(source, str):
+            return self.values[source]
+        if isinstance(source, tuple):
+            return [self.get(part) for part in source]
+        return source
+
+    def draw(self, low=False):
+        plot, ax = self.plot, self.ax
+        for which, axis in (("x", plot.x), ("y", plot.y)):
+            self.scale(which, axis)
+        for item in plot.items:
+            getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
+        for which, axis in (("x", plot.x), ("y", plot.y)):
+            self.limits(which, axis)
+        figures.title(ax, plot.title)
+        if ax.get_legend_handles_labels()[0]:
+            # where the plot is low, above it beside the title
+            above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
+            tight = {"columnspacing": 1.0, "handlelength": 1.4, "borderpad": 0.2, "fontsize": 8}
+            ax.legend(**(above | tight if low else {"loc": "best"}))
+
+    # Axes
+
+    def scale(self, which, axis):
+        set_scale = getattr(self.ax, f"set_{which}scale")
+        if axis.scale == "sqrt":
+            set_scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
+        else:
+            set_scale(
+                axis.scale, **({"linear_width": axis.linear} if axis.scale == "asinh" else {})
+            )
+
+    def limits(self, which, axis):
+        ax, low, high = self.ax, self.get(axis.low), self.get(axis.high)
+        if axis.settle:
+            data = getattr(ax.dataLim, f"interval{which}")
+            low, high = min(low, data[0] * 1.05), max(high, data[1] * 1.05)
+        getattr(ax, f"set_{which}lim")(low, high)
+        getattr(ax, f"set_{which}label")(axis.label)
+        if axis.ticks is not None:
+            pairs = [
+                tick if isinstance(tick, tuple) else (tick, f"{tick:g}") for tick in axis.ticks
+            ]
+            getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
+            getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
+            getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
+        if axis.top:
+            self.top(axis.top)
+
+    def top(self, top):
+        """Powers of ten of the second reading, each where x has it."""
+        ends = np.log10(top.factor * np.exp(top.rate * np.array(self.ax.get_xlim())))
+        values = 10.0 ** np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
+        second = self.ax.secondary_xaxis("top")
+        second.set_xticks(np.log(values / top.factor) / top.rate, [f"{v:,.10g}" for v in values])
+        second.set_xlabel(f"{top.label}, {top.unit}", fontsize=9)
+        second.tick_params(labelsize=8)
+
+    # Items
+
+    def line(self, item, colour):
+        x, y = self.get(item.x), np.asarray(self.get(item.y))
+        style = {
+            "color": colour,
+            "ls": DASHES[item.dash],
+            "lw": _points(item.width),
+            "alpha": item.alpha,
+        }
+        self.ax.plot(x, y, **style)[0].set_label(item.label or None)
+
+    def area(self, item, colour):
+        x, y = np.asarray(self.get(item.x)), np.asarray(self.get(item.y))
+        fill = self.ax.fill_betweenx if item.sideways else self.ax.fill_between
+        along, up = (y, x) if item.sideways else (x, y)
+        words = item.label or None
+        fill(along, 0, np.maximum(up, 0), color=colour, alpha=0.4 * item.alpha, lw=0, label=words)
+        if (up < 0).any():
+            words = item.negative or None
+            fill(along, 0, np.minimum(up, 0), **figures.NEGATIVE, lw=0, label=words)
+        self.ax.plot(x, y, color=colour, lw=_points(1.3), alpha=item.alpha)
+
+    def band(self, item, colour):
+        low, high = self.get(item.low), self.get(item.high)
+        look = {"color": colour, "alpha": 0.25 * item.alpha, "lw": 0}
+        if item.hatched:
+            look = {
+                "facecolor": to_rgba(colour, 0.25),
+                "edgecolor": colour,
+                "hatch": "////",
+                "lw": 1,
+            }
+        if item.x is None:
+            self.ax.axhspan(low, high, label=item.label or None, **look)
+        else:
+            self.ax.fill_between(self.get(item.x), low, high, label=item.label or None, **look)
+
+    def bars(self, item, colour):
+        outline = {"fill": False, "baseline": None, "lw": _points(1.3), "alpha": item.alpha}
+        filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
+        self.ax.stairs(
+            self.get(item.heights),
+            self.get(item.edges),
+            color=colour,
+            orientation="horizontal" if item.sideways else "vertical",
+            label=item.label or None,
+            **(outline if item.outline else filled),
+        )
+
+    def points(self, item, colour):
+        self.ax.plot(
+            np.atleast_1d(self.get(item.x)),
+            np.atleast_1d(self.get(item.y)),
+            MARKERS[item.shape],
+            color=colour,
+            mfc="none" if item.shape == "ring" else colour,
+            ms=_points(item.size),
+            alpha=item.alpha,
+            label=item.label or None,
+            zorder=4,
+        )
+
+    def heat(self, item, colour):
+        (left, right), (bottom, top) = self.get(item.x), self.get(item.y)
+        share = np.clip(np.divide(self.get(item.values), item.dense), 0, 1) ** item.power
+        stops = [(0, "white"), (0.6, colour), (1, "#000a14")]
+        ramp = LinearSegmentedColormap.from_list("", stops)
+        self.ax.imshow(
+            share,
+            cmap=ramp,
+            vmin=0,
+            vmax=1,
+            origin="lower",
+            aspect="auto",
+            interpolation="nearest",
+            extent=(left, right, bottom, top),
+        )
+
+    def ridges(self, item, colour):
+        x, curves = np.asarray(self.get(item.x)), np.asarray(self.get(item.curves))
+        sharpest = curves.max()
+        rows = zip(curves, self.get(item.words), self.get(item.negative), strict=True)
+        for i, (curve, words, negative) in enumerate(rows):
+            y = i + 2.2 * curve / np.sqrt(curve.max() * sharpest)
+            order = 3 + len(curves) - i  # the lower ones in front
+            self.ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
+            shown = COLOURS["negative"] if negative else colour
+            self.ax.plot(x, y, color=shown, lw=_points(1.3), zorder=order)
+            self.ax.annotate(
+                words,
+                (x[-1], i),
+                (4, 1),
+                textcoords="offset points",
+                fontsize=8.5,
+                zorder=order + 9,
+            )
+
+    def words(self, item, colour):
+        self.ax.text(
+            item.x,
+            item.y,
+            item.text.format(**self.values),
+            transform=self.ax.transAxes,
+            ha={"centre": "center"}.get(item.align, item.align),
+        )
+
+    def rule(self, item, colour):
+        draw = self.ax.axvline if item.along == "x" else self.ax.axhline
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width)}
+        draw(self.get(item.at), label=item.label or None, **style)
+
+    def handle(self, item, colour):
+        """A still has no handles, but for the line or the dots that stand where one is."""
+        if item.kind in ("rule", "edge"):
+            at = item.x if item.along == "x" else item.y
+            self.rule(Rule(at, along=item.along, meaning=item.meaning), colour)
+        elif item.kind in ("point", "knots"):
+            self.points(Points(item.x, item.y, meaning=item.meaning, size=8), colour)

@@ -1,0 +1,244 @@
+"""The instrument on a page without a kernel: all that a hand can do, and the numbers it sees."""
+
+import contextlib
+import copy
+import json
+import re
+
+import numpy as np
+import pytest
+from lab import write_notebook
+from serving import ROOT, errors_of
+
+from course_utils.panels import _instrument as instrument
+from course_utils.panels import sum_of_elbos, weighting
+
+pytestmark = pytest.mark.browser
+ADDRESS = "http://instrument.test/"
+MODULE = ROOT / "course_utils/widgets/panels.js"
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The instrument</title>
+<meta name="viewport" content="width=device-width"><body style="margin: 0; background: PAPER">
+<main id="place"></main><script id="page" type="application/json">TABLES</script>
+<script type="module">
+import { mount } from "./panels.js";
+const page = JSON.parse(document.getElementById("page").textContent);
+window.view = mount(document.getElementById("place"), page, {}, { address: true });
+window.seen = () => JSON.parse(JSON.stringify(view.values));
+</script>"""
+
+
+@contextlib.contextmanager
+def shown(context, panel, *, hash="", page_of=None, width=1000, paper="#ffffff"):
+    """Show an instrument on a page without a kernel; what the page reports as an error fails."""
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    errors, asked = errors_of(page), []
+    body = PAGE.replace("TABLES", json.dumps(page_of or panel.page())).replace("PAPER", paper)
+
+    def answer(route):
+        asked.append(route.request.url)
+        if route.request.url.endswith("panels.js"):
+            route.fulfill(body=MODULE.read_text(encoding="utf-8"), content_type="text/javascript")
+        else:
+            route.fulfill(body=body, content_type="text/html")
+
+    page.route("**/*", answer)
+    page.goto(ADDRESS + hash)
+    page.wait_for_function("window.view?.picture.plots[0].scales")
+    yield page
+    page.close()
+    assert not errors, errors
+    assert len(asked) <= 3, asked  # the page, the module, perhaps an icon
+
+
+@pytest.fixture(params=[weighting, sum_of_elbos], ids=["weighting", "sum_of_elbos"])
+def panel(request):
+    panel = request.param.panel()
+    yield panel
+    panel.close()
+
+
+def place_of(page, level, weight):
+    """Return where (λ, w) is on the page, in the plot that can be pulled."""
+    return page.evaluate(
+        """([level, weight]) => {
+            const plot = view.picture.plots.find(p => p.plot.title.startsWith("pull"));
+            const frame = view.picture.root.getBoundingClientRect();
+            return [frame.left + plot.scales.x.to(level), frame.top + plot.scales.y.to(weight)];
+        }""",
+        [level, weight],
+    )
+
+
+def drag(page, start, end, steps=6):
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=steps)
+    page.mouse.up()
+
+
+def w_at(page, level):
+    """Return w as Python finds it for the values that the page holds."""
+    return float(instrument.weighting(page.evaluate("seen()"))(level))
+
+
+def agree(page, panel):
+    """Fail unless the numbers on the page are those of Python for the page's values."""
+    panel.set(**page.evaluate("seen()"))
+    wanted = panel.frame["readout"]
+    headline = page.locator(".won-headline").inner_text()
+    numbers = page.locator(".won-numbers tr").evaluate_all(
+        "rows => rows.map(row => [row.firstChild.textContent, row.lastChild.textContent])"
+    )
+    assert headline == wanted["headline"]
+    assert numbers == [list(pair) for pair in wanted["numbers"]]
+
+
+def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel):
+    with shown(browser_context, panel) as page:
+        before = {level: w_at(page, level) for level in (-8.0, 1.5, 8.0)}
+        start, end = (place_of(page, 1.5, h) for h in (before[1.5], 4 * before[1.5]))
+        drag(page, start, end)
+        assert w_at(page, 1.5) == pytest.approx(4 * before[1.5], rel=0.05)
+        for far in (-8.0, 8.0):
+            assert w_at(page, far) == pytest.approx(before[far], rel=1e-3)
+        agree(page, panel)
+
+
+def test_every_handle_moves_by_mouse_and_by_keys(browser_context, panel):
+    with shown(browser_context, panel) as page:
+        for handle in reversed(page.locator(".won-handle").all()):
+            name, label = handle.get_attribute("data-control"), handle.get_attribute("aria-label")
+            assert label and handle.get_attribute("aria-valuetext"), name
+            before = page.evaluate("seen()")[name]
+            handle.press("ArrowUp" if name != "log_snr_max" else "ArrowLeft")
+            by_key = page.evaluate("seen()")[name]
+            assert by_key != before, label
+            grip = handle.locator(".won-grip").bounding_box()
+            x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+            along = (30, 0) if name == "log_snr_min" else (-30, 0) if "snr" in name else (0, -20)
+            drag(page, (x, y), (x + along[0], y + along[1]))
+            assert page.evaluate("seen()")[name] != by_key, label
+        agree(page, panel)
+
+
+def test_drawing_afresh_undoing_and_the_address(browser_context, panel):
+    with shown(browser_context, panel) as page:
+        start = page.evaluate("seen()")
+        page.get_by_text("the hand", exact=True).click()
+        page.get_by_label("draw w afresh").check()
+        page.wait_for_timeout(50)
+        first, last = place_of(page, -8, 0.5), place_of(page, 8, 0.02)
+        drag(page, first, last, steps=25)
+        drawn = page.evaluate("seen()")
+        assert drawn["objective"] == "drawn" and not any(drawn["brush"])
+        assert w_at(page, -8) == pytest.approx(0.5, rel=0.1)
+        assert w_at(page, 8) == pytest.approx(0.02, rel=0.1)
+        assert w_at(page, 0) == pytest.approx(0.1, rel=0.1)  # a straight line on the log axis
+        agree(page, panel)
+        there = page.evaluate("location.hash")
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_role("button", name="Undo").click()
+        assert page.evaluate("seen()") == start
+        page.get_by_role("button", name="Redo").click()
+        page.get_by_role("button", name="Redo").click()
+        assert page.evaluate("seen()") == drawn
+        page.get_by_role("button", name="Reset").click()
+        assert page.evaluate("seen()") == start
+    with shown(browser_context, panel, hash=there) as page:
+        assert page.evaluate("seen()") == drawn
+        agree(page, panel)
+
+
+def test_numbers_on_the_screen_are_pythons(browser_context, panel):
+    """For many random states: what is written is the same, to the last digit shown."""
+    rng = np.random.default_rng(5)
+    with shown(browser_context, panel) as page:
+        for _ in range(12):
+            values = panel.start | {
+                "objective": str(rng.choice([n for n in instrument.NAMES if n != "drawn"])),
+                "shift": round(float(rng.uniform(-6, 6)), 1),
+                "gains": [round(float(g), 1) for g in rng.uniform(-1, 1, 7)],
+                "monotone_lock": bool(rng.integers(2)),
+                "model": str(rng.choice(["right", "wrong"])),
+            }
+            page.evaluate("values => { view.move(values); view.rest(); }", values)
+            agree(page, panel)
+
+
+def test_a_table_off_by_one_percent_shows_on_the_screen(browser_context):
+    panel = sum_of_elbos.panel()
+    spoilt = copy.deepcopy(panel.page())
+    curve = instrument.error_curve().at(instrument.TABLE)
+    table = instrument._packed(1.01 * curve[0], np.float64)
+    spoilt["spec"]["local"]["tables"]["curves"]["right 0"]["e"] = table
+    with shown(browser_context, panel) as page:
+        left, right = re.findall(r"[\d.]+", page.locator(".won-headline").inner_text())[:2]
+        assert left == right == "0.948189"
+    with shown(browser_context, panel, page_of=spoilt) as page:
+        left, right = re.findall(r"[\d.]+", page.locator(".won-headline").inner_text())[:2]
+        assert float(left) == pytest.approx(1.01 * float(right), rel=1e-5)
+    panel.close()
+
+
+def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
+    panel = sum_of_elbos.panel()
+    limits = "view.picture.plots.map(p => [...p.limits.x, ...p.limits.y])"
+    with shown(browser_context, panel) as page:
+        up, down = place_of(page, 1.0, 5), place_of(page, 1.0, 0.05)
+        page.mouse.move(*place_of(page, 1.0, 0.7))
+        page.mouse.down()
+        page.mouse.move(*up, steps=5)
+        page.wait_for_timeout(50)
+        widest = page.evaluate(limits)
+        page.mouse.move(*down, steps=5)
+        page.wait_for_timeout(600)
+        assert page.evaluate(limits) == widest  # nothing shrinks under the hand
+        page.mouse.up()
+        page.wait_for_timeout(700)
+        assert page.evaluate(limits) != widest  # it settles afterwards
+    panel.close()
+
+
+CELL = """
+from course_utils.panels import sum_of_elbos
+panel = sum_of_elbos.panel()
+panel
+"""
+
+
+@pytest.mark.full
+def test_in_a_notebook_python_holds_what_is_on_the_screen(lab, tmp_path):
+    """The curve pulled, a galaxy whose curve must be fetched, and a weighting assigned."""
+    path = write_notebook(tmp_path / "instrument.ipynb", [CELL])
+    with contextlib.closing(lab(path)) as notebook:
+        notebook.run_all(seconds=120)
+        page = notebook.page
+        headline = page.locator(".won-headline")
+        headline.wait_for()
+        dot = page.locator(".won-handle[data-control=gains] .won-grip").nth(4).bounding_box()
+        start = dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2
+        drag(page, start, (start[0], start[1] - 30))
+        page.wait_for_timeout(300)
+        said = (
+            "f\"{panel.results['weighted_loss']:.6f} = {panel.results['sum_of_elbos']:.6f} nats\""
+        )
+        there = notebook.execute(f"print(panel.values['gains'][4], {said})").split(" ", 1)
+        assert float(there[0]) > 0.1 and there[1].strip() == headline.inner_text()
+        assert there[1].strip() != "0.948189 = 0.948189 nats"
+
+        notebook.execute("panel.set(galaxy=17, model='wrong')")
+        wanted = notebook.execute(f"print({said})").strip()
+        page.wait_for_function(
+            "words => document.querySelector('.won-headline').textContent === words", arg=wanted
+        )
+        notebook.execute("panel.reset(); panel.weighting = lambda s: 1 / (1 + s**2)")
+        wanted = notebook.execute(f"print({said})").strip()
+        page.wait_for_function(
+            "words => document.querySelector('.won-headline').textContent === words", arg=wanted
+        )
+        page.locator(".won-handle").first.focus()
+        cells = page.locator(".jp-Cell").count()
+        for key in "add":  # JupyterLab's shortcuts: a cell above, this one deleted
+            page.keyboard.press(key)
+        assert page.locator(".jp-Cell").count() == cells

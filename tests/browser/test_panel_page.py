@@ -1,0 +1,334 @@
+"""Panels in Chromium: every handle and control by mouse, touch and keys; both renderers; access."""
+
+import importlib
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from panel_page import shown
+from PIL import Image
+from serving import ROOT, absent, chromium
+
+from course_utils.widgets import still
+from course_utils.widgets.controls import Bars, Choice, Dice, Slider, Switch
+from course_utils.widgets.scene import Handle, Words
+
+pytestmark = pytest.mark.browser
+NAMES = ["chain", "counting"]
+AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def context():
+    with chromium(has_touch=True) as context:
+        yield context
+
+
+def module(name):
+    return importlib.import_module(f"course_utils.panels.{name}")
+
+
+def agrees(page, name):
+    """Wait until the screen shows what ``compute`` finds for the values that the panel has."""
+    numbers, _ = module(name).compute(**page.panel.values)
+    expected = page.panel._readout(numbers)
+    page.wait(lambda: page.readout() == expected, f"{expected} instead of {page.readout()}")
+
+
+def controls_say(page):
+    """Fail unless each control shows the value that Python has."""
+    for name, control in page.panel.controls.items():
+        value, root = page.panel.values[name], page.page.locator(f"div[data-control={name}]")
+        if isinstance(control, Switch):
+            assert root.locator("input").is_checked() == value
+        elif isinstance(control, Choice):
+            (words,) = (w for w, option in control.options if option == value)
+            at = root.locator("select, input").evaluate("e => e.selectedIndex ?? Number(e.value)")
+            assert control.options[at][0] == words
+        elif isinstance(control, Slider):
+            assert float(root.locator("input").input_value()) == pytest.approx(value)
+        elif isinstance(control, Bars):
+            inputs = root.locator("input").all()
+            assert [float(i.input_value()) for i in inputs] == pytest.approx(list(value))
+
+
+@pytest.mark.parametrize("by", ["mouse", "touch", "keys"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_handle(context, name, by):
+    panel = module(name).panel()
+    with shown(context, panel) as page:
+        page.skip_question()
+        handles = page.handles()
+        assert handles
+        for handle in handles:
+            control = handle.get_attribute("data-control")
+            across = handle.get_attribute("aria-orientation") == "horizontal"
+            before, start = panel.values[control], page.place(handle)
+            for way in (1, -1):  # one of them is no end
+                if by == "keys":
+                    handle.press("ArrowRight" if way > 0 else "ArrowLeft")
+                    handle.press("PageUp" if way > 0 else "PageDown")
+                else:
+                    page.drag(handle, *((45 * way, 0) if across else (0, -45 * way)), by)
+                agrees(page, name)
+                if panel.values[control] != before:
+                    break
+            assert panel.values[control] != before, control
+            controls_say(page)
+            words = panel.controls[control]
+            assert handle.get_attribute("role") == "slider"
+            assert handle.get_attribute("aria-label") == words.label
+            assert handle.get_attribute("aria-valuetext")
+            if by != "keys" and control != "squeeze":  # its hump moves by whole numbers' logarithms
+                moved = np.subtract(page.place(handle), start)[0 if across else 1]
+                assert abs(abs(moved) - 45) < 6, f"{control} left the hand by {moved}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_control_by_keys(context, name):
+    panel = module(name).panel()
+    with shown(context, panel) as page:
+        page.skip_question()
+        for key, control in panel.controls.items():
+            before = panel.values[key]
+            inputs = page.page.locator(f"div[data-control={key}]").locator("input, select, button")
+            node = inputs.first
+            if isinstance(control, Switch | Dice):
+                node.press("Space")
+            elif isinstance(control, Choice) and not control.slide:
+                node.select_option(index=1)
+            else:
+                at_end = before == control.ends()[-1]
+                node.press("ArrowLeft" if at_end else "ArrowRight")
+            page.wait(lambda: panel.values[key] != before, f"{key} to move")  # noqa: B023
+            agrees(page, name)
+            controls_say(page)
+        page.page.get_by_role("button", name="Reset").click()
+        page.wait(lambda: panel.values == panel.start, "the reset")
+        agrees(page, name)
+
+
+def test_many_moves_in_one_go_end_where_the_hand_ended(context):
+    """One question is in flight; those that came meanwhile are answered by the newest alone."""
+    panel = module("chain").panel()
+    asked = []
+    compute = panel._compute
+    panel._compute = lambda **values: asked.append(values) or compute(**values)
+    with shown(context, panel) as page:
+        page.page.evaluate(
+            """() => { const input = document.querySelector("[data-control=time] input");
+            for (let i = 0; i < 100; i++) {
+                input.value = i / 100; input.dispatchEvent(new Event("input"));
+            } }"""
+        )
+        page.wait(lambda: panel.values["time"] == 0.99, "the last value")
+        agrees(page, "chain")
+        assert len(asked) < 10
+
+
+def test_pin_shows_what_was_and_what_is(context):
+    panel = module("chain").panel()
+    with shown(context, panel) as page:
+        page.page.get_by_role("button", name="Pin").click()
+        old = page.readout()["numbers"]
+        panel_input = page.page.locator("[data-control=time] input").first
+        panel_input.press("End")
+        page.wait(lambda: panel.values["time"] == 1.0, "the end")
+        agrees(page, "chain")
+        before = page.page.locator(".won-before").all_inner_texts()
+        new = page.readout()["numbers"]
+        expected = [f"{a[1]} →" if a != b else "" for a, b in zip(old, new, strict=True)]
+        assert before == expected and any(before)
+        page.page.get_by_role("button", name="Unpin").click()
+        assert page.page.locator(".won-before").count() == 0
+
+
+def test_play_runs_to_the_end_and_stops(context):
+    panel = module("chain").panel(time=0.9)
+    with shown(context, panel) as page:
+        page.page.get_by_role("button", name="play: time").click()
+        page.wait(lambda: panel.values["time"] == 1.0, "the end")
+        page.page.get_by_role("button", name="play: time").wait_for()
+        agrees(page, "chain")
+
+
+def test_a_question_hides_the_answer_and_then_shows_it(context):
+    panel = module("counting").panel()
+    with shown(context, panel) as page:
+        assert not page.page.locator(".won-headline").is_visible()
+        hidden = canvas(page)
+        page.page.get_by_label("at 82, as before").click()
+        page.wait(lambda: panel.values["leave_out"] == 40, "what the question shows")
+        agrees(page, "counting")
+        assert page.page.locator(".won-headline").is_visible()
+        assert "it is “at 81”" in page.page.locator(".won-question").inner_text()
+        assert np.abs(canvas(page) - hidden).max() > 100
+
+
+def test_an_error_is_said_and_goes(context):
+    panel = module("chain").panel()
+    compute = panel._compute
+
+    def failing(**values):
+        if values["time"] > 0.9:
+            raise ValueError("beyond <nine>")
+        return compute(**values)
+
+    panel._compute = failing
+    with shown(context, panel) as page:
+        page.page.locator("[data-control=time] input").press("End")
+        page.wait(lambda: page.alert() != "", "the error")
+        assert page.alert().startswith("ValueError: beyond <nine> (at time = 1.0")
+        page.page.locator("[data-control=time] input").press("Home")
+        page.wait(lambda: page.alert() == "", "the error to go")
+        agrees(page, "chain")
+
+
+def test_a_silent_kernel_is_said_and_the_picture_stays(context):
+    panel = module("chain").panel()
+    with shown(context, panel) as page:
+        before = page.readout()
+        page.page.evaluate("window.mute = true")
+        page.page.locator("[data-control=time] input").press("ArrowRight")
+        page.wait(lambda: "No answer from Python" in page.alert(), "words about the silence")
+        assert page.readout() == before
+        page.page.evaluate("window.mute = false")
+        page.page.locator("[data-control=time] input").press("ArrowRight")
+        page.wait(lambda: page.alert() == "", "the words to go")
+        agrees(page, "chain")
+
+
+# Both renderers
+
+
+def canvas(page):
+    """Return the marks in the browser, without type and handles."""
+    page.page.add_style_tag(content=".won-type { display: none; }")
+    page.page.wait_for_timeout(100)
+    picture = Image.open(io.BytesIO(page.page.locator(".won-picture canvas").screenshot()))
+    return np.asarray(picture.convert("RGB"), float)
+
+
+def boxes(page):
+    """Return the axes of each plot in the browser, in pixels."""
+    return page.page.evaluate(
+        """() => document.querySelector(".won-picture").picture.plots.map(({ box: b }) =>
+            [b.x, b.y, b.w, b.h])"""
+    )
+
+
+def coarse(picture, box, cells=24):
+    """Return the mean colours of a grid of cells over a box."""
+    x, y, w, h = box
+    part = picture[round(y) + 3 : round(y + h) - 3, round(x) + 3 : round(x + w) - 3]
+    rows = np.array_split(part, cells)
+    means = [[c.mean(axis=(0, 1)) for c in np.array_split(r, cells, axis=1)] for r in rows]
+    return np.array(means)
+
+
+def marks_alone(scene):
+    """Return a scene without handles, words and legends."""
+
+    def bare(plot):
+        kept = [item for item in plot.items if not isinstance(item, Handle | Words)]
+        return replace(plot, items=[replace(item, label="") for item in kept])
+
+    return replace(scene, rows=[[plot and bare(plot) for plot in row] for row in scene.rows])
+
+
+def differences(page, numbers, arrays):
+    """Return by how much both renderers differ in each plot: mean difference of coarse colours."""
+    figure = still.figure(marks_alone(page.panel.scene), numbers | arrays)
+    figure.canvas.draw()
+    drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(float)
+    height = drawn.shape[0]
+    found = []
+    live = canvas(page)
+    for ax, box in zip([a for a in figure.axes if a.axison], boxes(page), strict=False):
+        b = ax.bbox
+        theirs = coarse(drawn, (b.x0, height - b.y1, b.width, b.height))
+        found.append(float(np.abs(theirs - coarse(live, box)).mean()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "spoilt"),
+    [("chain", {"signal": 0.7, "cut": 0.6, "densities": 0.5}), ("counting", {"half": 0.7})],
+)
+def test_both_renderers_draw_the_same(context, name, spoilt):
+    panel = module(name).panel()
+    with shown(context, panel, width=940) as page:
+        page.skip_question()
+        numbers, arrays = module(name).compute(**panel.values)
+        same = differences(page, numbers, arrays)
+        other = arrays | {key: factor * arrays[key] for key, factor in spoilt.items()}
+        changed = differences(page, numbers, other)
+    print(same, changed)
+    assert max(same) < 12, same  # of 255
+    assert sum(c > s + 2 for c, s in zip(changed, same, strict=True)) >= len(spoilt), changed
+
+
+# For everyone
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_barrier_that_axe_finds(context, name, dark):
+    if not AXE.exists():
+        absent("no axe-core: run `make widgets`")
+    with shown(context, module(name).panel(), dark=dark) as page:
+        for _ in range(2):  # with the question, and without
+            page.page.evaluate(AXE.read_text(encoding="utf-8"))
+            found = page.page.evaluate("() => axe.run()")
+            wrong = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
+            assert wrong == []
+            page.skip_question()
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 600, 390])
+@pytest.mark.parametrize("name", NAMES)
+def test_all_widths_are_filled_and_not_left(context, name, width):
+    with shown(context, module(name).panel(), width=width) as page:
+        page.skip_question()
+        found = page.page.evaluate(
+            """() => ({
+                over: document.documentElement.scrollWidth - innerWidth,
+                type: Math.min(...[...document.querySelectorAll("text, label, td, p")].map(e =>
+                    parseFloat(getComputedStyle(e).fontSize))),
+                small: [...document.querySelectorAll("input, select, button, summary, .won-target")]
+                    .filter(e => e.getClientRects().length).map(e => {
+                        const b = e.getBoundingClientRect();
+                        const line = e.tagName === "line" ? 26 : 0;
+                        return [e.outerHTML, Math.max(b.width, line), Math.max(b.height, line)]; })
+                    .filter(([, w, h]) => Math.min(w, h) < 20),
+                end: document.querySelector(".won-buttons").getBoundingClientRect().bottom,
+                shown: document.querySelector(".won-readout").getBoundingClientRect().bottom,
+            })"""
+        )
+        assert found["over"] <= 0 and found["type"] >= 12 and found["small"] == []
+        if width >= 1024:  # picture, numbers and controls together on a laptop's screen
+            assert max(found["end"], found["shown"]) < 775
+
+
+def test_the_browser_keeps_nothing_of_what_it_has_shown(context):
+    panel = module("counting").panel()
+    with shown(context, panel) as page:
+        page.skip_question()
+        session = page.page.context.new_cdp_session(page.page)
+
+        def heap():
+            session.send("HeapProfiler.collectGarbage")
+            counters = session.send("Memory.getDOMCounters")
+            return session.send("Runtime.getHeapUsage")["usedSize"], counters["nodes"]
+
+        move = """async n => { const input = document.querySelector("[data-control=keep] input");
+            for (let i = 0; i < n; i++) {
+                input.value = 20 + i % 60; input.dispatchEvent(new Event("input"));
+                await new Promise(r => setTimeout(r, 4));
+            } }"""
+        page.page.evaluate(move, 150)
+        before = heap()
+        page.page.evaluate(move, 600)
+        after = heap()
+        assert after[0] < 1.05 * before[0] + 200_000 and after[1] < before[1] + 50

@@ -1,0 +1,225 @@
+"""The instrument: what the browser's arithmetic answers is what Python's own quadrature finds."""
+
+import copy
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from course_utils.elbo import negative_share, sum_of_elbos, weighted_loss
+from course_utils.objectives import PUBLISHED
+from course_utils.panels import _instrument as instrument
+from course_utils.panels import weighting
+from course_utils.panels._galaxies import error_curve
+from course_utils.weightings import sigmoid
+
+ANSWERS = Path(__file__).parents[1] / "js" / "answers.mjs"
+SUM, QUADRATURE = 1e-9, 1e-6
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+
+
+def answers(states, tables=None):
+    """Return what the browser's arithmetic answers to each state."""
+    tables = tables or instrument.tables(instrument.KEPT)
+    asked = json.dumps({"tables": tables, "states": list(states)})
+    done = subprocess.run(["node", ANSWERS], input=asked, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def states(n, rng):
+    """Random states: all that a hand can do."""
+
+    def step(low, high, size):
+        return round(float(low + size * rng.integers(0, round((high - low) / size) + 1)), 6)
+
+    def strokes():
+        """A few strokes of a brush, in powers of ten."""
+        gains = np.zeros(161)
+        for _ in range(3):
+            far = (instrument.FINE - rng.uniform(-10, 10)) / rng.uniform(0.3, 3)
+            gains += rng.uniform(-2, 2) * np.exp(-(far**2) / 2)
+        return np.clip(np.round(gains, 3), -2, 2).tolist()
+
+    for _ in range(n):
+        yield instrument.START | {
+            "objective": str(rng.choice([*PUBLISHED, "drawn"])),
+            "p2_gamma": step(0, 3, 0.1),
+            "min_snr_gamma": step(0.1, 20, 0.1),
+            "sigmoid_bias": step(-6, 6, 0.1),
+            "edm_data_sd": step(0.1, 2, 0.05),
+            "unit_variance": bool(rng.integers(2)),
+            "shift": step(-6, 6, 0.1),
+            "gains": [step(-2, 2, 0.1) for _ in range(7)] if rng.integers(2) else [0.0] * 7,
+            "brush": strokes() if rng.integers(2) else [],
+            "drawn": (np.array(strokes()) - 1).tolist(),
+            "monotone_lock": bool(rng.integers(2)),
+            "model": str(rng.choice(["right", "wrong"])),
+            "galaxy": int(rng.choice([0, 0, *instrument.KEPT])),
+            "log_snr_min": step(-10, 0, 0.5),
+            "log_snr_max": step(1, 10, 0.5),
+        }
+
+
+def compared(state, answer):
+    """Yield (name, Python's, the browser's, tolerance) of a state's numbers and arrays."""
+    mine, theirs = instrument.numbers(state), answer["numbers"]
+    # a sum of ELBOs may be the small difference of large terms
+    terms = sum(abs(mine[name]) for name in ("integral", "atom", "constant"))
+    scales = dict.fromkeys(("sum_of_elbos", "integral", "atom", "constant", "below"), terms)
+    scales |= {"weighted_loss": mine["weighted_loss"], "median": mine["median"], "coarse": 1}
+    for name, scale in scales.items():
+        yield name, mine[name], theirs[name], QUADRATURE * scale
+    for name in ("atom_mass", "positive", "negative"):
+        yield name, mine[name], theirs[name], SUM * mine["positive"]
+    share = mine["negative_share"], theirs["negative_share"]
+    yield "negative_share", *share, QUADRATURE * terms / mine["weighted_loss"]
+    w = instrument.weighting(state)
+    yield "peak", float(w(mine["peak"])), float(w(theirs["peak"])), SUM * float(w(mine["peak"]))
+    most = mine["positive"]
+    curve = error_curve(state["model"], state["galaxy"])
+    tolerances = {
+        **dict.fromkeys(("grid", "centres", "layer_levels", "before", "sampled"), SUM),
+        "heights": SUM * most,
+        "rate": SUM * most / 0.05,
+        "half": QUADRATURE * most,
+        "product": QUADRATURE * most / 0.05 * float(curve.path_kl.max()),
+        "layers": QUADRATURE,
+    }
+    drawn = instrument.arrays(state)
+    for name, tolerance in tolerances.items():
+        theirs = np.array(answer["arrays"][name], dtype=float)  # null: not a number
+        yield name, drawn[name], theirs, tolerance
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("seed", "n"), [(0, 60), *(pytest.param(s, 100, marks=pytest.mark.full) for s in range(1, 5))]
+)
+def test_the_browser_finds_what_python_finds(seed, n):
+    """Both sides, the shares, the masses, all that is drawn: for any state."""
+    asked = list(states(n, np.random.default_rng(seed)))
+    for state, answer in zip(asked, answers(asked), strict=True):
+        for name, mine, theirs, tolerance in compared(state, answer):
+            np.testing.assert_allclose(
+                theirs, mine, rtol=0, atol=tolerance, err_msg=f"{name}: {state}"
+            )
+        verdict = instrument.numbers(state)["verdict"]
+        assert answer["numbers"]["verdict"] == verdict, state
+
+
+@needs_node
+@pytest.mark.parametrize("model", ["right", "wrong"])
+def test_every_objective(model):
+    asked = [instrument.START | {"objective": name, "model": model} for name in PUBLISHED]
+    for state, answer in zip(asked, answers(asked), strict=True):
+        for name, mine, theirs, tolerance in compared(state, answer):
+            np.testing.assert_allclose(
+                theirs, mine, rtol=0, atol=tolerance, err_msg=f"{name}: {state}"
+            )
+
+
+@needs_node
+@pytest.mark.parametrize("table", ["e", "L"])
+def test_a_table_off_by_one_percent_is_seen_as_a_residual(table):
+    tables = copy.deepcopy(instrument.tables())
+    spoilt = tables["curves"]["right 0"]
+    values = 1.01 * np.array(error_curve().at(instrument.TABLE))[["e", "L"].index(table)]
+    spoilt[table] = instrument._packed(values, np.float64)
+    for name, seen in ((instrument.tables(), False), (tables, True)):
+        (answer,) = answers([instrument.START], name)
+        left, right = (answer["numbers"][k] for k in ("weighted_loss", "sum_of_elbos"))
+        assert (abs(left - right) > 5e-3 * left) == seen
+        assert (abs(left - right) > QUADRATURE * left) == seen
+
+
+def test_gains_lift_w_where_they_are_and_nowhere_else():
+    state = {"objective": "edm", "gains": (0, 0, 0, 0, 1.0, 0, 0)}
+    grid = np.linspace(-10, 10, 401)
+    lifted, plain = (
+        instrument.weighting(state)(grid),
+        instrument.weighting({"objective": "edm"})(grid),
+    )
+    assert instrument.weighting(state)(3.0) == pytest.approx(
+        10 * instrument.weighting({"objective": "edm"})(3.0)
+    )
+    outside = np.abs(grid - 3) >= 3
+    np.testing.assert_array_equal(lifted[outside], plain[outside])
+    assert plain.max() == pytest.approx(1, abs=1e-4)
+    loss = [instrument.numbers(s)["weighted_loss"] for s in ({"objective": "edm"}, state)]
+    assert loss[1] > loss[0]
+
+
+@pytest.mark.parametrize("objective", ["edm", "sigmoid", "cosine_v"])
+def test_a_weighting_that_is_given_is_the_one_on_the_screen(objective):
+    w = PUBLISHED[objective].implied_weighting()
+    state = instrument.drawn(w)
+    assert sum_of_elbos(instrument.weighting(state), error_curve()) == pytest.approx(
+        instrument.numbers(state)["weighted_loss"], rel=1e-9
+    )
+    assert weighted_loss(w, error_curve()) == pytest.approx(
+        instrument.numbers(state)["weighted_loss"], rel=1e-3
+    )
+
+
+def test_the_panel_holds_a_weighting_and_takes_one():
+    panel = weighting.panel(objective="edm", gains=(0, 0, 1, 0, 0, 0, 0))
+    here = np.linspace(-9.9, 9.9, 37)
+    np.testing.assert_array_equal(panel.weighting(here), instrument.weighting(panel.values)(here))
+    panel.weighting = sigmoid(1.0)
+    np.testing.assert_allclose(panel.weighting(here), sigmoid(1.0)(here), rtol=1e-4)
+    assert panel.values["objective"] == "drawn" and not any(panel.values["gains"])
+    assert f"{panel.weighting(3.0):.6f}" == f"{sigmoid(1.0)(3.0):.6f}"
+    with pytest.raises(ValueError, match="zero on all"):
+        panel.weighting = np.zeros_like
+    panel.close()
+
+
+def test_other_curves_are_sent_when_asked_for():
+    panel, sent = weighting.panel(), []
+    assert list(panel.spec["local"]["tables"]["curves"]) == ["right 0"]
+    panel.send = lambda message: sent.append(message)
+    panel._asked(panel, {"curve": "wrong 5"}, [])
+    assert sent == [{"curve": "wrong 5", "table": instrument.curve_table("wrong", 5)}]
+    panel.close()
+
+
+def test_numbers_of_the_course():
+    flat = instrument.numbers({"objective": "elbo"})
+    assert flat["weighted_loss"] == pytest.approx(3.70, abs=5e-3)  # L(0) at λ = 10
+    assert flat["atom_mass"] == pytest.approx(1) and flat["negative"] == 0
+    assert f"{instrument.numbers({})['weighted_loss']:.6f}" == "0.948189"
+
+
+def test_what_enters_with_a_minus_sign():
+    """For a hump without a constant it is how much the loss grows if w is made monotone (T5)."""
+    state = {"objective": "cosine_eps"}
+    found = instrument.numbers(state)
+    share = negative_share(instrument.weighting(state), error_curve())
+    assert found["negative_share"] == pytest.approx(share, rel=1e-4)
+    assert found["peak"] == pytest.approx(0, abs=1e-6)
+    locked = instrument.numbers(state | {"monotone_lock": True})
+    assert locked["negative_share"] == 0 and locked["verdict"] == "w is monotone"
+    grown = locked["weighted_loss"] / found["weighted_loss"] - 1
+    assert grown == pytest.approx(found["negative_share"], rel=1e-3)
+
+
+def test_the_verdict_says_where_w_rises():
+    def verdict(**state):
+        return instrument.numbers(state)["verdict"]
+
+    assert verdict(objective="cosine_eps").endswith("from −10.0 to 0.0")
+    assert verdict(objective="edm").endswith("from −10.0 to −3.3")
+    two = verdict(objective="elbo", gains=(0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0))
+    assert two.endswith("in 2 places")
+
+    levels = np.linspace(-10, 10, 20_001)  # a rise whose steps are each below the tolerance
+    slow = 1 + 6e-7 * np.clip(levels, -2, 3)
+    assert instrument.verdict(levels, slow, False).endswith("rises with λ from −2.0 to 3.0")
+
+
+def test_the_tables_are_small():
+    assert len(json.dumps(instrument.tables(instrument.KEPT))) < 30_000

@@ -1,0 +1,234 @@
+"""What a training script weighs: its loss by hand, the lists of diffusers, and bad input."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import norm
+
+from course_utils.audit import audit, coefficients, compare, main, rises
+from course_utils.objectives import PUBLISHED, from_scheduler, from_script, published
+from course_utils.schedules import (
+    Cosine,
+    FlowMatching,
+    alpha,
+    alpha_bar,
+    capped_cosine_betas,
+    ddpm_betas,
+    log_snr_from_alpha_bar,
+)
+from course_utils.weightings import is_monotone, made_monotone
+
+SD_BETAS = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2  # Stable Diffusion 1.5's config
+
+# The least loss of each prediction for data N(0, 1), by hand: E[x|z] = α z and E[ε|z] = σ z.
+LEAST = {
+    "epsilon": lambda a, s: a**2,
+    "sample": lambda a, s: s**2,
+    "v_prediction": lambda a, s: np.ones_like(a),
+    "flow": lambda a, s: 1 + 2 * a * s,
+}
+
+
+@pytest.mark.parametrize("prediction", LEAST)
+@pytest.mark.parametrize("betas", [ddpm_betas(), SD_BETAS, capped_cosine_betas()[:-1]])
+def test_the_weighting_gives_the_loss_that_the_script_adds_up(prediction, betas):
+    # Two scripts that differ in their coefficients: the ratio of their losses has no free scale.
+    bar = alpha_bar(betas)
+    a, s = np.sqrt(bar), np.sqrt(1 - bar)
+    given = np.exp(-((np.linspace(-1, 2, len(betas))) ** 2))
+    of_script = [np.mean(c * LEAST[prediction](a, s)) for c in (given, np.ones_like(given))]
+    of_course = []
+    for coefficient in (given, 1.0):
+        objective = from_script(betas=betas, prediction=prediction, coefficient=coefficient)
+        levels = np.linspace(*objective.implied_weighting().span, 200_001)
+        least = objective.implied_weighting()(levels) * expit(levels)  # e = α² for these data
+        of_course.append(np.trapezoid(least, levels))
+    # the list is a sum of a thousand steps, w an integral over what lies between them
+    assert of_course[0] / of_course[1] == pytest.approx(of_script[0] / of_script[1], rel=2e-3)
+
+
+def test_a_list_has_the_density_of_the_schedule_it_was_made_from():
+    t = np.arange(1, 1000) / 1000
+    straight = from_script(sigmas=t, prediction="flow")
+    levels = np.linspace(*straight.implied_weighting().span, 1001)
+    exact = FlowMatching().density(levels)
+    np.testing.assert_allclose(straight.density(levels) / exact, 1000 / 999, rtol=1.5e-3)
+    cosine = from_script(alpha_bars=alpha(Cosine().log_snr(t)) ** 2)
+    levels = np.linspace(*cosine.implied_weighting().span, 1001)
+    ratio = cosine.density(levels) / Cosine().density(levels)
+    np.testing.assert_allclose(ratio, 1000 / 999, rtol=1.5e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "moved"),
+    [
+        ({"schedule": Cosine(), "coefficient": "p2"}, "p2", 0.0),
+        ({"schedule": Cosine(), "prediction": "v", "coefficient": "min_snr"}, "min_snr", 0.0),
+        ({"density": "uniform", "prediction": "flow"}, "flow_matching", 0.0),
+        ({"density": "logit_normal", "prediction": "flow"}, "sd3", 0.0),
+        ({"density": norm(0, 2), "prediction": "velocity"}, "sd3", 0.0),
+        ({"density": "cosmap", "prediction": "epsilon"}, "cosine_eps", 0.0),
+        # EDM's network is asked for F, and its data have standard deviation ½
+        ({"density": "lognormal", "prediction": "F", "data_sd": 0.5}, "edm", 2 * np.log(0.5)),
+    ],
+)
+def test_the_published_objectives_are_what_scripts_make_of_them(arguments, key, moved):
+    w = from_script(**arguments).implied_weighting()
+    other = PUBLISHED[key].implied_weighting()
+    found = compare(w, lambda levels: other(levels - moved), -8, 8)
+    assert found.difference < 1e-9
+
+
+@pytest.mark.parametrize("steps", [50, 1000])
+def test_a_time_shift_moves_the_levels(steps):
+    t = np.arange(1, steps) / steps
+    shifted = 3 * t / (1 + 2 * t)
+    by_hand = from_script(sigmas=shifted, prediction="flow")
+    told = from_script(sigmas=t, shift=3.0, prediction="flow")
+    np.testing.assert_allclose(told.levels.steps, by_hand.levels.steps, atol=1e-12)
+    w = from_script(density="uniform", shift=3.0, prediction="flow").implied_weighting()
+    assert compare(w, told.implied_weighting(), -5, 3).difference < 1e-4
+
+
+def test_draws_give_the_density_to_the_error_that_is_said():
+    rng = np.random.default_rng(0)
+    known = from_script(density="logit_normal", prediction="flow")
+    drawn = from_script(draws=expit(rng.standard_normal(1_000_000)), prediction="flow")
+    levels = np.linspace(-4, 4, 81)
+    off = drawn.density(levels) / known.density(levels) - 1
+    said = audit(drawn).sampling_error
+    assert said < 0.2 and np.abs(off).max() < 5 * said and np.abs(off).max() > said / 50
+    uniform = from_script(betas=SD_BETAS)
+    drawn = from_script(betas=SD_BETAS, draws=rng.integers(0, 1000, 1_000_000))
+    off = drawn.density(levels) / uniform.density(levels) - 1
+    assert np.abs(off).max() < 0.1
+
+
+def test_a_monotone_script_is_not_called_otherwise_by_chance():
+    rng = np.random.default_rng(1)
+    for n in (10_000, 1_000_000):  # uniform t and the velocity loss: w = e^{−λ/2}
+        assert audit(from_script(draws=rng.random(n), prediction="flow")).monotone
+
+
+def test_zero_terminal_snr_stands_apart():
+    zero = np.append(SD_BETAS[:-1], 1.0)
+    found = audit(from_script(betas=zero, prediction="v"))
+    assert found.terminal == 1 / 1000 and "pure noise" in str(found)
+    np.testing.assert_allclose(found.log_snr[-1], log_snr_from_alpha_bar(1 - SD_BETAS[0]))
+    # Min-SNR never trains the sampler's first step, and the report says so
+    found = audit(from_script(betas=zero, prediction="v", coefficient="min_snr"))
+    assert "never trained" in str(found)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_the_coefficients_to_paste_make_the_script_what_is_wanted(prediction):
+    objective = from_script(betas=SD_BETAS, prediction=prediction)
+    w = objective.implied_weighting()
+    for wanted in (made_monotone(w, *w.span), PUBLISHED["sigmoid"].implied_weighting()):
+        pasted = coefficients(objective, wanted)
+        again = from_script(betas=SD_BETAS, prediction=prediction, coefficient=pasted)
+        assert compare(again.implied_weighting(), wanted, *w.span).difference < 1e-3
+        assert audit(again).monotone
+        assert pasted.mean() == pytest.approx(1)
+
+
+def test_where_w_rises_is_said():
+    bump = lambda levels: 1 + np.exp(-((levels - 2) ** 2)) - expit(levels + 3)  # noqa: E731
+    levels = np.linspace(-8, 8, 4001)
+    ((low, high, by),) = rises(levels, bump(levels))
+    slope = np.diff(bump(levels))
+    assert (slope[(levels[:-1] > low) & (levels[1:] < high)] > 0).all()
+    assert by == pytest.approx((bump(high) - bump(low)) / bump(levels).max())
+    assert rises(levels, np.exp(-levels)) == []
+    monotone = published("edm_monotonic").implied_weighting()
+    assert rises(levels, monotone(levels)) == [] and is_monotone(monotone)
+
+
+def test_against_the_code_of_diffusers():
+    diffusers = pytest.importorskip("diffusers")
+    torch = pytest.importorskip("torch")
+    from diffusers.training_utils import compute_density_for_timestep_sampling, compute_snr
+
+    table = diffusers.DDPMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+    )
+    objective = from_scheduler(table)
+    snr = compute_snr(table, torch.arange(1000)).numpy()
+    np.testing.assert_allclose(np.exp(objective.levels.steps), snr, rtol=2e-4)  # float32
+    # the factor of its training scripts for v, as an array and by name
+    pasted = np.minimum(snr, 5) / (snr + 1)
+    by_name = from_scheduler(table, coefficient=("min_snr", 5.0)).implied_weighting()
+    by_array = from_scheduler(table, coefficient=pasted).implied_weighting()
+    assert compare(by_name, by_array, -5, 7).difference < 1e-3
+    table = diffusers.DDIMScheduler(beta_schedule="squaredcos_cap_v2")
+    np.testing.assert_allclose(capped_cosine_betas(), table.betas.numpy(), rtol=1e-4)
+    flow = from_scheduler(diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0))
+    assert (
+        compare(
+            flow.implied_weighting(),
+            from_script(density="uniform", shift=3.0, prediction="flow").implied_weighting(),
+            -5,
+            8,
+        ).difference
+        < 1e-3
+    )
+    for name, known in (("logit_normal", (0.5, 1.2)), ("mode", (1.29,))):
+        torch.manual_seed(0)
+        draws = compute_density_for_timestep_sampling(
+            name, 200_000, logit_mean=0.5, logit_std=1.2, mode_scale=1.29
+        )
+        drawn = np.quantile(draws.numpy(), np.linspace(0.05, 0.95, 19))
+        levels = np.linspace(-30, 30, 60_001)
+        density = from_script(density=(name, *known), prediction="flow").density(levels)
+        below = np.cumsum(density) * np.diff(levels)[0]
+        expected = expit(-np.interp(1 - np.linspace(0.05, 0.95, 19), below, levels) / 2)
+        np.testing.assert_allclose(drawn, expected, atol=5e-3)
+    with pytest.raises(ValueError, match="no table of training levels"):
+        from_scheduler(diffusers.EDMEulerScheduler())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "exactly one"),
+        ({"betas": SD_BETAS, "density": "uniform"}, "exactly one"),
+        ({"betas": SD_BETAS, "prediction": "vpred"}, "did you mean 'v_prediction'"),
+        ({"betas": SD_BETAS, "coefficient": np.ones(999)}, "999 coefficients beside 1000 steps"),
+        ({"betas": SD_BETAS, "coefficient": -np.ones(1000)}, "negative"),
+        ({"betas": SD_BETAS, "coefficient": np.full(1000, np.nan)}, "nan"),
+        ({"betas": SD_BETAS, "coefficient": "minsnr"}, "did you mean 'min_snr'"),
+        ({"alpha_bars": alpha_bar(SD_BETAS)[::-1]}, r"\[::-1\]"),
+        ({"betas": np.append(1.0, SD_BETAS)}, "betas must be"),
+        ({"betas": []}, "at least three"),
+        ({"sigmas": [0.1, 0.5, 1.5], "prediction": "flow"}, r"lies in \[0, 1\]"),
+        ({"density": "logitnormal"}, "did you mean 'logit_normal'"),
+        ({"draws": []}, "at least a thousand"),
+        ({"betas": SD_BETAS, "draws": [1, 2, 1000]}, "ends at 999"),
+        ({"betas": SD_BETAS, "draws": [0.5, 1, 2]}, "numbers of its steps"),
+        ({"betas": SD_BETAS, "shift": 0.0}, "shift must be a positive"),
+        ({"betas": SD_BETAS, "data_sd": np.nan}, "data_sd must be a positive"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(arguments, words):
+    with pytest.raises(ValueError, match=words) as raised:
+        from_script(**arguments)
+    assert len(str(raised.value)) < 300
+
+
+def test_the_command(tmp_path, capsys):
+    pasted, config = tmp_path / "monotone.csv", tmp_path / "config.json"
+    main(["--betas", "scaled_linear", "--make-monotone", str(pasted)])
+    assert "w is not monotone" in capsys.readouterr().out
+    main(["--betas", "scaled_linear", "--coefficient", str(pasted)])
+    assert "w is monotone" in capsys.readouterr().out
+    config.write_text(json.dumps({"density": ["logit_normal", 0, 1], "prediction": "flow"}))
+    main(["--config", str(config)])
+    assert "SD3" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--betas", "linear", "--prediction", "vpred"])
+    assert "did you mean" in capsys.readouterr().err
