@@ -16,7 +16,7 @@ from course_utils.panels import weighting
 from course_utils.panels._galaxies import error_curve
 from course_utils.weightings import sigmoid
 
-ANSWERS = Path(__file__).parents[1] / "js" / "answers.mjs"
+ANSWERS = Path(__file__).with_name("answers.mjs")
 SUM, QUADRATURE = 1e-9, 1e-6
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 

@@ -72,7 +72,7 @@ export function follow(shown, target, held) {
 export function readable(value, digits = 6) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-4) {
+  if (size >= 1e6 || size < 0.999e-3) {
     const power = Math.floor(Math.log10(size) + 1e-9);
     const factor = Number((value / 10 ** power).toPrecision(3));
     const raised = [...String(power)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
@@ -246,8 +246,8 @@ export function extent(item, values, along) {
     Area: item.sideways ? { x: [item.x, 0], y: [item.y] } : { x: [item.x], y: [item.y, 0] },
     Band: { x: item.x === null ? [] : [item.x], y: [item.low, item.high] },
     Bars: item.sideways
-      ? { x: [item.heights, item.start], y: [item.edges] }
-      : { x: [item.edges], y: [item.heights, item.start] },
+      ? { x: [item.heights, item.start ?? 0], y: [item.edges] }
+      : { x: [item.edges], y: [item.heights, item.start ?? 0] },
     Points: { x: [item.x], y: [item.y] },
     Rule: item.along === "x" ? { x: [item.at], y: [] } : { x: [], y: [item.at] },
   }[item.kind];
@@ -608,7 +608,8 @@ class PlotView {
     text(box.x, box.y - 6, name, "start", { fill: soft });
     for (const [at, words] of decades) {
       const x = this.scales.x.to(Math.log(at / factor) / rate);
-      if (x < box.x + room + 24 || x > box.x + box.w - 4) continue;
+      const half = this.picture.context.measureText(words).width / 2;
+      if (x - half < box.x + room + 10 || x > box.x + box.w - 4) continue;
       make("line", { x1: x, x2: x, y1: box.y - 3, y2: box.y, stroke: soft }, g);
       text(x, box.y - 6, words, "middle", { fill: soft });
     }
@@ -738,7 +739,7 @@ const MARKS = {
     const [across, up] = item.sideways ? [y, x] : [x, y];
     const point = (a, b) => (item.sideways ? [b, a] : [a, b]);
     const outline = item.outline || ghost;
-    const start = up.to(values.number(item.start));
+    const start = up.to(values.number(item.start ?? 0));
     c.beginPath();
     c.moveTo(...point(across.to(edges[0]), start));
     for (let i = 0; i < heights.length; i++) {

@@ -1,0 +1,69 @@
+// The instrument's own small functions; what it computes is compared with Python in
+// tests/panels/test_instrument.py.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { asDrawn, FINE, fixed, pchip, penned, runningMaximum, smoothed, stroked, weighting } from "../../course_utils/widgets/js/arithmetic.js";
+import { formatted, fromAddress } from "../../course_utils/widgets/js/instrument.js";
+
+const STATE = {
+  objective: "elbo", shift: 0, gains: [0, 0, 0, 0, 0, 0, 0], brush: [], drawn: [],
+  unit_variance: false, monotone_lock: false, log_snr_min: -10, log_snr_max: 10,
+};
+const close = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} and ${b}`);
+
+test("PCHIP passes through its points, never beyond them, and stays constant outside", () => {
+  const [x, y] = [[-1, 0, 1, 2], [0, 2, 2, -1]];
+  const f = pchip(x, y);
+  x.forEach((at, i) => close(f(at), y[i]));
+  for (let at = -3; at < 4; at += 0.01) assert.ok(f(at) <= 2 + 1e-12 && f(at) >= -1 - 1e-12);
+  close(f(-9), 0);
+  close(f(9), -1);
+});
+
+test("the running maximum comes from the data end", () => {
+  const { at } = runningMaximum((x) => Math.exp(-(x * x)), -10, 10);
+  close(at(-5), 1);
+  close(at(2), Math.exp(-4));
+});
+
+test("a stroke lifts w where it is, by what the hand says", () => {
+  const brush = stroked([], 2.5, 0.7, 1);
+  const w = weighting({ ...STATE, brush }).at;
+  close(Math.log10(w(2.5)), 0.7, 1e-4);
+  close(Math.log10(w(3.5)), 0.7 * Math.exp(-0.5), 1e-3);
+  close(w(-8), 1, 1e-6);
+});
+
+test("the pencil draws between two points and nowhere else", () => {
+  const before = asDrawn(STATE);
+  const drawn = penned(before, { x: -2, y: 1 }, { x: 2, y: 0.01 });
+  FINE.forEach((x, i) => {
+    if (Math.abs(x) <= 2) close(drawn[i], -(x + 2) / 2, 1e-3);
+    else if (Math.abs(x) > 2.1) close(drawn[i], before[i]);
+  });
+  close(Math.log10(weighting({ ...STATE, objective: "drawn", drawn }).at(0)), -1, 1e-3);
+});
+
+test("smoothed points keep their mass, near and far", () => {
+  const x = Float64Array.from({ length: 4001 }, (_, i) => -20 + i / 100);
+  for (const b of [0.05, 0.7, 2]) {
+    const density = smoothed([-1, 0.3, 2], x, b);
+    close(density.reduce((sum, p) => sum + p / 100, 0), 1, 1e-6);
+    const exact = [-1, 0.3, 2].reduce((sum, m) => sum + Math.exp(-(((x[2050] - m) / b) ** 2) / 2), 0);
+    close(density[2050], exact / (3 * b * Math.sqrt(2 * Math.PI)), 1e-9);
+  }
+});
+
+test("Python's format strings", () => {
+  const values = { a: 0.9481893, b: -0.00001, n: 2211.4, share: 0.99678, words: "w" };
+  assert.equal(formatted("{a:.6f} = {a:.3f} nats", values), "0.948189 = 0.948 nats");
+  assert.equal(formatted("{b:z.2f}", values), "0.00");
+  assert.equal(formatted("{n:,.0f} km/s, {share:.2%}, {words}", values), "2,211 km/s, 99.68%, w");
+  assert.equal(fixed(-3.31, 1), "−3.3");
+});
+
+test("the state of an address", () => {
+  assert.deepEqual(fromAddress(`#w=${encodeURIComponent('{"shift":2}')}`), { shift: 2 });
+  assert.deepEqual(fromAddress("#w=%7Bbroken"), {});
+  assert.deepEqual(fromAddress(""), {});
+});
