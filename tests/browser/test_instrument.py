@@ -92,6 +92,9 @@ def agree(page, panel):
     )
     assert headline == wanted["headline"]
     assert numbers == [list(pair) for pair in wanted["numbers"]]
+    details = page.locator(".won-details li").evaluate_all("all => all.map(li => li.textContent)")
+    of_bounds = [words for words in wanted["details"] if words.startswith("residual")]
+    assert sorted(details + of_bounds) == sorted(wanted["details"])
 
 
 def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel):
@@ -197,6 +200,35 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
         page.mouse.up()
         page.wait_for_timeout(700)
         assert page.evaluate(limits) != widest  # it settles afterwards
+    panel.close()
+
+
+def test_under_the_pointer_and_under_a_finger(browser_context):
+    """What stands at a level is written; a finger pulls as a mouse does; a pin stays as a ghost."""
+    panel = weighting.panel()
+    with shown(browser_context, panel, width=390) as page:
+        place = place_of(page, 2.0, w_at(page, 2.0))
+        page.mouse.move(*place)
+        said = page.locator(".won-reading-line").inner_text()
+        w, e = (float(re.search(rf"\b{name} ([\d.]+)", said)[1]) for name in "we")
+        level = float(re.search(r"λ (−?[\d.]+)", said)[1])
+        assert w == pytest.approx(w_at(page, level), rel=0.01)
+        assert e == pytest.approx(instrument.error_curve().at(level)[0], rel=0.02)
+        before = w_at(page, 2.0)
+        touch = page.context.new_cdp_session(page)
+        for kind, up in [
+            ("touchStart", 0),
+            ("touchMove", 15),
+            ("touchMove", 30),
+            ("touchEnd", None),
+        ]:
+            points = [] if up is None else [{"x": place[0], "y": place[1] - up}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        assert w_at(page, 2.0) > 1.5 * before
+        page.get_by_role("button", name="Pin").click()
+        assert page.evaluate("view.picture.ghost !== null")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        agree(page, panel)
     panel.close()
 
 
