@@ -5,7 +5,7 @@ p(z_{t:1})) the ELBO term of level t and above (S4). T2 says that each is the ot
 here neither is computed from the other: e comes from posterior variances, L from log densities.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded
 
 from course_utils._checks import frozen, require_increasing, require_range
-from course_utils.exact import curve_pieces, error_and_kl
+from course_utils.exact import Table, error_and_kl, on_the_line, table_levels
 from course_utils.mixtures import GaussianMixture
-from course_utils.quadrature import Bounded, Pieces, halved, interpolation_rules
-from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
+from course_utils.quadrature import Bounded, halved, interpolation_rules
+from course_utils.schedules import alpha, sigma
 from course_utils.weightings import evaluate, level_masses
 
 POINTS = 20_001  # levels of the grid of ``ErrorCurve.between``
@@ -35,75 +35,46 @@ ELBO_NODES, _, ELBO_RULES = interpolation_rules(16)
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorCurve:
-    """e(λ) and L(λ) of one model, tabulated at the same increasing levels, at least 6.
+class ErrorCurve(Table):
+    """e(λ) and L(λ) of one model: ``noise_error`` ≥ 0, and ``path_kl`` in nats.
 
-    ``noise_error`` is e(λ) ≥ 0, ``path_kl`` is L in nats as a function of the level. Between the
-    levels go the polynomials of ``pieces``, those that ``from_mixtures`` has made, or a spline of
-    degree 5 through the table; ``bound`` says how far e and L may be off anywhere on the range. For
-    a spline that is its distance from the one through every second level, an estimate.
+    e(λ) = E Var(ε|z) + E‖ε̂_model − ε̂_truth‖²; for one x, E‖ε − ε̂_model‖².
+    L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), where p is the model's own diffused law,
+    prior included, so that path and marginal KL are one (T6).
     """
 
-    log_snr: Float[ndarray, " n"]
     noise_error: Float[ndarray, " n"]
     path_kl: Float[ndarray, " n"]
-    pieces: Pieces | None = field(default=None, repr=False)
-
-    def __post_init__(self):
-        object.__setattr__(self, "exact", self.pieces is not None)
-        kept = {"log_snr": require_increasing("log_snr", self.log_snr, least=6)}
-        kept |= {name: frozen(getattr(self, name)) for name in ("noise_error", "path_kl")}
-        if self.pieces is None:
-            table = np.stack([kept["noise_error"], kept["path_kl"]], axis=1)
-            kept["pieces"] = Pieces.through(kept["log_snr"], table)
-        for name, value in kept.items():
-            object.__setattr__(self, name, value)
+    integrals = staticmethod(error_and_kl)
 
     @classmethod
-    def from_mixtures(
+    def from_draws(
         cls,
         truth: GaussianMixture,
+        x: Float[ndarray, "n d"],
+        noise: Float[ndarray, "n d"],
+        weights: Float[ndarray, " n"] | None = None,
         model: GaussianMixture | None = None,
-        x: float | None = None,
-        log_snr: Float[ndarray, " n"] | None = None,
-        tolerance: float = 1e-10,
+        log_snr: Float[ndarray, " m"] | tuple[float, float] | None = None,
     ) -> "ErrorCurve":
-        """Return the exact curve of data from ``truth`` under the ideal denoiser of ``model``.
+        """Return the mean curve of draws x of the truth and ε, in any dimension.
 
-        Both are one-dimensional; without a model it is the truth itself. With ``x`` the curve is
-        that of one data point, otherwise the average over the truth. ``log_snr``: increasing
-        levels of the table, at least 6, or the two ends of 161; [−10, 10] if left out.
-
-        e(λ) = E Var(ε|z) + E‖ε̂_model − ε̂_truth‖²; for one x, E‖ε − ε̂_model‖².
-        L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), where p is the model's own diffused
-        law, prior included, so that path and marginal KL are one (T6).
-
-        Both hold to about ``tolerance`` times their size nearby, L to rounding at best, between the
-        levels of the table too: intervals of λ are halved until they do. Raises ``ValueError``
-        where they cannot, with the tolerance that can be had.
+        The same draws serve at every level, so that the mean is smooth in λ; it is as far off as a
+        mean of n draws is. With ``weights``, such as those of ``every_noise``, it is an integral.
+        ``model`` and ``log_snr`` as in ``from_mixtures``.
         """
-        truth, model = _on_the_line(truth, model, x)
-        levels = (LOG_SNR_MIN, LOG_SNR_MAX) if log_snr is None else log_snr
-        levels = np.linspace(*require_range(*levels), 161) if len(levels) == 2 else levels
-        levels = require_increasing("log_snr", levels, least=6)
-        pieces = curve_pieces(truth, model, levels[0], levels[-1], tolerance)
-        return cls(levels, *pieces(levels)[0], pieces)
-
-    @property
-    def bound(self) -> float:
-        """How far e or L may be off, at any level of the range."""
-        return float(self.pieces.bound.max())
-
-    def at(self, log_snr: ArrayLike) -> tuple[ndarray, ndarray]:
-        """Return (e, L) at levels inside the table."""
-        levels, (low, high) = np.asarray(log_snr, dtype=float), self.log_snr[[0, -1]]
-        rounding = 1e-9  # a schedule's λ(0) and λ(1) may miss its range by that much
-        if not ((levels >= low - rounding) & (levels <= high + rounding)).all():
-            raise ValueError(
-                f"levels from {levels.min():g} to {levels.max():g} leave the tabulated range "
-                f"[{low:g}, {high:g}]"
-            )
-        return tuple(self.pieces(levels)[0])
+        levels, means = table_levels(log_snr), []
+        weights = np.full(len(x), 1 / len(x)) if weights is None else weights
+        for level in levels:
+            a, s = alpha(level), sigma(level)
+            z = a * x + s * noise
+            error = (a / s) ** 2 * truth.posterior_variance(z, level)
+            if model is not None:
+                error += np.sum((model.eps(z, level) - truth.eps(z, level)) ** 2, axis=1)
+            log_q = -np.sum(noise**2 + np.log(2 * np.pi * s**2), axis=1) / 2  # of z given x
+            kl = log_q - (model or truth).diffuse(level).log_prob(z)
+            means.append((weights @ error, weights @ kl))
+        return cls(levels, *np.transpose(means))
 
     def between(
         self, log_snr_min: float | None = None, log_snr_max: float | None = None
@@ -119,6 +90,19 @@ class ErrorCurve:
         high = self.log_snr[-1] if high is None else high
         self.at([low, high])  # refuses what leaves the table
         return require_range(low, high)
+
+
+def every_noise(x: Float[ndarray, "n d"], step: float = 0.15):
+    """Return (x, ε, weights): points x with all nodes of a trapezoid rule over ε ~ N(0, I).
+
+    A quadrature for ``ErrorCurve.from_draws`` and a data set in one or two dimensions; it has
+    n (16/step)^d nodes.
+    """
+    axis = np.arange(-8, 8 + step / 2, step)
+    noise = np.stack(np.meshgrid(*[axis] * x.shape[1]), axis=-1).reshape(-1, x.shape[1])
+    mass = np.exp(-np.sum(noise**2, axis=1) / 2)
+    weights = np.tile(mass / mass.sum(), len(x)) / len(x)
+    return np.repeat(x, len(noise), axis=0), np.tile(noise, (len(x), 1)), weights
 
 
 @lru_cache(maxsize=16)
@@ -310,7 +294,7 @@ def elbo_terms(
     Source: Ho et al. 2020, eq. 5; Kingma et al. 2021, eq. 11.
     """
     levels = _decreasing(log_snr)
-    truth, model = _on_the_line(truth, model, x)
+    truth, model = on_the_line(truth, model, x)
     error, kl = error_and_kl(truth, model, levels[1:])[0].T
     reconstruction = 0.5 * np.log(2 * np.pi * np.e) - levels[0] / 2
     return ElboTerms(float(kl[-1]), float(reconstruction), step_kl(error, levels[1:], levels[:-1]))
@@ -452,15 +436,6 @@ def _predicted(eps, z, log_snr):
     if value.shape != z.shape:
         raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
     return value
-
-
-def _on_the_line(truth, model, x):
-    """(truth, model) in one dimension: with x the one point, without a model the truth."""
-    model = truth if model is None else model
-    truth = truth if x is None else GaussianMixture([1.0], np.reshape(x, (1, 1)), [0.0])
-    if truth.dim != 1 or model.dim != 1:
-        raise ValueError(f"exact curves need one dimension, got d = {truth.dim} and {model.dim}")
-    return truth, model
 
 
 def _decreasing(log_snr):

@@ -9,13 +9,17 @@ both expectations under the truth's q(z), integrated in cells two standard devia
 every component of truth and model, halved where the responsibilities switch faster.
 """
 
+from dataclasses import dataclass, field, fields
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
+from course_utils._checks import frozen, require_increasing, require_range
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Pieces, halved, interpolation_rules, legendre_series
-from course_utils.schedules import alpha, sigma
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 
 NODES, (*RULES, _), _ = interpolation_rules(24)
 PART = 2**16  # numbers in an array of nodes and components, above which nodes go by parts
@@ -217,8 +221,89 @@ def _cells(laws, doubtful, a, s, step=2.0, reach=5):
     return edges[:-1][kept] - a * anchor, edges[1:][kept] - a * anchor, anchor
 
 
-def curve_pieces(truth, model, low, high, tolerance):
-    """Return e and L from level ``low`` to ``high`` as ``Pieces``.
+# --- Tables over λ --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Two functions of λ at the same increasing levels, at least 6: what curves have in common.
+
+    Between the levels go the polynomials of ``pieces``, those that ``from_mixtures`` has made, or a
+    spline of degree 5 through the table; ``bound`` says how far either may be off anywhere on the
+    range. For a spline that is its distance from the one through every second level, an estimate.
+    """
+
+    log_snr: Float[ndarray, " n"]
+    pieces: Pieces | None = field(default=None, repr=False, kw_only=True)
+
+    def __post_init__(self):
+        levels = require_increasing("log_snr", self.log_snr, least=6)
+        names = [f.name for f in fields(self) if f.name not in ("log_snr", "pieces")]
+        table = [frozen(getattr(self, name)) for name in names]
+        pieces = self.pieces or Pieces.through(levels, np.stack(table, axis=1))
+        kept = dict(zip(names, table, strict=True), exact=self.pieces is not None)
+        for name, value in {**kept, "log_snr": levels, "pieces": pieces}.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_mixtures(
+        cls,
+        truth: GaussianMixture,
+        model: GaussianMixture | None = None,
+        x: float | None = None,
+        log_snr: Float[ndarray, " n"] | tuple[float, float] | None = None,
+        tolerance: float = 1e-10,
+    ):
+        """Return what data from ``truth`` have under the ideal denoiser of ``model``, exactly.
+
+        Both are one-dimensional; without a model it is the truth itself. With ``x`` it belongs to
+        that one data point, otherwise it is the average over the truth. ``log_snr``: increasing
+        levels of the table, at least 6, or the two ends of 161; [−10, 10] if left out.
+
+        Both functions hold to about ``tolerance`` times their size nearby, L to rounding at best,
+        between the levels of the table too: intervals of λ are halved until they do. Raises
+        ``ValueError`` where they cannot, with the tolerance that can be had.
+        """
+        truth, model = on_the_line(truth, model, x)
+        levels = table_levels(log_snr)
+        pieces = _pieces(cls.integrals, truth, model, levels[0], levels[-1], tolerance)
+        return cls(levels, *pieces(levels)[0], pieces=pieces)
+
+    @property
+    def bound(self) -> float:
+        """How far either function may be off, at any level of the range."""
+        return float(self.pieces.bound.max())
+
+    def at(self, log_snr: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+        """Return both functions at levels inside the table."""
+        levels, (low, high) = np.asarray(log_snr, dtype=float), self.log_snr[[0, -1]]
+        rounding = 1e-9  # a schedule's λ(0) and λ(1) may miss its range by that much
+        if not ((levels >= low - rounding) & (levels <= high + rounding)).all():
+            raise ValueError(
+                f"levels from {levels.min():g} to {levels.max():g} leave the tabulated range "
+                f"[{low:g}, {high:g}]"
+            )
+        return tuple(self.pieces(levels)[0])
+
+
+def table_levels(log_snr):
+    """Return levels for a table: those given, or 161 between the two given, or on [−10, 10]."""
+    levels = (LOG_SNR_MIN, LOG_SNR_MAX) if log_snr is None else log_snr
+    levels = np.linspace(*require_range(*levels), 161) if len(levels) == 2 else levels
+    return require_increasing("log_snr", levels, least=6)
+
+
+def on_the_line(truth, model, x):
+    """Return (truth, model) in one dimension: with x the one point, without a model the truth."""
+    model = truth if model is None else model
+    truth = truth if x is None else GaussianMixture([1.0], np.reshape(x, (1, 1)), [0.0])
+    if truth.dim != 1 or model.dim != 1:
+        raise ValueError(f"exact curves need one dimension, got d = {truth.dim} and {model.dim}")
+    return truth, model
+
+
+def _pieces(integrals, truth, model, low, high, tolerance):
+    """Both integrals from level ``low`` to ``high`` as ``Pieces``.
 
     Intervals are halved until the last coefficients of the series, which the value leaves out, are
     below ``tolerance`` of the function. Raises ``ValueError`` if that cannot be had.
@@ -229,10 +314,10 @@ def curve_pieces(truth, model, low, high, tolerance):
     while len(left):
         middle, half = (left + right) / 2, (right - left) / 2
         levels = middle[:, None] + half[:, None] * nodes
-        found = error_and_kl(truth, model, levels.ravel(), tolerance)
+        found = integrals(truth, model, levels.ravel(), tolerance)
         coarse, fine = series @ found.reshape(2, len(left), DEGREES, 2)
         coarse[:, KEPT:] = 0
-        wanted = tolerance * np.abs(fine).sum(axis=1) + [1e-14, 1e-13]
+        wanted = tolerance * np.abs(fine).sum(axis=1) + [1e-20, 1e-13]
         tried += len(left)
         bad = (np.abs(fine[:, KEPT:]).sum(axis=1) > wanted).any(axis=1)
         bad &= (half > NARROWEST) & (tried < MOST)

@@ -9,11 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.interpolate import make_interp_spline
 
 from course_utils._checks import frozen, require_increasing, require_range
-from course_utils.elbo import _on_the_line
-from course_utils.exact import error_moments
+from course_utils.exact import Table, error_moments
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, sigma
 from course_utils.weightings import evaluate
 
@@ -21,39 +19,21 @@ CELLS = 20_000  # of the midpoint rule over λ
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorMoments:
-    """E‖ε − ε̂‖² and E‖ε − ε̂‖⁴, ``mean`` and ``second``, at six or more increasing levels, [n]."""
+class ErrorMoments(Table):
+    """E‖ε − ε̂‖² and E‖ε − ε̂‖⁴, ``mean`` and ``second``, tabulated like an ``ErrorCurve``.
 
-    log_snr: ArrayLike
+    Given z, ε is a mixture with weights r_k, means n_k and variances v_k, so that with
+    d_k = n_k − ε̂ the moments of ε − ε̂ are Σ r_k (d_k² + v_k) and
+    Σ r_k (d_k⁴ + 6 d_k² v_k + 3 v_k²); an integral over z remains.
+    """
+
     mean: ArrayLike
     second: ArrayLike
+    integrals = staticmethod(error_moments)
 
-    def __post_init__(self):
-        levels = require_increasing("log_snr", self.log_snr, least=6)
-        mean, second = frozen(self.mean), frozen(self.second)
-        splines = [make_interp_spline(levels, moment, k=5) for moment in (mean, second)]
-        _set(self, log_snr=levels, mean=mean, second=second, _splines=splines)
-
-    @classmethod
-    def from_mixtures(cls, truth, model=None, x=None, log_snr=None):
-        """Return the exact moments; arguments as in ``ErrorCurve.from_mixtures``.
-
-        Given z, ε is a mixture with weights r_k, means n_k and variances v_k, so that with
-        d_k = n_k − ε̂ the moments of ε − ε̂ are Σ r_k (d_k² + v_k) and
-        Σ r_k (d_k⁴ + 6 d_k² v_k + 3 v_k²); an integral over z remains.
-        """
-        truth, model = _on_the_line(truth, model, x)
-        levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 161) if log_snr is None else log_snr
-        return cls(levels, *error_moments(truth, model, levels)[0].T)
-
-    def at(self, log_snr):
-        """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at levels inside the table, by splines of degree 5."""
-        levels, (low, high) = np.asarray(log_snr, dtype=float), self.log_snr[[0, -1]]
-        # a schedule's ends may miss its range by rounding
-        if not ((levels > low - 1e-9) & (levels < high + 1e-9)).all():
-            raise ValueError(f"levels outside the table of moments, {low:g} to {high:g}")
-        mean, second = (np.maximum(spline(levels), 0.0) for spline in self._splines)
-        return mean, second
+    def at(self, log_snr: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+        """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴), neither below 0, at levels inside the table."""
+        return tuple(np.maximum(moment, 0.0) for moment in super().at(log_snr))
 
 
 @dataclass(frozen=True, eq=False)

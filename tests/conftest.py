@@ -7,6 +7,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from jaxtyping import install_import_hook
+
+# The modules of arrays. Not those of many small calls, where checking would cost more than 3 %.
+CHECKED = "distances elbo exact linear_model training.image_metrics variance"
+install_import_hook([f"course_utils.{name}" for name in CHECKED.split()], "annotations.checked")
 
 # The same examples at each run, on every machine.
 hypothesis.settings.register_profile("steady", derandomize=True, max_examples=40, deadline=None)

@@ -107,11 +107,11 @@ def test_the_reference_against_scipy():
     a, s = alpha(1.0), sigma(1.0)
 
     def kl(z):
-        log_q = HILLS.diffuse(1.0).log_prob([[z]])[0]
-        return -np.exp(log_q) * BROAD.diffuse(1.0).log_prob([[z]])[0]
+        log_q = HILLS.diffuse(1.0).log_prob(np.array([[z]]))[0]
+        return -np.exp(log_q) * BROAD.diffuse(1.0).log_prob(np.array([[z]]))[0]
 
     def error(noise, x):
-        squared = (noise - BROAD.eps([[a * x + s * noise]], 1.0)[0, 0]) ** 2
+        squared = (noise - BROAD.eps(np.array([[a * x + s * noise]]), 1.0)[0, 0]) ** 2
         return np.exp(-(noise**2) / 2) / np.sqrt(2 * np.pi) * squared
 
     e, path = reference(HILLS, BROAD, 1.0)
@@ -120,7 +120,7 @@ def test_the_reference_against_scipy():
     )
     at_x, _ = reference(point(0.4), BROAD, 1.0)
     assert quad(error, -9, 9, (0.4,), epsabs=1e-12)[0] == pytest.approx(at_x, abs=1e-11)
-    assert e > BROAD.eps([[0.0]], 1.0) ** 2
+    assert e > BROAD.eps(np.zeros((1, 1)), 1.0)[0, 0] ** 2
 
 
 # --- bounds hold on random mixtures and weightings ------------------------------------------------

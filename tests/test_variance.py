@@ -149,5 +149,5 @@ def test_a_density_that_loses_levels_is_refused(heights):
 
 
 def test_the_table_of_moments_is_not_left(moments):
-    with pytest.raises(ValueError, match="outside the table of moments, -10 to 10"):
+    with pytest.raises(ValueError, match=r"leave the tabulated range \[-10, 10\]"):
         moments["hills"].at([0.0, 10.5])

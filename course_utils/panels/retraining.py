@@ -18,10 +18,11 @@ from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.panels._galaxies import bin_density, velocity
+from course_utils.panels._instrument import FINE, unbent, weighting
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.weightings import KNOTS, bent, made_monotone, shifted
+from course_utils.weightings import KNOTS
 from course_utils.widgets.controls import bars, choice, slider, switch
 from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene, Words
 
@@ -35,7 +36,6 @@ ALT = (
     "samples would reach."
 )
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
-FINE = np.linspace(*SPAN, 201)  # levels at which w is drawn
 N_SAMPLES, N_TRAINING, N_FRESH = 500, 1000, 128  # the last two at each of 51 levels
 FEATURES = (16, 32, 64, 128, 256, 512)
 BLUR = 500.0  # km/s: width of the kernels of the blurred galaxies
@@ -55,7 +55,7 @@ def controls():
     shop = {"folded": "workshop: model, sampler, distance"}
     return {
         "objective": choice("w of", [(o.name, key) for key, o in PUBLISHED.items()], "sigmoid"),
-        "shift": slider("shift of w along λ", -6.0, 6.0, 0.1, 0.0),
+        "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": switch("keep w monotone"),
         "data": choice("data", [(words, name) for name, words in DATA.items()]),
         "gains": bars(
@@ -88,9 +88,8 @@ def compute(
     [500, d]. ``star`` is the distance that w ≡ 1 reaches. ``rivals`` is a number that stands for
     all settings that two models have to share if they are compared.
     """
-    unbent = implied(objective, shift)
-    w = bent(unbent, KNOTS, gains) if np.any(gains) else unbent
-    w = made_monotone(w) if monotone_lock else w
+    state = {"objective": objective, "shift": shift, "gains": gains, "monotone_lock": monotone_lock}
+    w = weighting(state)
     settings = data, features, ridge, eta, steps, draws
     found, flat, world = trained(w, *settings), reference(*settings), _world(data)
     floor = world.floors[measure]
@@ -110,7 +109,7 @@ def compute(
     }
     arrays = {
         "by_hand": w(FINE),
-        "unbent": unbent(FINE),
+        "unbent": unbent(state)(FINE),
         "at_knots": w(np.array(KNOTS)),
         "levels": world.levels,
         "weights": found.weights,
@@ -149,12 +148,6 @@ def _drawn(samples, world):
         **{"x": dots[0], "y": dots[1], "real_x": real[0], "real_y": real[1]},
         **{"shares": shares, "law": world.shares, "across": across, "outside": outside},
     }
-
-
-@lru_cache(maxsize=128)
-def implied(objective, shift):
-    """Return the objective's weighting, shifted, divided by its largest value; not yet bent."""
-    return shifted(PUBLISHED[objective].implied_weighting(), shift).normalised()
 
 
 class Trained(NamedTuple):
@@ -292,7 +285,7 @@ def _clean(difference):
 
 def scene():
     """Return the scene: w, the error, the samples, and their distance against the ELBO."""
-    weighting = Plot(
+    of_w = Plot(
         "w(λ): pull its dots",
         level_axis(*SPAN),
         Axis(1e-4, 100, "weight", scale="log", ticks=((1e-4, "10⁻⁴"), (0.01, "0.01"), 1, 100)),
@@ -356,7 +349,7 @@ def scene():
             ),
         ],
     )
-    return Scene([[weighting, samples], [error, quality]], height=(240, 210), alt=ALT)
+    return Scene([[of_w, samples], [error, quality]], height=(240, 210), alt=ALT)
 
 
 _PLAIN = {"objective": "elbo", "shift": 0.0, "monotone_lock": False}
@@ -364,7 +357,7 @@ panel, picture = view(
     controls,
     compute,
     scene,
-    headline="{above:z.2f} nats above w ≡ 1, samples at distance {distance:.3f}",
+    headline="{above:z.2f} nats above w ≡ 1, distance {distance:.3f}",
     shown=("off", "missed", "nearest_floor", "fresh_above"),
     formats={
         "objective": "on the training draws, ELBO loss + ridge {:#.3g} nats",

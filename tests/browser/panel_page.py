@@ -73,7 +73,7 @@ def answer(panel, message):
     def plain(part):
         if isinstance(part, dict):
             found = {name: plain(value) for name, value in part.items()}
-            return found | ({"sum": str(hash(part["data"]))} if "data" in part else {})
+            return found | ({"sum": str(hash(part["data"]))} if "shapes" in part else {})
         if isinstance(part, bytes | memoryview):
             return base64.b64encode(part).decode()
         return part

@@ -49,7 +49,7 @@ test("what an item shows", () => {
   const line = { kind: "Line", x: "one", y: "y" };
   assert.deepEqual(extent(line, values, "y"), [-1, 2]);
   assert.deepEqual(extent({ kind: "Area", x: "one", y: "one" }, values, "y"), [0, 4]);
-  assert.deepEqual(extent({ kind: "Bars", edges: "y", heights: "one", sideways: true }, values, "x"), [0, 4]);
+  assert.deepEqual(extent({ kind: "Bars", edges: "y", heights: "one", start: 0, sideways: true }, values, "x"), [0, 4]);
   assert.equal(extent({ kind: "Words" }, values, "y"), null);
   assert.deepEqual(values.array(["one", 7]), [4, 7]);
 });

@@ -60,6 +60,19 @@ def test_the_tabulated_denoiser_is_the_mixtures():
         assert off.mean() < 1e-3 and off.max() < 0.05  # most where ε̂ leaps between two galaxies
 
 
+@pytest.mark.parametrize("width", [0.5, 4.0])
+def test_what_is_drawn_of_the_excess(width):
+    """The box has twice the nats as its area; the dot is where one is, and the rest on request."""
+    numbers, shown = compute(level=-8.0, width=width, eta=0.0)
+    area = np.trapezoid(shown["raised"] - shown["least"], shown["inside"])
+    assert area == pytest.approx(2 * 0.5) and numbers["excess"] == pytest.approx(0.5)
+    assert shown["by_ddim"] == numbers["distance"] and np.isnan(shown["by_ancestral"])
+    assert np.isnan(shown["ddim_law"]).all()
+    rest = compute(level=-8.0, width=width, eta=0.0, rest=True)[1]
+    at = np.interp(-8.0, half_a_nat.ACROSS, rest["ddim_law"])
+    assert at == pytest.approx(numbers["ddim"], rel=0.02)
+
+
 # --- the sampler ---------------------------------------------------------------------------------
 
 

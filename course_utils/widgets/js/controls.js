@@ -64,6 +64,7 @@ class Control {
   line(input) {
     this.out = element("output", { class: "won-value" });
     const words = element("span", {}, this.spec.label);
+    input.setAttribute("aria-label", this.spec.label); // without the value, which is its own
     const label = element("label", {}, words, this.out, input);
     this.root.append(label);
     if (this.spec.play) this.root.append((this.player = this.playButton()));

@@ -72,7 +72,7 @@ export function follow(shown, target, held) {
 export function readable(value, digits = 6) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-4) {
+  if (size >= 1e6 || size < 0.999e-3) {
     const power = Math.floor(Math.log10(size) + 1e-9);
     const factor = Number((value / 10 ** power).toPrecision(3));
     const raised = [...String(power)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
@@ -608,7 +608,8 @@ class PlotView {
     text(box.x, box.y - 6, name, "start", { fill: soft });
     for (const [at, words] of decades) {
       const x = this.scales.x.to(Math.log(at / factor) / rate);
-      if (x < box.x + room + 24 || x > box.x + box.w - 4) continue;
+      const half = this.picture.context.measureText(words).width / 2;
+      if (x - half < box.x + room + 10 || x > box.x + box.w - 4) continue;
       make("line", { x1: x, x2: x, y1: box.y - 3, y2: box.y, stroke: soft }, g);
       text(x, box.y - 6, words, "middle", { fill: soft });
     }

@@ -59,7 +59,7 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-bars { grid-column: 1 / -1; }
 .won-row { display: flex; gap: 4px; }
 .won-bar { flex: 1 1 0; min-width: 24px; display: flex; flex-direction: column; align-items: center; font-size: 12px; }
-.won-panel .won-bar input[type=range] { writing-mode: vertical-lr; direction: rtl; width: 24px; height: 110px; touch-action: pan-x; }
+.won-panel .won-bar input[type=range] { writing-mode: vertical-lr; direction: rtl; width: 24px; height: 84px; touch-action: pan-x; }
 .won-panel .won-bar input[type=range]::-webkit-slider-runnable-track { width: 4px; height: 100%; }
 .won-panel .won-bar input[type=range]::-webkit-slider-thumb { margin: 0 0 0 -8px; }
 .won-buttons { display: flex; flex-wrap: wrap; gap: 6px; align-items: end; grid-column: 1 / -1; }
