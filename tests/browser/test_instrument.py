@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from instrument_page import drag, place_of, shown
 from lab import write_notebook
+from serving import ROOT, absent
 
 from course_utils.panels import _instrument as instrument
 from course_utils.panels import sum_of_elbos, weighting
 
 pytestmark = pytest.mark.browser
+AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 
 
 @pytest.fixture(params=[weighting, sum_of_elbos], ids=["weighting", "sum_of_elbos"])
@@ -175,6 +177,19 @@ def test_under_the_pointer_and_under_a_finger(browser_context):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         agree(page, panel)
     panel.close()
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#111111"])
+def test_no_barrier_that_axe_finds(browser_context, panel, paper):
+    if not AXE.exists():
+        absent("no axe-core: run `make widgets`")
+    with shown(browser_context, panel, paper=paper) as page:
+        for part in page.locator(".won-steer summary").all():
+            part.click()
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("() => axe.run()")
+        wrong = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
+        assert wrong == []
 
 
 CELL = """
