@@ -187,7 +187,8 @@ def test_app_has_panels_and_no_code_and_asks_for_its_key(browser_context, tmp_pa
             assert panel.cut_off() == []
             moved_by_mouse(panel)
             assert panel.error() == ""
-        answers, look = page.locator("details"), page.get_by_text("Look.").first
+        look = page.get_by_text("Look.").first
+        answers = page.locator("details", has_text="Look.")
         assert answers.count() == PANELS and not look.is_visible()
         answers.first.locator("summary").click()
         assert look.is_visible()
