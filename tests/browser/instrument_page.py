@@ -9,7 +9,8 @@ ADDRESS = "http://instrument.test/"
 MODULE = ROOT / "course_utils/widgets/panels.js"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The instrument</title>
 <meta name="viewport" content="width=device-width"><body style="margin: 0; background: PAPER">
-<main><h1 style="color: #767676">The instrument</h1><div id="place"></div></main><script id="page" type="application/json">TABLES</script>
+<main><h1 style="color: #767676">The instrument</h1><div id="place"></div></main>
+<script id="page" type="application/json">TABLES</script>
 <script type="module">
 import { mount } from "./panels.js";
 const page = JSON.parse(document.getElementById("page").textContent);
