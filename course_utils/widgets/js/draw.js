@@ -212,7 +212,10 @@ function make(name, attributes, parent) {
 }
 
 function set(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) {
+    // setting what is set would have the browser lay all type out anew
+    if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+  }
   return node;
 }
 
@@ -1005,7 +1008,7 @@ class Part {
   at(x1, x2, y1, y2) {
     const { item, view } = this.owner;
     const visible = [x1, x2, y1, y2].every(Number.isFinite);
-    this.node.setAttribute("visibility", visible ? "visible" : "hidden");
+    set(this.node, { visibility: visible ? "visible" : "hidden" });
     if (!visible) return;
     const { theme } = view.picture;
     const colour = theme.colours[item.meaning];
