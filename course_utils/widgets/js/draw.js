@@ -1018,7 +1018,8 @@ class Part {
     const dot = item.grip === "knots" || item.grip === "point";
     if (dot) set(this.target, { cx: x1, cy: y1, r: 14 });
     else {
-      set(this.target, place);
+      const more = item.grip === "band" ? Math.max(0, (26 - place.width) / 2) : 0; // a finger's room
+      set(this.target, more ? { ...place, x: place.x - more, width: 26 } : place);
       set(this.mark, { ...place, stroke: colour });
       if (this.halo) set(this.halo, place);
     }
