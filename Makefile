@@ -46,7 +46,7 @@ slides: env slides/node_modules/.package-lock.json   ## draw the figures and bui
 site: env        ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
 	$(PYTHON) .ci/environment.py build/site-env docs
 	test -d build/site-env/wheels || build/site-env/bin/python -m pip download --no-deps --only-binary=:all: \
-		-c requirements.txt -d build/site-env/wheels anywidget comm ipywidgets jaxtyping jupyterlab_widgets psygnal wadler-lindig
+		--platform any --implementation py --abi none -c requirements.txt -d build/site-env/wheels anywidget comm ipywidgets jaxtyping jupyterlab_widgets psygnal wadler-lindig
 	cd docs && npm ci --ignore-scripts --no-audit --no-fund
 	build/site-env/bin/python docs/pages.py build/site
 

@@ -317,7 +317,7 @@ def _pieces(integrals, truth, model, low, high, tolerance):
         found = integrals(truth, model, levels.ravel(), tolerance)
         coarse, fine = series @ found.reshape(2, len(left), DEGREES, 2)
         coarse[:, KEPT:] = 0
-        wanted = tolerance * np.abs(fine).sum(axis=1) + [1e-20, 1e-13]
+        wanted = tolerance * np.abs(fine).sum(axis=1) + [1e-16, 1e-13]  # rounding of e and L
         tried += len(left)
         bad = (np.abs(fine[:, KEPT:]).sum(axis=1) > wanted).any(axis=1)
         bad &= (half > NARROWEST) & (tried < MOST)

@@ -21,7 +21,6 @@ from course_utils.elbo import (
     negative_log_likelihood,
     path_and_marginal_kl,
     squared_errors,
-    step_kl,
     sum_of_elbos,
     weighted_loss,
 )
@@ -158,23 +157,6 @@ def test_sixty_four_dimensions_by_draws(model):
 
 
 # --- T7: one step, the sum, the gap ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("log_snr", "log_snr_to"), [(-2.0, -1.5), (0.0, 3.0), (4.0, 4.1)])
-def test_one_step_costs_the_kl_of_two_gaussians(log_snr, log_snr_to):
-    x, z = np.array([[0.7]]), np.array([[-0.4]])
-    eps = (z - alpha(log_snr) * x) / sigma(log_snr)
-    eps_hat = WRONG.eps(z, log_snr)
-    guess = (z - sigma(log_snr) * eps_hat) / alpha(log_snr)
-    mean, variance = posterior(z, x, log_snr, log_snr_to)
-    other, _ = posterior(z, guess, log_snr, log_snr_to)
-    q = norm(mean.item(), np.sqrt(variance).item())
-    p = norm(other.item(), np.sqrt(variance).item())
-    direct, _ = integrate.quad(
-        lambda y: q.pdf(y) * (q.logpdf(y) - p.logpdf(y)), *q.interval(1 - 1e-15), epsabs=1e-13
-    )
-    formula = step_kl(((eps - eps_hat) ** 2).item(), log_snr, log_snr_to)
-    assert formula == pytest.approx(direct, rel=1e-9)
 
 
 @pytest.mark.parametrize("model", [HILLS, WRONG])

@@ -7,6 +7,7 @@ the tests compare the two. ``weighting`` and ``sum_of_elbos`` are views of it.
 """
 
 import base64
+import re
 from dataclasses import replace
 from functools import cache, lru_cache
 
@@ -450,7 +451,9 @@ class Instrument(Panel):
         return super()._spec() | {"local": local}
 
     def _phrases(self, results):
-        return super()._phrases({n: value for n, value in results.items() if n in self.formats})
+        said = super()._phrases({n: value for n, value in results.items() if n in self.formats})
+        minus = re.compile(r"(?<![e\d])-(?=\d)")  # a true one, but not in 1e-09
+        return {name: tuple(minus.sub("−", part) for part in parts) for name, parts in said.items()}
 
     def _asked(self, _, message, buffers):
         if "curve" in message:

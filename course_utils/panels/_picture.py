@@ -28,7 +28,7 @@ def main(path):
     frames = []
     for move in moves():
         panel.set(**move)
-        frames.append(panel.picture.resize((940, 540)))
+        frames.append(panel.picture.resize((940, 390)))
     first, *rest = frames
     first.save(path, save_all=True, append_images=rest, duration=110, loop=0, quality=70, method=6)
     panel.close()

@@ -203,8 +203,9 @@ class PanelOnPage:
         shown = self.root.get_by_role("button", name="Show it")
         if shown.count() and shown.is_visible():
             shown.click()
-        for part in self.root.locator(".won-folded:not([open]) > summary").all():
-            part.click()
+        folded = self.root.locator(".won-folded:not([open]) > summary:visible")
+        while folded.count():  # one that is open is no longer among them
+            folded.first.click()
 
     def inputs(self, upright=True):
         """Return all visible sliders, with or without those that stand upright."""

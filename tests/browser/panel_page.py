@@ -122,6 +122,12 @@ class PanelPage:
 
     # What is done
 
+    def unfold(self):
+        """Have shown what is folded, and what a question hides."""
+        for part in self.page.locator(".won-folded").all():
+            part.evaluate("part => { part.open = true; }")
+        self.skip_question()
+
     def skip_question(self):
         """Have shown what a question hides."""
         button = self.page.get_by_role("button", name="Show it")

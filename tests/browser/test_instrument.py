@@ -2,53 +2,19 @@
 
 import contextlib
 import copy
-import json
 import re
 
 import numpy as np
 import pytest
+from instrument_page import drag, place_of, shown
 from lab import write_notebook
-from serving import ROOT, errors_of
+from serving import ROOT, absent
 
 from course_utils.panels import _instrument as instrument
 from course_utils.panels import sum_of_elbos, weighting
 
 pytestmark = pytest.mark.browser
-ADDRESS = "http://instrument.test/"
-MODULE = ROOT / "course_utils/widgets/panels.js"
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The instrument</title>
-<meta name="viewport" content="width=device-width"><body style="margin: 0; background: PAPER">
-<main id="place"></main><script id="page" type="application/json">TABLES</script>
-<script type="module">
-import { mount } from "./panels.js";
-const page = JSON.parse(document.getElementById("page").textContent);
-window.view = mount(document.getElementById("place"), page, {}, { address: true });
-window.seen = () => JSON.parse(JSON.stringify(view.values));
-</script>"""
-
-
-@contextlib.contextmanager
-def shown(context, panel, *, hash="", page_of=None, width=1000, paper="#ffffff"):
-    """Show an instrument on a page without a kernel; what the page reports as an error fails."""
-    page = context.new_page()
-    page.set_viewport_size({"width": width, "height": 800})
-    errors, asked = errors_of(page), []
-    body = PAGE.replace("TABLES", json.dumps(page_of or panel.page())).replace("PAPER", paper)
-
-    def answer(route):
-        asked.append(route.request.url)
-        if route.request.url.endswith("panels.js"):
-            route.fulfill(body=MODULE.read_text(encoding="utf-8"), content_type="text/javascript")
-        else:
-            route.fulfill(body=body, content_type="text/html")
-
-    page.route("**/*", answer)
-    page.goto(ADDRESS + hash)
-    page.wait_for_function("window.view?.picture.plots[0].scales")
-    yield page
-    page.close()
-    assert not errors, errors
-    assert len(asked) <= 3, asked  # the page, the module, perhaps an icon
+AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 
 
 @pytest.fixture(params=[weighting, sum_of_elbos], ids=["weighting", "sum_of_elbos"])
@@ -56,25 +22,6 @@ def panel(request):
     panel = request.param.panel()
     yield panel
     panel.close()
-
-
-def place_of(page, level, weight):
-    """Return where (λ, w) is on the page, in the plot that can be pulled."""
-    return page.evaluate(
-        """([level, weight]) => {
-            const plot = view.picture.plots.find(p => p.plot.title.startsWith("pull"));
-            const frame = view.picture.root.getBoundingClientRect();
-            return [frame.left + plot.scales.x.to(level), frame.top + plot.scales.y.to(weight)];
-        }""",
-        [level, weight],
-    )
-
-
-def drag(page, start, end, steps=6):
-    page.mouse.move(*start)
-    page.mouse.down()
-    page.mouse.move(*end, steps=steps)
-    page.mouse.up()
 
 
 def w_at(page, level):
@@ -92,6 +39,9 @@ def agree(page, panel):
     )
     assert headline == wanted["headline"]
     assert numbers == [list(pair) for pair in wanted["numbers"]]
+    details = page.locator(".won-details li").evaluate_all("all => all.map(li => li.textContent)")
+    of_bounds = [words for words in wanted["details"] if words.startswith("residual")]
+    assert sorted(details + of_bounds) == sorted(wanted["details"])
 
 
 def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel):
@@ -198,6 +148,48 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
         page.wait_for_timeout(700)
         assert page.evaluate(limits) != widest  # it settles afterwards
     panel.close()
+
+
+def test_under_the_pointer_and_under_a_finger(browser_context):
+    """What stands at a level is written; a finger pulls as a mouse does; a pin stays as a ghost."""
+    panel = weighting.panel()
+    with shown(browser_context, panel, width=390) as page:
+        place = place_of(page, 2.0, w_at(page, 2.0))
+        page.mouse.move(*place)
+        said = page.locator(".won-reading-line").inner_text()
+        w, e = (float(re.search(rf"\b{name} ([\d.]+)", said)[1]) for name in "we")
+        level = float(re.search(r"λ (−?[\d.]+)", said)[1])
+        assert w == pytest.approx(w_at(page, level), rel=0.01)
+        assert e == pytest.approx(instrument.error_curve().at(level)[0], rel=0.02)
+        before = w_at(page, 2.0)
+        touch = page.context.new_cdp_session(page)
+        for kind, up in [
+            ("touchStart", 0),
+            ("touchMove", 15),
+            ("touchMove", 30),
+            ("touchEnd", None),
+        ]:
+            points = [] if up is None else [{"x": place[0], "y": place[1] - up}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        assert w_at(page, 2.0) > 1.5 * before
+        page.get_by_role("button", name="Pin").click()
+        assert page.evaluate("view.picture.ghost !== null")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        agree(page, panel)
+    panel.close()
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#111111"])
+def test_no_barrier_that_axe_finds(browser_context, panel, paper):
+    if not AXE.exists():
+        absent("no axe-core: run `make widgets`")
+    with shown(browser_context, panel, paper=paper) as page:
+        for part in page.locator(".won-steer summary").all():
+            part.click()
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("() => axe.run()")
+        wrong = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
+        assert wrong == []
 
 
 CELL = """

@@ -15,7 +15,10 @@ from course_utils.widgets.controls import Bars, Choice, Dice, Slider, Switch
 from course_utils.widgets.scene import Handle, Words
 
 pytestmark = pytest.mark.browser
-NAMES = ["chain", "counting"]
+OTHERS = ["sde_limit", "reverse", "elbo", "half_a_nat", "retraining"]
+NAMES = ["chain", "counting", *(pytest.param(n, marks=pytest.mark.full) for n in OTHERS)]
+# Handles that cannot stay under the hand: whole numbers on a log scale; p, whose area stays 1.
+LAG = [("counting", "squeeze"), ("elbo", "gains")]
 AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 
 
@@ -58,7 +61,7 @@ def controls_say(page):
 def test_every_handle(context, name, by):
     panel = module(name).panel()
     with shown(context, panel) as page:
-        page.skip_question()
+        page.unfold()
         handles = page.handles()
         assert handles
         for handle in handles:
@@ -78,18 +81,19 @@ def test_every_handle(context, name, by):
             controls_say(page)
             words = panel.controls[control]
             assert handle.get_attribute("role") == "slider"
-            assert handle.get_attribute("aria-label") == words.label
+            assert handle.get_attribute("aria-label").startswith(words.label)
             assert handle.get_attribute("aria-valuetext")
-            if by != "keys" and control != "squeeze":  # its hump moves by whole numbers' logarithms
+            at_end = panel.values[control] in (words.ends()[0], words.ends()[-1])
+            if by != "keys" and not at_end and (name, control) not in LAG:
                 moved = np.subtract(page.place(handle), start)[0 if across else 1]
-                assert abs(abs(moved) - 45) < 6, f"{control} left the hand by {moved}"
+                assert abs(abs(moved) - 45) < 10, f"{control} left the hand: {moved}"  # half a step
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_control_by_keys(context, name):
     panel = module(name).panel()
     with shown(context, panel) as page:
-        page.skip_question()
+        page.unfold()
         for key, control in panel.controls.items():
             before = panel.values[key]
             inputs = page.page.locator(f"div[data-control={key}]").locator("input, select, button")
@@ -259,7 +263,7 @@ def differences(page, numbers, arrays):
 def test_both_renderers_draw_the_same(context, name, spoilt):
     panel = module(name).panel()
     with shown(context, panel, width=940) as page:
-        page.skip_question()
+        page.unfold()
         numbers, arrays = module(name).compute(**panel.values)
         same = differences(page, numbers, arrays)
         other = arrays | {key: factor * arrays[key] for key, factor in spoilt.items()}
@@ -282,7 +286,7 @@ def test_no_barrier_that_axe_finds(context, name, dark):
             found = page.page.evaluate("() => axe.run()")
             wrong = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
             assert wrong == []
-            page.skip_question()
+            page.unfold()
 
 
 @pytest.mark.parametrize("width", [1440, 1024, 600, 390])
@@ -313,7 +317,7 @@ def test_all_widths_are_filled_and_not_left(context, name, width):
 def test_the_browser_keeps_nothing_of_what_it_has_shown(context):
     panel = module("counting").panel()
     with shown(context, panel) as page:
-        page.skip_question()
+        page.unfold()
         session = page.page.context.new_cdp_session(page.page)
 
         def heap():

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { asDrawn, FINE, fixed, pchip, penned, runningMaximum, smoothed, stroked, weighting } from "../../course_utils/widgets/js/arithmetic.js";
-import { formatted, fromAddress } from "../../course_utils/widgets/js/instrument.js";
+import { formatted, fromAddress, known } from "../../course_utils/widgets/js/instrument.js";
 
 const STATE = {
   objective: "elbo", shift: 0, gains: [0, 0, 0, 0, 0, 0, 0], brush: [], drawn: [],
@@ -59,11 +59,19 @@ test("Python's format strings", () => {
   assert.equal(formatted("{a:.6f} = {a:.3f} nats", values), "0.948189 = 0.948 nats");
   assert.equal(formatted("{b:z.2f}", values), "0.00");
   assert.equal(formatted("{n:,.0f} km/s, {share:.2%}, {words}", values), "2,211 km/s, 99.68%, w");
-  assert.equal(fixed(-3.31, 1), "−3.3");
+  assert.deepEqual([fixed(-3.31, 1), fixed(1.25, 1), fixed(-0.01, 1)], ["−3.3", "1.2", "0.0"]);
 });
 
 test("the state of an address", () => {
   assert.deepEqual(fromAddress(`#w=${encodeURIComponent('{"shift":2}')}`), { shift: 2 });
   assert.deepEqual(fromAddress("#w=%7Bbroken"), {});
   assert.deepEqual(fromAddress(""), {});
+  const controls = {
+    shift: { kind: "Slider", low: -6, high: 6 }, objective: { kind: "Choice", options: [["EDM", "edm"]] },
+    drawn: { kind: "Curve", n: 3 },
+  };
+  const good = { shift: 2, objective: "edm", drawn: [1, 2, 3] };
+  assert.deepEqual(known({ controls }, good), good);
+  const bad = { shift: 7, objective: "nothing", drawn: [1, "x", 3], more: 1 };
+  assert.deepEqual(known({ controls }, bad), {});
 });

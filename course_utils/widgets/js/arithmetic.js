@@ -523,10 +523,11 @@ function verdict(x, y, monotone, most) {
   return `w is not monotone: it rises with λ from ${from} to ${to}`;
 }
 
-/** A number with that many decimals and a true minus; never −0. */
-export function fixed(number, decimals) {
-  const words = number.toFixed(decimals);
-  return Number(words) === 0 ? words.replace("-", "") : words.replace("-", "−");
+/** A number with that many decimals, rounded as Python does; a true minus, never −0. */
+export function fixed(number, decimals, useGrouping = false) {
+  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  const words = number.toLocaleString("en", { ...digits, useGrouping, roundingMode: "halfEven" });
+  return words.replace(/^-(?![0.]*$)/, "−").replace("-", "");
 }
 
 /** A value on a logarithmic axis, not a number below `least`. */

@@ -212,7 +212,10 @@ function make(name, attributes, parent) {
 }
 
 function set(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) {
+    // setting what is set would have the browser lay all type out anew
+    if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+  }
   return node;
 }
 
@@ -1005,7 +1008,7 @@ class Part {
   at(x1, x2, y1, y2) {
     const { item, view } = this.owner;
     const visible = [x1, x2, y1, y2].every(Number.isFinite);
-    this.node.setAttribute("visibility", visible ? "visible" : "hidden");
+    set(this.node, { visibility: visible ? "visible" : "hidden" });
     if (!visible) return;
     const { theme } = view.picture;
     const colour = theme.colours[item.meaning];
@@ -1015,7 +1018,8 @@ class Part {
     const dot = item.grip === "knots" || item.grip === "point";
     if (dot) set(this.target, { cx: x1, cy: y1, r: 14 });
     else {
-      set(this.target, place);
+      const more = item.grip === "band" ? Math.max(0, (26 - place.width) / 2) : 0; // a finger's room
+      set(this.target, more ? { ...place, x: place.x - more, width: 26 } : place);
       set(this.mark, { ...place, stroke: colour });
       if (this.halo) set(this.halo, place);
     }

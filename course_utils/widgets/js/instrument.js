@@ -7,7 +7,7 @@
  * that is not there yet (`view.addCurve(name, table)` brings it); and address: keep the state in the
  * page's address. Nothing here computes: see arithmetic.js.
  */
-import { asDrawn, compute, decodedCurve, penned, reading, stroked, unpacked } from "./arithmetic.js";
+import { asDrawn, compute, decodedCurve, fixed, penned, reading, stroked, unpacked } from "./arithmetic.js";
 import { element, keepKeys } from "./controls.js";
 import { readable } from "./draw.js";
 import { PanelView } from "./panel.js";
@@ -24,7 +24,7 @@ export class InstrumentView extends PanelView {
     if (!shown.some((item) => item.kind === "Ridges")) this.tables.places = null;
     this.past = [values];
     this.place_in_past = 0;
-    if (host.address) this.values = { ...values, ...fromAddress() };
+    if (host.address) this.values = { ...values, ...known(spec, fromAddress()) };
     this.past = [this.values];
     this.showControls();
     this.compute(this.values, 0);
@@ -208,14 +208,10 @@ export class InstrumentView extends PanelView {
 export function formatted(template, values) {
   return template.replace(/\{(\w*)(?::([^}]*))?\}/g, (_, name, spec = "") => {
     const value = values[name];
-    const [, zero, comma, digits, kind] = spec.match(/^(z?)(,?)(?:\.(\d+))?([f%g]?)$/);
+    const [, comma, digits, kind] = spec.match(/^z?(,?)(?:\.(\d+))?([f%g]?)$/);
     if (typeof value !== "number" || !kind) return String(value);
     if (kind === "g") return readable(value, Number(digits ?? 6));
-    const number = kind === "%" ? 100 * value : value;
-    const fraction = { minimumFractionDigits: Number(digits), maximumFractionDigits: Number(digits) };
-    const words = number.toLocaleString("en", { ...fraction, useGrouping: Boolean(comma) });
-    const plain = zero && Number(number.toFixed(Number(digits))) === 0 ? words.replace("-", "") : words;
-    return plain.replace("-", "−") + (kind === "%" ? "%" : "");
+    return fixed(kind === "%" ? 100 * value : value, Number(digits), Boolean(comma)) + (kind === "%" ? "%" : "");
   });
 }
 
@@ -232,9 +228,23 @@ export function fromAddress(hash = location.hash) {
   }
 }
 
+/** What of a state from outside is a value that a control can have. */
+export function known(spec, state) {
+  const number = (value) => typeof value === "number" && Number.isFinite(value);
+  const kinds = {
+    Slider: (control, value) => number(value) && value >= control.low && value <= control.high,
+    Choice: (control, value) => control.options.some(([, option]) => option === value),
+    Switch: (_, value) => typeof value === "boolean",
+    Bars: (control, value) => value?.length === control.labels.length && value.every(number),
+    Curve: (control, value) => [0, control.n].includes(value?.length) && value.every(number),
+  };
+  const fits = ([name, value]) => kinds[spec.controls[name]?.kind]?.(spec.controls[name], value);
+  return Object.fromEntries(Object.entries(state).filter(fits));
+}
+
 function toAddress(values, start) {
   const other = Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(start[name]));
-  const words = other.length ? `#w=${encodeURIComponent(JSON.stringify(Object.fromEntries(other)))}` : location.pathname;
+  const words = other.length ? `#w=${encodeURIComponent(JSON.stringify(Object.fromEntries(other)))}` : location.pathname + location.search;
   history.replaceState(null, "", words);
 }
 

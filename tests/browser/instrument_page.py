@@ -1,0 +1,62 @@
+"""The instrument on a page of its own, without a kernel: shown, found and pulled."""
+
+import contextlib
+import json
+
+from serving import ROOT, errors_of
+
+ADDRESS = "http://instrument.test/"
+MODULE = ROOT / "course_utils/widgets/panels.js"
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The instrument</title>
+<meta name="viewport" content="width=device-width"><body style="margin: 0; background: PAPER">
+<main><h1 style="color: #767676">The instrument</h1><div id="place"></div></main>
+<script id="page" type="application/json">TABLES</script>
+<script type="module">
+import { mount } from "./panels.js";
+const page = JSON.parse(document.getElementById("page").textContent);
+window.view = mount(document.getElementById("place"), page, {}, { address: true });
+window.seen = () => JSON.parse(JSON.stringify(view.values));
+</script>"""
+
+
+@contextlib.contextmanager
+def shown(context, panel, *, hash="", page_of=None, width=1000, paper="#ffffff"):
+    """Show an instrument on a page without a kernel; what the page reports as an error fails."""
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    errors, asked = errors_of(page), []
+    body = PAGE.replace("TABLES", json.dumps(page_of or panel.page())).replace("PAPER", paper)
+
+    def answer(route):
+        asked.append(route.request.url)
+        if route.request.url.endswith("panels.js"):
+            route.fulfill(body=MODULE.read_text(encoding="utf-8"), content_type="text/javascript")
+        else:
+            route.fulfill(body=body, content_type="text/html")
+
+    page.route("**/*", answer)
+    page.goto(ADDRESS + hash)
+    page.wait_for_function("window.view?.picture.plots[0].scales")
+    yield page
+    page.close()
+    assert not errors, errors
+    assert len(asked) <= 3, asked  # the page, the module, perhaps an icon
+
+
+def place_of(page, level, weight):
+    """Return where (λ, w) is on the page, in the plot that can be pulled."""
+    return page.evaluate(
+        """([level, weight]) => {
+            const plot = view.picture.plots.find(p => p.plot.title.startsWith("pull"));
+            const frame = view.picture.root.getBoundingClientRect();
+            return [frame.left + plot.scales.x.to(level), frame.top + plot.scales.y.to(weight)];
+        }""",
+        [level, weight],
+    )
+
+
+def drag(page, start, end, steps=6):
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=steps)
+    page.mouse.up()
