@@ -24,7 +24,6 @@ from course_utils.training import networks  # noqa: E402
 from course_utils.training.networks import (  # noqa: E402
     batch_loss,
     draw_batches,
-    load,
     train,
     train_steps,
 )
@@ -202,7 +201,7 @@ def test_samples_have_the_data_s_moments_and_come_by_the_course_s_steps(trained)
         assert_close(x, convert(trained.eps(z, 6.0), z, 6.0, "eps", "x"), atol=1e-9)
 
 
-# --- seeds, torch's settings, checkpoints ---------------------------------------------------------
+# --- seeds and torch's settings -------------------------------------------------------------------
 
 NORMAL = dict(threads=2, dtype=torch.float32, grad=True, device="cpu", strict=False)
 
@@ -227,7 +226,7 @@ def set_torch(threads, dtype, grad, device, strict):
     ],
     ids=str,
 )
-def test_a_run_is_its_seed_s_whatever_torch_is_set_to_and_leaves_it_so(own, tmp_path):
+def test_a_run_is_its_seed_s_whatever_torch_is_set_to_and_leaves_it_so(own):
     x = LAW.sample(50, rng())
     made = {seed: train(x, sigmoid(0), seed=seed, recipe=TINY, device="cpu") for seed in (3, 4)}
     assert relative_difference(made[3].losses, made[4].losses) > 0.01
@@ -235,9 +234,7 @@ def test_a_run_is_its_seed_s_whatever_torch_is_set_to_and_leaves_it_so(own, tmp_
     try:
         set_torch(**NORMAL | own)
         again = train(x, sigmoid(0), seed=3, recipe=TINY, device="cpu")
-        again.save(tmp_path / "made.pt")
-        back = load(tmp_path / "made.pt")
-        samples = [each.sample(3, rng(), n_steps=4) for each in (made[3], again, back)]
+        samples = [each.sample(3, rng(), n_steps=4) for each in (made[3], again)]
         found = (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled())
     finally:
         set_torch(**NORMAL | {"threads": before[1]})
@@ -246,8 +243,6 @@ def test_a_run_is_its_seed_s_whatever_torch_is_set_to_and_leaves_it_so(own, tmp_
     assert torch.equal(before[0], torch.get_rng_state())
     assert_close(again.losses, made[3].losses)
     assert_close(samples[1], samples[0])
-    assert_close(samples[2], samples[0])
-    assert back.recipe == TINY
 
 
 def test_importing_changes_no_setting_of_torch():
@@ -261,15 +256,6 @@ def test_importing_changes_no_setting_of_torch():
 def test_training_uses_the_gpu():
     made = train(LAW.sample(50, rng()), sigmoid(0), seed=0, recipe=TINY)
     assert made.network.first.weight.is_cuda and made.sample(5, rng(), n_steps=3).shape == (5, 2)
-
-
-def test_a_file_that_is_no_checkpoint_is_refused(trained, tmp_path):
-    trained.save(tmp_path / "good.pt")
-    (tmp_path / "half.pt").write_bytes((tmp_path / "good.pt").read_bytes()[:2000])
-    torch.save({"recipe": {"n_stps": 3}}, tmp_path / "recipe.pt")
-    for name in ("half.pt", "recipe.pt"):
-        with pytest.raises(ValueError, match=f"{name} is no checkpoint"):
-            load(tmp_path / name)
 
 
 # --- what is refused ------------------------------------------------------------------------------

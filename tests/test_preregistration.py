@@ -298,8 +298,8 @@ def test_a_report_survives_any_text(tmp_path, untrained):
 # --- the examples ---------------------------------------------------------------------------------
 
 
-def test_the_command_makes_the_examples_and_they_count_as_seen(tmp_path, untrained, monkeypatch):
-    preregistration.main(["--runs", str(tmp_path / "runs"), "--out", str(tmp_path), "--steps", "2"])
+def test_the_examples_are_made_and_count_as_seen(tmp_path, untrained, monkeypatch):
+    preregistration.store_examples(tmp_path / "runs", tmp_path, plan=Plan(n_steps=2))
     stored = preregistration._stored(tmp_path)
     monkeypatch.setattr(preregistration, "_stored", lambda: stored)
     for h, w in preregistration.examples():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from comparing import assert_close
 from idx_files import write_idx_set
+from scipy.stats import ttest_rel
 
 from course_utils.training import study
 from course_utils.training.image_metrics import metrics_for
@@ -274,6 +275,31 @@ def test_intervals_over_seeds_are_student_s_and_paired():
         summary(runs[:1], "bits.total")
     with pytest.raises(ValueError, match=r"'bits\.total'"):
         value_of(runs[0], "bits.totl")
+
+
+def test_all_pairs_are_corrected_for_their_number():
+    """Holm's rule: below 5 %, p counts for the pair just where the step-down test rejects it."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(4, 6)) + np.array([[0.0], [0.5], [2.0], [6.0]])
+    names = ("elbo", "edm", "p2", "sd3")
+    runs = [
+        {"setting": "main", "steps": 9, "weighting": name, "seed": k, "bits": {"total": v}}
+        for name, row in zip(names, values, strict=True)
+        for k, v in enumerate(row)
+    ]
+    found = study.all_pairs({"runs": runs}, "bits.total")
+    raw = {
+        (a, b): ttest_rel(values[names.index(a)], values[names.index(b)]).pvalue for a, b in found
+    }
+    assert len(found) == 6
+    for pair, (gap, p) in found.items():
+        assert gap.mean == pytest.approx(
+            np.subtract(*(values[names.index(n)] for n in pair)).mean()
+        )
+        smaller = [q for q in raw.values() if q <= raw[pair]]
+        steps = sorted(raw.values())
+        assert p == pytest.approx(max((6 - steps.index(q)) * q for q in smaller) if p < 1 else 1)
+    assert 0 < sum(p < 0.05 for _, p in found.values()) < sum(q < 0.05 for q in raw.values()) + 1
 
 
 STORED = {  # its weightings, seeds, budgets, the images' side, log₂ of the number of grey levels

@@ -17,7 +17,7 @@ Nothing here reads or changes torch's global random state, nor its default type,
 
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -274,26 +274,3 @@ class Trained:
         z = rng.standard_normal((n, self.network.first.in_features))
         z = sample(self.eps, levels, z, partial(ddim_step, eta=eta), rng)
         return convert(self.eps(z, levels[-1]), z, levels[-1], "eps", "x")
-
-    def save(self, path):
-        """Write a checkpoint that ``load`` reads; plain tensors and numbers only."""
-        recipe = {field.name: getattr(self.recipe, field.name) for field in fields(Recipe)}
-        weights, losses = self.network.state_dict(), torch.from_numpy(self.losses)
-        torch.save({"recipe": recipe, "weights": weights, "losses": losses}, path)
-
-
-def load(path, device="cpu"):
-    """Return the ``Trained`` denoiser of a checkpoint; nothing in the file is executed.
-
-    Raises ``ValueError`` for a file that ``Trained.save`` did not write.
-    """
-    with open(path, "rb") as file:
-        try:
-            state = torch.load(file, map_location=device, weights_only=True)
-            recipe, first = Recipe(**state["recipe"]), state["weights"]["first.weight"]
-            network = Network(first.shape[1], recipe, torch.Generator("cpu"), first.dtype)
-            network.load_state_dict(state["weights"])
-            losses = state["losses"].cpu().numpy()
-        except Exception as error:  # of many kinds, one for each way in which a file can be wrong
-            raise ValueError(f"{path} is no checkpoint of Trained.save: {error}") from error
-    return Trained(network.to(device).requires_grad_(False), recipe, losses)

@@ -17,12 +17,10 @@ The two examples of notebook 08 come with their runs; ``python -m
 course_utils.training.preregistration`` makes them again.
 """
 
-import argparse
 import hashlib
 import html
 import json
 import re
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -453,19 +451,12 @@ def _stored(place=study.DATA):
     return json.loads(path.read_text(encoding="utf-8"))["trials"] if path.is_file() else []
 
 
-def main(arguments=None):
-    """Make the examples' runs again and store them in the package; returns 0."""
-    parser = argparse.ArgumentParser(description="Run the worked examples of notebook 08.")
-    parser.add_argument("--jobs", type=int, default=1, help="processes; -1 is every core")
-    parser.add_argument("--runs", default=".study/examples", help="folder of the single runs")
-    parser.add_argument("--out", default=str(study.DATA), help="folder of the result")
-    parser.add_argument("--steps", type=int, default=Plan.n_steps, help="training steps of a run")
-    given = parser.parse_args(arguments)
+def store_examples(folder=".study/examples", out=study.DATA, jobs=1, plan=None):
+    """Make the examples' runs, or what is missing of them, and store them in the package."""
     texts = []
     for hypothesis, w in examples():
-        trial = Trial(hypothesis, w, Plan(n_steps=given.steps), Path(given.runs))
-        own = {trial.names[0]: w}
-        made = study.run_all(trial.calls, given.runs, own=own, jobs=given.jobs)
+        trial = Trial(hypothesis, w, plan or Plan(), Path(folder))
+        made = study.run_all(trial.calls, folder, own={trial.names[0]: w}, jobs=jobs)
         runs = [found[-1] for found in progress(made, len(trial.calls), trial.key)]
         runs.sort(key=lambda r: (r["weighting"] in WEIGHTINGS, r["seed"]))
         # twelve samples of each weighting are enough
@@ -473,9 +464,8 @@ def main(arguments=None):
         texts.append(study.a_line_a_run({"record": trial.record}, runs))
     about = "The examples of notebook 08; made by python -m course_utils.training.preregistration."
     text = f'{{"about": "{about}", "trials": [\n' + ",\n".join(texts) + "\n]}\n"
-    study.write_whole(Path(given.out) / STORED, text)
-    return 0
+    study.write_whole(Path(out) / STORED, text)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    store_examples()

@@ -30,7 +30,7 @@ import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ from course_utils.training.measuring import ETAS, MEASURED, measured
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, made_monotone, sigmoid
 
-DATA = files("course_utils") / "data"
+DATA = Path(__file__).parents[1] / "data"
 DESCRIBED = (ast.Module, ast.ClassDef, ast.FunctionDef)  # what may have a docstring
 STORED = ("digits", "fashion", "budgets")  # studies that come with the course
 
@@ -356,8 +356,7 @@ def load_sheets(folder=DATA, data="digits"):
 
 
 def _stored(folder, data, ending):
-    name = require_known("study", data, STORED)
-    return (Path(folder) if isinstance(folder, str) else folder) / f"study_{name}.{ending}"
+    return Path(folder) / f"study_{require_known('study', data, STORED)}.{ending}"
 
 
 class Summary(NamedTuple):
@@ -420,6 +419,23 @@ def by_weighting(results, steps=None, setting="main"):
     for r in (r for r in runs if r["steps"] == steps):
         groups.setdefault(r["weighting"], []).append(r)
     return groups
+
+
+def all_pairs(results, measure, **which):
+    """Return {(a, b): (``Summary`` of a − b, p)} of all pairs of weightings at a budget.
+
+    p is that of the paired t-test over seeds, corrected for the number m of pairs: the smallest
+    counts m-fold, the next (m − 1)-fold, and none less than the one before. ``which``: budget and
+    setting, as for ``by_weighting``. Source: Holm 1979.
+    """
+    groups = by_weighting(results, **which)
+    pairs = list(combinations(groups, 2))
+    found = [compare(groups[a], groups[b], measure) for a, b in pairs]
+    gaps = [differences(groups[a], groups[b], measure) for a, b in pairs]
+    p = np.array([ttest_1samp(gap, 0).pvalue for gap in gaps])
+    order = np.argsort(p)
+    p[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return dict(zip(pairs, zip(found, p.tolist(), strict=True), strict=True))
 
 
 def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1.recall"), **which):
