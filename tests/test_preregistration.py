@@ -110,6 +110,11 @@ def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):
     for w, plan in ((W, TINY), (sigmoid(0.5), TINY), (W, replace(TINY, n_steps=3))):
         with pytest.raises(ValueError, match=again):  # the comparator's results were seen, too
             register(hypothesis(by=0.1), w, plan, tmp_path)
+    for path in tmp_path.glob("*/own_*.json"):
+        path.unlink()
+    with pytest.raises(ValueError, match=again):
+        register(hypothesis(by=0.1), sigmoid(0.5), TINY, tmp_path)
+    assert len(first.run()) == 6
     with pytest.raises(ValueError, match=r"measure was 'eta0.frechet', now 'bits.total'"):
         register(hypothesis(measure="bits.total", seeds=(7, 10)), W, TINY, tmp_path)
     assert register(hypothesis(), W, TINY, tmp_path).key == first.key  # the same goes on
@@ -308,6 +313,7 @@ def test_the_examples_are_made_and_count_as_seen(tmp_path, untrained, monkeypatc
         with pytest.raises(ValueError, match=rf"by was {h.by}, now 0\.5"):
             register(replace(h, by=0.5), w, Plan(n_steps=2), tmp_path / "new")
     assert not (tmp_path / "new").exists()
+    register(replace(h, by=0.5), w, preregistration.SHORT, tmp_path / "new")  # another plan
 
 
 def test_the_stored_examples_are_those_of_the_notebook_and_name_their_code(tmp_path):

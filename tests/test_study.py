@@ -325,3 +325,35 @@ def test_the_stored_studies_are_whole_small_and_name_their_code(data):
                 assert all(0 <= r[eta]["recall"] <= 1 for eta in ("eta0", "eta1"))
     sizes = [len((study.DATA / f"study_{data}.{kind}").read_bytes()) for kind in ("json", "npz")]
     assert sum(sizes) < 400_000
+
+
+def test_the_study_over_budgets_so_far_is_of_one_code_and_of_its_plans():
+    results, sheets = (load(data="budgets") for load in (study.load_results, study.load_sheets))
+    finished, asked = results["runs_finished_and_asked"]
+    made = {(r["plan"], r["weighting"], r["seed"]) for r in results["runs"]}
+    assert len(made) == finished <= asked and len({r["code"] for r in results["runs"]}) == 1
+    for plan, name, seed in made:
+        settings = results["plans"][plan]
+        runs = [
+            r
+            for r in results["runs"]
+            if (r["plan"], r["weighting"], r["seed"]) == (plan, name, seed)
+        ]
+        assert [r["steps"] for r in runs] == [*settings["along"], settings["n_steps"]]
+        assert all(r["setting"] == settings["setting"] for r in runs)
+        if (settings["setting"], seed) == ("main", 0):
+            assert all(sheets[name, r["steps"], 0.0].shape == (12, 8, 8) for r in runs)
+    sizes = [len((study.DATA / f"study_budgets.{kind}").read_bytes()) for kind in ("json", "npz")]
+    assert sum(sizes) < 500_000
+
+
+@pytest.mark.full
+def test_the_stored_study_is_what_this_code_makes():
+    """Its first 300 steps again: a change of the recipe shows, another processor hardly."""
+    results = study.load_results(data="budgets")
+    stored = results["runs"][0]
+    settings = results["plans"][stored["plan"]] | {"n_steps": stored["steps"], "along": ()}
+    plan = Plan(**{k: v for k, v in settings.items() if k != "setting"})
+    [again] = study.run(plan, stored["weighting"], stored["seed"])
+    for measure in ("bits.total", "bits_train", "eta0.recall", "eta1.precision"):
+        assert value_of(again, measure) == pytest.approx(value_of(stored, measure), abs=0.02)

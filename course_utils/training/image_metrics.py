@@ -80,24 +80,27 @@ class ImageMetrics:
         )
         return dict(zip(MEASURES, map(float, found), strict=True))
 
-    def floor(self, n, repeats=20):
-        """Return mean and spread of each measure over ``repeats`` draws of n training images.
+    def floor(self, n, repeats=50):
+        """Return mean and spread of each measure over draws of n training images.
 
         They come from the N training images that ``memorised`` is not compared with. Draws of many
-        from few overlap and vary too little, by √(1 − n/N) for a mean: the spread is divided by
-        it, to be that of disjoint draws. Raises ``ValueError`` unless n < N.
+        from few overlap and vary too little, so the spread is that between two halves that share no
+        image, of N/2 images each where n is more: a little too much rather than too little. Raises
+        ``ValueError`` unless n ≤ N.
         """
         rng = np.random.default_rng(5)
         fresh = self.train[len(self.held_out) :]
-        if not n < len(fresh):
-            raise ValueError(f"need fewer images than the {len(fresh)} there are, got {n}")
-        draws = [rng.choice(len(fresh), n, replace=False) for _ in range(repeats)]
-        rows = [self.measure(fresh[draw]) for draw in draws]
-        table = {name: [row[name] for row in rows] for name in MEASURES}
-        overlap = np.sqrt(1 - n / len(fresh))
-        return {
-            k: [float(np.mean(v)), float(np.std(v, ddof=1) / overlap)] for k, v in table.items()
-        }
+        if not n <= len(fresh):
+            raise ValueError(f"need at most the {len(fresh)} images that there are, got {n}")
+        half = min(n, len(fresh) // 2)
+        values, halves = [], []
+        for _ in range(repeats):
+            x = fresh[rng.permutation(len(fresh))]
+            values.append(list(self.measure(x[:n]).values()))
+            halves.append([list(self.measure(x[i : i + half]).values()) for i in (0, half)])
+        spread = np.sqrt(np.mean(np.var(halves, axis=1, ddof=1), axis=0))
+        found = zip(MEASURES, np.mean(values, axis=0), spread, strict=True)
+        return {name: [float(mean), float(sd)] for name, mean, sd in found}
 
 
 @cache

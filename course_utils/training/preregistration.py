@@ -238,12 +238,13 @@ def register(hypothesis, w, plan=None, folder=FOLDER):
     record, folder = trial.record, trial.folder
     if record["weighting"] == fingerprint(WEIGHTINGS[hypothesis.versus], trial.plan):
         raise ValueError(f"your weighting is {hypothesis.versus} itself: there is nothing to test")
-    examples = {-n: e["record"] for n, e in enumerate(_stored(), 1)}
-    examples = {n: r for n, r in examples.items() if r["weighting"] == record["weighting"]}
     sealed, clashes, involved = _sealed(folder), {}, set(hypothesis.seeds)
+    examples = {-n: e["record"] for n, e in enumerate(_stored(), 1)}
     for number, earlier in (examples | sealed).items():
         if earlier == record:
             return replace(trial, number=abs(number))
+        if number < 0 and any(earlier[k] != record[k] for k in ("weighting", "plan")):
+            continue
         if earlier and set(hypothesis.seeds) & set(earlier["hypothesis"]["seeds"]):
             clashes[number] = earlier
             involved.update(earlier["hypothesis"]["seeds"])

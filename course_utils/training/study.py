@@ -315,7 +315,7 @@ def write_results(runs, asked, folder):
             key: {"setting": setting} | asdict(plan) for key, (setting, plan) in plans.items()
         },
         "curve_log_snr": plan.curve.tolist(),
-        "floor": _rounded(metrics.floor(plan.n_samples)),
+        "floor": _floor(plan.data, plan.held_out, plan.n_samples),
         "classifier_accuracy": metrics.accuracy,
         "versions": {p: version(p) for p in ("numpy", "scipy", "scikit-learn", "torch")},
         "date": time.strftime("%Y-%m-%d"),
@@ -332,6 +332,11 @@ def write_results(runs, asked, folder):
     kept = [{k: v for k, v in r.items() if k not in apart} for r in runs]
     write_whole(Path(folder) / f"study_{plan.data}.npz", packed.getvalue())
     write_whole(Path(folder) / f"study_{plan.data}.json", a_line_a_run(head, kept) + "\n")
+
+
+@cache
+def _floor(data, held_out, n):
+    return _rounded(metrics_for(data, held_out).floor(n))
 
 
 def a_line_a_run(head, runs):
