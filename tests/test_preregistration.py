@@ -101,6 +101,9 @@ def test_before_its_first_run_a_hypothesis_takes_the_place_of_the_earlier(tmp_pa
     with pytest.raises(ValueError, match="was not fixed"):
         earlier.run()
     assert register(hypothesis(seeds=(9, 10)), W, TINY, tmp_path).number == 2
+    register(hypothesis(seeds=(11, 12)), W, TINY, tmp_path)
+    assert register(hypothesis(seeds=(10, 11)), W, TINY, tmp_path).number == 2  # for both
+    assert sorted(path.stem for path in tmp_path.glob("hypotheses/*")) == ["001", "002"]
 
 
 def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):

@@ -144,11 +144,6 @@ class Trial:
         return hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()[:10]
 
     @property
-    def name(self):
-        """The weighting's name."""
-        return getattr(self.w, "name", getattr(self.w, "__name__", "own"))
-
-    @property
     def names(self):
         """The names of its runs, own and comparator; another w has another one."""
         return f"own_{fingerprint(self.w, self.plan)}", self.hypothesis.versus
@@ -358,21 +353,23 @@ def write_up(finding, *, reason, not_shown=(), results=None):
     trial, hypothesis, plan = finding.trial, finding.trial.hypothesis, finding.trial.plan
     monotone = is_monotone(trial.w, plan.log_snr_min, plan.log_snr_max)
     interval = f"{100 * trial.confidence:g} % interval"
+    title = _plain(getattr(trial.w, "name", getattr(trial.w, "__name__", "own")))
     rows = {
         "claim": _plain(hypothesis.claim),
         "why": _plain(reason),
-        "weighting": f"{_plain(trial.name)} ({'monotone' if monotone else 'not monotone'})",
+        "weighting": f"{title} ({'monotone' if monotone else 'not monotone'})",
         "fixed before any run": f"`{trial.key}`: {hypothesis}",
         "training": f"{plan.n_steps} steps a run, {len(hypothesis.seeds)} seeds each; "
         f"all on one kind of machine ({finding.own[0]['machine']})",
         "result": f"own − {hypothesis.versus} = {_signed(finding.difference)}, {interval}",
         "verdict": f"**{finding.verdict}**",
     }
-    lines = [f"### Report: {_plain(trial.name)}", "", "| | |", "|---|---|"]
+    lines = [f"### Report: {title}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in rows.items()]
     lines += ["", f"| measure | own | {hypothesis.versus} | difference, {interval} | real |"]
     lines += ["|---|---|---|---|---|"]
-    floor = _floor(plan, results or study.load_results())
+    as_study = (plan.data, plan.n_samples, plan.held_out) == ("digits", 500, 500)
+    floor = (results or study.load_results())["floor"] if as_study else {}
     for measure, (own, other, difference) in compared(finding).items():
         bold = "**" if measure == hypothesis.measure else ""
         real = floor.get(measure.split(".")[1])  # bits have none
@@ -404,13 +401,6 @@ def _limits(finding):
         yield "A comparison with the study's weightings, which were trained by another plan."
     if (number := finding.trial.number) > 1:
         yield f"What the hypotheses before it found: it is number {number}. Tell of all."
-
-
-def _floor(plan, results):
-    """The stored floor, if it is that of the plan's numbers of images; else none."""
-    stored = next(iter(results["plans"].values()))
-    asked = {name: getattr(plan, name) for name in ("data", "n_samples", "held_out")}
-    return results["floor"] if asked == {k: stored.get(k, "digits") for k in asked} else {}
 
 
 def _signed(summary):
