@@ -209,9 +209,7 @@ def test_training_loop(in_turns, speed):
     from course_utils.training import networks
 
     x, recipe = digits()[0], networks.Recipe(n_steps=120)
-    network = networks.Network(
-        64, recipe.width, recipe.n_blocks, generator=torch.Generator().manual_seed(0)
-    )
+    network = networks.Network(64, recipe, torch.Generator().manual_seed(0))
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
     z, level = torch.randn(recipe.batch, 64), torch.zeros(recipe.batch, 1)
 
