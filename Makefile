@@ -9,6 +9,7 @@ export OMP_WAIT_POLICY ?= passive
 # A notebook is trusted while this server runs: reopened later, it shows each panel's saved picture
 # in place of a widget whose kernel is gone.
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
+MODULES := course_utils/widgets/js/node_modules/.package-lock.json
 ROOT_FLAG := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .PHONY: help lab test test-all lint notebooks study slides site present app clean \
@@ -21,10 +22,10 @@ help:            ## this list
 lab: env         ## set up, then JupyterLab on the first notebook
 	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) notebooks/00_start_here.ipynb
 
-test: env        ## set up, then every test of the everyday tier, strict nbval included
+test: env $(if $(shell command -v npm),$(MODULES))   ## set up, then every test of the everyday tier, strict nbval included
 	COURSE_STRICT_DIGITS=1 $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env $(TEST_ARGS)
 
-test-all: env hub-env   ## the slower checks: every panel in the browser, a hub with a class, other processors
+test-all: env hub-env $(MODULES)   ## the slower checks: every panel in the browser, a hub with a class, other processors
 	$(PYTEST) -m full $(TEST_ARGS)
 	$(MAKE) test-elsewhere
 	$(OFFLINE) PYTHONHASHSEED=1 OMP_NUM_THREADS=2 $(NBVAL)
@@ -43,11 +44,10 @@ slides: env slides/node_modules/.package-lock.json   ## draw the figures and bui
 	cd slides && npx marp deck.md -o deck.html
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp deck.md --pdf --pdf-outlines -o deck.pdf
 
-site: env        ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
+site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
 	$(PYTHON) .ci/environment.py build/site-env docs
 	test -d build/site-env/wheels || build/site-env/bin/python -m pip download --no-deps --only-binary=:all: \
 		--platform any --implementation py --abi none -c requirements.txt -d build/site-env/wheels anywidget comm ipywidgets jaxtyping jupyterlab_widgets psygnal wadler-lindig
-	cd docs && npm ci --ignore-scripts --no-audit --no-fund
 	build/site-env/bin/python docs/pages.py build/site
 
 # Settings, and what the show changes in them, live in build/present: your own stay as they are.
@@ -108,8 +108,12 @@ picture: env     #: the moving picture of the README, from the real panel
 address: env     #: set the repository's public address (URL=https://host/owner/name) in all places
 	$(PY) .ci/address.py $(URL)
 
-widgets:         #: build the panels' module for browsers, course_utils/widgets/panels.js (needs Node)
-	cd course_utils/widgets/js && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
+widgets: $(MODULES)   #: build the panels' module for browsers, course_utils/widgets/panels.js (needs Node)
+	cd course_utils/widgets/js && node build.mjs
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
 
 COMPILE := -m uv pip compile --quiet --config-file .ci/lock.toml --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml
@@ -120,10 +124,5 @@ lock: env        #: pin the newest versions that pyproject.toml admits, for all 
 	{ sed -n "/^#/p" requirements.txt; cat build/lock.txt; } > .lock && mv .lock requirements.txt
 	{ sed -n "/^#/p" .ci/requirements.txt; grep -vxFf requirements.txt build/lock-more.txt; } > .lock && mv .lock .ci/requirements.txt
 
-hub-env: env     #: what the test of a hub needs: JupyterHub, its proxy (needs Node), repo2docker
+hub-env: env tests/hub/node_modules/.package-lock.json   #: what the test of a hub needs: JupyterHub, its proxy (needs Node), repo2docker
 	$(PYTHON) .ci/environment.py build/hub-env hub
-	cd tests/hub && npm ci --ignore-scripts --no-audit --no-fund
-
-slides/node_modules/.package-lock.json: slides/package-lock.json
-	cd slides && npm ci --no-audit --no-fund
-	touch $@
