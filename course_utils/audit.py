@@ -1,6 +1,6 @@
 """What a training script weighs: the report on an objective, on the levels that it reaches.
 
-python -m course_utils.audit --betas scaled_linear --prediction v_prediction --coefficient min_snr:5
+python -m course_utils.audit --betas scaled_linear --prediction v --coefficient min_snr:5
 python -m course_utils.audit --density logit_normal --prediction flow --shift 3
 python -m course_utils.audit --alpha-bars alpha_bars.csv --coefficient weights.csv
 """
@@ -12,8 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 
-from course_utils._checks import frozen
+from course_utils._checks import frozen, unknown
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, negative_share
 from course_utils.mixtures import GaussianMixture
@@ -151,24 +152,22 @@ def audit(objective) -> Audit:
     levels = np.linspace(low, high, POINTS)
     weights = w(levels)
     weights = weights / weights.max()
-    truth = (low, high)
-    curve, moments = _galaxies_curve(*truth)
-    share = np.append(0, np.cumsum(_cells(weights * curve.at(levels)[0], levels)))
-    nearest = _nearest(levels, weights)
+    curve, moments = _galaxies_curve(low, high)
+    loss = cumulative_trapezoid(weights * curve.at(levels)[0], levels, initial=0)
     judged, errors = _judged(objective, levels)
     drawn = _Sampled(objective, low, high)
     return Audit(
-        objective,
-        frozen(levels),
-        frozen(weights),
-        frozen(objective.density(levels)),
-        rises(judged, w(judged), np.maximum(ROUNDING, 5 * errors)),
-        float(np.mean(errors)),
-        objective.levels.terminal if isinstance(objective.levels, StepList) else 0.0,
-        nearest,
-        negative_share(w, curve, low, high),
-        frozen(share / share[-1]),
-        draw_variance(w, moments, drawn) / least_variance(w, moments, low, high),
+        objective=objective,
+        log_snr=frozen(levels),
+        weights=frozen(weights),
+        density=frozen(objective.density(levels)),
+        rises=rises(judged, w(judged), np.maximum(ROUNDING, 5 * errors)),
+        sampling_error=float(np.mean(errors)),
+        terminal=objective.levels.terminal if isinstance(objective.levels, StepList) else 0.0,
+        nearest=_nearest(levels, weights),
+        negative=negative_share(w, curve, low, high),
+        loss=frozen(loss / loss[-1]),
+        variance_ratio=draw_variance(w, moments, drawn) / least_variance(w, moments, low, high),
     )
 
 
@@ -191,8 +190,9 @@ def rises(levels, weights, error=0.0):
 def coefficients(objective, w):
     """Return the coefficient of each step [T] that turns a script's objective into the weighting w.
 
-    It is w(λ_t)/(p(λ_t) · (loss of the prediction / ε-loss)), with a mean of 1: to be pasted in the
-    place of the script's own. A step of pure noise gets the limit, 0 for all but the ε-loss.
+    It is w(λ_t)/(p(λ_t) · (loss of what the network predicts / ε-loss)), with a mean of 1: to be
+    pasted in the place of the script's own. A step of pure noise gets the limit, 0 for all but the
+    ε-loss.
     Raises ``ValueError`` for an objective whose levels are no list.
     """
     if not isinstance(objective.levels, StepList):
@@ -203,7 +203,8 @@ def coefficients(objective, w):
     reached = np.isfinite(steps)
     at = steps[reached]
     found = np.zeros(len(steps))
-    found[reached] = w(at) / (objective.density(at) * eps_loss_to(objective.prediction, at))
+    loss = eps_loss_to(objective.prediction, at) * objective.rest(at)
+    found[reached] = w(at) / (objective.density(at) * loss)
     return found / np.average(found, weights=objective.levels.shares)
 
 
@@ -257,10 +258,6 @@ def _judged(objective, levels):
     drawn = objective.levels.n_draws
     errors = 1 / np.sqrt(drawn * shares) if drawn else np.zeros(len(shares))
     return steps[np.isfinite(steps)], errors[np.isfinite(steps)]
-
-
-def _cells(values, levels):
-    return np.diff(levels) * (values[1:] + values[:-1]) / 2
 
 
 @lru_cache(maxsize=8)
@@ -325,7 +322,7 @@ def main(arguments=None):
             w = made_monotone(objective.implied_weighting(), low, high)
             np.savetxt(given.make_monotone, coefficients(objective, w), fmt="%.9g")
             print(f"coefficients that make it monotone: {given.make_monotone}")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, TypeError) as error:  # TypeError: an unknown key of the file
         parser.exit(2, f"{error}\n")
 
 
@@ -333,27 +330,36 @@ def _read(given):
     if given.config:
         return json.loads(Path(given.config).read_text(encoding="utf-8"))
     levels = {
-        "betas": given.betas and (BETAS[given.betas]() if given.betas in BETAS else given.betas),
+        "betas": BETAS[given.betas]() if given.betas in BETAS else given.betas,
         "alpha_bars": given.alpha_bars,
         "sigmas": given.sigmas,
         "draws": given.draws,
     }
-    found = {key: _numbers(value) for key, value in levels.items() if value is not None}
+    found = {
+        key: _numbers(value, BETAS if key == "betas" else {})
+        for key, value in levels.items()
+        if value is not None
+    }
     if given.density:
         found["density"] = _named(given.density)
     factor = given.coefficient
     if factor.split(":")[0] in COEFFICIENTS:
         found["coefficient"] = _named(factor)
     else:
-        found["coefficient"] = _numbers(factor) if Path(factor).is_file() else float(factor)
+        try:
+            found["coefficient"] = float(factor)
+        except ValueError:
+            found["coefficient"] = _numbers(factor, COEFFICIENTS)
     more = {"shift": given.shift, "prediction": given.prediction, "data_sd": given.data_sd}
     return found | more
 
 
-def _numbers(value):
+def _numbers(value, names=()):
     """A list of numbers as it is, or from a file: one a line, or with commas or spaces."""
     if not isinstance(value, str):
         return value
+    if names and not Path(value).is_file():
+        raise unknown("name or file", value, names)
     text = Path(value).read_text(encoding="utf-8").replace(",", " ")
     try:
         return np.array(text.split(), dtype=float)

@@ -38,6 +38,8 @@ class Objective:
         levels: a schedule, whose uniform t samples p(λ), or the density p(λ) itself.
         prediction: a name of ``predictions.NAMES``: "x", "eps", "v", "score" or "velocity".
         weight: the factor before the squared error, a function of λ; 1 if left out.
+        rest: the part of ``weight`` that is no coefficient of a script, but belongs to what its
+            network predicts (EDM's F, data that are not of standard deviation 1); 1 if left out.
         breaks: the levels at which ``weight`` bends sharply or jumps.
         transform: what is done to the implied weighting, such as ``made_monotone``; nothing if
             left out.
@@ -48,6 +50,7 @@ class Objective:
     levels: object
     prediction: str
     weight: Callable = np.ones_like
+    rest: Callable = np.ones_like
     breaks: tuple[float, ...] = ()
     transform: Callable = lambda w: w
 
@@ -233,24 +236,19 @@ DENSITIES = {
 }
 
 
-def _min_snr(prediction, gamma=5.0):
-    return lambda snr: np.minimum(snr, gamma) * _x_loss(prediction, snr)
+def _min_snr(x_loss, gamma=5.0):
+    return lambda snr: np.minimum(snr, gamma) * x_loss(snr)
 
 
-def _soft_min_snr(prediction, gamma=5.0):
-    return lambda snr: snr * gamma / (snr + gamma) * _x_loss(prediction, snr)
+def _soft_min_snr(x_loss, gamma=5.0):
+    return lambda snr: snr * gamma / (snr + gamma) * x_loss(snr)
 
 
-def _x_loss(prediction, snr):
-    """The factor that turns the loss of a prediction into the x-loss."""
-    log_snr = np.log(snr)
-    return eps_loss_to("x", log_snr) / eps_loss_to(prediction, log_snr)
-
-
-# Factors before the loss as scripts have them: name -> function of the prediction and its own
-# parameters, which gives a function of the SNR. The paper's Min-SNR is one weight for every
-# prediction, min(SNR, γ) before the x-loss; the next two are what scripts wrote for v as well
-# (diffusers' issues 5654 and 9451, pull requests 5238 and 6307).
+# Factors before the loss as scripts have them: name -> function of ``x_loss`` and its own
+# parameters, which gives a function of the SNR. ``x_loss`` is the x-loss over that of the script's
+# prediction: the paper's Min-SNR is one weight for every prediction, min(SNR, γ) before the x-loss.
+# The next two are what scripts wrote for v as well (diffusers' issues 5654 and 9451, pull requests
+# 5238 and 6307).
 COEFFICIENTS = {
     "min_snr": _min_snr,  # Hang et al. 2023
     "min_snr_over_snr": lambda _, gamma=5.0: lambda snr: np.minimum(snr, gamma) / snr,
@@ -320,52 +318,50 @@ def from_script(
     do not fit the coefficients; for an unknown prediction or density; and for a coefficient that is
     negative or not finite.
     """
-    given = {
-        key: value
-        for key, value in {
-            "betas": betas,
-            "alpha_bars": alpha_bars,
-            "sigmas": sigmas,
-            "schedule": schedule,
-            "density": density,
-        }.items()
-        if value is not None
-    }
-    if len(given) > 1 or not (given or draws is not None):
+    lists = {"betas": betas, "alpha_bars": alpha_bars, "sigmas": sigmas, "schedule": schedule}
+    given = {key: value for key, value in lists.items() if value is not None}
+    named = [*given, *(["density"] if density is not None else [])]
+    drawn = ["draws"] if draws is not None else []
+    if len(named or drawn) != 1 or named + drawn == ["density", "draws"]:
         raise ValueError(
-            "say once how noisy the steps are: pass exactly one of betas, alpha_bars, sigmas, "
-            f"schedule, density or draws, got {', '.join(given) or 'none'}"
+            "say once how noisy the steps are: pass one of betas, alpha_bars, sigmas, schedule or "
+            "density, or draws alone or beside a list or a schedule; got "
+            + (", ".join(named + drawn) or "none of them")
         )
     words = {word.lower(): word for word in SCRIPT_PREDICTIONS}
-    if words.get(str(prediction).lower()) is None:
-        raise unknown("prediction", prediction, SCRIPT_PREDICTIONS)
-    word = words[str(prediction).lower()]
+    word = words[require_known("prediction", str(prediction).lower(), words)]
     target = SCRIPT_PREDICTIONS[word]
     straight = target == "velocity"
     for what, value in (("shift", shift), ("data_sd", data_sd)):
         if not 0 < value < np.inf:
             raise ValueError(f"{what} must be a positive number, got {value}")
 
-    levels = _levels(given, draws, straight)
-    if isinstance(coefficient, str) or (
-        isinstance(coefficient, tuple) and isinstance(coefficient[0], str)
-    ):
-        key, *parameters = (coefficient,) if isinstance(coefficient, str) else coefficient
-        coefficient = COEFFICIENTS[require_known("coefficient", key, COEFFICIENTS)](
-            target, *parameters
-        )
+    def loss(log_snr):  # of the script's prediction, over the ε-loss
+        factor = np.exp(log_snr) + data_sd**-2 if word == "F" else 1.0
+        return eps_loss_to(target, log_snr) * factor
+
+    def x_loss(snr):
+        return eps_loss_to("x", np.log(snr)) / loss(np.log(snr))
+
+    levels = _named_density(density) if density is not None else _levels(given, draws, straight)
+    written = [coefficient] if isinstance(coefficient, str) else coefficient
+    if isinstance(written, list | tuple) and written and isinstance(written[0], str):
+        key, *parameters = written
+        made = COEFFICIENTS[require_known("coefficient", key, COEFFICIENTS)]
+        coefficient = made(x_loss, *parameters)
     before = _coefficient(coefficient, levels, shift, straight)
     if isinstance(levels, StepList):
         _require_weights(before(levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift)))
     own = 2 * np.log(data_sd)
 
-    def weight(log_snr):
-        raw = log_snr - own
-        factor = np.exp(raw) + data_sd**-2 if word == "F" else 1.0
-        moved = eps_loss_to(target, raw) / eps_loss_to(target, log_snr) if own else 1.0
-        return _require_weights(before(raw)) * factor * moved
+    def rest(log_snr):  # that is in neither p nor the coefficient nor the name of the prediction
+        return loss(log_snr - own) / eps_loss_to(target, log_snr)
 
-    return Objective(name, "", _moved(levels, own - 2 * np.log(shift)), target, weight)
+    def weight(log_snr):
+        return _require_weights(before(log_snr - own)) * rest(log_snr)
+
+    moved = _moved(levels, own - 2 * np.log(shift))
+    return Objective(name, "", moved, target, weight, rest=rest)
 
 
 def _of_straight_path(t):
@@ -375,7 +371,7 @@ def _of_straight_path(t):
 
 def _levels(given, draws, straight):
     """What is drawn in training: a ``StepList``, a schedule, or an object with a density."""
-    (kind, value), *_ = [*given.items(), ("sigmas", draws)]
+    (kind, value), *_ = given.items() if given else [("sigmas", np.ravel(draws))]
     if kind == "betas":
         value = np.asarray(value, dtype=float)
         last = value[-1:] == 1  # zero terminal SNR
@@ -397,13 +393,11 @@ def _levels(given, draws, straight):
         if draws is None:
             return StepList(value)
         return _drawn(value if not given else _steps_of(value, draws))
-    if kind == "density":
-        return _named_density(value)
-    return value if draws is None else _drawn(value.log_snr(np.asarray(draws, dtype=float)))
+    return value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
 
 
 def _steps_of(levels, draws):
-    draws = np.asarray(draws)
+    draws = np.ravel(draws)
     if (draws.size and not (draws == draws.round()).all()) or (draws.size and draws.min() < 0):
         raise ValueError("draws beside a list are numbers of its steps: 0, 1, … T − 1")
     if draws.size and draws.max() >= len(levels):
@@ -434,7 +428,7 @@ def _named_density(density):
         return density
     if hasattr(density, "pdf"):
         return _Distribution(density)
-    key, *parameters = (density,) if isinstance(density, str) else density
+    key, *parameters = [density] if isinstance(density, str) else density
     made = DENSITIES[require_known("density", key, DENSITIES)](*parameters)
     return made if isinstance(made, StepList) else _Distribution(made)
 

@@ -210,9 +210,10 @@ class StepList:
 
     def __post_init__(self):
         steps = frozen(self.steps)
-        if steps.ndim != 1 or len(steps) < 3 or not (np.diff(steps) < 0).all():
+        falls = steps.ndim == 1 and (np.diff(steps) < 0).all()
+        if not falls or np.isfinite(steps).sum() < 3:
             raise ValueError(
-                "a script's levels go from data to noise, at least three of them, each noisier "
+                "a script's levels go from data to noise, at least three with signal, each noisier "
                 "than the one before: turn the list round by [::-1], and drop what stands twice"
             )
         if not np.isfinite(steps[:-1]).all():

@@ -122,16 +122,30 @@ def test_zero_terminal_snr_stands_apart():
     assert "never trained" in str(found)
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
-def test_the_coefficients_to_paste_make_the_script_what_is_wanted(prediction):
-    objective = from_script(betas=SD_BETAS, prediction=prediction)
+@pytest.mark.parametrize("data_sd", [1.0, 0.3])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample", "flow", "F"])
+def test_the_coefficients_to_paste_make_the_script_what_is_wanted(prediction, data_sd):
+    script = {"betas": SD_BETAS, "prediction": prediction, "data_sd": data_sd}
+    objective = from_script(**script)
     w = objective.implied_weighting()
     for wanted in (made_monotone(w, *w.span), PUBLISHED["sigmoid"].implied_weighting()):
         pasted = coefficients(objective, wanted)
-        again = from_script(betas=SD_BETAS, prediction=prediction, coefficient=pasted)
-        assert compare(again.implied_weighting(), wanted, *w.span).difference < 1e-3
+        again = from_script(**script, coefficient=pasted)
+        steps = again.levels.steps  # between them, coefficients are read off a straight line
+        ratio = again.implied_weighting()(steps) / wanted(steps)
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+        assert compare(again.implied_weighting(), wanted, *w.span).difference < 1e-2
         assert audit(again).monotone
         assert pasted.mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v", "sample", "F"])
+def test_min_snr_is_one_weighting_whatever_is_predicted(prediction):
+    one, other = (
+        from_script(betas=SD_BETAS, prediction=p, coefficient=["min_snr", 3]).implied_weighting()
+        for p in (prediction, "x0")
+    )
+    assert compare(one, other, *one.span).difference < 1e-12
 
 
 def test_where_w_rises_is_said():
@@ -195,8 +209,9 @@ def test_against_the_code_of_diffusers():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "exactly one"),
-        ({"betas": SD_BETAS, "density": "uniform"}, "exactly one"),
+        ({}, "none of them"),
+        ({"density": "uniform", "draws": [1.0, 2.0, 3.0]}, "got density, draws"),
+        ({"betas": SD_BETAS, "density": "uniform"}, "got betas, density"),
         ({"betas": SD_BETAS, "prediction": "vpred"}, "did you mean 'v_prediction'"),
         ({"betas": SD_BETAS, "coefficient": np.ones(999)}, "999 coefficients beside 1000 steps"),
         ({"betas": SD_BETAS, "coefficient": -np.ones(1000)}, "negative"),
@@ -205,6 +220,7 @@ def test_against_the_code_of_diffusers():
         ({"alpha_bars": alpha_bar(SD_BETAS)[::-1]}, r"\[::-1\]"),
         ({"betas": np.append(1.0, SD_BETAS)}, "betas must be"),
         ({"betas": []}, "at least three"),
+        ({"betas": [0.1, 0.2, 1.0]}, "at least three with signal"),
         ({"sigmas": [0.1, 0.5, 1.5], "prediction": "flow"}, r"lies in \[0, 1\]"),
         ({"density": "logitnormal"}, "did you mean 'logit_normal'"),
         ({"draws": []}, "at least a thousand"),
@@ -229,6 +245,13 @@ def test_the_command(tmp_path, capsys):
     config.write_text(json.dumps({"density": ["logit_normal", 0, 1], "prediction": "flow"}))
     main(["--config", str(config)])
     assert "SD3" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["--betas", "linear", "--prediction", "vpred"])
-    assert "did you mean" in capsys.readouterr().err
+    config.write_text(json.dumps({"beta": [0.1, 0.2]}))
+    for arguments, words in (
+        (["--betas", "linear", "--prediction", "vpred"], "did you mean 'v_prediction'"),
+        (["--betas", "linear", "--coefficient", "minsnr"], "did you mean 'min_snr'"),
+        (["--betas", "lineal"], "did you mean 'linear'"),
+        (["--config", str(config)], "'beta'"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert words in capsys.readouterr().err
