@@ -3,7 +3,6 @@
 import inspect
 import json
 from dataclasses import replace
-from functools import partial
 from itertools import chain, product
 
 import numpy as np
