@@ -194,6 +194,7 @@ def test_processes_find_the_same(tiny_runs, tmp_path):
     assert numbers(run_all(calls(TINY), tmp_path, jobs=2)) == numbers(tiny_runs)
 
 
+@pytest.mark.full
 def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
@@ -207,6 +208,7 @@ def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
 # --- 28×28 images ---------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_study_of_larger_images(tmp_path, monkeypatch):
     """Of digits, three times as large, in files such as Fashion-MNIST's."""
     write_idx_set(tmp_path)

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.browser
 AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 
 
-@pytest.fixture(params=[weighting, sum_of_elbos], ids=["weighting", "sum_of_elbos"])
+@pytest.fixture(
+    params=[pytest.param(weighting, marks=pytest.mark.full), sum_of_elbos],
+    ids=["weighting", "sum_of_elbos"],
+)
 def panel(request):
     panel = request.param.panel()
     yield panel

@@ -97,7 +97,7 @@ def compared(state, answer):
 
 @needs_node
 @pytest.mark.parametrize(
-    ("seed", "n"), [(0, 60), *(pytest.param(s, 100, marks=pytest.mark.full) for s in range(1, 5))]
+    ("seed", "n"), [(0, 20), *(pytest.param(s, 100, marks=pytest.mark.full) for s in range(1, 5))]
 )
 def test_the_browser_finds_what_python_finds(seed, n):
     """Both sides, the shares, the masses, all that is drawn: for any state."""
