@@ -328,9 +328,13 @@ class Picture {
 
   /** Where an event is, in the picture's own pixels: a slide, for one, is shown at any size. */
   pixel(event) {
-    const frame = this.root.getBoundingClientRect();
-    const enlarged = frame.width / this.root.offsetWidth || 1;
-    return [(event.clientX - frame.left) / enlarged, (event.clientY - frame.top) / enlarged];
+    const { left, top } = this.root.getBoundingClientRect();
+    const enlarged = this.enlarged();
+    return [(event.clientX - left) / enlarged, (event.clientY - top) / enlarged];
+  }
+
+  enlarged() {
+    return this.root.getBoundingClientRect().width / this.root.offsetWidth || 1;
   }
 
   /** Where an event is: {plot: its index, x, y} in data, or null outside all axes. */
@@ -362,7 +366,7 @@ class Picture {
 
   resize() {
     const width = Math.floor(this.root.clientWidth);
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = (window.devicePixelRatio || 1) * this.enlarged();
     if (!width || (width === this.width && ratio === this.ratio)) return;
     [this.width, this.ratio] = [width, ratio];
     this.context.font = this.font();
