@@ -46,6 +46,14 @@ def test_the_readme_is_three_screens_and_its_links_lead_somewhere():
     assert len(targets) > 15 and [to for to in targets if not (ROOT / to).is_file()] == []
 
 
+def test_one_version_everywhere():
+    """The package's, the citation's, and the newest in the list of changes."""
+    texts = [(ROOT / n).read_text() for n in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md")]
+    patterns = r'^version = "(.*)"$', r"^version: (.*)$", r"^## ([\d.]+)"
+    found = {re.search(p, text, re.M)[1] for p, text in zip(patterns, texts, strict=True)}
+    assert len(found) == 1
+
+
 def test_a_parameterization(monkeypatch):
     monkeypatch.setattr(predictions, "NAMES", dict(predictions.NAMES))
     run(ROW)
