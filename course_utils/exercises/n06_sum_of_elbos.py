@@ -115,7 +115,7 @@ def _from_w_itself(u, b, low, high):
 
 EXERCISES["06.3"] = Exercise(
     _sample_levels,
-    [([0.03, 0.2, 0.5, 0.8, 0.97], 0.0, -3.0, 2.0), ([0.1, 0.4, 0.6, 0.9], -1.0, -4.0, 1.0)],
+    [([0.8, 0.03, 0.97, 0.5, 0.2, 0.5], 0.0, -3.0, 2.0), ([0.4, 0.9, 0.1, 0.6], -1.0, -4.0, 1.0)],
     hint="Set 1 − w(λ)/w(log_snr_min) = u, solve for λ, then ask what large u must give",
     mistakes={
         "these levels are uniform in λ: sampled from p(λ) of the schedule, not from p_w":
