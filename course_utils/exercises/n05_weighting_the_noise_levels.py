@@ -1,6 +1,7 @@
 """Exercises of notebook 05: what published losses weigh, in one currency."""
 
 import numpy as np
+from scipy.optimize import brentq
 
 from course_utils.exercises.framework import Exercise
 
@@ -80,29 +81,41 @@ EXERCISES["05.2"] = Exercise(
 )
 
 
-# 05.3  P2
+# 05.3  P2's γ for a peak that is wanted
+def _gamma(rise=lambda s: 0.5 * np.tanh(-s / 2), odds=lambda s, k: 1 + k * np.exp(-s)):
+    """γ = rise · odds: at the peak p(λ) rises as fast as P2's factor falls."""
+    return lambda log_snr, k: rise(log_snr) * odds(log_snr, k)
+
+def _snr_alone(log_snr, k):
+    """The least γ with a peak there if the factor were 1/(k + SNR^γ)."""
+    def slope(gamma):
+        return gamma / (1 + k * np.exp(-gamma * log_snr)) + 0.5 * np.tanh(log_snr / 2)
+
+    return brentq(slope, 0, 0.5)
+
 EXERCISES["05.3"] = Exercise(
-    lambda log_snr, gamma, k: (k + np.exp(log_snr)) ** -gamma,
-    [(_levels, 0.5, 1.0), (_levels, 2.0, 1.0), (_levels[::2], 1.5, 0.3)],
-    hint="In words: one over (k plus SNR), all of it to the power γ",
+    _gamma(),
+    [(-0.5, 1.0), (-1.0, 0.3), (-0.4, 2.0)],
+    hint="log w = log p − γ log(k + SNR), and at the peak its slope is 0",
+    tolerance=2e-3,  # a search is a fair answer
     mistakes={
-        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone":
-            lambda s, g, k: 1 / (np.exp(s) ** g + k),
-        "the power of a sum is not the sum of the powers: (k + SNR)^γ":
-            lambda s, g, k: 1 / (np.exp(s) ** g + k**g),
-        "multiplied where P2 divides: fine detail, at large SNR, is to count less":
-            lambda s, g, k: (k + np.exp(s)) ** g,
-        "γ is missing, the power of the whole bracket": lambda s, g, k: 1 / (k + np.exp(s)),
-        "k is missing: without it the weight grows for ever towards noise":
-            lambda s, g, k: np.exp(s) ** -g,
-        "λ is the logarithm: SNR = e^λ": lambda s, g, k: (k + s) ** -g,
+        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": _snr_alone,
+        "negative: P2 lowers fine detail, so its γ is positive": -1,
+        "that holds for k = 1 alone": lambda s, k: 0.5 * np.expm1(-s),
+        "twice too large: p(λ) is sech(λ/2)/2π, and λ/2 has a derivative": 2,
+        "that is flow matching's density, sech²(λ/4)/8; cosine's is sech(λ/2)/2π":
+            _gamma(rise=lambda s: 0.5 * np.tanh(-s / 4)),
+        "that is for the v-loss; P2's factor stands before the ε-loss":
+            _gamma(rise=lambda s: np.full_like(s, -0.5)),
+        "the SNR is e^λ, not e^{−λ}": _gamma(odds=lambda s, k: 1 + k * np.exp(s)),
         "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ":
-            lambda s, g, k: (k + np.exp(s / 2)) ** -g,
-        "the SNR is e^λ, not e^{−λ}: λ is large where the signal is":
-            lambda s, g, k: (k + np.exp(-s)) ** -g,
-        "that is the implied w on the cosine schedule; asked is the factor alone, without p(λ)":
-            lambda s, g, k: (k + np.exp(s)) ** -g * _sech(s / 2),
-        "γ multiplies where it is an exponent": lambda s, g, k: 1 / (g * (k + np.exp(s))),
+            _gamma(odds=lambda s, k: 1 + k * np.exp(-s / 2)),
+        "λ is the logarithm: SNR = e^λ": _gamma(odds=lambda s, k: 1 + k / s),
+        "the SNR's own slope is missing: the derivative of e^λ is e^λ":
+            _gamma(odds=lambda s, k: k + np.exp(s)),
+        "upside down": lambda s, k: 1 / _gamma()(s, k),
+        "that is the factor's size at the level; asked is the power": lambda s, k: k + np.exp(s),
+        "that is the peak for γ = 1; asked is the γ for a peak": lambda s, k: -np.log(3) + 0 * s,
     },
 )
 
