@@ -101,38 +101,38 @@ EXERCISES["06.2"] = Exercise(
 
 
 # 06.3  sampling levels from p_w
-def _sample_levels(u, b, log_snr_min, log_snr_max):
+def _sample_levels(r, b, log_snr_min, log_snr_max):
     w_min = expit(b - log_snr_min)
-    return np.minimum(b - logit((1 - u) * w_min), log_snr_max)
+    return np.minimum(b - logit((1 - r) * w_min), log_snr_max)
 
-def _no_atom(u, b, low, high):
-    w = expit(b - low) + u * (expit(b - high) - expit(b - low))
+def _no_atom(r, b, low, high):
+    w = expit(b - low) + r * (expit(b - high) - expit(b - low))
     return b - logit(w)
 
-def _from_w_itself(u, b, low, high):
+def _from_w_itself(r, b, low, high):
     area = np.logaddexp(0, b - low)
-    return b - np.log(np.expm1(area + u * (np.logaddexp(0, b - high) - area)))
+    return b - np.log(np.expm1(area + r * (np.logaddexp(0, b - high) - area)))
 
 EXERCISES["06.3"] = Exercise(
     _sample_levels,
     [([0.8, 0.03, 0.97, 0.5, 0.2, 0.5], 0.0, -3.0, 2.0), ([0.4, 0.9, 0.1, 0.6], -1.0, -4.0, 1.0)],
-    hint="Set 1 − w(λ)/w(log_snr_min) = u, solve for λ, then ask what large u must give",
+    hint="Set 1 − w(λ)/w(log_snr_min) = r, solve for λ, then ask what large r must give",
     mistakes={
         "these levels are uniform in λ: sampled from p(λ) of the schedule, not from p_w":
-            lambda u, b, low, high: low + u * (high - low),
+            lambda r, b, low, high: low + r * (high - low),
         "the sign of λ − b is flipped: w = sigmoid(b − λ) gives λ = b − logit(w)":
-            lambda u, b, low, high: np.minimum(b + logit((1 - u) * expit(b - low)), high),
+            lambda r, b, low, high: np.minimum(b + logit((1 - r) * expit(b - low)), high),
         "not truncated: a logistic over all λ leaves the range of levels at both ends":
-            lambda u, b, low, high: b + logit(u),
+            lambda r, b, low, high: b + logit(r),
         "cut off at both ends: that makes an atom at log_snr_min too; p_w has one atom only":
-            lambda u, b, low, high: np.clip(b + logit(u), low, high),
+            lambda r, b, low, high: np.clip(b + logit(r), low, high),
         "the lower end is not truncated: normalise by w(log_snr_min), which is below 1":
-            lambda u, b, low, high: np.minimum(b + logit(u), high),
+            lambda r, b, low, high: np.minimum(b + logit(r), high),
         "the atom is missing: a share w(log_snr_max)/w(log_snr_min) lands on log_snr_max": _no_atom,
         "the upper end is open: nothing lies above log_snr_max, what would is the atom":
-            lambda u, b, low, high: b - logit((1 - u) * expit(b - low)),
-        "λ falls with u: the same law, but here λ is the level below which the share u lies":
-            lambda u, b, low, high: _sample_levels(1 - u, b, low, high),
+            lambda r, b, low, high: b - logit((1 - r) * expit(b - low)),
+        "λ falls with r: the same law, but here λ is the level below which the share r lies":
+            lambda r, b, low, high: _sample_levels(1 - r, b, low, high),
         "sampled in proportion to w itself: p_w is made of the decrease of w with λ":
             _from_w_itself,
     },
