@@ -34,6 +34,19 @@ def _at(place):
 
     return answer
 
+def _both(e, low, m, high):
+    return _cost(e, low, m) + _cost(e, m, high)
+
+def _two(total, cost=None):
+    """The candidate for which ``total`` is least, and that, or another ``cost`` of all."""
+
+    def answer(error, low, high, candidates):
+        found = total(error, low, candidates, high)
+        paid = found if cost is None else cost(error, low, candidates, high)
+        return candidates[np.argmin(found)], np.min(paid)
+
+    return answer
+
 EXERCISES["04.1"] = Exercise(
     _chosen(_cost),
     [
@@ -75,6 +88,23 @@ EXERCISES["04.1"] = Exercise(
             lambda e, low, high, c:
                 (float(np.argmin(_cost(e, low, c) + _cost(e, c, high))),
                  _chosen(_cost)(e, low, high, c)[1]),
+        "the second step was charged the error at high: it guesses at the level in between":
+            _two(lambda e, low, m, high: _cost(e, low, m) + 0.5 * np.expm1(high - m) * e(high)),
+        "the first step was charged the error in between: it guesses at low":
+            _two(lambda e, low, m, high: 0.5 * np.expm1(m - low) * e(m) + _cost(e, m, high)),
+        "each step was made cheap by itself, with another level: one level serves both":
+            _two(_both, lambda e, low, m, high:
+                 _cost(e, low, m).min() + _cost(e, m, high).min()),
+        "the exponent has the wrong sign: the step goes to the larger λ":
+            _chosen(lambda e, t, s: 0.5 * np.expm1(t - s) * e(t)),
+        "the product of both costs: costs add up":
+            _two(lambda e, low, m, high: _cost(e, low, m) * _cost(e, m, high)),
+        "the larger of both costs: a chain pays both":
+            _two(lambda e, low, m, high: np.maximum(_cost(e, low, m), _cost(e, m, high))),
+        "one long step, whatever the candidate: the second step looks again, at e of the candidate":
+            _two(lambda e, low, m, high: _cost(e, low, high) + 0 * m),
+        "the candidate in the middle of the list: look at the costs":
+            _at(lambda e, low, high, c: np.argsort(c)[len(c) // 2]),
     },
 )
 
@@ -120,6 +150,24 @@ EXERCISES["04.2"] = Exercise(
             lambda n, coarse, fine, tol:
                 (2 * fine - coarse,
                  np.ceil(2 * n * (coarse - fine) / (tol * (2 * fine - coarse)))),
+        "too far: coarse − fine is half of the gap at T, and all of the gap at 2T":
+            _from_two(limit=lambda coarse, fine: 3 * fine - 2 * coarse),
+        "that is what doubling took away; the limit is what is left in the end":
+            _from_two(limit=lambda coarse, fine: coarse - fine),
+        "upside down: a smaller tolerance needs more steps":
+            lambda n, coarse, fine, tol:
+                (2 * fine - coarse, np.ceil(n * tol / (coarse - fine) / 2)),
+        "that is how often to double":
+            lambda n, coarse, fine, tol: (2 * fine - coarse, np.log2(2 * (coarse - fine) / tol)),
+        "rounded to the nearest: one step too few can leave the gap above the tolerance":
+            _from_two(steps=lambda wanted, _: np.round(wanted)),
+        "too little: from 2T on the gap is as much again as doubling took away, not half of that":
+            _from_two(limit=lambda coarse, fine: fine - (coarse - fine) / 2),
+        "negative: the coarse sum is the larger one":
+            _from_two(steps=lambda wanted, _: np.ceil(-wanted)),
+        "round up last: n_steps times a whole number is too coarse":
+            lambda n, coarse, fine, tol:
+                (2 * fine - coarse, 2 * n * np.ceil((coarse - fine) / tol)),
     },
 )
 
@@ -150,6 +198,22 @@ EXERCISES["04.3"] = Exercise(
         "half as large as it should be: sin u cos u is ½ sin 2u": 0.5,
         "constant: that holds for a schedule in which λ falls in a straight line":
             np.ones_like,
+        "a factor e^{λ/2} too much: the weight is −½ dλ/dt and nothing else":
+            lambda t: _w_ml(t) / np.tan(np.pi * t / 2),
+        "the chain rule of log tan: its derivative is 1/(sin u cos u), not 1/tan u":
+            lambda t: np.pi / np.tan(np.pi * t / 2),
+        "1/tan u, and half: the derivative of log tan u is 1/(sin u cos u)":
+            lambda t: np.pi / 2 / np.tan(np.pi * t / 2),
+        "sin u cos u is ½ sin 2u: half the angle was kept": lambda t: np.pi / np.sin(np.pi * t / 2),
+        "sin πt enters once, not squared":
+            lambda t: np.pi / np.sin(np.pi * t) ** 2,
+        "differences over these few t are too coarse: differentiate on paper, or in tiny steps":
+            lambda t: -0.5 * np.gradient(Cosine().log_snr(t), t),
+        "upside down: sin πt divides": lambda t: np.pi * np.sin(np.pi * t),
+        "sin u cos u is ½ sin 2u with u = πt/2: sin πt, not sin 2πt":
+            lambda t: np.pi / np.sin(2 * np.pi * t),
+        "the derivative of log tan u is 1/(sin u cos u), not that of tan u":
+            lambda t: np.pi / 2 / np.cos(np.pi * t / 2) ** 2,
     },
 )
 
@@ -161,7 +225,7 @@ def _nats(squared=lambda s, e: np.exp(-s) * e, rate=lambda s, e: _below(e, s) / 
     """The rate where ``squared``, the error of x, has fallen to accuracy^power."""
 
     def answer(log_snr, error, accuracy):
-        falling = np.minimum.accumulate(squared(log_snr, error))[::-1]
+        falling = np.maximum.accumulate(squared(log_snr, error)[::-1])
         level = np.interp(np.log(accuracy**power), np.log(falling), log_snr[::-1])
         return np.interp(level, log_snr, rate(log_snr, error))
 
@@ -202,6 +266,12 @@ EXERCISES["04.4"] = Exercise(
             _nats(rate=lambda s, e: np.cumsum(e) / 2),
         "bits, not nats": 1 / np.log(2),
         "that is the level, not the nats": _nats(rate=lambda s, e: s),
+        "λ is a logarithm of squares: a Gaussian's nats would be log(1/accuracy), twice yours":
+            lambda s, e, accuracy: -0.5 * np.log(accuracy),
+        "squared error, then a root too many: L grows by ½ e, not by ½ √e":
+            _nats(rate=lambda s, e: _below(np.sqrt(e), s) / 2),
+        "to where the noise is that small, and without the ½: the guess is better than the noise":
+            _nats(squared=lambda s, e: np.exp(-s), rate=lambda s, e: _below(e, s)),
     },
 )
 
@@ -251,5 +321,20 @@ EXERCISES["04.5"] = Exercise(
             _swapped_inverse,
         "the schedules are swapped: t is a time of the new one":
             lambda t, c, old, new: _right(t, c, new, old),
+        "both speeds at time t, and upside down: the old one belongs to its own time of the level":
+            lambda t, c, old, new: c(t) * old.log_snr_rate(t) / new.log_snr_rate(t),
+        "a level was handed to c, which wants a time: that of the old schedule, old.time(level)":
+            lambda t, c, old, new: c(new.log_snr(t)) * new.log_snr_rate(t) / old.log_snr_rate(t),
+        "right level; its coefficient was divided by the new speed, where w is multiplied by it":
+            _moved(lambda c, new, old: c / (-0.5 * new)),
+        "negative: a weight is positive, and both speeds are negative":
+            _moved(lambda c, new, old: -c * new / old),
+        "upside down, and the old speed at the new time t":
+            lambda t, c, old, new:
+                c(old.time(new.log_snr(t))) * old.log_snr_rate(t) / new.log_snr_rate(t),
+        "c at the level of the old schedule: start from the new one's level at t":
+            lambda t, c, old, new: c(new.time(old.log_snr(t))),
+        "times the new speed, without the −½ and the old speed":
+            _moved(lambda c, new, old: -c * new),
     },
 )
