@@ -179,7 +179,7 @@ def _w_ml(t):
 EXERCISES["04.3"] = Exercise(
     _w_ml,
     [[0.25, 0.9, 0.1, 0.5], [0.7, 0.12, 0.6]],
-    hint="Differentiate λ_t; sin u cos u = ½ sin 2u makes the result short",
+    hint="Differentiate λ_t; sin y cos y = ½ sin 2y makes the result short",
     tolerance=1e-4,  # a difference quotient is a fair answer
     mistakes={
         "the ½ is missing: L grows by ½ e dλ": 2,
@@ -195,24 +195,24 @@ EXERCISES["04.3"] = Exercise(
             lambda t: -2 * np.log(np.tan(np.pi * t / 2)),
         "the π/2 is missing: the chain rule, for the argument πt/2 of the tangent":
             lambda t: _w_ml(t) / (np.pi / 2),
-        "half as large as it should be: sin u cos u is ½ sin 2u": 0.5,
+        "half as large as it should be: sin y cos y is ½ sin 2y": 0.5,
         "constant: that holds for a schedule in which λ falls in a straight line":
             np.ones_like,
         "a factor e^{λ/2} too much: the weight is −½ dλ/dt and nothing else":
             lambda t: _w_ml(t) / np.tan(np.pi * t / 2),
-        "the chain rule of log tan: its derivative is 1/(sin u cos u), not 1/tan u":
+        "the chain rule of log tan: its derivative is 1/(sin y cos y), not 1/tan y":
             lambda t: np.pi / np.tan(np.pi * t / 2),
-        "1/tan u, and half: the derivative of log tan u is 1/(sin u cos u)":
+        "1/tan y, and half: the derivative of log tan y is 1/(sin y cos y)":
             lambda t: np.pi / 2 / np.tan(np.pi * t / 2),
-        "sin u cos u is ½ sin 2u: half the angle was kept": lambda t: np.pi / np.sin(np.pi * t / 2),
+        "sin y cos y is ½ sin 2y: half the angle was kept": lambda t: np.pi / np.sin(np.pi * t / 2),
         "sin πt enters once, not squared":
             lambda t: np.pi / np.sin(np.pi * t) ** 2,
         "differences over these few t are too coarse: differentiate on paper, or in tiny steps":
             lambda t: -0.5 * np.gradient(Cosine().log_snr(t), t),
         "upside down: sin πt divides": lambda t: np.pi * np.sin(np.pi * t),
-        "sin u cos u is ½ sin 2u with u = πt/2: sin πt, not sin 2πt":
+        "sin y cos y is ½ sin 2y with y = πt/2: sin πt, not sin 2πt":
             lambda t: np.pi / np.sin(2 * np.pi * t),
-        "the derivative of log tan u is 1/(sin u cos u), not that of tan u":
+        "the derivative of log tan y is 1/(sin y cos y), not that of tan y":
             lambda t: np.pi / 2 / np.cos(np.pi * t / 2) ** 2,
     },
 )

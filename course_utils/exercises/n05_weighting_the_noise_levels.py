@@ -21,7 +21,7 @@ def _by_value_at_zero(w):
 EXERCISES["05.1"] = Exercise(
     lambda log_snr: np.exp(-log_snr / 2),
     [_levels, [-9.0, 0.0, 1.0]],
-    hint="w is p(λ) times the factor that turns ‖ε − ε̂‖² into ‖v − v̂‖²; sech u = 2/(e^u + e^{−u})",
+    hint="w is p(λ) times the factor that turns ‖ε − ε̂‖² into ‖v − v̂‖²; sech y = 2/(e^y + e^{−y})",
     mistakes={
         "the sign of λ is flipped: ‖v − v̂‖² = (1 + e^{−λ}) ‖ε − ε̂‖², large where noise is large":
             lambda s: np.exp(s / 2),
