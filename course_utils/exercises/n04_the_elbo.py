@@ -168,6 +168,9 @@ EXERCISES["04.2"] = Exercise(
         "round up last: n_steps times a whole number is too coarse":
             lambda n, coarse, fine, tol:
                 (2 * fine - coarse, 2 * n * np.ceil((coarse - fine) / tol)),
+        "the gap falls like 1/T, not like 1/T²: no root for the steps":
+            lambda n, coarse, fine, tol:
+                (2 * fine - coarse, np.ceil(n * np.sqrt(2 * (coarse - fine) / tol))),
     },
 )
 
@@ -336,5 +339,9 @@ EXERCISES["04.5"] = Exercise(
             lambda t, c, old, new: c(new.time(old.log_snr(t))),
         "times the new speed, without the −½ and the old speed":
             _moved(lambda c, new, old: -c * new),
+        "a level was handed to c, which wants a time; and a ratio of dλ/dt is missing":
+            lambda t, c, old, new: c(new.log_snr(t)),
+        "that is the new schedule's w_ML: right only if the old loss was the ELBO":
+            lambda t, c, old, new: -0.5 * new.log_snr_rate(t),
     },
 )

@@ -152,6 +152,8 @@ EXERCISES["05.3"] = Exercise(
             lambda s, k: 0.5 * np.tanh(-s / 2) / (1 + k * np.exp(-s)),
         "the slope of log(k + e^λ) is e^λ/(k + e^λ), not k + e^λ":
             lambda s, k: 0.5 * np.tanh(-s / 2) / (k + np.exp(s)),
+        "the SNR's sign in one place only: (k + e^λ)/e^λ":
+            lambda s, k: 0.5 * np.tanh(-s / 2) * (k + np.exp(-s)),
     },
 )
 
@@ -216,6 +218,8 @@ EXERCISES["05.4"] = Exercise(
         "e^{−λ/2}: σ/α is a ratio of amplitudes": _sd3_with(-2, 4, lambda s: (1 + np.exp(-s)) ** 2),
         "upside down: λ = −2 logit(t) is wider than logit(t), not narrower":
             _sd3_with(-0.5, 0.25, _velocity),
+        "the loss was converted twice: u's factor enters once":
+            _sd3_with(-2, 4, lambda s: _velocity(s) ** 2),
     },
 )
 

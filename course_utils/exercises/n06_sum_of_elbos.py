@@ -78,10 +78,12 @@ EXERCISES["06.1"] = Exercise(
             _share(lambda w, L: -np.minimum(np.diff(w), 0).sum() / w.sum()),
         "these are Σ w_j L_{j−1}: K_j is the difference of two L":
             lambda w, L: (w @ L[:-1], _abel()(w, L)[1]),
-        "how many weights fall; asked is what they subtract":
+        "the share of the weights that fall; asked is what they subtract":
             _share(lambda w, L: np.mean(np.diff(w) < 0)),
         "divided by the first two terms; the sum has the prior's term as well":
             _share(lambda w, L: _subtracted(w, L) / (w[0] * L[0] + np.diff(w) @ L[1:-1])),
+        "that is how many weights fall; asked is what they subtract":
+            _share(lambda w, L: np.sum(np.diff(w) < 0)),
     },
 )
 
@@ -286,5 +288,6 @@ EXERCISES["06.5"] = Exercise(
         "that is w itself": lambda t, b: 1 / np.cosh((Cosine().log_snr(t) - b) / 2),
         "differences over these few t are too coarse: differentiate on paper, or in tiny steps":
             lambda t, b: np.gradient(1 / np.cosh((Cosine().log_snr(t) - b) / 2), t),
+        "that is dλ/dt alone": lambda t, b: _rate(t),
     },
 )
