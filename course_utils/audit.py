@@ -19,6 +19,7 @@ from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, negative_share
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import (
+    BETAS,
     COEFFICIENTS,
     DENSITIES,
     PUBLISHED,
@@ -32,8 +33,6 @@ from course_utils.schedules import (
     LOG_SNR_MAX,
     LOG_SNR_MIN,
     StepList,
-    capped_cosine_betas,
-    ddpm_betas,
 )
 from course_utils.variance import ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import made_monotone
@@ -152,7 +151,7 @@ def audit(objective) -> Audit:
     levels = np.linspace(low, high, POINTS)
     weights = w(levels)
     weights = weights / weights.max()
-    curve, moments = _galaxies_curve(low, high)
+    curve, moments = _galaxies_curve(np.floor(low), np.ceil(high))
     loss = cumulative_trapezoid(weights * curve.at(levels)[0], levels, initial=0)
     judged, errors = _judged(objective, levels)
     drawn = _Sampled(objective, low, high)
@@ -222,6 +221,8 @@ def _published():
 def _nearest(levels, weights):
     """Return the published objective nearest to w: where it stands, or far nearer when moved."""
     wide, tables = _published()
+    inside = (levels >= LOG_SNR_MIN) & (levels <= LOG_SNR_MAX)  # beyond, one end is all there is
+    levels, weights = levels[inside], weights[inside] / weights[inside].max()
 
     def difference(key, shift):
         other = np.interp(levels - shift, wide, tables[key])
@@ -281,13 +282,6 @@ class _Sampled:
 
 # --- The command ----------------------------------------------------------------------------------
 
-# Lists of β by the names of diffusers; cosine with its cap at 0.999 and its offset.
-BETAS = {
-    "linear": ddpm_betas,
-    "scaled_linear": lambda: np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2,
-    "squaredcos_cap_v2": lambda: capped_cosine_betas(1000),
-}
-
 
 def main(arguments=None):
     """Print the report on what the command's arguments describe."""
@@ -295,7 +289,9 @@ def main(arguments=None):
         prog="python -m course_utils.audit", description=__doc__.split("\n")[0]
     )
     levels = parser.add_mutually_exclusive_group(required=True)
-    levels.add_argument("--betas", help=f"{', '.join(BETAS)}, or a file of numbers")
+    levels.add_argument(
+        "--betas", help="a file, or with their ends after colons " + ", ".join(BETAS)
+    )
     levels.add_argument("--alpha-bars", help="a file of numbers")
     levels.add_argument("--sigmas", help="a file of numbers")
     levels.add_argument("--density", help=f"{', '.join(DENSITIES)}, with parameters after colons")
@@ -329,17 +325,11 @@ def main(arguments=None):
 def _read(given):
     if given.config:
         return json.loads(Path(given.config).read_text(encoding="utf-8"))
-    levels = {
-        "betas": BETAS[given.betas]() if given.betas in BETAS else given.betas,
-        "alpha_bars": given.alpha_bars,
-        "sigmas": given.sigmas,
-        "draws": given.draws,
-    }
-    found = {
-        key: _numbers(value, BETAS if key == "betas" else {})
-        for key, value in levels.items()
-        if value is not None
-    }
+    lists = {"alpha_bars": given.alpha_bars, "sigmas": given.sigmas, "draws": given.draws}
+    found = {key: _numbers(value) for key, value in lists.items() if value is not None}
+    if given.betas:
+        named = given.betas.split(":")[0] in BETAS
+        found["betas"] = _named(given.betas) if named else _numbers(given.betas, BETAS)
     if given.density:
         found["density"] = _named(given.density)
     factor = given.coefficient
@@ -355,9 +345,7 @@ def _read(given):
 
 
 def _numbers(value, names=()):
-    """A list of numbers as it is, or from a file: one a line, or with commas or spaces."""
-    if not isinstance(value, str):
-        return value
+    """The numbers of a file: one a line, or with commas or spaces."""
     if names and not Path(value).is_file():
         raise unknown("name or file", value, names)
     text = Path(value).read_text(encoding="utf-8").replace(",", " ")
