@@ -63,6 +63,68 @@ def compare(first, second, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> 
 
 
 @dataclass(frozen=True, eq=False)
+class Excess:
+    """A training loss level by level, split into the floor of its data and what lies above it.
+
+    All are mean squared errors of the script's prediction, as it logs them, before its coefficient.
+    """
+
+    log_snr: np.ndarray
+    floor: np.ndarray
+    excess: np.ndarray  # loss − floor
+    share: float  # of the weighted loss that is excess
+    half: float  # the level below which half of the weighted excess lies
+    below: float | None  # a level at which the loss is below the floor by more than its error
+
+    def __str__(self):
+        lines = [
+            f"of the weighted loss on your sample, {self.share:.0%} is excess over its floor, half "
+            f"of it below λ = {self.half:.1f}; no model can take the rest away"
+        ]
+        if self.below is not None:
+            lines.append(
+                f"at λ = {self.below:.1f} the loss is below the floor: it was not measured on this "
+                "sample, or not as the mean squared error of this prediction, without a coefficient"
+            )
+        return "\n".join(lines)
+
+
+def least_loss(objective, floor):
+    """Return (loss, its standard error) [m]: a ``Floor`` as the script would log it.
+
+    It is the mean over the numbers of x of the squared error of the script's prediction, before its
+    coefficient: e(λ)/d · (loss of the prediction / ε-loss).
+    """
+    factor = eps_loss_to(objective.prediction, floor.log_snr) * objective.rest(floor.log_snr)
+    return floor.noise_error * factor / floor.dim, floor.standard_error * factor / floor.dim
+
+
+def _excess(objective, w, floor, losses):
+    losses = np.asarray(losses, dtype=float)
+    if losses.shape != floor.log_snr.shape:
+        raise ValueError(
+            f"pass one loss for each of the floor's {len(floor.log_snr)} levels, got shape "
+            f"{losses.shape}; floor(x, log_snr) takes the levels at which you measured"
+        )
+    if not ((losses >= 0) & (losses < np.inf)).all():
+        raise ValueError("losses are mean squared errors: finite and not negative")
+    least, unsure = least_loss(objective, floor)
+    # w stands before the squared error of ε
+    weights = w(floor.log_snr) * np.divide(1, eps_loss_to(objective.prediction, floor.log_snr))
+    weights = weights / objective.rest(floor.log_snr)
+    above = cumulative_trapezoid(weights * (losses - least), floor.log_snr, initial=0)
+    low = np.flatnonzero(losses < least - 4 * unsure - 1e-9 * least)
+    return Excess(
+        frozen(floor.log_snr),
+        frozen(least),
+        frozen(losses - least),
+        float(above[-1] / np.trapezoid(weights * losses, floor.log_snr)),
+        float(floor.log_snr[np.argmax(above >= above[-1] / 2)]),
+        float(floor.log_snr[low[0]]) if len(low) else None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class Audit:
     """What ``audit`` found of an objective. λ is that of data of standard deviation 1."""
 
@@ -75,8 +137,10 @@ class Audit:
     terminal: float  # share of the draws that are pure noise
     nearest: tuple  # key of the nearest published objective, its shift along λ, the difference
     negative: float  # ELBO terms with a minus sign as a share of the galaxies' loss
-    loss: np.ndarray  # share of the galaxies' loss below each level
-    variance_ratio: float  # of one draw of that loss to the least that any p has
+    loss: np.ndarray  # share of the loss below each level, the galaxies' or the sample's
+    variance_ratio: float  # of one draw of the galaxies' loss to the least that any p has
+    excess: Excess | None = None  # of a reader's own losses over the floor
+    own_sample: bool = False  # whether ``loss`` is that of a reader's own floor
 
     @property
     def peak(self):
@@ -93,20 +157,25 @@ class Audit:
         quarter, half, three = np.interp([0.25, 0.5, 0.75], self.loss, self.log_snr)
         key, shift, difference = self.nearest
         moved = f" moved by {shift:+.1f} along λ" if shift else ""
+        data = "the floor of your sample" if self.own_sample else "the course's galaxies"
         lines = [
             f"levels reached: λ from {low:.2f} to {high:.2f}, for data of standard deviation 1",
             f"w is largest at λ = {self.peak:.2f}",
             _verdict(self),
             f"nearest published objective, up to a factor: {PUBLISHED[key].name}{moved}; what "
             f"differs is at most {difference:.1%} of the peak",
-            f"on the course's galaxies, half of the loss is earned below λ = {half:.1f} "
-            f"and the middle half between {quarter:.1f} and {three:.1f}",
-            f"one draw of it has {self.variance_ratio:.2f} times the least possible variance",
+            f"on {data}, half "
+            f"of the loss is earned below λ = {half:.1f} and the middle half between "
+            f"{quarter:.1f} and {three:.1f}",
+            f"one draw of it has {self.variance_ratio:.2f} times the least possible variance"
+            + (", on the course's galaxies" if self.own_sample else ""),
         ]
         if self.sampling_error:
             lines.insert(1, f"p is counted from draws, to about {self.sampling_error:.1%}")
         if self.terminal:
             lines.append(_at_pure_noise(self))
+        if self.excess:
+            lines.append(str(self.excess))
         return "\n".join(lines)
 
 
@@ -141,10 +210,14 @@ def _at_pure_noise(found):
     )
 
 
-def audit(objective) -> Audit:
+def audit(objective, floor=None, losses=None) -> Audit:
     """Return the report on an ``Objective``: ``print(audit(from_script(betas=betas)))``.
 
-    Where a loss is needed, it is that of an ideal denoiser of the course's galaxies.
+    Where a loss is needed, it is that of an ideal denoiser of the course's galaxies. With the
+    ``Floor`` of a sample of one's own, it is said where that sample's loss is earned; and with
+    ``losses``, the mean squared errors of the script's prediction at the floor's levels, how much
+    of them is excess. Raises ``ValueError`` where the floor has fewer than two levels that training
+    reaches, and for losses that do not fit it.
     """
     w = objective.implied_weighting()
     low, high = _reached(objective, w)
@@ -152,7 +225,10 @@ def audit(objective) -> Audit:
     weights = w(levels)
     weights = weights / weights.max()
     curve, moments = _galaxies_curve(np.floor(low), np.ceil(high))
-    loss = cumulative_trapezoid(weights * curve.at(levels)[0], levels, initial=0)
+    if floor is None and losses is not None:
+        raise ValueError("losses are read beside a floor: pass floor=floor(x, log_snr) too")
+    error = curve.at(levels)[0] if floor is None else _on(floor, levels)
+    loss = cumulative_trapezoid(weights * error, levels, initial=0)
     judged, errors = _judged(objective, levels)
     drawn = _Sampled(objective, low, high)
     return Audit(
@@ -167,7 +243,20 @@ def audit(objective) -> Audit:
         negative=negative_share(w, curve, low, high),
         loss=frozen(loss / loss[-1]),
         variance_ratio=draw_variance(w, moments, drawn) / least_variance(w, moments, low, high),
+        excess=None if losses is None else _excess(objective, w, floor, losses),
+        own_sample=floor is not None,
     )
+
+
+def _on(floor, levels):
+    """The floor's error at levels, 0 beyond its own."""
+    inside = (levels >= floor.log_snr[0]) & (levels <= floor.log_snr[-1])
+    if inside.sum() < 2:
+        raise ValueError(
+            f"the floor's levels, from {floor.log_snr[0]:.1f} to {floor.log_snr[-1]:.1f}, are none "
+            f"that training reaches: from {levels[0]:.1f} to {levels[-1]:.1f}"
+        )
+    return np.where(inside, floor.at(levels), 0.0)
 
 
 def rises(levels, weights, error=0.0):
