@@ -9,6 +9,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -398,10 +399,17 @@ def main(arguments=None):
     )
     parser.add_argument("--data-sd", type=float, default=1.0)
     parser.add_argument("--make-monotone", metavar="FILE", help="write coefficients that do")
+    parser.add_argument("--picture", metavar="FILE", help="write the report as a PNG, too")
     given = parser.parse_args(arguments)
     try:
         objective = from_script(**_read(given))
-        print(audit(objective))
+        found = audit(objective)
+        print(found)
+        if given.picture:  # a command may draw; the module itself stays without matplotlib
+            picture = import_module("course_utils.panels.weighting").report(found)
+            png = picture._repr_mimebundle_()[0]["image/png"]
+            Path(given.picture).write_bytes(png)
+            print(f"the report as a picture: {given.picture}")
         if given.make_monotone:
             low, high = objective.implied_weighting().span
             w = made_monotone(objective.implied_weighting(), low, high)

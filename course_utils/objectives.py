@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from math import inf
+from numbers import Real
 
 import numpy as np
 from scipy.special import expit
@@ -341,8 +342,10 @@ def from_script(
     target = SCRIPT_PREDICTIONS[word]
     straight = target == "velocity"
     for what, value in (("shift", shift), ("data_sd", data_sd)):
-        if not 0 < value < np.inf:
-            raise ValueError(f"{what} must be a positive number, got {value}")
+        if not isinstance(value, Real) or not 0 < value < np.inf:
+            raise ValueError(f"{what} must be a positive number, got {value!r}")
+    if schedule is not None and not hasattr(schedule, "density"):
+        raise ValueError("schedule must be one of course_utils.schedules; a list goes in as betas")
 
     def loss(log_snr):  # of the script's prediction, over the ε-loss
         factor = np.exp(log_snr) + data_sd**-2 if word == "F" else 1.0
@@ -435,20 +438,22 @@ def _of_name(kind, value, known, *first):
         return value
     key, *parameters = named
     made = known[require_known(kind, key, known)]
-    try:
-        return made(*first, *parameters)
-    except TypeError:  # too many of them, or one that is no number
-        own = list(signature(made).parameters.values())[len(first) :]
+    own = list(signature(made).parameters.values())[len(first) :]
+    if len(parameters) > len(own) or not all(isinstance(p, Real) for p in parameters):
         takes = ", ".join(str(p) for p in own) or "none"
-        raise ValueError(f"the parameters of {key!r} are {takes}; got {parameters}") from None
+        raise ValueError(f"the parameters of {key!r} are {takes}, numbers; got {parameters}")
+    return made(*first, *parameters)
 
 
 def _named_density(density):
     if callable(density):
         return density
-    if hasattr(density, "pdf"):
-        return _Distribution(density)
     made = _of_name("density", density, DENSITIES)
+    if not isinstance(made, StepList) and not hasattr(made, "ppf"):
+        raise ValueError(
+            f"density must be a function of λ, a frozen distribution of scipy, or one of "
+            f"{', '.join(DENSITIES)} with its parameters, got {density!r:.60}"
+        )
     return made if isinstance(made, StepList) else _Distribution(made)
 
 
@@ -458,6 +463,8 @@ class _Distribution:
     def __init__(self, distribution):
         self.density = distribution.pdf
         self.log_snr_min, self.log_snr_max = distribution.ppf([1e-6, 1 - 1e-6]).tolist()
+        if not -inf < self.log_snr_min < self.log_snr_max < inf:
+            raise ValueError("this density has no spread: its standard deviation must be positive")
 
 
 class _Moved:
