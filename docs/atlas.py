@@ -15,18 +15,7 @@ from course_utils.widgets import figures
 DECADES = 3  # of w that the figure shows
 HERE = Path(__file__).resolve().parent
 START, END = "<!-- computed by atlas.py -->", "<!-- computed until here -->"
-HEAD = (
-    "objective",
-    "year",
-    "levels drawn",
-    "prediction",
-    "factor",
-    "shift",
-    "99.9 % of the draws: λ",
-    "w",
-    "peak at λ",
-    "minus",
-)
+HEAD = ("objective", "year", "levels · prediction · factor", "shift", "λ", "peak", "rises", "minus")
 # What of the published objectives stands in formulas: levels, factor.
 WORDS = {
     "elbo": ("any", "g²"),
@@ -63,23 +52,19 @@ def row(key, objective):
     found = audit(objective)
     entry = atlas.ATLAS.get(key)
     levels, factor, shift = recipe(key)
-    asked = "F" if "edm" in key or (entry and entry.script.get("prediction") == "F") else ""
+    asked = {"eps": "ε", "velocity": "flow"}.get(objective.prediction, objective.prediction)
+    asked = "F" if "edm" in key or (entry and entry.script.get("prediction") == "F") else asked
     year = entry.year if entry else max(re.findall(r"\d{4}", PUBLISHED[key].reference) or ["—"])
-    rising = "monotone"
-    if not found.monotone:
-        (_, to, by), *more = found.rises
-        rising = f"rises to λ = {to:.1f} by {by:.0%}" + (", and again" if more else "")
     first = found.weights[0] >= 1 - 1e-9
+    rising = "+ ".join(f"{by:.0%}" for *_, by in found.rises)
     cells = (
         objective.name,
         str(year),
-        levels,
-        asked or {"eps": "ε", "velocity": "flow"}.get(objective.prediction, objective.prediction),
-        factor,
+        f"{levels} · {asked} · {factor}",
         shift,
         "{:.1f} to {:.1f}".format(*middle(objective)),
-        rising,
         "noisy end" if first else f"{found.peak:.1f}",
+        rising or "monotone",
         f"{found.negative:.2%}" if found.rises else "0",
     )
     return tuple(re.sub(r"(?<![\w⁻])-(?=\d)", "−", cell) for cell in cells)
