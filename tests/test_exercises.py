@@ -228,8 +228,8 @@ VERDICTS = {
     "in place": (lambda x: np.exp(x, out=x), "right, but your function changes its argument x"),
     "in place, wrong": (lambda x: np.sin(x, out=x), "Besides, your function changes its argument"),
     "float32": (lambda x: np.exp(x.astype("f")), "correct"),
-    "float32, cancelled": (
-        lambda x: np.exp(x.astype("f")) + np.float32(2000) - np.float32(2000),
+    "float32, digits lost": (
+        lambda x: np.exp(x.astype("f")) * np.float32(1.00005),
         "correct, to the seven digits of float32",
     ),
     "mistake": (lambda x: [10.0**v for v in x], "not yet: a power of ten"),
