@@ -16,10 +16,18 @@ import pytest
 from scipy import integrate
 from scipy.special import expit
 
+from course_utils.elbo import ErrorCurve
 from course_utils.exercises import Exercise, check, exercises
+from course_utils.forward import posterior
+from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import published
 from course_utils.predictions import eps_loss_to
-from course_utils.schedules import Cosine, FlowMatching
+from course_utils.schedules import (
+    Cosine,
+    FlowMatching,
+    ddpm_betas,
+    log_snr_from_alpha_bar,
+)
 
 EXERCISES = exercises()
 NAMES = list(EXERCISES)
@@ -133,12 +141,38 @@ def test_flow_matching_latent_has_unit_amplitude():
     np.testing.assert_allclose(np.log(signal**2 / noise**2), reference(t, t)[0], rtol=1e-12)
 
 
+def test_twins_are_counted_by_denoising_errors():
+    """exp of half the area, computed from errors alone, is exp of the entropy."""
+    levels = np.linspace(-16, 24, 81)
+    x = np.array([[-1.0], [0.2], [0.2], [1.1]])
+    _, e, _ = ErrorCurve.from_mixtures(GaussianMixture.from_data(x), log_snr=levels).between()
+    area = integrate.trapezoid(e, np.linspace(-16, 24, len(e))) + np.exp(-16) * x.var()
+    counted = EXERCISES["00.1"].reference(np.array([1.0, 2.0, 1.0]))
+    assert np.exp(area / 2) == pytest.approx(counted, rel=1e-4)
+
+
 def test_references_agree_with_the_course():
-    t, levels = np.array([0.2, 0.5, 0.9]), np.array([6.0, 0.5, -3.0])
-    np.testing.assert_allclose(EXERCISES["00.1"].reference(expit(levels)), levels, rtol=1e-10)
+    t = np.array([0.2, 0.5, 0.9])
     np.testing.assert_allclose(
         EXERCISES["00.2"].reference(t, t)[0], FlowMatching().log_snr(t), rtol=1e-10, atol=1e-12
     )
+    a_bar = np.cumprod(1 - ddpm_betas())
+    level = log_snr_from_alpha_bar(a_bar)
+    x = np.zeros(1)
+    _, variance = posterior(x, x, level[500], level[20])
+    long_back = EXERCISES["01.5"].reference(a_bar[500], a_bar[20])
+    assert long_back == pytest.approx(variance, rel=1e-10)
+    assert EXERCISES["01.2"].reference(ddpm_betas()).sum() == pytest.approx(1 - a_bar[-1])
+
+
+def test_the_drift_with_any_noise_keeps_a_gaussian_law():
+    """Data N(0, s²): the variance must go back along 1 + ᾱ(s² − 1), for every η."""
+    s2, a_bar, beta = 0.3, 0.4, 2.0
+    variance = 1 + a_bar * (s2 - 1)
+    for eta in (0.0, 0.5, 1.0, 3.0):
+        slope = EXERCISES["03.3"].reference(1.0, -1 / variance, beta, eta)  # of the drift in z
+        back = -2 * slope * variance + eta**2 * beta  # d variance/d|t|: drift and fresh noise
+        assert back == pytest.approx(beta * a_bar * (s2 - 1), rel=1e-12)
 
 
 def test_abel_sum_is_the_weighted_sum_of_steps():
@@ -340,12 +374,12 @@ def test_plain_values():
 # --- what `check` prints ------------------------------------------------------------------------
 
 
-def talking(alpha_bar):
+def talking(entries):
     """Prints, warns on purpose, and lets NumPy warn."""
-    print("I got", alpha_bar[0])
+    print("I got", entries[0])
     print("an error", file=sys.stderr)
     warnings.warn("mind this", stacklevel=1)
-    return np.log(0 * alpha_bar)
+    return np.log(0 * entries[0])
 
 
 def test_what_an_attempt_prints_is_seen(capsys):
@@ -353,7 +387,7 @@ def test_what_an_attempt_prints_is_seen(capsys):
     rows = capsys.readouterr().out.splitlines()
     divided = "RuntimeWarning: divide by zero encountered in log"
     verdict = next(row for row in rows if row.startswith("not yet: NaN"))
-    assert rows[0].startswith("I got 0.9") and rows[1] == "an error"
+    assert rows[0] == "I got 2.0" and rows[1] == "an error"
     assert rows[rows.index(verdict) - 2 :][:2] == ["UserWarning: mind this", divided]
     right = EXERCISES["00.1"].reference
     check("00.1", lambda a: [print("here"), right(a)][1])
