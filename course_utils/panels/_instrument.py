@@ -568,7 +568,7 @@ def view_of(scene, begin, fold="", **options):
 
 def _with_own(start):
     """A state in which keys stand for the reader's own objectives, on their own range; the keys."""
-    given = start["objective"]
+    given = start.get("objective", START["objective"])
     if isinstance(given, str):
         return range_of(given) | start if given in ATLAS else start, []
     given = [given] if isinstance(given, Objective) else list(given)

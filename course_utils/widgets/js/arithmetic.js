@@ -207,9 +207,10 @@ function crossing(f, a, b) {
   return (a + b) / 2;
 }
 
+const isEdm = (s) => ["edm", "edm_monotonic"].includes(s.objective);
+
 /** By how much λ moves when EDM's data are divided by their standard deviation. */
-const toUnitVariance = (s) =>
-  s.unit_variance && ["edm", "edm_monotonic"].includes(s.objective) ? 2 * Math.log(s.edm_data_sd) : 0;
+const toUnitVariance = (s) => (s.unit_variance && isEdm(s) ? 2 * Math.log(s.edm_data_sd) : 0);
 
 /**
  * The objective's own w(λ) and p(λ), shifted: w with 1 as its largest value on the whole range.
@@ -470,7 +471,7 @@ export function penned(curve, from, to) {
 
 /** Say which λ EDM's is; nothing for other objectives. */
 function convention(s) {
-  if (!s.objective.startsWith("edm")) return {};
+  if (!isEdm(s)) return {};
   const sd = Number(s.edm_data_sd.toPrecision(6));
   const moved = toUnitVariance(s);
   const words = moved
