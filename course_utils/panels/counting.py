@@ -98,7 +98,7 @@ def scene():
         Axis(0, 0.5, "½ e(λ)"),
         [
             Area(LEVELS, "half", meaning="data"),
-            Words(0.98, 0.86, "half the area under e: {half_area:.4f}", align="right"),
+            Words(0.98, 0.86, "half the area {half_area:.4f}", align="right"),
             # all differences divided by s: the same curve, 2 ln s higher in λ
             Handle("squeeze", x="hump", y=0.25, factor=0.5 / np.log(10), times=True),
         ],
@@ -113,7 +113,7 @@ def scene():
         ),
         [
             Rule("kept", along="y", meaning="exact", dash="dot", label="kept"),
-            Line(LEVELS, "count", meaning="data", secret=True, label="exp of half the area"),
+            Line(LEVELS, "count", meaning="data", secret=True, label="so far"),
             Points("mark", "at_mark", meaning="data", secret=True, label="1000 km/s"),
         ],
         width=1.2,
