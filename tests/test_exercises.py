@@ -326,6 +326,15 @@ def test_a_factor_of_each_trial_is_told():
     assert "the same whatever the arguments are" in two.verdict(lambda x: [1, 2, 4])
 
 
+def test_two_mistakes_at_once_and_an_argument_that_is_not_used_are_told():
+    assert "two things at once. a power of ten. And then only the sign differs" in ONE.verdict(
+        lambda x: -(10**x)
+    )
+    product = Exercise(lambda x, y: x * y, [([1.0, 3.0, 2.0], 4.0), ([5.0, -1.0], 0.5)], {})
+    assert "it does not depend on the argument y" in product.verdict(lambda x, y: 2 + np.sin(x))
+    assert "depend" not in product.verdict(lambda x, y: np.sign(x) + y)
+
+
 def test_torch_tensors_are_numbers_too():
     class Tensor(list):
         """As torch's: no array until it is detached, brought to the CPU and converted."""
@@ -352,7 +361,7 @@ def test_several_results_are_judged_one_by_one():
         (lambda x, y: (2 * x, 7), "not yet: doubled where halved"),
         (lambda x, y: (2 * x, y.mean()), "not yet: both at once"),
         (lambda x, y: (x + 9, y.mean()), "not yet: the mean"),
-        (lambda x, y: (x / 2, 7), "in total. Think"),
+        (lambda x, y: (x / 2, 7), "in total; it does not depend on the argument y. Think"),
         (lambda x, y: (x / 2, 7), "got       half = [0.5, 1, 2], total = 7"),
         (lambda x, y: (x / 2, y), "a number for total, got an array of 2 numbers"),
         (lambda x, y: (1, 2, 3), "expected 2 results (half, total), got a tuple of length 3"),

@@ -137,13 +137,25 @@ class Exercise:
         return CORRECT + FLOAT32 * bool(self.differing(doubles, self._expected))
 
     def _name(self, got):
-        """The listed mistake that explains most, the first of equals; "" if none does."""
+        """The listed mistake that explains most, the first of equals; "" if none does.
+
+        If none fits, one that fits but for a sign or the like: then two things went wrong.
+        """
         named = [
             (len(parts), message)
             for message, outcomes, parts in self._known
             if not parts & self.differing(got, outcomes)
         ]
-        return max(named, key=lambda pair: pair[0], default=(0, ""))[1]
+        if named:
+            return max(named, key=lambda pair: pair[0])[1]
+        if self.returns or self._form(got, {0}) or self._pattern(got, self._expected, 0):
+            return ""
+        for message, outcomes, _ in self._known:
+            if then := self._pattern(got, outcomes, 0, both=True):
+                return f"two things at once. {message}. And then{then[1:]}".replace(
+                    "what is expected", "that"
+                )
+        return ""
 
     def _as_function(self, attempt):
         if not callable(attempt):
@@ -179,7 +191,9 @@ class Exercise:
                 text += f" on {len(failing)} of {len(got)} trials"
             if self.returns:
                 text += f", in {', '.join(self.returns[part] for part in sorted(wrong))}"
-            text = f"{text}{self._pattern(got, min(wrong))}. {self.hint}".rstrip(". ")
+            pattern = self._pattern(got, self._expected, min(wrong))
+            text += pattern or self._ignored(function, got)
+            text = f"{text}. {self.hint}".rstrip(". ")
             text = text if text.endswith("?") else f"{text}."
         if not self.trials[0]:
             return text  # a plain value: to show what is expected would be to give it away
@@ -207,25 +221,47 @@ class Exercise:
                     )
         return ""
 
-    def _pattern(self, got, part):
-        """Say how a whole result is off, where that is simple."""
-        everything = list(zip(got, self._expected, strict=True))
+    def _pattern(self, got, expected, part, both=False):
+        """Say how a whole result is off, where that is simple; `both`: after another mistake."""
+        everything = list(zip(got, expected, strict=True))
         pairs = [(np.atleast_1d(a[part]), np.atleast_1d(b[part])) for a, b in everything]
         if pairs[0][1].dtype.kind == "U" or sum(b.size for _, b in pairs) < 3:
             return ""
-        for k, name in enumerate(self._arguments):
-            given = (_numbers(trial[k]) for trial in self.trials)
-            if all(_same(a, x, 0) for (a, _), x in zip(pairs, given, strict=False)):
-                return f"; it is the argument {name}, unchanged"
-        if len(pairs) > 1 and all(_same(a, pairs[0][0], 0) for a, _ in pairs):
-            return "; it is the same whatever the arguments are"
-        for k, name in enumerate(self.returns):
-            if all(_same(a[part], b[k], self.tolerance) for a, b in everything):
-                return f"; it is {name}: mind the order"
-        for words, change in PATTERNS.items():
+        if not both:
+            for k, name in enumerate(self._arguments):
+                given = (_numbers(trial[k]) for trial in self.trials)
+                if all(_same(a, x, 0) for (a, _), x in zip(pairs, given, strict=False)):
+                    return f"; it is the argument {name}, unchanged"
+            if len(pairs) > 1 and all(_same(a, pairs[0][0], 0) for a, _ in pairs):
+                return "; it is the same whatever the arguments are"
+            for k, name in enumerate(self.returns):
+                if all(_same(a[part], b[k], self.tolerance) for a, b in everything):
+                    return f"; it is {name}: mind the order"
+        for words, change in list(PATTERNS.items())[: SECOND if both else None]:
             if all(_fits(a, change(b), self.tolerance) for a, b in pairs):
                 return f"; {words}"
-        return _off(pairs, self.tolerance)
+        off = _off(pairs, self.tolerance)
+        return off if not both or (off.endswith("everywhere") and "times" in off) else ""
+
+    def _ignored(self, function, got):
+        """The argument that the answer depends on and the attempt does not, in words."""
+        for k, name in enumerate(self._arguments):
+            arrays = [isinstance(trial[k], np.ndarray) for trial in self.trials]
+            if not (all(arrays) or all(isinstance(trial[k], float) for trial in self.trials)):
+                continue
+            other = copy.copy(self)
+            values = [np.roll(trial[k], 1) if all(arrays) else trial[k] for trial in self.trials]
+            changed = [~v if np.asarray(v).dtype.kind == "b" else 0.9 * v for v in values]
+            other.trials = [
+                (*trial[:k], value, *trial[k + 1 :])
+                for trial, value in zip(self.trials, changed, strict=True)
+            ]
+            other.__dict__.pop("_expected", None)
+            with contextlib.suppress(Exception):
+                same = not self.differing(other.run(function), got)
+                if same and self.differing(other._expected, self._expected):
+                    return f"; it does not depend on the argument {name}"
+        return ""
 
 
 PATTERNS = {  # how a result y is off, and what it looks like then; NaN: whatever stands there
@@ -234,15 +270,16 @@ PATTERNS = {  # how a result y is off, and what it looks like then; NaN: whateve
     "it is 1 over what is expected": np.reciprocal,
     "it is the square of what is expected": np.square,
     "it is the root of what is expected": np.sqrt,
+    "the right numbers stand in reversed order": lambda y: y[::-1],
     "it is the logarithm of what is expected": np.log,
     "it is e to the power of what is expected": np.exp,
     "the sizes are right, some signs are not": np.abs,
-    "the right numbers stand in reversed order": lambda y: y[::-1],
     "the right numbers stand in ascending order": np.sort,
     "these are the running sums of what is expected": np.cumsum,
     "the right numbers stand one place too late": lambda y: np.append(np.nan, y[:-1]),
     "the right numbers stand one place too early": lambda y: np.append(y[1:], np.nan),
 }
+SECOND = 6  # of these are looked for after another mistake
 
 
 def _fits(got, changed, tolerance):

@@ -40,6 +40,21 @@ EXERCISES["00.1"] = Exercise(
             lambda n: 1 / _shares(n).max(),
         "entries of one velocity are never told apart: their log is a cost that falls away":
             lambda n: np.exp(np.sum(_shares(n) * np.log(n))),
+        "that is the log of the number of entries; asked is exp of an average cost":
+            lambda n: np.log(n.sum()),
+        "np.unique counts the different numbers of entries; each place in the list is a velocity":
+            lambda n: len(np.unique(n)),
+        "a velocity with twins is not simply counted once: it is picked more often":
+            lambda n: n.sum() - np.sum(n > 1),
+        "costs in nats under a power of 2: use one base for both":
+            lambda n: 2 ** _nats(_shares(n)),
+        "a base-10 logarithm under an exp: use one base for both":
+            lambda n: np.exp(_nats(_shares(n)) / np.log(10)),
+        "the costs log(entries) are averaged; what costs is the rarity, −log of the share":
+            lambda n: np.exp(np.mean(np.log(n))),
+        "that is the mean number of entries": np.mean,
+        "that is the largest number of entries": np.max,
+        "the costs add up as logarithms; the entries themselves are not multiplied": np.prod,
     },
 )
 
@@ -107,6 +122,16 @@ EXERCISES["00.2"] = Exercise(
             _scaled(lambda t: (1 - t) / _norm(t)),
         "the two results are in the other order: λ first":
             lambda z, t: (z / _norm(t), _flow_log_snr(t)),
+        "λ assumes σ² = 1 − α², which is VP; flow matching's σ is t":
+            _level(lambda t: np.log((1 - t) ** 2 / (1 - (1 - t) ** 2))),
+        "that is the ratio of the amplitudes; λ is the log of its square":
+            _level(lambda t: (1 - t) / t),
+        "the square belongs inside the logarithm": _level(lambda t: np.log((1 - t) / t) ** 2),
+        "that is the factor alone: multiply the latent by it":
+            lambda z, t: (_flow_log_snr(t), 1 / _norm(t)),
+        "√2 is the factor at t = ½ only": _scaled(lambda t: np.full_like(t, np.sqrt(2))),
+        "the average of z's own squares is chance; the factor follows from t":
+            lambda z, t: (_flow_log_snr(t), z / np.sqrt(np.mean(z**2))),
     },
 )
 
@@ -138,5 +163,10 @@ EXERCISES["00.3"] = Exercise(
             lambda b, s: np.log(s**2 / (s**2 + b**2)),
         "e^{−λ} is the ratio of powers: that is the SNR; take its logarithm":
             lambda b, s: (s / b) ** 2,
+        "blur/spread is σ/α = e^{−λ/2}; it does not stand in the exponent":
+            lambda b, s: np.exp(-b / s / 2),
+        "blur and spread were multiplied; σ/α is their ratio": lambda b, s: -2 * np.log(b * s),
+        "that is one over the SNR; λ is minus its logarithm": lambda b, s: (b / s) ** 2,
+        "that is σ/α itself; set it equal to e^{−λ/2} and solve": lambda b, s: b / s,
     },
 )

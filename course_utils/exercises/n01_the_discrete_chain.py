@@ -44,6 +44,15 @@ EXERCISES["01.1"] = Exercise(
         "1 − decay² is the noise that would keep the variance 1; the noise is given":
             lambda d, n: 1 - d**2,
         "(1 − decay)² is not 1 − decay²: V = decay²·V + noise²": lambda d, n: n**2 / (1 - d) ** 2,
+        "decay and noise are exchanged": lambda d, n: d**2 / (1 - n**2),
+        "decay² was divided by, where 1 − decay² belongs": lambda d, n: n**2 / d**2,
+        "1 − noise² is no decay here: decay is given": lambda d, n: n**2 / (1 - n**2),
+        "the decay acts on all steps before: their contributions are a geometric series":
+            lambda d, n: n**2 * (1 + d**2 + d**4),
+        "1 − decay² = (1 − decay)(1 + decay): one of the two factors is missing":
+            lambda d, n: n**2 / (1 + d),
+        "that is the variance before the fresh noise of the step is added":
+            lambda d, n: d**2 * n**2 / (1 - d**2),
     },
 )
 
@@ -90,6 +99,22 @@ EXERCISES["01.2"] = Exercise(
         "the last β multiplies the others: only steps after t shrink ξ_t, by 1 − β":
             lambda b: b * np.append(np.cumprod(b[:0:-1])[::-1], 1.0),
         "the running sums: asked is each draw by itself": lambda b: np.cumsum(b * _later(b)),
+        "in proportion to β, out of 1 − ᾱ_T in all: but early draws are shrunk more":
+            lambda b: b / b.sum() * (1 - _abar(b)[-1]),
+        "β once too often: it comes in once, and is then multiplied by 1 − β of later steps":
+            lambda b: b**2 * _later(b),
+        "the product runs the wrong way round: after step t come t + 1 … T":
+            lambda b: b * np.append(np.cumprod(1 - b[1:])[::-1], 1.0),
+        "only the next step was counted; all later ones shrink ξ_t":
+            lambda b: b * np.append(1 - b[1:], 1.0),
+        "only the last step was counted; all later ones shrink ξ_t":
+            lambda b: b * np.append(np.full(len(b) - 1, 1 - b[-1]), 1.0),
+        "the variance of ξ_t in x_t and in x_T were subtracted; asked is the one in x_T":
+            lambda b: b * (1 - _later(b)),
+        "each later step takes (1 − β) of the variance, not (1 − β)²":
+            lambda b: b * _later(b) ** 2,
+        "the step's own 1 − β does not touch its draw; those of all later steps do":
+            lambda b: b * (1 - b),
     },
 )
 
@@ -128,6 +153,20 @@ EXERCISES["01.3"] = Exercise(
             lambda b: np.prod(1 - b**2),
         "that is e^{−Σβ}, the denominator": lambda b: np.exp(-np.sum(b)),
         "that is ᾱ_T, the numerator": lambda b: np.prod(1 - b),
+        "that is ᾱ to second order; the ratio has e^{−Σβ} divided out":
+            lambda b: np.exp(-0.5 * b @ b - b.sum()),
+        "one term too many, and its sign is flipped: log(1 − β) has only minus signs":
+            lambda b: np.exp(-0.5 * b @ b + np.sum(b**3) / 3),
+        "that is the ratio of the other pair: 1 + β for 1 − β":
+            lambda b: np.prod(1 + b) / np.exp(b.sum()),
+        "no root: the term is Σβ²/2":
+            lambda b: np.exp(-0.5 * np.sqrt(b @ b)),
+        "one half stands before β², inside the sum; it is not squared with it":
+            lambda b: np.exp(-np.sum((b / 2) ** 2) / 2),
+        "the third term is −β³/3, and it is not asked for":
+            lambda b: np.exp(-np.sum(b**2) / 2 - np.sum(b**3) / 6),
+        "the spread of the β about their mean is not the sum of their squares":
+            lambda b: np.exp(-0.5 * len(b) * np.var(b)),
     },
 )
 
@@ -173,13 +212,35 @@ EXERCISES["01.4"] = Exercise(
             lambda b, n: 1 - _abar(b)[len(b) // n - 1 :: len(b) // n],
         "the average of each block: as many β as before are needed, not one in k":
             lambda b, n: _blocks(b, n).mean(axis=1),
+        "the largest of each block; all of its noise counts":
+            lambda b, n: _blocks(b, n).max(axis=1),
+        "the same β everywhere reaches the same end, but other levels on the way":
+            lambda b, n: np.full(n, 1 - np.prod(1 - b) ** (1 / n)),
+        "the β of a block were multiplied; it is their 1 − β that multiply":
+            lambda b, n: np.prod(_blocks(b, n), axis=1),
+        "e^{−Σβ} of each block is close, not equal: multiply the 1 − β":
+            lambda b, n: 1 - np.exp(-_blocks(b, n).sum(axis=1)),
+        "a root too many: ᾱ is the product of the 1 − β, not of their roots":
+            lambda b, n: 1 - np.sqrt(np.prod(1 - _blocks(b, n), axis=1)),
+        "the first entry of each block, repeated; the entries differ":
+            lambda b, n: 1 - (1 - _blocks(b, n)[:, 0]) ** (len(b) // n),
+        "the last entry of each block, repeated; the entries differ":
+            lambda b, n: 1 - (1 - _blocks(b, n)[:, -1]) ** (len(b) // n),
+        "the average of each block, repeated: right to first order only":
+            lambda b, n: 1 - (1 - _blocks(b, n).mean(axis=1)) ** (len(b) // n),
+        "the differences of ᾱ: a step's β is a ratio, 1 − ᾱ_j/ᾱ_{j−1}":
+            lambda b, n: -np.diff(np.append(1.0, _abar(b)[len(b) // n - 1 :: len(b) // n])),
+        "the last entries of the long list: the chain begins in the middle of the noise":
+            lambda b, n: b[-n:],
+        "the first entry times k is a first-order guess; multiply the 1 − β of each block":
+            lambda b, n: _blocks(b, n)[:, 0] * (len(b) // n),
     },
 )
 
 
 # 01.5  a long step back
-def _long_back(noisy, clean):
-    return (1 - noisy / clean) * (1 - clean) / (1 - noisy)
+def _long_back(a_bar_noisy, a_bar_clean):
+    return (1 - a_bar_noisy / a_bar_clean) * (1 - a_bar_clean) / (1 - a_bar_noisy)
 
 EXERCISES["01.5"] = Exercise(
     _long_back,
@@ -201,8 +262,6 @@ EXERCISES["01.5"] = Exercise(
             lambda n, c: np.sqrt(_long_back(n, c)),
         "the two are exchanged: the cleaner state has the larger ᾱ":
             lambda n, c: (1 - c / n) * (1 - n) / np.where(c < 1, 1 - c, 1e-300),
-        "the ratio of the noises is upside down: at x_0 the variance must be 0":
-            lambda n, c: (1 - n / c) * (1 - n) / np.where(c < 1, 1 - c, 1e-300),
         "the share without the β of the long step: where the two states are one it must be 0":
             lambda n, c: (1 - c) / (1 - n),
         "the precisions were averaged; they add": 2,
@@ -212,5 +271,24 @@ EXERCISES["01.5"] = Exercise(
             lambda n, c: (1 - n / c) * (1 - c) / np.where(n < c, 2 - n / c - c, 1.0),
         "that is the spread of what the noisier state says alone; x_0 says something too":
             lambda n, c: c / n - 1,
+        "1 − ᾱ_noisy is divided by twice": lambda n, c: _long_back(n, c) / (1 - n),
+        "ᾱ_noisy/ᾱ_clean is the long step's 1 − β; its β is wanted":
+            lambda n, c: (n / c) * (1 - c) / (1 - n),
+        "the division by 1 − ᾱ_noisy is missing": lambda n, c: (1 - n / c) * (1 - c),
+        "the two precisions were added as variances":
+            lambda n, c: (1 - n / c) + (1 - c),
+        "ᾱ_noisy and ᾱ_clean have changed places in the noises":
+            lambda n, c: (1 - n / c) * (1 - n) / (1 - c),
+        "the precision itself; the variance is one over it":
+            lambda n, c: (1 - n) / ((1 - n / c) * (1 - c)),
+        "1 − ᾱ_noisy alone is the noise since x_0": lambda n, c: 1 - n + 0 * c,
+        "the difference of the two noises forgets that the signal shrinks in between":
+            lambda n, c: c - n,
+        "the long step's 1 − β is ᾱ_noisy/ᾱ_clean, below 1; yours is upside down":
+            lambda n, c: (1 - c / n) * (1 - c) / (1 - n),
+        "the two ᾱ were multiplied; from the cleaner state to the noisier one it is their ratio":
+            lambda n, c: (1 - n * c) * (1 - c) / (1 - n),
+        "no root of the long step's β: it is a variance":
+            lambda n, c: np.sqrt(1 - n / c) * (1 - c) / (1 - n),
     },
 )

@@ -8,9 +8,12 @@ EXERCISES = {}
 
 
 # 02.1  which errors survive the sum over N = 1/Δ steps
-def _order(alike, random):
+def _order(alike, of_random):
     """The total's power of Δ, from that of errors that are alike and of random ones."""
-    return lambda power, is_random: np.where(is_random, random(power), alike(power))
+    def total(power, random):
+        return np.where(random, of_random(power), alike(power))
+
+    return total
 
 _fair, _coin = np.array([True, False, False, True]), np.array([False, True, True])
 
@@ -45,13 +48,29 @@ EXERCISES["02.1"] = Exercise(
         "a − ¼: the root was taken twice": _order(lambda a: a - 1, lambda a: a - 0.25),
         "half a power is taken from both; alike errors lose a whole one":
             _order(lambda a: a - 0.25, lambda a: a - 0.5),
+        "errors that are alike: each is Δ^a, but there are N = 1/Δ of them":
+            _order(lambda a: a, lambda a: a - 0.5),
+        "that is the power of the total's variance, 2a − 1, for both kinds":
+            _order(lambda a: 2 * a - 2, lambda a: 2 * a - 1),
+        "N alike errors multiply Δ^a by N, they do not raise it to a power":
+            _order(lambda a: 2 * a, lambda a: a - 0.5),
+        "the mean of the random errors is zero, their sum is not":
+            _order(lambda a: a - 1, lambda a: np.full_like(a, np.inf)),
+        "random errors were taken to add up as √Δ each; √N of Δ^a is Δ^(a − ½)":
+            _order(lambda a: a - 1, lambda a: a + 0.5),
+        "random errors do not cancel altogether: √N of them are left":
+            _order(lambda a: a - 1, np.zeros_like),
+        "half the power is not half a power less: √N·Δ^a is Δ^(a − ½)":
+            _order(lambda a: a - 1, lambda a: a / 2),
+        "2a − 1 is the power of the variance of random errors":
+            _order(lambda a: 2 * a - 1, lambda a: 2 * a - 1),
     },
 )
 
 
 # 02.2  exact steps
 EXERCISES["02.2"] = Exercise(
-    lambda B: 1 - np.exp(-np.diff(B)),
+    lambda integral: 1 - np.exp(-np.diff(integral)),
     [
         [0.0, 0.1, 0.5, 1.3, 2.4],
         10.05 * np.linspace(0, 1, 6) ** 2,
@@ -83,6 +102,17 @@ EXERCISES["02.2"] = Exercise(
             lambda B: np.append(0.0, 1 - np.exp(-np.diff(B)))[:-1],
         "this is the standard deviation √β_i; the question is β_i":
             lambda B: np.sqrt(-np.expm1(-np.diff(B))),
+        "e^B grows; ᾱ falls as e^{−B}": lambda B: np.exp(B[1:]) - np.exp(B[:-1]),
+        "twice the exponent: ᾱ is already a square": lambda B: 1 - np.exp(-2 * np.diff(B)),
+        "∫β over the step was squared": lambda B: np.diff(B) ** 2,
+        "the average of B over the step: what comes in is its increase":
+            lambda B: (B[1:] + B[:-1]) / 2,
+        "1 minus ∫β over the step is no 1 − e^{−…}": lambda B: 1 - np.diff(B),
+        "log(1 + ΔB) solves another equation: 1 − β_i = e^{−ΔB}": lambda B: np.log1p(np.diff(B)),
+        "the ratio of two B: it is ᾱ = e^{−B} whose ratio is 1 − β":
+            lambda B: np.diff(B) / B[1:],
+        "1 minus a ratio, but of B, not of ᾱ = e^{−B}":
+            lambda B: 1 - B[1:] / np.maximum(B[:-1], 1e-9),
     },
 )
 
@@ -153,6 +183,19 @@ EXERCISES["02.3"] = Exercise(
             _point(squares=lambda b, t: t * b(t) ** 2),
         "a time: asked is the place within a step, a number without unit":
             lambda b, t: t * _point()(b, t),
+        "everything was taken at t = 1; the sum and the integral end at t":
+            lambda b, t: _point()(b, 1.0),
+        "∫β²/(β(t) − β(0)) is the shift twice over; θ is ½ less half of it":
+            _point(start=0.0, sign=1.0, factor=1.0),
+        "that is the shift from ½; θ itself is ½ less it": _point(start=0.0, sign=1.0),
+        "the mean of β² was taken, not its integral":
+            lambda b, t: 0.5 - 0.5 * _squares(b, t) / t / (b(t) - b(0.0)),
+        "∫β² was divided by ∫β: the triangles have the area of β(t) − β(0)":
+            _point(rise=_integral),
+        "β(t)² − β(0)² is not ∫β²": _point(squares=lambda b, t: b(t) ** 2 - b(0.0) ** 2),
+        "β(t)² is not ∫β²": _point(squares=lambda b, t: b(t) ** 2),
+        "the triangles have the area of β(t) − β(0), not of the sum":
+            _point(rise=lambda b, t: b(t) + b(0.0)),
     },
 )
 
@@ -172,15 +215,20 @@ EXERCISES["02.4"] = Exercise(
         "β²/4 has the wrong sign: the method adds too much, not too little": lambda b: b + b**2 / 4,
         "(β/2)² is β²/4: the square of 1 − β/2 is 1 − β + β²/4": lambda b: b - b**2 / 2,
         "that is the excess alone; subtract it from what the method adds": lambda b: b**2 / 4,
-        "that is where the unrepaired method rests": lambda b: 1 / (1 - np.minimum(b, 3.9) / 4),
+        "that is where the unrepaired method rests": lambda b: 1 / (1 - b / 4),
         "β times the variance at rest: then the variance 1 does not stay 1":
             lambda b: b / (1 + b / 4),
         "β(1 − β) is right for the factor 1 − β; here it is 1 − β/2": lambda b: b * (1 - b),
         "β(2 − β) belongs to the factor 1 − β; here it is 1 − β/2": lambda b: b * (2 - b),
-        "β²: the variance that comes in is β less a correction": lambda b: b**2,
+        "β²: the variance that comes in is β, less a small term in β²": lambda b: b**2,
         "√β is the amplitude that the method uses; asked is a variance": np.sqrt,
         "1 − β²/4 is the product (1 − β/2)(1 + β/2), not the square's complement":
             lambda b: 1 - b**2 / 4,
         "a cubic too many: 1 − (1 − β/2)² has no term in β³": lambda b: b - b**2 / 4 + b**3 / 8,
+        "1 − β is what the chain's factor leaves of the variance": lambda b: 1 - b,
+        "the amount that the method adds too much in one step is β²/4; subtract it from β":
+            lambda b: 1 + b**2 / 4,
+        "the variance β was divided by the excess 1 + β²/4": lambda b: b / (1 + b**2 / 4),
+        "the last term of (1 − β/2)² is β²/4, not β²/8": lambda b: b * (1 - b / 8),
     },
 )

@@ -32,6 +32,10 @@ EXERCISES["03.1"] = Exercise(
         "the line is right. 0.621 is the floor at λ = 2 for a z that holds eps; this z does not":
             lambda: (4.0, 0.621),
         "loss first? The line comes first: (line, loss)": lambda: (1.0, 4.0),
+        "the line is right. 0.62114 is the floor at λ = 2 for a z that holds eps; this z does not":
+            lambda: (4.0, 0.62114),
+        "the line is right. A loss that stands still is not infinite":
+            lambda: (4.0, np.inf),
     },
 )
 
@@ -78,6 +82,14 @@ EXERCISES["03.2"] = Exercise(
         "σ² where the score has σ": lambda e, s, k: -e * alpha(s) / (sigma(s) ** 2 * k),
         "the logs of the Jacobian do not depend on y: nothing is to be added":
             lambda e, s, k: _per_blur(e, s, k) + np.log(alpha(s) / k),
+        "4540 is the spread of the galaxies; use the argument":
+            lambda e, s, k: -e * np.exp(s / 2) / 4540,
+        "divide by spread, and α is missing: y is z/α": lambda e, s, k: -e * k / sigma(s),
+        "λ/2 without its exponential: σ/α = e^{−λ/2}": lambda e, s, k: -e * (s / 2) / k,
+        "that is the noise on y in km/s; the slope divides by blur²":
+            lambda e, s, k: e * np.exp(-s / 2) * k,
+        "α² for α: y is z times spread/α": lambda e, s, k: -e * alpha(s) ** 2 / (sigma(s) * k),
+        "σ² for σ, and y is z times spread/α": lambda e, s, k: -e / sigma(s) ** 2 / k,
     },
 )
 
@@ -136,6 +148,18 @@ EXERCISES["03.3"] = Exercise(
             _drift(score_part=lambda eta: 0.5 * (1 + eta) ** 2),
         "√(1 + η²) is an amplitude: the score's factor is a sum of variances":
             _drift(score_part=lambda eta: 0.5 * np.sqrt(1 + eta**2)),
+        "√β belongs to the noise; the score's term is proportional to β":
+            lambda z, s, b, eta: -0.5 * b * z - 0.5 * (1 + eta**2) * np.sqrt(b) * s,
+        "η changes the noise and the score; the forward drift stays":
+            lambda z, s, b, eta: -0.5 * b * (eta * z + (1 + eta**2) * s),
+        "η changes the noise and the score; the forward drift stays as it is, without η²":
+            lambda z, s, b, eta: -0.5 * b * (eta**2 * z + (1 + eta**2) * s),
+        "the noise itself is no part of the drift":
+            lambda z, s, b, eta: _drift()(z, s, b, eta) + eta * np.sqrt(b),
+        "the noise must be made up for, not divided out":
+            lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s / (1 + eta**2),
+        "the forward drift is missing, and the score depends on η":
+            lambda z, s, b, eta: -b * s,
     },
 )
 
@@ -233,5 +257,16 @@ EXERCISES["03.4"] = Exercise(
             _unshrunk_noise,
         "3Δλ is one step too far: DDIM goes to λ_t + 2Δλ": _in_two(steps=3),
         "you noised back to λ_t, where you began; the step ends at λ_s": _back_to_the_start,
+        "the weights of ε̂ and of the fresh noise have changed places":
+            lambda z, e, noise, s, t: _with_eta(1.0, z, noise, e, s, t)
+            + alpha(t) * sigma(s) / alpha(s) * (noise - e),
+        "ε̂ shrinks too much: on the way back it is multiplied by α_s/α₊, once":
+            _in_two(lambda u, noise, decay, spread: decay**2 * u + spread * noise),
+        "the level too far is λ_t + 2Δλ; you went there from λ_s":
+            lambda z, e, noise, s, t: _in_two(steps=2)(z, e, noise, t, 2 * t - s),
+        "the time runs the other way: log_snr_to is the cleaner level":
+            lambda z, e, noise, s, t: _in_two(steps=2)(z, e, noise, t, s),
+        "x̂ must be scaled by α_s, and part of ε̂ is kept":
+            lambda z, e, noise, s, t: (z - sigma(s) * e) / alpha(s) + sigma(t) * noise,
     },
 )

@@ -84,7 +84,15 @@ def few():
 
 
 panel, picture = view_of(scene, {"objective": "cosine_eps"}, presets=presets(PRESETS), **SAID)
-simple, _ = view_of(few, {"objective": "cosine_eps"}, presets=presets(FEW), fold="more", **SAID)
+simple, _ = view_of(
+    few,
+    {"objective": "cosine_eps"},
+    presets=presets(FEW),
+    fold="more",
+    headline="half of the loss lies below a blur of {median:,.0f} km/s",
+    shown=("coarse",),
+    formats={key: SAID["formats"][key] for key in ("median", "coarse")},
+)
 
 
 def report(found):
