@@ -25,14 +25,14 @@ function instrument({ model, el }) {
       model.set("values", values);
       model.save_changes();
     },
-    curve: (curve) => model.send({ curve }),
+    table: (wanted) => model.send({ wanted }),
   });
   const assigned = () => {
     const values = model.get("values");
     if (JSON.stringify(values) !== known) view.assigned(values);
     known = JSON.stringify(values);
   };
-  const brought = (message) => view.addCurve(message.curve, message.table);
+  const brought = (message) => view.addTable(message.wanted, message.table);
   model.on("change:values", assigned);
   model.on("msg:custom", brought);
   return () => {
