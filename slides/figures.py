@@ -752,39 +752,23 @@ def retrained(figure, axes):
     figures.title(axes[0], "error e(λ) of the retrained model")
 
 
-SHORT = {
-    "elbo": ("ELBO", (10, 8)),
-    "cosine_eps": ("cosine, ε", (-28, -34)),
-    "edm": ("EDM", (-38, 20)),
-    "edm_monotonic": ("EDM, monotonic", (10, 22)),
-    "sigmoid_2": ("sigmoid(2 − λ)", (-22, -30)),
-    "cosine_v": ("cosine, v", (8, 16)),
-    "sigmoid_0": ("sigmoid(−λ)", (-20, 46)),
-    "sd3": ("SD3", (-14, -32)),
-    "min_snr": ("Min-SNR", (-4, 26)),
-    "p2": ("P2", (-6, 24)),
-}  # name on the figure, and where it stands from its mark, in points
-
-
-@figure_of((680, 480))
-def ten_weightings(figure, ax):
-    results = study.load_results()
-    kinds = {True: ("o", "data", "monotone"), False: ("^", "model", "not monotone")}
-    for name, runs in study.by_weighting(results).items():
-        x, y = study.summary(runs, "bits.total"), study.summary(runs, "eta1.frechet")
-        marker, meaning, _ = kinds[is_monotone(study.WEIGHTINGS[name])]
-        spread = [[y.mean - y.low], [y.high - y.mean]]
-        ax.errorbar(x.mean, y.mean, spread, fmt=marker, color=figures.COLOURS[meaning], ms=8)
-        words, shift = SHORT[name]
-        leader = {"arrowstyle": "-", "lw": 0.7, "color": "#555555", "shrinkA": 0, "shrinkB": 5}
-        place = {"xytext": shift, "textcoords": "offset points", "fontsize": 9}
-        ax.annotate(words, (x.mean, y.mean), **place, arrowprops=leader)
-    for marker, meaning, words in kinds.values():
-        figures.line(ax, [], [], meaning, ls="", marker=marker, ms=8, label=words)
-    ax.axhline(results["floor"]["frechet"][0], ls=":", color="black", label="real images")
-    ax.legend(loc="upper right")
-    ax.set(xlabel="held-out bits per dimension", xlim=(2.32, 2.6), ylim=(0, 9))
-    figures.title(ax, "Fréchet distance of the samples, η = 1")
+@figure_of((680, 480), 2, 1, sharex=True)
+def budgets(figure, axes):
+    results, steps = study.load_results(), [300, 1200, 4800, 19_200]
+    looks = {"elbo": ("exact", "o", "ELBO"), "sigmoid_2": ("weight", "s", "sigmoid(2 − λ)")}
+    for ax, measure in zip(axes, ("bits.total", "eta1.frechet"), strict=True):
+        for name, (meaning, marker, words) in (looks | {"edm": ("model", "^", "EDM")}).items():
+            groups = [study.by_weighting(results, n)[name] for n in steps]
+            means = [study.summary(group, measure).mean for group in groups]
+            figures.line(ax, steps, means, meaning, marker=marker, ms=6, label=words)
+    floor, spread = results["floor"]["frechet"]
+    axes[1].axhspan(floor - spread, floor + spread, color=figures.COLOURS["level"], alpha=0.35)
+    axes[1].set(xscale="log", xlabel="training steps", ylim=(0, 13))
+    axes[1].set_xticks(steps, [str(n) for n in steps])
+    axes[1].minorticks_off()
+    axes[0].legend(loc="upper center")
+    figures.title(axes[0], "held-out bits per dimension")
+    figures.title(axes[1], "Fréchet distance, η = 1 (band: real images)")
 
 
 def block_3():
@@ -803,9 +787,9 @@ def block_3():
     kl = {name: follow(truth, low, area / 2) for name, (low, area, *_) in AB.items()}
     halves = half_a_nat.curve(1.0, 0.5, (-9.0, 0.0))
     a, b = half_a_nat.curve(1.0, 0.5, (-3.3,)), half_a_nat.curve(1.0, 0.525, (-7.5,))
-    groups = study.by_weighting(study.load_results())
-    bits = study.compare(groups["edm"], groups["edm_monotonic"], "bits.total")
-    frechet = study.compare(groups["edm"], groups["edm_monotonic"], "eta1.frechet")
+    groups = study.by_weighting(study.load_results(), 4800)
+    pair = groups["edm"], groups["edm_monotonic"]
+    bits, frechet = (study.compare(*pair, m) for m in ("bits.total", "eta1.frechet"))
     snr = np.exp(-5.0)
     elbo, sig = (found for found, _ in limited().values())
     return {
@@ -840,6 +824,7 @@ def block_3():
         "retrained_elbo": rounded((elbo["off"] + elbo["missed"]) / 2, 2),
         "retrained_sigmoid": rounded((sig["off"] + sig["missed"]) / 2, 2),
         "retrained_floor": rounded(elbo["nearest_floor"], 2),
+        "parity_seeds": str(bits.seeds),
         "parity_bits": f"[{bits[1]:+.3f},\\,{bits[2]:+.3f}]",
         "parity_frechet": f"[{frechet[1]:+.2f},\\,{frechet[2]:+.2f}]",
     }

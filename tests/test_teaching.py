@@ -22,7 +22,6 @@ from course_utils.objectives import PUBLISHED, published
 from course_utils.panels import half_a_nat, reverse
 from course_utils.predictions import eps_loss_to
 from course_utils.schedules import Cosine, FlowMatching, LinearBeta, alpha, alpha_bar, ddpm_betas
-from course_utils.training import study
 from course_utils.variance import ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import is_monotone, level_masses, sigmoid
 
@@ -205,11 +204,6 @@ def atom():
     return atom / (masses.sum() + atom)
 
 
-def compared(one, other, measure):
-    groups = study.by_weighting(study.load_results())
-    return study.compare(groups[one], groups[other], measure)[0]
-
-
 def seeds():
     n = 2
     while stats.t.ppf(0.975, n - 1) / np.sqrt(n) > 1:
@@ -265,9 +259,6 @@ NUMBERS = [
     ("07", "0.018", lambda: alpha(-8.0), ".3f"),
     ("07", "0.74", lambda: half_a_nat.curve(4.0, 0.5, (0.0,))[0, 0], ".2f"),
     ("07", "0.46", lambda: half_a_nat.curve(1.0, 0.5, (0.0,))[0, 0], ".2f"),
-    ("07", "0.016", lambda: -compared("cosine_eps", "elbo", "bits.total"), ".3f"),
-    ("07", "0.021", lambda: compared("sigmoid_2", "elbo", "bits.total"), ".3f"),
-    ("07", "3.66", lambda: -compared("sigmoid_2", "elbo", "eta1.frechet"), ".2f"),
     ("08", "7", seeds, "d"),
     ("08", "37", lambda: 100 * (1 - 0.95**9), ".0f"),
 ]
