@@ -39,10 +39,11 @@ notebooks: env   ## execute every notebook (or NB=notebooks/06*.ipynb) in place 
 study: env       ## train and measure every weighting of the study, resumable (STUDY_ARGS="--jobs 4")
 	$(PY) -m course_utils.training.study $(STUDY_ARGS)
 
-slides: env slides/node_modules/.package-lock.json   ## draw the figures and build the deck (needs Node and Chromium)
+slides: env slides/node_modules/.package-lock.json   ## draw the figures, build the deck and the sheets to print (needs Node and Chromium)
 	$(PY) slides/figures.py
 	cd slides && npx marp deck.md -o deck.html
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp deck.md --pdf --pdf-outlines -o deck.pdf
+	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp predictions.md formulas.md --pdf
 
 site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
 	$(PYTHON) .ci/environment.py build/site-env docs

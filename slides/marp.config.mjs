@@ -6,12 +6,14 @@ const here = (path) => new URL(path, import.meta.url)
 const require = createRequire(import.meta.url)
 const base64 = (path) => readFileSync(path).toString('base64')
 
-// Text: every {{name}} of the source is a number from numbers.json, which figures.py computes.
-const numbers = JSON.parse(readFileSync(here('numbers.json'), 'utf8'))
+// Text: every {{name}} of the source is a number from numbers.json, which figures.py computes, or
+// the seven lines, which stand on several slides.
+const texts = JSON.parse(readFileSync(here('numbers.json'), 'utf8'))
+texts.seven_lines = readFileSync(here('seven_lines.md'), 'utf8')
 const filled = (source) =>
   source.replace(/\{\{(\w+)\}\}/g, (_, name) => {
-    if (!(name in numbers)) throw new Error(`numbers.json has no "${name}"`)
-    return numbers[name]
+    if (!(name in texts)) throw new Error(`numbers.json has no "${name}"`)
+    return texts[name]
   })
 
 // Fonts: url(font:FILE) in the theme becomes the file itself.

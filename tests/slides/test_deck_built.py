@@ -53,7 +53,7 @@ def test_every_slide_is_there_with_its_notes(opened):
     notes = page.eval_on_selector_all(".bespoke-marp-note", "all => all.map(n => n.textContent)")
     assert page.locator("svg.bespoke-marp-slide").count() == len(SLIDES) == len(notes)
     for slide, note in zip(SLIDES, notes, strict=True):
-        assert f"minutes: {slide.minutes}" in note, f"slide {slide.number}"
+        assert f"minutes: {slide.minutes:g}" in note, f"slide {slide.number}"
         assert "{{" not in note
 
 
