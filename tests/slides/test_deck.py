@@ -105,7 +105,7 @@ def test_the_seven_lines_are_stated_as_numbered():
 
 
 def test_one_symbol_has_one_meaning():
-    """ε is the noise in a latent, ξ fresh noise, ε* the ideal prediction; theorems are not named."""
+    """ε: noise in a latent, ξ: fresh noise, ε*: the ideal prediction; theorems are not named."""
     for shown in (SEVEN, *(page.body for page in SLIDES)):
         assert not re.search(r"\\varepsilon|\\tag\{T|\bT[1-9]\b|[^a-z]m\(z\)", shown)
 
@@ -119,7 +119,7 @@ def test_every_number_is_used_and_every_use_is_a_number():
 
 
 def test_no_result_is_typed_by_hand():
-    # numbers of exercises begin with 0; addresses of papers are no results; minutes are tested above
+    # numbers of exercises begin with 0; addresses and minutes are no results
     text = re.sub(r"\b0\d\.\d\b|\]\(http[^)]*\)|(?m:^minutes: .*$)", "", SOURCE)
     assert set(re.findall(r"(?<![\w.])\d+\.\d+", text)) == set(" ".join(TYPED.values()).split())
 
@@ -145,7 +145,7 @@ def test_figure(name):
     width = float(re.search(r'width="([\d.]+)pt"', drawn)[1])
     shown = [w for page in SLIDES for w, _, path in page.images if path == f"figures/{name}.svg"]
     # points of the figure to px of the slide
-    if name != "instrument":  # a panel's picture has the type of its window
+    if name != "instrument":  # which has the type of a window
         assert shown and all(smallest(figure) * w / width >= 22 for w in shown)
         assert re.search(r'id="patch_1">\s*<path[^>]*style="fill: none"', drawn)  # no ground
 
