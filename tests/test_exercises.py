@@ -28,7 +28,6 @@ from course_utils.schedules import (
     ddpm_betas,
     log_snr_from_alpha_bar,
 )
-from course_utils.weightings import peak
 
 EXERCISES = exercises()
 NAMES = list(EXERCISES)
@@ -218,7 +217,8 @@ def test_weightings_of_notebook_05_are_those_of_the_course():
     w = published("min_snr", min_snr_gamma=3.0).implied_weighting()
     np.testing.assert_allclose(for_v, w(s), rtol=1e-10)
     w = published("p2", p2_gamma=EXERCISES["05.3"].reference(-0.5, 1.0)).implied_weighting()
-    assert peak(w) == pytest.approx(-0.5, abs=1e-3)
+    near = np.linspace(-1, 0, 2001)
+    assert near[np.argmax(w(near))] == pytest.approx(-0.5, abs=1e-3)
     unit = EXERCISES["05.5"].reference(s, 0.5)
     np.testing.assert_allclose(np.exp(-unit / 2), np.exp(-s / 2) / 0.5, rtol=1e-12)
 
