@@ -787,9 +787,6 @@ def block_3():
     kl = {name: follow(truth, low, area / 2) for name, (low, area, *_) in AB.items()}
     halves = half_a_nat.curve(1.0, 0.5, (-9.0, 0.0))
     a, b = half_a_nat.curve(1.0, 0.5, (-3.3,)), half_a_nat.curve(1.0, 0.525, (-7.5,))
-    groups = study.by_weighting(study.load_results(), 4800)
-    pair = groups["edm"], groups["edm_monotonic"]
-    bits, frechet = (study.compare(*pair, m) for m in ("bits.total", "eta1.frechet"))
     snr = np.exp(-5.0)
     elbo, sig = (found for found, _ in limited().values())
     return {
@@ -824,9 +821,6 @@ def block_3():
         "retrained_elbo": rounded((elbo["off"] + elbo["missed"]) / 2, 2),
         "retrained_sigmoid": rounded((sig["off"] + sig["missed"]) / 2, 2),
         "retrained_floor": rounded(elbo["nearest_floor"], 2),
-        "parity_seeds": str(bits.seeds),
-        "parity_bits": f"[{bits[1]:+.3f},\\,{bits[2]:+.3f}]",
-        "parity_frechet": f"[{frechet[1]:+.2f},\\,{frechet[2]:+.2f}]",
     }
 
 
