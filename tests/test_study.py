@@ -170,6 +170,17 @@ def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
     assert len(json.dumps(one)) < 4000
 
 
+def test_what_is_measured_is_the_average_of_the_weights(tiny_runs):
+    from course_utils.training.measuring import measured
+    from course_utils.training.networks import Trained, train_steps
+
+    w = study.WEIGHTINGS["elbo"]
+    *_, last = train_steps(metrics_for("digits", 500).train, w, seed=0, recipe=TINY)
+    average, network = (measured(TINY, Trained(n, TINY), 0) for n in (last.average, last.network))
+    assert tiny_runs[0][-1]["bits_train"] == pytest.approx(average["bits_train"], rel=5e-6)
+    assert abs(network["bits_train"] / average["bits_train"] - 1) > 2e-5
+
+
 def test_what_was_measured_along_a_run_is_that_of_a_shorter_run(tiny_runs):
     [short] = study.run(replace(TINY, n_steps=2, along=()), "elbo", 0)
     assert numbers([[short | {"plan": TINY.key}]]) == numbers([tiny_runs[0][:1]])
