@@ -571,8 +571,9 @@ def _with_own(start):
     given = start.get("objective", START["objective"])
     if isinstance(given, str):
         return range_of(given) | start if given in ATLAS else start, []
-    given = [given] if isinstance(given, Objective) else list(given)
-    if not given or not all(isinstance(one, Objective) for one in given):
+    given = [given] if isinstance(given, Objective) else given
+    is_list = isinstance(given, list | tuple) and given
+    if not is_list or not all(isinstance(one, Objective) for one in given):
         raise ValueError(
             "objective must be a name of the list, an Objective such as from_script(…) returns, or "
             "a list of at least one"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from course_utils.atlas import ATLAS
 from course_utils.audit import audit, coefficients
@@ -208,8 +209,11 @@ def test_a_script_stands_beside_the_published_ones_and_is_read_back():
     assert panel.results["verdict"] == "w is monotone"
     panel.close()
     for wrong in ([], [PUBLISHED["edm"], "sana"], 3):
-        with pytest.raises((ValueError, TypeError)):
+        with pytest.raises(ValueError, match="objective must be a name of the list"):
             weighting.panel(objective=wrong)
+    clean = from_script(density=norm(30, 1), name="clean")
+    with pytest.raises(ValueError, match="clean has levels from λ = 25"):
+        weighting.panel(objective=clean)
 
 
 def test_other_curves_are_sent_when_asked_for():
