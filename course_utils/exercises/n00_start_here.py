@@ -132,6 +132,10 @@ EXERCISES["00.2"] = Exercise(
         "√2 is the factor at t = ½ only": _scaled(lambda t: np.full_like(t, np.sqrt(2))),
         "the average of z's own squares is chance; the factor follows from t":
             lambda z, t: (_flow_log_snr(t), z / np.sqrt(np.mean(z**2))),
+        "z is multiplied by the sum of the squared amplitudes; divide by its root":
+            _scaled(lambda t: _norm(t) ** 2),
+        "that counts the signal over signal and noise together; λ has the noise alone below":
+            _level(lambda t: np.log((1 - t) ** 2 / _norm(t) ** 2)),
     },
 )
 

@@ -53,6 +53,8 @@ EXERCISES["01.1"] = Exercise(
             lambda d, n: n**2 / (1 + d),
         "that is the variance before the fresh noise of the step is added":
             lambda d, n: d**2 * n**2 / (1 - d**2),
+        "the variance is multiplied by decay², which is below |decay|":
+            lambda d, n: n**2 / (1 - np.abs(d)),
     },
 )
 
@@ -115,6 +117,12 @@ EXERCISES["01.2"] = Exercise(
             lambda b: b * _later(b) ** 2,
         "the step's own 1 − β does not touch its draw; those of all later steps do":
             lambda b: b * (1 - b),
+        "1 − ᾱ_t is the noise of the steps up to t; what shrinks ξ_t are the steps after t":
+            lambda b: b * (1 - _abar(b)),
+        "divided by the step's own 1 − β once too often: the later steps begin with t + 1":
+            lambda b: b * _later(b) / (1 - b),
+        "ᾱ turned round has the first steps again; multiply the 1 − β of the steps after t":
+            lambda b: b * _abar(b)[::-1],
     },
 )
 
@@ -234,6 +242,10 @@ EXERCISES["01.4"] = Exercise(
             lambda b, n: b[-n:],
         "the first entry times k is a first-order guess; multiply the 1 − β of each block":
             lambda b, n: _blocks(b, n)[:, 0] * (len(b) // n),
+        "the whole chain in each step: a stride has only its own block":
+            lambda b, n: np.full(n, 1 - np.prod(1 - b)),
+        "running sums of β: each stride has its own block, and 1 − β multiplies":
+            lambda b, n: np.cumsum(_blocks(b, n).sum(axis=1)),
     },
 )
 

@@ -64,6 +64,8 @@ EXERCISES["02.1"] = Exercise(
             _order(lambda a: a - 1, lambda a: a / 2),
         "2a − 1 is the power of the variance of random errors":
             _order(lambda a: 2 * a - 1, lambda a: 2 * a - 1),
+        "N errors, alike or random, are more than one: both lose a power":
+            _order(lambda a: a, lambda a: a - 1),
     },
 )
 
@@ -113,6 +115,8 @@ EXERCISES["02.2"] = Exercise(
             lambda B: np.diff(B) / B[1:],
         "1 minus a ratio, but of B, not of ᾱ = e^{−B}":
             lambda B: 1 - B[1:] / np.maximum(B[:-1], 1e-9),
+        "the differences of the standard deviations; β_i is 1 minus a ratio of two ᾱ":
+            lambda B: np.diff(np.sqrt(1 - np.exp(-B))),
     },
 )
 

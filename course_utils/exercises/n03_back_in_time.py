@@ -160,6 +160,10 @@ EXERCISES["03.3"] = Exercise(
             lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s / (1 + eta**2),
         "the forward drift is missing, and the score depends on η":
             lambda z, s, b, eta: -b * s,
+        "it is the score that makes up for the noise, not the forward drift":
+            lambda z, s, b, eta: -0.5 * b * ((1 + eta**2) * z + s),
+        "β is missing from the part that makes up for the noise":
+            lambda z, s, b, eta: -0.5 * b * (z + s) - 0.5 * eta**2 * s,
     },
 )
 
