@@ -39,10 +39,11 @@ notebooks: env   ## execute every notebook (or NB=notebooks/06*.ipynb) in place 
 study: env       ## train and measure every weighting of the study, resumable (STUDY_ARGS="--jobs 4")
 	$(PY) -m course_utils.training.study $(STUDY_ARGS)
 
-slides: env slides/node_modules/.package-lock.json   ## draw the figures and build the deck (needs Node and Chromium)
+slides: env slides/node_modules/.package-lock.json   ## draw the figures, build the deck and the sheets to print (needs Node and Chromium)
 	$(PY) slides/figures.py
 	cd slides && npx marp deck.md -o deck.html
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp deck.md --pdf --pdf-outlines -o deck.pdf
+	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp predictions.md formulas.md --pdf
 
 site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
 	$(PYTHON) .ci/environment.py build/site-env docs
@@ -92,15 +93,13 @@ audit:           #: known vulnerabilities of the pinned packages (asks a databas
 	build/audit-env/bin/python -m pip install pip-audit
 	build/audit-env/bin/pip-audit -r requirements.txt --no-deps --disable-pip
 
-bench: env       #: measure everything, and print the table of speed
+bench: env       #: measure speed, and write docs/measured.md
 	$(PYTHON) .ci/environment.py build/bench-env bench
 	JUPYTER_PATH=$(CURDIR)/build/bench-env/share/jupyter \
-		build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed build/speed.md $(BENCH_ARGS)
-	cat build/speed.md
+		build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed docs/measured.md $(BENCH_ARGS)
 
-residuals: env   #: print the table of measured residuals
-	mkdir -p build && $(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals build/residuals.md
-	cat build/residuals.md
+residuals: env   #: measure residuals, and write docs/measured.md
+	$(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals docs/measured.md
 
 picture: env     #: the moving picture of the README, from the real panel
 	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp

@@ -3,6 +3,7 @@
 Every figure is a function of the course's code alone, written to ``figures/NAME.svg``; every number
 that a slide quotes is an entry of ``numbers.json``, which the build puts where the source says
 {{name}}. Both come out byte by byte the same at each run, so that a test sees what has drifted.
+``panels.json`` is what the panel in deck.html needs.
 """
 
 import io
@@ -18,7 +19,14 @@ import numpy as np
 from scipy.special import expit
 
 from course_utils import distances, forward, samplers
-from course_utils.datasets import galaxies, galaxy_velocities, km_per_s, planar_law, velocity_scale
+from course_utils.datasets import (
+    digits,
+    galaxies,
+    galaxy_velocities,
+    km_per_s,
+    planar_law,
+    velocity_scale,
+)
 from course_utils.elbo import (
     ErrorCurve,
     discretisation_gap,
@@ -37,6 +45,7 @@ from course_utils.panels import chain as chain_panel
 from course_utils.panels import counting as counting_panel
 from course_utils.panels import elbo as elbo_panel
 from course_utils.panels import half_a_nat, retraining, reverse
+from course_utils.panels import sum_of_elbos as sum_of_elbos_panel
 from course_utils.panels._galaxies import noise_error
 from course_utils.schedules import (
     Cosine,
@@ -53,17 +62,24 @@ from course_utils.schedules import (
 from course_utils.training import study
 from course_utils.variance import ErrorMoments, adaptive_schedule, draw_variance, least_variance
 from course_utils.weightings import is_monotone, level_masses, peak, sigmoid
-from course_utils.widgets import figures
+from course_utils.widgets import figures, still
 
 HERE = Path(__file__).parent
-PX_PER_INCH = 150  # on a slide of 1280 × 720: 8.5 points of text are then 17.7 px
+PX_PER_INCH = 195  # on a slide of 1280 × 720: 9 points of text are then 24 px
 FULL, WIDE, HALF = (1160, 430), (1160, 380), (600, 430)  # px
+INK = "#14212b"  # the theme's
 LEVELS = np.linspace(-10, 10, 801)
 STYLE = {
     "svg.hashsalt": "deck",
     "svg.fonttype": "path",
     "image.composite_image": False,
-    "lines.linewidth": 2.2,
+    "savefig.facecolor": "none",
+    "axes.facecolor": "none",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
 
 FIGURES = {}
@@ -176,20 +192,42 @@ def counted(leave_out=0):
     return counting_panel.compute(keep=82, leave_out=leave_out, squeeze=1)[0]["count"]
 
 
-@figure_of((1160, 350), 1, 2, width_ratios=[1, 1.7])
+@figure_of((1160, 420), 2, 1, height_ratios=[1.6, 1])
+def film(figure, axes):
+    """A digit under one draw of noise at seven levels, and digits of a network of the study."""
+    ink = mpl.colors.LinearSegmentedColormap.from_list("ink", ["white", INK])
+    x, noise = digits()[0][0], np.random.default_rng(0).standard_normal(64)
+    levels = (8, 4, 2, 0, -2, -4, -8)
+    noised = [alpha(s) * x + sigma(s) * noise for s in np.array(levels, float)]
+    drawn = study.load_sheets()["sigmoid_2", 1200, 1.0] / 8 - 1
+    for ax, images in zip(axes, (noised, drawn), strict=True):
+        for i, image in enumerate(images):
+            picture = np.reshape(image, (8, 8))
+            ax.imshow(picture, cmap=ink, vmin=-1.5, vmax=1.5, extent=(9 * i, 9 * i + 8, 0, 8))
+        ax.set(xlim=(-0.5, 9 * len(images)), ylim=(-0.5, 8.5))
+        ax.axis("off")
+    for i, level in enumerate(levels):
+        axes[0].text(9 * i + 4, 9, f"λ = {level}".replace("-", "−"), ha="center")
+    axes[1].text(0, 9.2, "drawn by a network, from noise alone")
+
+
+@figure_of((1160, 320), 1, 2, width_ratios=[1, 1.5])
 def counting(figure, axes):
     of_points, of_error = axes
     v = galaxy_velocities()
-    figures.line(of_points, v / 1000, np.arange(1, 83), "data", ls="", marker="o", ms=4)
-    of_points.set(xlabel="velocity, 1000 km/s", ylabel="galaxy no.", xlim=(8, 36), ylim=(0, 85))
-    figures.title(of_points, "82 galaxies")
+    cells = np.floor(v / 600)
+    height = np.arange(82) - np.searchsorted(cells, cells)  # so many stand below it in its cell
+    figures.line(of_points, 0.6 * cells + 0.3, height, "data", ls="", marker="o", ms=2.6)
+    of_points.set(xlabel="velocity, 1000 km/s", xlim=(8, 36), ylim=(-0.7, 16), yticks=[])
+    of_points.spines["left"].set_visible(False)
+    figures.title(of_points, "82 galaxies, a dot each")
     levels = np.linspace(-16, 24, 161)
     half = noise_error(v / velocity_scale(), levels) / 2
     figures.SignedArea(of_error, "data").set(levels, half)
     figures.level_axis(of_error, -16, 24)
     of_error.set(ylim=(0, 0.5), xticks=[-10, 0, 10, 20], ylabel="½ e(λ)")
-    of_error.text(5, 0.13, f"area\n{np.log(counted()):.4f}", ha="center", fontsize=13)
-    figures.title(of_error, "error of the best guess of the noise")
+    of_error.text(5, 0.13, f"area\n{np.log(counted()):.4f}", ha="center", fontsize=12)
+    figures.title(of_error, "half the error of the best guess")
 
 
 @figure_of((1160, 330), 1, 4, sharey=True)
@@ -199,39 +237,40 @@ def levels_of_noise(figure, axes):
         y = np.exp(data().diffuse(level).log_prob(z[:, None]))
         ax.fill_between(z, y / y.max(), color=figures.COLOURS["data"], alpha=0.35, lw=0)
         figures.line(ax, z, y / y.max(), "data", linewidth=1.5)
-        ax.set(yticks=[], ylim=(0, 1.1), xlim=(-4, 4), xlabel="latent z")
-        figures.title(ax, f"λ = {level:.0f}:  {in_km_s(level, 3)}".replace("-", "−"))
+        ax.set(yticks=[], xticks=[-3, 0, 3], ylim=(0, 1.1), xlim=(-4, 4))
+        ax.set_xlabel(f"z, blur {in_km_s(level, 3)}")
+        figures.title(ax, f"λ = {level:.0f}".replace("-", "−"))
+    axes[0].set_ylabel("density, scaled")
 
 
-@figure_of((1160, 400), 1, 2, width_ratios=[2.6, 1], sharey=True)
+@figure_of((1160, 400), 1, 2, width_ratios=[2.1, 1], sharey=True)
 def dissolving(figure, axes):
     of_map, of_end = axes
     bars = np.append(1.0, alpha_bar(ddpm_betas()))
     x = np.linspace(-4, 4, 241)
-    shown = np.arange(1, 1001, 5)
+    shown = np.unique(np.geomspace(1, 1000, 200).astype(int))
     columns = [
         np.exp(data().diffuse(log_snr_from_alpha_bar(bars[t])).log_prob(x[:, None])) for t in shown
     ]
     tint = mpl.colors.LinearSegmentedColormap.from_list(
-        "dissolving", ["white", "#BFDDF0", figures.COLOURS["data"], "#00263D", "black"]
+        "dissolving", ["white", "#BFDDF0", figures.COLOURS["data"], "#00263D"]
     )
-    of_map.imshow(
-        np.array(columns).T,
-        aspect="auto",
-        origin="lower",
-        cmap=tint,
-        norm=mpl.colors.PowerNorm(0.5, 0, 2.5),
-        extent=(0, 1000, -4, 4),
-        interpolation="nearest",
+    heights = np.array(columns).T
+    norm = mpl.colors.PowerNorm(0.6, 0, 1)
+    of_map.pcolormesh(
+        shown, x, heights / heights.max(axis=0), cmap=tint, norm=norm, rasterized=True
     )
-    figures.title(of_map, "density of $x_t$; darker is denser")
-    of_map.set(xlabel="step t     ← data        noise →", ylabel="$x_t$")
+    figures.title(of_map, "density of $x_t$, each step on its own scale")
+    of_map.set(xscale="log", xlabel="step t     ← data        noise →", ylabel="$x_t$")
+    of_map.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
+    of_map.minorticks_off()
     for t, style in ((30, "-"), (200, "--"), (1000, ":")):
         y = np.exp(data().diffuse(log_snr_from_alpha_bar(bars[t])).log_prob(x[:, None]))
         of_end.plot(y, x, style, color=figures.COLOURS["data"], label=f"t = {t}")
-    of_end.set(xlabel="density", xlim=(0, 0.9))
-    of_end.legend(loc="upper right")
+    of_end.set(xlabel="density", xlim=(0, 1.6), xticks=[0, 0.8])
+    of_end.legend(loc="lower right")
     figures.title(of_end, "three cuts")
+    figure.get_layout_engine().set(wspace=0.05)
 
 
 def chain_variances():
@@ -242,7 +281,7 @@ def chain_variances():
 
 @figure_of(HALF)
 def bug(figure, ax):
-    looks = [("√β ε", "data", "-"), ("β ε", "negative", "--")]
+    looks = [("√β ξ", "data", "-"), ("β ξ", "negative", "--")]
     for v, (name, meaning, style) in zip(chain_variances(), looks, strict=True):
         figures.line(ax, np.arange(1001), v, meaning, label=f"noise {name}", ls=style)
     ax.set(ylim=(0, 1.15), xlabel="step t     ← data        noise →")
@@ -254,9 +293,9 @@ def bug(figure, ax):
 def short_chain(figure, ax):
     long = alpha_bar(ddpm_betas())
     lists = [
-        ("1000 steps", long, "exact", "-", (0.45, 0.19)),
-        ("the first 100 of them", long[:100], "data", "--", (0.52, 1.0)),
-        ("the end values,\n100 steps", alpha_bar(ddpm_betas(100)), "model", ":", (0.46, 0.34)),
+        ("1000 steps", long, "exact", "-", (0.36, 0.1)),
+        ("the first 100 of them", long[:100], "data", "--", (0.3, 1.01)),
+        ("end values,\n100 steps", alpha_bar(ddpm_betas(100)), "model", ":", (0.46, 0.3)),
     ]
     for name, bars, meaning, style, place in lists:
         t = np.linspace(0, 1, len(bars) + 1)
@@ -264,41 +303,44 @@ def short_chain(figure, ax):
         figures.line(ax, [1], bars[-1:], meaning, ls="", marker="o", clip_on=False)
         ax.text(*place, name)
     ax.set(ylim=(0, 1.12), xlabel="t / T", xlim=(0, 1.03))
-    figures.title(ax, r"$\bar\alpha_t$, what is left of the datum's variance")
+    figures.title(ax, r"$\bar\alpha_t$, what is left of the datum")
 
 
-@figure_of(WIDE, 1, 3, sharey=True)
+@figure_of(WIDE, 1, 3)
 def walks(figure, axes):
     rng, n = np.random.default_rng(1), 1024
     t = np.arange(1, n + 1) / n
-    for ax, p, name in zip(axes, (1, 1 / 2, 1 / 4), ("Δ", "√Δ", "√√Δ"), strict=True):
-        for walk in np.cumsum(rng.standard_normal((n, 12)) * n**-p, axis=0).T:
-            figures.line(ax, t[7::8], walk[7::8], "data", linewidth=0.9)
+    powers = ((1, "Δ", 0.1), (1 / 2, "√Δ", 3), (1 / 4, "√√Δ", 16))
+    for ax, (a, name, top) in zip(axes, powers, strict=True):
+        for walk in np.cumsum(rng.standard_normal((n, 12)) * n**-a, axis=0).T:
+            figures.line(ax, t[7::8], walk[7::8], "data", linewidth=0.7)
         for sign in (-2, 2):
-            figures.line(ax, t, sign * np.sqrt(t) * n ** (0.5 - p), "exact", ls="--", lw=1.5)
-        figures.title(ax, f"each step adds {name} · ε")
-        ax.set(xlabel="time", ylim=(-16, 16), xlim=(0, 1))
+            figures.line(ax, t, sign * np.sqrt(t) * n ** (0.5 - a), "exact", ls="--", lw=1.3)
+        figures.title(ax, f"steps of {name} · ξ")
+        ax.set(xlabel="time", ylim=(-top, top), yticks=[-top, 0, top], xlim=(0, 1))
 
 
-def chain_laws(n_steps, x0=1.5, t=0.3):
-    betas = discrete_betas(LinearBeta(), n_steps, "right")
-    mean, variance = forward.state_moments(x0, forward.chain_steps(betas))
-    return mean[round(t * n_steps)], variance[round(t * n_steps)]
+def at_the_end(rule, n):
+    """N [log ᾱ + B] at t = 1 of the chain of n steps: by how much it misses the limit."""
+    return n * (np.log(alpha_bar(discrete_betas(LinearBeta(), n, rule))[-1]) + 10.05)
 
 
 @figure_of(HALF)
 def error_line(figure, ax):
     n = np.array([30, 60, 120, 250, 500, 1000, 2000, 4000])
-    n = n[np.isclose(n * 0.3, np.round(n * 0.3))]
-    elapsed = 0.1 * 0.3 + 9.95 * 0.3**2
-    exact = 1.5 * np.exp(-elapsed / 2), 1 - np.exp(-elapsed)
-    w2 = [distances.gaussian_wasserstein(*chain_laws(k), *exact) for k in n]
-    limit = forward.error_constants(LinearBeta(), "chain", "right", 1.5, 0.3).wasserstein
-    figures.line(ax, n, w2, "model", ls="", marker="o", label="chain of N steps")
-    figures.line(ax, n, limit / n, "exact", ls="--", label=f"predicted: {limit:.3f} / N")
-    ax.set(xscale="log", yscale="log", xlabel="number of steps N", ylabel="$W_2$ at t = 0.3")
+    looks = [("right", "negative", "o"), ("mid", "data", "s"), ("left", "model", "^")]
+    for rule, meaning, mark in looks:
+        limit = -error_constant(rule)
+        off = [-at_the_end(rule, k) / k for k in n]
+        figures.line(ax, n, off, meaning, ls="", marker=mark, ms=5, label=f"β at the {rule}")
+        figures.line(ax, n, limit / n, "exact", ls="--", lw=1)
+    ax.set(xscale="log", yscale="log", xlabel="number of steps N")
     ax.legend()
-    figures.title(ax, "distance from the exact law, $x_0$ = 1.5")
+    figures.title(ax, "log ᾱ is too low by")
+
+
+def error_constant(rule):
+    return forward.error_constants(LinearBeta(), "chain", rule, 1.5, 1.0).log_decay
 
 
 @figure_of(HALF)
@@ -313,7 +355,7 @@ def at_rest(figure, ax):
         found = [forward.state_moments(0.0, make_steps(np.full(200, v)))[1][-1] for v in b]
         figures.line(ax, fine, predicted, "exact", linewidth=1.4)
         figures.line(ax, b, found, "model", label=name, ls="", marker=mark, ms=8)
-    ax.set(xlabel="b = βΔ", ylim=(0.95, 1.35))
+    ax.set(xlabel="βΔ", ylim=(0.95, 1.35))
     ax.legend(loc="upper left")
     figures.title(ax, "variance at rest, after 200 steps")
 
@@ -321,10 +363,6 @@ def at_rest(figure, ax):
 def block_1():
     long, spread = alpha_bar(ddpm_betas()), alpha_bar(ddpm_betas(100))[-1]
     right, wrong = chain_variances()
-    constants = {
-        rule: forward.error_constants(LinearBeta(), "chain", rule, 1.5, 1.0)
-        for rule in ("right", "mid", "left")
-    }
     return {
         "count_all": rounded(counted(), 6),
         "count_less": rounded(counted(leave_out=57), 6),
@@ -343,7 +381,7 @@ def block_1():
         "needle_variance": rounded(wrong[-1], 2),
         "needle_width": rounded(np.sqrt(wrong[-1]), 2),
         "kept_variance": rounded(right[-1], 4),
-        **{f"constant_{r}": rounded(c.log_decay, 4) for r, c in constants.items()},
+        **{f"constant_{r}": rounded(error_constant(r), 4) for r in ("right", "mid", "left")},
     }
 
 
@@ -386,7 +424,7 @@ def fitted(figure, axes):
         fit = (features(z, k) @ found[k][0])[:, 0]
         figures.line(of_fit, z[:, 0], fit, "model", label=f"{k} bumps", ls=style)
     exact = data().eps(z, LEVEL)[:, 0]
-    figures.line(of_fit, z[:, 0], exact, "exact", label="exact E[ε|z]", lw=1.2)
+    figures.line(of_fit, z[:, 0], exact, "exact", label="exact ε*", lw=1.2)
     of_fit.set(xlim=(-3.6, 3.6), ylim=(-4.8, 3.2), xlabel="latent z", ylabel="noise ε")
     of_fit.legend(loc="lower right", ncols=2)
     figures.title(of_fit, "the pairs (z, ε) at λ = 2, and three fits")
@@ -421,17 +459,22 @@ def paths():
 def two_ways_back(figure, axes):
     grid, made = paths()
     bins, x = np.linspace(5, 38, 67), np.linspace(-4.2, 4.2, 400)
-    for ax, (name, path), style in zip(axes, made.items(), ("-", "--"), strict=False):
-        ax.plot(grid[::2], path[::2, :40, 0], color=figures.COLOURS["model"], lw=0.6)
-        ax.set(ylim=(-4.5, 4.5), ylabel="latent z")
-        figures.level_axis(ax, LOW, HIGH)
+    late = grid >= -3  # before, z/α is too wide to be drawn with the galaxies
+    looks = [("model", "-"), ("data", "--")]
+    for ax, (name, path), (meaning, style) in zip(axes, made.items(), looks, strict=False):
+        seen = velocity(path[late, :40, 0] / alpha(grid[late])[:, None])
+        ax.plot(grid[late], seen, color=figures.COLOURS[meaning], lw=0.6)
+        figures.level_axis(ax, -3, HIGH)
+        ax.set(ylim=(-20, 60), yticks=[0, 20, 40], xticks=[-2, 0, 2, 4])
+        ax.set_xlabel("log-SNR λ     data →")
         figures.title(ax, f"{name}: 40 paths")
         ends = velocity(path[-1, :, 0] / alpha(HIGH))
         heights = np.histogram(ends, bins, density=True)[0]
-        axes[2].stairs(heights, bins, ls=style, label=name, color=figures.COLOURS["model"], lw=1.8)
+        axes[2].stairs(heights, bins, ls=style, label=name, color=figures.COLOURS[meaning], lw=1.6)
+    axes[0].set_ylabel("velocity z/α, 1000 km/s")
     law = smoothed(HIGH, x) * 1000 / velocity_scale()
-    figures.line(axes[2], velocity(x), law, "exact", label="exact law", lw=1.4)
-    axes[2].set(xlim=(5, 38), ylim=(0, 0.27), yticks=[], xlabel="velocity z/α, 1000 km/s")
+    figures.line(axes[2], velocity(x), law, "exact", label="exact law", lw=1.2)
+    axes[2].set(xlim=(5, 38), ylim=(0, 0.27), yticks=[], xlabel="velocity, 1000 km/s")
     axes[2].legend(loc="upper right")
     figures.title(axes[2], "3000 ends of each")
 
@@ -440,13 +483,13 @@ def two_ways_back(figure, axes):
 def photocopier(figure, ax):
     tops = [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]
     for meaning, style, width in [("negative", "o-", 0.0), ("exact", "s--", 300.0)]:
-        label = "82 bare points" if width == 0 else "each widened to 300 km/s"
+        label = "82 bare points" if width == 0 else "widened to 300 km/s"
         colour = figures.COLOURS[meaning]
         ax.semilogy(tops, [copied(width, top) for top in tops], style, color=colour, label=label)
     ax.axhline(1000 * neighbours(), color=figures.COLOURS["noise"], ls=":", label="real neighbours")
-    ax.set(xlabel="$λ_{max}$, where the sampler stops", ylabel="km/s", ylim=(0.2, 700))
+    ax.set(xlabel="$λ_{max}$, where the sampler stops", ylabel="km/s", ylim=(0.02, 200))
     ax.legend(loc="lower left")
-    figures.title(ax, "median distance of a sample to a galaxy")
+    figures.title(ax, "median distance to a galaxy")
 
 
 def neighbours():
@@ -470,10 +513,11 @@ def step_bars(figure, axes):
         levels = np.linspace(10, -10, n + 1)
         costs = elbo_terms(levels, data()).diffusion
         figures.level_axis(ax, -10, 10)
-        bars = ax.stairs(costs[::-1] * n / 20, levels[::-1], fill=True, alpha=0.6, ec="white")
+        bars = ax.stairs(costs[::-1] * n / 20, levels[::-1], fill=True, alpha=0.6, ec="none")
         bars.set_facecolor(figures.COLOURS["level"])
         figures.line(ax, curve().log_snr, curve().noise_error / 2, "exact", label="½ e(λ)")
         figures.title(ax, f"T = {n}: {costs.sum():.2f} nats")
+        ax.set_xlabel("log-SNR λ")
     axes[0].set_ylabel("nats per unit of λ")
     axes[0].legend(loc="upper left")
 
@@ -497,25 +541,25 @@ def spread_of_estimates(figure, axes):
     styles = [("data", "-"), ("weight", "--"), ("negative", ":"), ("noise", "-."), ("exact", "-")]
     e = curve().at(LEVELS)[0]
     shade = {"color": figures.COLOURS["level"], "alpha": 0.35, "lw": 0}
-    of_p.fill_between(LEVELS, e / 3, label="e, scaled", **shade)
+    of_p.fill_between(LEVELS, e / 4.5, label="e, scaled", **shade)
     ratios = []
     for (name, schedule), (meaning, style) in zip(made.items(), styles, strict=True):
         figures.line(of_p, LEVELS, schedule.density(LEVELS), meaning, label=name, ls=style)
         ratios.append(draw_variance(one, moments, schedule) / least_variance(one, moments))
     figures.level_axis(of_p, -10, 10)
-    of_p.set(ylim=(0, 0.36))
+    of_p.set(ylim=(0, 0.45))
     of_p.legend(loc="upper left", ncols=2)
     figures.title(of_p, "how often training visits a level, p(λ)")
     colours = [figures.COLOURS[meaning] for meaning, _ in styles]
     of_variance.barh(range(5), ratios, color=colours, height=0.6)
     for i, ratio in enumerate(ratios):
-        of_variance.text(ratio * 1.08, i, rounded(ratio, 3), va="center", fontsize=10)
+        of_variance.text(ratio * 1.08, i, rounded(ratio, 3), va="center")
     of_variance.set_yticks(range(5), list(made))
-    of_variance.set(xscale="log", xlim=(0.9, 70), xticks=[1, 3, 10, 30])
+    of_variance.set(xscale="log", xlim=(0.9, 90), xticks=[1, 3, 10, 30])
     of_variance.set_xticks([1, 3, 10, 30], ["1", "3", "10", "30"])
     of_variance.minorticks_off()
     of_variance.invert_yaxis()
-    figures.title(of_variance, "variance of one draw / the least")
+    figures.title(of_variance, "variance of a draw")
 
 
 def sampler_distances():
@@ -585,6 +629,8 @@ def plain_loss(figure, ax):
     ax.legend(loc="upper right")
 
 
+DARK = {"negative": "#A84300", "weight": "#006B4D"}  # readable as text
+
 NAMES = {
     "elbo": "ELBO",
     "ve_eps": "VE, ε-loss",
@@ -596,15 +642,15 @@ NAMES = {
     "indi": "InDI",
     "sd3": "SD3",
     "edm": "EDM",
-    "edm_monotonic": "EDM, monotonic",
+    "edm_monotonic": "EDM, lifted",
     "p2": "P2",
     "min_snr": "Min-SNR-5",
     "truncated_snr": "truncated SNR",
-    "sigmoid": "sigmoid(2 − λ)",
+    "sigmoid": "sigmoid",
 }
 
 
-@figure_of((1160, 440), 3, 5, sharex=True, sharey=True, slow=True)
+@figure_of((1160, 425), 3, 5, sharex=True, sharey=True, slow=True)
 def fifteen(figure, axes):
     levels = LEVELS[::8]
     for ax, (key, w) in zip(axes.flat, weightings().items(), strict=True):
@@ -613,8 +659,21 @@ def fifteen(figure, axes):
         figures.SignedArea(ax, "weight").set(levels, height)
         ax.fill_between(levels, height, where=rising, lw=0, **figures.NEGATIVE)
         ax.set(xlim=(-10, 10), ylim=(0, 1.15), xticks=[-10, 0, 10], yticks=[])
+        mark, colour = ("✗", "negative") if rising.any() else ("✓", "weight")
+        ax.text(
+            0.98, 0.78, mark, transform=ax.transAxes, ha="right", fontsize=12, color=DARK[colour]
+        )
         figures.title(ax, NAMES[key])
     axes[2, 2].set_xlabel("log-SNR λ     ← noise        data →")
+
+
+def instrument():
+    """The still of the panel that can be pulled in deck.html."""
+    panel = sum_of_elbos_panel.panel()
+    return still.figure(panel.scene, panel.results | panel.arrays)
+
+
+FIGURES["instrument"] = instrument
 
 
 @figure_of((1160, 405), 2, 2, sharex="col", sharey="row", height_ratios=[1, 1.3])
@@ -628,8 +687,8 @@ def two_sides(figure, axes):
         half, product = w(grid) * e / 2, masses / np.diff(grid) * curve().at(centres)[1]
         figures.SignedArea(of_loss, "data").set(grid, half)
         figures.SignedArea(of_sum, "mixture").set(centres, product)
-        figures.title(of_loss, f"{NAMES[key]}:  ½ w e, area  {weighted_loss(w, curve()):.6f}")
-        figures.title(of_sum, f"(−dw/dλ) L + atom − constant:  {sum_of_elbos(w, curve()):.6f}")
+        figures.title(of_loss, f"{NAMES[key]}: ½ w e: {weighted_loss(w, curve()):.6f}")
+        figures.title(of_sum, f"−w′ L, and the ends: {sum_of_elbos(w, curve()):.6f}")
         figures.level_axis(of_sum, -10, 10)
         of_sum.axhline(0, color="black", lw=0.6)
         of_loss.set(ylim=(0, 0.29), yticks=[0, 0.1, 0.2])
@@ -643,12 +702,12 @@ def survival(figure, ax):
     w = sigmoid(2.0)
     rate = -np.gradient(w(LEVELS), LEVELS)
     purple = {"color": figures.COLOURS["mixture"], "alpha": 0.45, "lw": 0}
-    ax.fill_between(LEVELS, rate / rate.max(), label="$p_w=-dw/dλ$, scaled", **purple)
+    ax.fill_between(LEVELS, rate / rate.max(), label="−dw/dλ, scaled", **purple)
     figures.line(ax, LEVELS, w(LEVELS), "weight", label="w", lw=3)
     p = Cosine().density(LEVELS)
-    figures.line(ax, LEVELS, p / p.max(), "exact", label="p of the cosine, scaled", ls="--", lw=1.5)
+    figures.line(ax, LEVELS, p / p.max(), "exact", label="p, cosine, scaled", ls="--", lw=1.5)
     figures.level_axis(ax, -10, 10)
-    ax.set(ylim=(0, 1.5), yticks=[0, 0.5, 1])
+    ax.set(ylim=(0, 1.9), yticks=[0, 0.5, 1])
     ax.legend(loc="upper right")
     figures.title(ax, "w = sigmoid(2 − λ)")
 
@@ -660,10 +719,12 @@ def layers(figure, ax):
     fine = np.linspace(-10, 10, 4001)
     shares = 1 - w(fine) / w(-10.0)
     chosen = np.interp([0.1, 0.3, 0.5, 0.7, 0.9], shares, fine)
-    ridges = figures.Ridges(ax, 5, x, margin=0.42)
+    ridges = figures.Ridges(ax, 5, x, margin=0.75)
     words = [f"λ = {q:.1f}: {in_km_s(q, 2)}".replace("-", "−") for q in chosen]
     ridges.set([smoothed(q, x) for q in chosen], words, ["data"] * 5)
-    ax.set(xlabel="velocity z/α, in standard deviations", xticks=range(-4, 6, 2))
+    for word in ridges.words:
+        word.set_fontsize(9)
+    ax.set(xlabel="z/α, in standard deviations", xticks=range(-4, 6, 2), ylim=(-0.4, 6.2))
     figures.title(ax, "five layers, levels from $p_w$")
 
 
@@ -681,6 +742,7 @@ def a_and_b(figure, axes):
         excess = area / 2 * np.clip(LEVELS - start, 0, 1)
         figures.line(low, LEVELS, excess, meaning, label=name, ls=style)
     figures.title(low, "excess of L, nats")
+    top.set_ylim(0, 2)
     top.legend(loc="upper right")
     low.legend(loc="lower right")
     low.set_ylim(0, 0.6)
@@ -704,14 +766,16 @@ def half_nat(figure, axes):
         ax.stairs(shares, bins, fill=True, color=figures.COLOURS["model"], alpha=0.7)
         ax.stairs(real, bins, color=figures.COLOURS["exact"], lw=1.3)
         ax.set(yticks=[], xlabel="velocity, 1000 km/s", ylim=(0, 1.2 * real.max()))
-        figures.title(ax, f"½ nat at λ = −8, {name}")
+        figures.title(ax, f"λ = −8, {name}")
     ancestral, ddim = half_a_nat.curve(1.0, 0.5)
     figures.line(axes[2], half_a_nat.CENTRES, ancestral, "model", label="ancestral")
     figures.line(axes[2], half_a_nat.CENTRES, ddim, "model", label="DDIM", ls="--")
+    chance = half_a_nat.compute(-9.0, 1.0, 0.5, 1.0, 0)[0]["floor"]
+    axes[2].axhline(chance, color=figures.COLOURS["noise"], ls=":", label="chance")
     figures.level_axis(axes[2], -10, 10)
-    axes[2].set(ylim=(0, 0.6))
+    axes[2].set(ylim=(0, 0.75))
     axes[2].legend(loc="upper right")
-    figures.title(axes[2], "$W_1$ in standard deviations, ½ nat at λ")
+    figures.title(axes[2], "$W_1$ with ½ nat at λ, std. dev.")
 
 
 @cache
@@ -724,56 +788,47 @@ def limited():
     return {name: retraining.compute(objective=key, **fixed) for key, name in named.items()}
 
 
+TIP = (-0.2, 2.2, -1.7, 0.3)  # of one moon: where the two models differ most
+
+
 @figure_of((1160, 380), 1, 3, width_ratios=[1.3, 1, 1], slow=True)
 def retrained(figure, axes):
     real = planar_law("two_moons").sample(500, np.random.default_rng(2))
     looks = zip(axes[1:], limited().items(), (("exact", "-"), ("weight", "--")), strict=True)
     for ax, (name, (_, found)), (meaning, style) in looks:
         figures.line(axes[0], found["levels"], found["error"], meaning, label=name, ls=style)
-        dots = {"ms": 4, "ls": "", "marker": ".", "rasterized": True}
-        ax.plot(*real.T, color="#B0B0B0", **dots)
+        dots = {"ms": 6, "ls": "", "marker": "."}
+        ax.plot(*real.T, color="#9A9A9A", **dots)
         ax.plot(*found["samples"].T, color=figures.COLOURS["model"], **dots)
-        ax.set(xlim=(-2.4, 2.4), ylim=(-2.0, 2.0), xticks=[], yticks=[])
+        ax.set(xlim=TIP[:2], ylim=TIP[2:], xticks=[], yticks=[], aspect="equal")
         figures.title(ax, name)
     figures.level_axis(axes[0], -10, 10)
     axes[0].set_ylim(0, None)
     axes[0].legend(loc="upper left")
-    figures.title(axes[0], "error e(λ) of the retrained model")
+    figures.title(axes[0], "error e(λ), retrained")
 
 
-SHORT = {
-    "elbo": ("ELBO", (10, 8)),
-    "cosine_eps": ("cosine, ε", (-28, -34)),
-    "edm": ("EDM", (-38, 20)),
-    "edm_monotonic": ("EDM, monotonic", (10, 22)),
-    "sigmoid_2": ("sigmoid(2 − λ)", (-22, -30)),
-    "cosine_v": ("cosine, v", (8, 16)),
-    "sigmoid_0": ("sigmoid(−λ)", (-20, 46)),
-    "sd3": ("SD3", (-14, -32)),
-    "min_snr": ("Min-SNR", (-4, 26)),
-    "p2": ("P2", (-6, 24)),
-}  # name on the figure, and where it stands from its mark, in points
-
-
-@figure_of((680, 480))
-def ten_weightings(figure, ax):
+@figure_of((680, 470), 1, 2)
+def parity(figure, axes):
+    """Differences between two weightings, a dot a seed, at every budget that was measured."""
     results = study.load_results()
-    kinds = {True: ("o", "data", "monotone"), False: ("^", "model", "not monotone")}
-    for name, runs in study.by_weighting(results).items():
-        x, y = study.summary(runs, "bits.total"), study.summary(runs, "eta1.frechet")
-        marker, meaning, _ = kinds[is_monotone(study.WEIGHTINGS[name])]
-        spread = [[y.mean - y.low], [y.high - y.mean]]
-        ax.errorbar(x.mean, y.mean, spread, fmt=marker, color=figures.COLOURS[meaning], ms=8)
-        words, shift = SHORT[name]
-        leader = {"arrowstyle": "-", "lw": 0.7, "color": "#555555", "shrinkA": 0, "shrinkB": 5}
-        place = {"xytext": shift, "textcoords": "offset points", "fontsize": 9}
-        ax.annotate(words, (x.mean, y.mean), **place, arrowprops=leader)
-    for marker, meaning, words in kinds.values():
-        figures.line(ax, [], [], meaning, ls="", marker=marker, ms=8, label=words)
-    ax.axhline(results["floor"]["frechet"][0], ls=":", color="black", label="real images")
-    ax.legend(loc="upper right")
-    ax.set(xlabel="held-out bits per dimension", xlim=(2.32, 2.6), ylim=(0, 9))
-    figures.title(ax, "Fréchet distance of the samples, η = 1")
+    budgets = sorted({run["steps"] for run in results["runs"] if run["setting"] == "main"})
+    pairs = [
+        ("sigmoid_2", "elbo", "sigmoid − ELBO", "model", "^", 1.07),
+        ("edm", "edm_monotonic", "EDM − its monotone", "data", "o", 1 / 1.07),
+    ]
+    measures = [("bits.total", "bits per dimension"), ("eta1.frechet", "Fréchet distance")]
+    for ax, (measure, words) in zip(axes, measures, strict=True):
+        for one, other, label, meaning, mark, aside in pairs:
+            groups = [study.by_weighting(results, steps=n) for n in budgets]
+            gaps = [study.differences(g[one], g[other], measure) for g in groups]
+            at = np.repeat(np.multiply(budgets, aside), [len(gap) for gap in gaps])
+            dots = {"ls": "", "marker": mark, "ms": 5}
+            figures.line(ax, at, np.concatenate(gaps), meaning, label=label, **dots)
+        ax.axhline(0, color=INK, lw=0.8)
+        ax.set(xscale="log", xlabel="training steps", xlim=(150, 40_000))
+        figures.title(ax, words)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 def block_3():
@@ -792,9 +847,6 @@ def block_3():
     kl = {name: follow(truth, low, area / 2) for name, (low, area, *_) in AB.items()}
     halves = half_a_nat.curve(1.0, 0.5, (-9.0, 0.0))
     a, b = half_a_nat.curve(1.0, 0.5, (-3.3,)), half_a_nat.curve(1.0, 0.525, (-7.5,))
-    groups = study.by_weighting(study.load_results())
-    bits = study.compare(groups["edm"], groups["edm_monotonic"], "bits.total")
-    frechet = study.compare(groups["edm"], groups["edm_monotonic"], "eta1.frechet")
     snr = np.exp(-5.0)
     elbo, sig = (found for found, _ in limited().values())
     return {
@@ -829,8 +881,6 @@ def block_3():
         "retrained_elbo": rounded((elbo["off"] + elbo["missed"]) / 2, 2),
         "retrained_sigmoid": rounded((sig["off"] + sig["missed"]) / 2, 2),
         "retrained_floor": rounded(elbo["nearest_floor"], 2),
-        "parity_bits": f"[{bits[1]:+.3f},\\,{bits[2]:+.3f}]",
-        "parity_frechet": f"[{frechet[1]:+.2f},\\,{frechet[2]:+.2f}]",
     }
 
 
@@ -859,6 +909,8 @@ def main(names):
     if not names:
         text = json.dumps(numbers(), indent=1, ensure_ascii=False) + "\n"
         (HERE / "numbers.json").write_text(text, encoding="utf-8")
+        text = json.dumps({"sum_of_elbos": sum_of_elbos_panel.panel().page()}, ensure_ascii=False)
+        (HERE / "panels.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

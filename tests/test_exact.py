@@ -334,7 +334,7 @@ def test_the_error_between_few_levels_is_no_longer_overlooked():
 
 def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
     with pytest.raises(ValueError, match=r"tolerance=\S+e-1\d can"):
-        ErrorCurve.from_mixtures(HILLS, tolerance=1e-17)
+        ErrorCurve.from_mixtures(BROAD, tolerance=1e-17)
     assert ErrorCurve.from_mixtures(HILLS, tolerance=1e-6).bound < 1e-5
 
 

@@ -3,7 +3,7 @@
 import pytest
 from lab import write_notebook
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.full]
 
 PANEL = """
 import numpy as np

@@ -15,8 +15,8 @@ from course_utils.widgets.controls import Bars, Choice, Dice, Slider, Switch
 from course_utils.widgets.scene import Handle, Words
 
 pytestmark = pytest.mark.browser
-OTHERS = ["sde_limit", "reverse", "elbo", "half_a_nat", "retraining"]
-NAMES = ["chain", "counting", *(pytest.param(n, marks=pytest.mark.full) for n in OTHERS)]
+OTHERS = ["counting", "sde_limit", "reverse", "elbo", "half_a_nat", "retraining"]
+NAMES = ["chain", *(pytest.param(n, marks=pytest.mark.full) for n in OTHERS)]
 # Handles that cannot stay under the hand: whole numbers on a log scale; p, whose area stays 1.
 LAG = [("counting", "squeeze"), ("elbo", "gains")]
 AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"

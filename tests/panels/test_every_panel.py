@@ -16,6 +16,10 @@ from course_utils import panels
 NAMES = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
 
 
+# Retraining at every end takes as long as all other panels together.
+ENDS = [pytest.param(n, marks=pytest.mark.full) if n == "retraining" else n for n in NAMES]
+
+
 @pytest.fixture(params=NAMES)
 def module(request):
     return importlib.import_module(f"course_utils.panels.{request.param}")
@@ -25,6 +29,7 @@ def values(module):
     return {name: widget.value for name, widget in module.controls().items()}
 
 
+@pytest.mark.parametrize("module", ENDS, indirect=True)
 def test_every_control_to_its_ends(module):
     panel = module.panel()
     done = drive(panel)

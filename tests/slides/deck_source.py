@@ -1,6 +1,7 @@
 """The deck as text: its slides with their notes, and the script that draws its figures."""
 
 import importlib.util
+import math
 import re
 from functools import cache
 from typing import NamedTuple
@@ -8,6 +9,8 @@ from typing import NamedTuple
 from serving import ROOT
 
 FOLDER = ROOT / "slides"
+WORDS_A_MINUTE = 130
+A_FORMULA, A_FIGURE = 15, 15  # seconds in which the room looks at one
 IMAGE = re.compile(r"!\[(?:w:(\d+) )?([^\]]*)\]\(([^)]+)\)")
 
 
@@ -25,7 +28,26 @@ class Slide(NamedTuple):
 
     @property
     def minutes(self):
-        return int(self.field("minutes") or 0)
+        return float(self.field("minutes") or 0)
+
+    @property
+    def part(self):
+        """ "core", "if time" or "appendix"."""
+        return self.field("part")
+
+    @property
+    def spoken(self):
+        """The words that are said: the notes without their fields and what is for the teacher."""
+        said = re.split(r"\n\n(?:If asked|Before you begin)", self.notes)[0]
+        return re.sub(r"(?m)^(minutes|part|panel|vote|board|work|exercise): .*$", "", said).split()
+
+    @property
+    def needs(self):
+        """Minutes, to the next half: words, formulas, figures, and the seconds that are stated."""
+        stated = re.findall(r"(?m)^(?:vote|board|panel|work): (?:.*, )?(\d+) s$", self.notes)
+        seconds = 60 * len(self.spoken) / WORDS_A_MINUTE + sum(map(int, stated))
+        seconds += A_FORMULA * (self.body.count("$$") // 2) + A_FIGURE * len(self.images)
+        return math.ceil(seconds / 30) / 2
 
     @property
     def images(self):
@@ -46,7 +68,7 @@ def parse(text):
 def _slide(number, part):
     comments = re.findall(r"<!--(.*?)-->", part, re.S)
     notes = [c.strip() for c in comments if not re.match(r" _?\w+: .*$", c)]
-    classes = re.findall(r"<!-- _class: ([\w ]+) -->", part)
+    classes = re.findall(r"<!-- _class: ([\w -]+) -->", part)
     body = re.sub(r"<!--.*?-->", "", part, flags=re.S)
     return Slide(number, body, "\n".join(notes), tuple(" ".join(classes).split()))
 
@@ -57,13 +79,13 @@ def slides():
 
 
 def lectures():
-    """Return the slides of each lecture: one begins with a title or a part."""
+    """Return the slides of each lecture: one begins with a title or a part. No appendix."""
     found = []
     for page in slides():
         if {"title", "part"} & set(page.classes):
             found.append([])
         found[-1].append(page)
-    return found
+    return found[:3]
 
 
 @cache
