@@ -93,15 +93,13 @@ audit:           #: known vulnerabilities of the pinned packages (asks a databas
 	build/audit-env/bin/python -m pip install pip-audit
 	build/audit-env/bin/pip-audit -r requirements.txt --no-deps --disable-pip
 
-bench: env       #: measure everything, and print the table of speed
+bench: env       #: measure speed, and write docs/measured.md
 	$(PYTHON) .ci/environment.py build/bench-env bench
 	JUPYTER_PATH=$(CURDIR)/build/bench-env/share/jupyter \
-		build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed build/speed.md $(BENCH_ARGS)
-	cat build/speed.md
+		build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed docs/measured.md $(BENCH_ARGS)
 
-residuals: env   #: print the table of measured residuals
-	mkdir -p build && $(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals build/residuals.md
-	cat build/residuals.md
+residuals: env   #: measure residuals, and write docs/measured.md
+	$(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals docs/measured.md
 
 picture: env     #: the moving picture of the README, from the real panel
 	$(PY) -m course_utils.panels._picture .github/sum_of_elbos.webp

@@ -9,6 +9,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, negative_share
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import (
+    BETAS,
     COEFFICIENTS,
     DENSITIES,
     PUBLISHED,
@@ -32,8 +34,6 @@ from course_utils.schedules import (
     LOG_SNR_MAX,
     LOG_SNR_MIN,
     StepList,
-    capped_cosine_betas,
-    ddpm_betas,
 )
 from course_utils.variance import ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import made_monotone
@@ -64,6 +64,68 @@ def compare(first, second, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> 
 
 
 @dataclass(frozen=True, eq=False)
+class Excess:
+    """A training loss level by level, split into the floor of its data and what lies above it.
+
+    All are mean squared errors of the script's prediction, as it logs them, before its coefficient.
+    """
+
+    log_snr: np.ndarray
+    floor: np.ndarray
+    excess: np.ndarray  # loss − floor
+    share: float  # of the weighted loss that is excess
+    half: float  # the level below which half of the weighted excess lies
+    below: float | None  # a level at which the loss is below the floor by more than its error
+
+    def __str__(self):
+        lines = [
+            f"of the weighted loss on your sample, {self.share:.0%} is excess over its floor, half "
+            f"of it below λ = {self.half:.1f}; no model can take the rest away"
+        ]
+        if self.below is not None:
+            lines.append(
+                f"at λ = {self.below:.1f} the loss is below the floor: it was not measured on this "
+                "sample, or not as the mean squared error of this prediction, without a coefficient"
+            )
+        return "\n".join(lines)
+
+
+def least_loss(objective, floor):
+    """Return (loss, its standard error) [m]: a ``Floor`` as the script would log it.
+
+    It is the mean over the numbers of x of the squared error of the script's prediction, before its
+    coefficient: e(λ)/d · (loss of the prediction / ε-loss).
+    """
+    factor = eps_loss_to(objective.prediction, floor.log_snr) * objective.rest(floor.log_snr)
+    return floor.noise_error * factor / floor.dim, floor.standard_error * factor / floor.dim
+
+
+def _excess(objective, w, floor, losses):
+    losses = np.asarray(losses, dtype=float)
+    if losses.shape != floor.log_snr.shape:
+        raise ValueError(
+            f"pass one loss for each of the floor's {len(floor.log_snr)} levels, got shape "
+            f"{losses.shape}; floor(x, log_snr) takes the levels at which you measured"
+        )
+    if not ((losses >= 0) & (losses < np.inf)).all():
+        raise ValueError("losses are mean squared errors: finite and not negative")
+    least, unsure = least_loss(objective, floor)
+    # w stands before the squared error of ε
+    weights = w(floor.log_snr) * np.divide(1, eps_loss_to(objective.prediction, floor.log_snr))
+    weights = weights / objective.rest(floor.log_snr)
+    above = cumulative_trapezoid(weights * (losses - least), floor.log_snr, initial=0)
+    low = np.flatnonzero(losses < least - 4 * unsure - 1e-9 * least)
+    return Excess(
+        frozen(floor.log_snr),
+        frozen(least),
+        frozen(losses - least),
+        float(above[-1] / np.trapezoid(weights * losses, floor.log_snr)),
+        float(floor.log_snr[np.argmax(above >= above[-1] / 2)]),
+        float(floor.log_snr[low[0]]) if len(low) else None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class Audit:
     """What ``audit`` found of an objective. λ is that of data of standard deviation 1."""
 
@@ -76,8 +138,10 @@ class Audit:
     terminal: float  # share of the draws that are pure noise
     nearest: tuple  # key of the nearest published objective, its shift along λ, the difference
     negative: float  # ELBO terms with a minus sign as a share of the galaxies' loss
-    loss: np.ndarray  # share of the galaxies' loss below each level
-    variance_ratio: float  # of one draw of that loss to the least that any p has
+    loss: np.ndarray  # share of the loss below each level, the galaxies' or the sample's
+    variance_ratio: float  # of one draw of the galaxies' loss to the least that any p has
+    excess: Excess | None = None  # of a reader's own losses over the floor
+    own_sample: bool = False  # whether ``loss`` is that of a reader's own floor
 
     @property
     def peak(self):
@@ -94,20 +158,25 @@ class Audit:
         quarter, half, three = np.interp([0.25, 0.5, 0.75], self.loss, self.log_snr)
         key, shift, difference = self.nearest
         moved = f" moved by {shift:+.1f} along λ" if shift else ""
+        data = "the floor of your sample" if self.own_sample else "the course's galaxies"
         lines = [
             f"levels reached: λ from {low:.2f} to {high:.2f}, for data of standard deviation 1",
             f"w is largest at λ = {self.peak:.2f}",
             _verdict(self),
             f"nearest published objective, up to a factor: {PUBLISHED[key].name}{moved}; what "
             f"differs is at most {difference:.1%} of the peak",
-            f"on the course's galaxies, half of the loss is earned below λ = {half:.1f} "
-            f"and the middle half between {quarter:.1f} and {three:.1f}",
-            f"one draw of it has {self.variance_ratio:.2f} times the least possible variance",
+            f"on {data}, half "
+            f"of the loss is earned below λ = {half:.1f} and the middle half between "
+            f"{quarter:.1f} and {three:.1f}",
+            f"one draw of it has {self.variance_ratio:.2f} times the least possible variance"
+            + (", on the course's galaxies" if self.own_sample else ""),
         ]
         if self.sampling_error:
             lines.insert(1, f"p is counted from draws, to about {self.sampling_error:.1%}")
         if self.terminal:
             lines.append(_at_pure_noise(self))
+        if self.excess:
+            lines.append(str(self.excess))
         return "\n".join(lines)
 
 
@@ -142,18 +211,25 @@ def _at_pure_noise(found):
     )
 
 
-def audit(objective) -> Audit:
+def audit(objective, floor=None, losses=None) -> Audit:
     """Return the report on an ``Objective``: ``print(audit(from_script(betas=betas)))``.
 
-    Where a loss is needed, it is that of an ideal denoiser of the course's galaxies.
+    Where a loss is needed, it is that of an ideal denoiser of the course's galaxies. With the
+    ``Floor`` of a sample of one's own, it is said where that sample's loss is earned; and with
+    ``losses``, the mean squared errors of the script's prediction at the floor's levels, how much
+    of them is excess. Raises ``ValueError`` where the floor has fewer than two levels that training
+    reaches, and for losses that do not fit it.
     """
     w = objective.implied_weighting()
     low, high = _reached(objective, w)
     levels = np.linspace(low, high, POINTS)
     weights = w(levels)
     weights = weights / weights.max()
-    curve, moments = _galaxies_curve(low, high)
-    loss = cumulative_trapezoid(weights * curve.at(levels)[0], levels, initial=0)
+    curve, moments = _galaxies_curve(np.floor(low), np.ceil(high))
+    if floor is None and losses is not None:
+        raise ValueError("losses are read beside a floor: pass floor=floor(x, log_snr) too")
+    error = curve.at(levels)[0] if floor is None else _on(floor, levels)
+    loss = cumulative_trapezoid(weights * error, levels, initial=0)
     judged, errors = _judged(objective, levels)
     drawn = _Sampled(objective, low, high)
     return Audit(
@@ -168,7 +244,20 @@ def audit(objective) -> Audit:
         negative=negative_share(w, curve, low, high),
         loss=frozen(loss / loss[-1]),
         variance_ratio=draw_variance(w, moments, drawn) / least_variance(w, moments, low, high),
+        excess=None if losses is None else _excess(objective, w, floor, losses),
+        own_sample=floor is not None,
     )
+
+
+def _on(floor, levels):
+    """The floor's error at levels, 0 beyond its own."""
+    inside = (levels >= floor.log_snr[0]) & (levels <= floor.log_snr[-1])
+    if inside.sum() < 2:
+        raise ValueError(
+            f"the floor's levels, from {floor.log_snr[0]:.1f} to {floor.log_snr[-1]:.1f}, are none "
+            f"that training reaches: from {levels[0]:.1f} to {levels[-1]:.1f}"
+        )
+    return np.where(inside, floor.at(levels), 0.0)
 
 
 def rises(levels, weights, error=0.0):
@@ -222,6 +311,8 @@ def _published():
 def _nearest(levels, weights):
     """Return the published objective nearest to w: where it stands, or far nearer when moved."""
     wide, tables = _published()
+    inside = (levels >= LOG_SNR_MIN) & (levels <= LOG_SNR_MAX)  # beyond, one end is all there is
+    levels, weights = levels[inside], weights[inside] / weights[inside].max()
 
     def difference(key, shift):
         other = np.interp(levels - shift, wide, tables[key])
@@ -281,13 +372,6 @@ class _Sampled:
 
 # --- The command ----------------------------------------------------------------------------------
 
-# Lists of β by the names of diffusers; cosine with its cap at 0.999 and its offset.
-BETAS = {
-    "linear": ddpm_betas,
-    "scaled_linear": lambda: np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2,
-    "squaredcos_cap_v2": lambda: capped_cosine_betas(1000),
-}
-
 
 def main(arguments=None):
     """Print the report on what the command's arguments describe."""
@@ -295,7 +379,9 @@ def main(arguments=None):
         prog="python -m course_utils.audit", description=__doc__.split("\n")[0]
     )
     levels = parser.add_mutually_exclusive_group(required=True)
-    levels.add_argument("--betas", help=f"{', '.join(BETAS)}, or a file of numbers")
+    levels.add_argument(
+        "--betas", help="a file, or with their ends after colons " + ", ".join(BETAS)
+    )
     levels.add_argument("--alpha-bars", help="a file of numbers")
     levels.add_argument("--sigmas", help="a file of numbers")
     levels.add_argument("--density", help=f"{', '.join(DENSITIES)}, with parameters after colons")
@@ -313,10 +399,17 @@ def main(arguments=None):
     )
     parser.add_argument("--data-sd", type=float, default=1.0)
     parser.add_argument("--make-monotone", metavar="FILE", help="write coefficients that do")
+    parser.add_argument("--picture", metavar="FILE", help="write the report as a PNG, too")
     given = parser.parse_args(arguments)
     try:
         objective = from_script(**_read(given))
-        print(audit(objective))
+        found = audit(objective)
+        print(found)
+        if given.picture:  # a command may draw; the module itself stays without matplotlib
+            picture = import_module("course_utils.panels.weighting").report(found)
+            png = picture._repr_mimebundle_()[0]["image/png"]
+            Path(given.picture).write_bytes(png)
+            print(f"the report as a picture: {given.picture}")
         if given.make_monotone:
             low, high = objective.implied_weighting().span
             w = made_monotone(objective.implied_weighting(), low, high)
@@ -329,17 +422,11 @@ def main(arguments=None):
 def _read(given):
     if given.config:
         return json.loads(Path(given.config).read_text(encoding="utf-8"))
-    levels = {
-        "betas": BETAS[given.betas]() if given.betas in BETAS else given.betas,
-        "alpha_bars": given.alpha_bars,
-        "sigmas": given.sigmas,
-        "draws": given.draws,
-    }
-    found = {
-        key: _numbers(value, BETAS if key == "betas" else {})
-        for key, value in levels.items()
-        if value is not None
-    }
+    lists = {"alpha_bars": given.alpha_bars, "sigmas": given.sigmas, "draws": given.draws}
+    found = {key: _numbers(value) for key, value in lists.items() if value is not None}
+    if given.betas:
+        named = given.betas.split(":")[0] in BETAS
+        found["betas"] = _named(given.betas) if named else _numbers(given.betas, BETAS)
     if given.density:
         found["density"] = _named(given.density)
     factor = given.coefficient
@@ -355,9 +442,7 @@ def _read(given):
 
 
 def _numbers(value, names=()):
-    """A list of numbers as it is, or from a file: one a line, or with commas or spaces."""
-    if not isinstance(value, str):
-        return value
+    """The numbers of a file: one a line, or with commas or spaces."""
     if names and not Path(value).is_file():
         raise unknown("name or file", value, names)
     text = Path(value).read_text(encoding="utf-8").replace(",", " ")

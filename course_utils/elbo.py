@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded
 
 from course_utils._checks import frozen, require_increasing, require_range
-from course_utils.exact import Table, error_and_kl, on_the_line, table_levels
+from course_utils.exact import Table, error_and_kl, expected, on_the_line, table_levels
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Bounded, halved, interpolation_rules
 from course_utils.schedules import alpha, sigma
@@ -45,7 +45,7 @@ class ErrorCurve(Table):
 
     noise_error: Float[ndarray, " n"]
     path_kl: Float[ndarray, " n"]
-    integrals = staticmethod(error_and_kl)
+    functions = staticmethod(error_and_kl)
 
     @classmethod
     def from_draws(
@@ -295,7 +295,7 @@ def elbo_terms(
     """
     levels = _decreasing(log_snr)
     truth, model = on_the_line(truth, model, x)
-    error, kl = error_and_kl(truth, model, levels[1:])[0].T
+    error, kl = expected(error_and_kl, truth, model, levels[1:])[0].T
     reconstruction = 0.5 * np.log(2 * np.pi * np.e) - levels[0] / 2
     return ElboTerms(float(kl[-1]), float(reconstruction), step_kl(error, levels[1:], levels[:-1]))
 

@@ -29,41 +29,18 @@ DEGREES, KEPT = 28, 22  # of the series on an interval of levels; the rest is th
 WIDEST, NARROWEST, MOST = 2.0, 1e-4, 1000  # of these intervals
 
 
-def error_and_kl(
-    truth: GaussianMixture,
-    model: GaussianMixture,
-    log_snr: Float[ndarray, " n"],
-    tolerance: float = 1e-10,
-) -> Float[ndarray, "2 n 2"]:
-    """Return (e, L) at each level by a coarse rule and by a fine one: they differ by the error."""
-    return _expected(_error_and_kl, truth, model, log_snr, tolerance)
-
-
-def error_moments(
-    truth: GaussianMixture,
-    model: GaussianMixture,
-    log_snr: Float[ndarray, " n"],
-    tolerance: float = 1e-10,
-) -> Float[ndarray, "2 n 2"]:
-    """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴) at each level, by both rules as ``error_and_kl`` does."""
-    return _expected(_error_moments, truth, model, log_snr, tolerance)
-
-
-def _error_and_kl(entropy, of_truth, of_model):
-    _, mean, variance, *_ = of_truth
-    log_p, guess, *_ = of_model
-    return variance + (mean - guess) ** 2, -entropy - log_p
-
-
-def _error_moments(_, of_truth, of_model):
-    """E[(ε − ε̂)²|z] and E[(ε − ε̂)⁴|z] from the central moments of ε given z."""
-    _, mean, second, third, fourth = of_truth
-    off = mean - of_model[1]
-    return second + off**2, fourth + 4 * third * off + 6 * second * off**2 + off**4
-
-
 @np.errstate(under="ignore")  # components far away
-def _expected(functions, truth, model, log_snr, tolerance):
+def expected(
+    functions,
+    truth: GaussianMixture,
+    model: GaussianMixture,
+    log_snr: Float[ndarray, " n"],
+    tolerance: float = 1e-10,
+) -> Float[ndarray, "2 n 2"]:
+    """Return two expectations at each level by a coarse rule and by a fine one.
+
+    ``functions`` is ``error_and_kl`` or ``error_moments``; the rules differ by the error.
+    """
     laws = [_Line(truth)] if truth is model else [_Line(truth), _Line(model)]
     a, s = alpha(log_snr), sigma(log_snr)
     some = max(1, PART // (40 * sum(len(law.means) for law in laws)))  # levels at a time
@@ -72,12 +49,26 @@ def _expected(functions, truth, model, log_snr, tolerance):
     return np.concatenate(found, axis=1)
 
 
+def error_and_kl(entropy, of_truth, of_model):
+    """Return what e and L average over z: E[(ε − ε̂)²|z] and −½ log 2πeσ² − log p(z)."""
+    _, mean, variance, *_ = of_truth
+    log_p, guess, *_ = of_model
+    return variance + (mean - guess) ** 2, -entropy - log_p
+
+
+def error_moments(_, of_truth, of_model):
+    """Return E[(ε − ε̂)²|z] and E[(ε − ε̂)⁴|z] from the central moments of ε given z."""
+    _, mean, second, third, fourth = of_truth
+    off = mean - of_model[1]
+    return second + off**2, fourth + 4 * third * off + 6 * second * off**2 + off**4
+
+
 def _of_some_levels(functions, laws, a, s, tolerance):
     entropy = 0.5 * np.log(2 * np.pi * np.e * s**2)
     total, cells = np.zeros((2, len(a), 2)), []
     for i, amplitudes in enumerate(zip(a, s, strict=True)):
         alone = np.zeros(len(laws[0].means), bool)
-        if len(laws) == 1 and functions is _error_and_kl:
+        if len(laws) == 1 and functions is error_and_kl:
             alone = laws[0].alone(*amplitudes)
             total[:, i] = laws[0].without_doubt(alone, *amplitudes)
         cells.append(_cells(laws, ~alone, *amplitudes))
@@ -87,7 +78,7 @@ def _of_some_levels(functions, laws, a, s, tolerance):
     def rule(left, right, level, anchor):
         half = (right - left) / 2
         offset = (left + half)[:, None] + half[:, None] * NODES
-        fourth = functions is _error_moments
+        fourth = functions is error_moments
         given = [law.posterior(offset, anchor, a[level], s[level], fourth) for law in laws]
         f = np.stack(functions(entropy[level][:, None], given[0], given[-1]))
         both = np.einsum("mcn,rn,c->rcm", np.exp(given[0][0]) * f, RULES, half)
@@ -266,7 +257,7 @@ class Table:
         """
         truth, model = on_the_line(truth, model, x)
         levels = table_levels(log_snr)
-        pieces = _pieces(cls.integrals, truth, model, levels[0], levels[-1], tolerance)
+        pieces = _pieces(cls.functions, truth, model, levels[0], levels[-1], tolerance)
         return cls(levels, *pieces(levels)[0], pieces=pieces)
 
     @property
@@ -302,7 +293,7 @@ def on_the_line(truth, model, x):
     return truth, model
 
 
-def _pieces(integrals, truth, model, low, high, tolerance):
+def _pieces(functions, truth, model, low, high, tolerance):
     """Both integrals from level ``low`` to ``high`` as ``Pieces``.
 
     Intervals are halved until the last coefficients of the series, which the value leaves out, are
@@ -314,7 +305,7 @@ def _pieces(integrals, truth, model, low, high, tolerance):
     while len(left):
         middle, half = (left + right) / 2, (right - left) / 2
         levels = middle[:, None] + half[:, None] * nodes
-        found = integrals(truth, model, levels.ravel(), tolerance)
+        found = expected(functions, truth, model, levels.ravel(), tolerance)
         coarse, fine = series @ found.reshape(2, len(left), DEGREES, 2)
         coarse[:, KEPT:] = 0
         wanted = tolerance * np.abs(fine).sum(axis=1) + [1e-16, 1e-13]  # rounding of e and L

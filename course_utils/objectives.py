@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from math import inf
+from numbers import Real
 
 import numpy as np
 from scipy.special import expit
@@ -23,6 +24,8 @@ from course_utils.schedules import (
     LinearLogSnr,
     StepList,
     alpha_bar,
+    capped_cosine_betas,
+    ddpm_betas,
     log_snr_from_alpha_bar,
 )
 from course_utils.weightings import Weighting, made_monotone
@@ -214,6 +217,12 @@ SCRIPT_PREDICTIONS = {
     "F": "x",
     "score": "score",
 }
+# Lists of β by their names in diffusers, with their ends; the cosine has its cap and offset.
+BETAS = {
+    "linear": lambda first=1e-4, last=0.02: ddpm_betas(1000, first, last),
+    "scaled_linear": lambda first=0.00085, last=0.012: ddpm_betas(1000, first**0.5, last**0.5) ** 2,
+    "squaredcos_cap_v2": lambda: capped_cosine_betas(1000),
+}
 PURE_NOISE = -600.0  # the level that stands for λ = −∞, where e^λ is 1e-261
 CHUNKS = 200  # into which draws are sorted
 
@@ -300,7 +309,7 @@ def from_script(
     Args:
         betas, alpha_bars, sigmas: the list of the steps [T], from data to noise; σ is the noise
             beside data of amplitude 1, or with a flow prediction that of (1 − σ) x + σ ε. The last
-            step may be pure noise.
+            step may be pure noise. ``betas`` may be a name of ``BETAS``, or (name, first, last).
         schedule: a continuous schedule of ``schedules``, with t drawn uniformly.
         density: of λ, as a function, a frozen scipy distribution, a name of ``DENSITIES``, or
             (name, parameters …) such as ("logit_normal", 0.5, 1.0).
@@ -333,8 +342,10 @@ def from_script(
     target = SCRIPT_PREDICTIONS[word]
     straight = target == "velocity"
     for what, value in (("shift", shift), ("data_sd", data_sd)):
-        if not 0 < value < np.inf:
-            raise ValueError(f"{what} must be a positive number, got {value}")
+        if not isinstance(value, Real) or not 0 < value < np.inf:
+            raise ValueError(f"{what} must be a positive number, got {value!r}")
+    if schedule is not None and not hasattr(schedule, "density"):
+        raise ValueError("schedule must be one of course_utils.schedules; a list goes in as betas")
 
     def loss(log_snr):  # of the script's prediction, over the ε-loss
         factor = np.exp(log_snr) + data_sd**-2 if word == "F" else 1.0
@@ -344,11 +355,7 @@ def from_script(
         return eps_loss_to("x", np.log(snr)) / loss(np.log(snr))
 
     levels = _named_density(density) if density is not None else _levels(given, draws, straight)
-    written = [coefficient] if isinstance(coefficient, str) else coefficient
-    if isinstance(written, list | tuple) and written and isinstance(written[0], str):
-        key, *parameters = written
-        made = COEFFICIENTS[require_known("coefficient", key, COEFFICIENTS)]
-        coefficient = made(x_loss, *parameters)
+    coefficient = _of_name("coefficient", coefficient, COEFFICIENTS, x_loss)
     before = _coefficient(coefficient, levels, shift, straight)
     if isinstance(levels, StepList):
         _require_weights(before(levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift)))
@@ -373,6 +380,7 @@ def _levels(given, draws, straight):
     """What is drawn in training: a ``StepList``, a schedule, or an object with a density."""
     (kind, value), *_ = given.items() if given else [("sigmas", np.ravel(draws))]
     if kind == "betas":
+        value = _of_name("list of betas", value, BETAS)
         value = np.asarray(value, dtype=float)
         last = value[-1:] == 1  # zero terminal SNR
         head = alpha_bar(value[:-1] if last.any() else value)
@@ -423,13 +431,29 @@ def _drawn(log_snr):
     return StepList(-found, shares, n_draws=len(log_snr))
 
 
+def _of_name(kind, value, known, *first):
+    """What ``known`` makes of a name, or of (name, parameters …); any other value as it is."""
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list | tuple) or not named or not isinstance(named[0], str):
+        return value
+    key, *parameters = named
+    made = known[require_known(kind, key, known)]
+    own = list(signature(made).parameters.values())[len(first) :]
+    if len(parameters) > len(own) or not all(isinstance(p, Real) for p in parameters):
+        takes = ", ".join(str(p) for p in own) or "none"
+        raise ValueError(f"the parameters of {key!r} are {takes}, numbers; got {parameters}")
+    return made(*first, *parameters)
+
+
 def _named_density(density):
     if callable(density):
         return density
-    if hasattr(density, "pdf"):
-        return _Distribution(density)
-    key, *parameters = [density] if isinstance(density, str) else density
-    made = DENSITIES[require_known("density", key, DENSITIES)](*parameters)
+    made = _of_name("density", density, DENSITIES)
+    if not isinstance(made, StepList) and not hasattr(made, "ppf"):
+        raise ValueError(
+            f"density must be a function of λ, a frozen distribution of scipy, or one of "
+            f"{', '.join(DENSITIES)} with its parameters, got {density!r:.60}"
+        )
     return made if isinstance(made, StepList) else _Distribution(made)
 
 
@@ -439,6 +463,8 @@ class _Distribution:
     def __init__(self, distribution):
         self.density = distribution.pdf
         self.log_snr_min, self.log_snr_max = distribution.ppf([1e-6, 1 - 1e-6]).tolist()
+        if not -inf < self.log_snr_min < self.log_snr_max < inf:
+            raise ValueError("this density has no spread: its standard deviation must be positive")
 
 
 class _Moved:

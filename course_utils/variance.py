@@ -29,7 +29,7 @@ class ErrorMoments(Table):
 
     mean: ArrayLike
     second: ArrayLike
-    integrals = staticmethod(error_moments)
+    functions = staticmethod(error_moments)
 
     def at(self, log_snr: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
         """Return (E‖ε − ε̂‖², E‖ε − ε̂‖⁴), neither below 0, at levels inside the table."""

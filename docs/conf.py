@@ -30,7 +30,13 @@ default_role = "code"  # `x` in a docstring is code
 nitpick_ignore_regex = [("py:.*", r"(?!course_utils\b).*")]
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "dollarmath"]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
+myst_html_meta = {
+    "description": "A course on diffusion models in nine live notebooks: from the discrete chain "
+    "to its SDE, to the ELBO, and to what a weighting of noise levels means.",
+    "property=og:title": "The weight of noise",
+    "property=og:description": "Diffusion models, from β_t to weighted ELBOs. Pull the curve.",
+}
 nb_execution_mode = "off"  # the notebooks are committed executed, and tested so
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 nb_code_prompt_show = "Show the solution"
@@ -59,7 +65,8 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = ["site.js"]
+html_js_files = [("site.js", {"type": "module"})]
+html_favicon = "_static/favicon.svg"
 html_extra_path = ["_extra"]
 html_use_index = False  # the search finds names
 html_domain_indices = False
@@ -70,6 +77,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # the side bar has the search
+    "home_page_in_toc": True,
 }
 
 
@@ -81,6 +89,9 @@ def repository():
 
 
 if address := repository():
+    owner, name = address.removesuffix("/").rsplit("/", 2)[1:]
+    html_baseurl = f"https://{owner}.github.io/{name}/"
+    myst_html_meta["property=og:image"] = f"{html_baseurl}_static/preview.png"
     html_theme_options |= {
         "repository_url": address,
         "repository_branch": "HEAD",

@@ -18,7 +18,8 @@ from nbformat.v4 import new_markdown_cell
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = Path(sys.prefix) / "wheels"  # what Pyodide lacks, fetched by `make site` at set-up
 VIEW = "application/vnd.jupyter.widget-view+json"
-SLIDERS = "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager"
+LAB = ROOT / ".venv/share/jupyter/labextensions"
+WIDGETS = ["@jupyter-widgets/jupyterlab-manager", "anywidget"]  # what shows the panels
 PACKAGED = ["course_utils", "pyproject.toml", "README.md", "LICENSE*"]
 NEEDS_TORCH = (
     "**One part of it needs PyTorch, which does not run in a browser**: the cells that train a "
@@ -57,7 +58,7 @@ def build(target):
             *("--apps", "lab", "--apps", "notebooks", "--apps", "tree"),
             "--no-sourcemaps",
             "--no-unused-shared-packages",
-            f"--LiteBuildConfig.federated_extensions={ROOT / '.venv' / SLIDERS}",
+            *(f"--LiteBuildConfig.federated_extensions={LAB / name}" for name in WIDGETS),
         ]
         jupyter = [sys.executable, "-m", "jupyterlite_core"]
         subprocess.run([*jupyter, "build", *options], cwd=home, check=True)

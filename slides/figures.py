@@ -3,6 +3,7 @@
 Every figure is a function of the course's code alone, written to ``figures/NAME.svg``; every number
 that a slide quotes is an entry of ``numbers.json``, which the build puts where the source says
 {{name}}. Both come out byte by byte the same at each run, so that a test sees what has drifted.
+``panels.json`` is what the panel in deck.html needs.
 """
 
 import io
@@ -44,6 +45,7 @@ from course_utils.panels import chain as chain_panel
 from course_utils.panels import counting as counting_panel
 from course_utils.panels import elbo as elbo_panel
 from course_utils.panels import half_a_nat, retraining, reverse
+from course_utils.panels import sum_of_elbos as sum_of_elbos_panel
 from course_utils.panels._galaxies import noise_error
 from course_utils.schedules import (
     Cosine,
@@ -60,7 +62,7 @@ from course_utils.schedules import (
 from course_utils.training import study
 from course_utils.variance import ErrorMoments, adaptive_schedule, draw_variance, least_variance
 from course_utils.weightings import is_monotone, level_masses, peak, sigmoid
-from course_utils.widgets import figures
+from course_utils.widgets import figures, still
 
 HERE = Path(__file__).parent
 PX_PER_INCH = 195  # on a slide of 1280 × 720: 9 points of text are then 24 px
@@ -665,6 +667,15 @@ def fifteen(figure, axes):
     axes[2, 2].set_xlabel("log-SNR λ     ← noise        data →")
 
 
+def instrument():
+    """The still of the panel that can be pulled in deck.html."""
+    panel = sum_of_elbos_panel.panel()
+    return still.figure(panel.scene, panel.results | panel.arrays)
+
+
+FIGURES["instrument"] = instrument
+
+
 @figure_of((1160, 405), 2, 2, sharex="col", sharey="row", height_ratios=[1, 1.3])
 def two_sides(figure, axes):
     grid = np.linspace(-10, 10, 201)
@@ -898,6 +909,8 @@ def main(names):
     if not names:
         text = json.dumps(numbers(), indent=1, ensure_ascii=False) + "\n"
         (HERE / "numbers.json").write_text(text, encoding="utf-8")
+        text = json.dumps({"sum_of_elbos": sum_of_elbos_panel.panel().page()}, ensure_ascii=False)
+        (HERE / "panels.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,18 @@ const theme = readFileSync(here('theme.css'), 'utf8').replace(
   (_, file) => `url(data:font/woff2;base64,${base64(require.resolve(fonts + file))})`,
 )
 
+// Panels: the module and what it needs stand in the page, so that a hand can move them anywhere.
+const text = (value) => JSON.stringify(value).replaceAll('<', '\\u003c')
+const live = (name) => `<div class="place"></div>
+<script type="module">
+const code = new Blob([${text(readFileSync(here('../course_utils/widgets/panels.js'), 'utf8'))}], { type: 'text/javascript' })
+const { mount } = await import(URL.createObjectURL(code))
+const place = document.querySelector('.live[data-panel=${name}] .place')
+for (const swipe of ['touchstart', 'touchmove', 'touchend'])  // turns slides elsewhere
+  place.addEventListener(swipe, (event) => event.stopPropagation())
+mount(place, ${text(JSON.parse(readFileSync(here('panels.json'), 'utf8'))[name])})
+</script>`
+
 const plugin = (md) => {
   md.core.ruler.before('normalize', 'numbers', (state) => {
     state.src = filled(state.src)
@@ -36,6 +48,9 @@ const plugin = (md) => {
           token.attrSet('src', `data:image/svg+xml;base64,${base64(here(source))}`)
       }
   })
+  const block = md.renderer.rules.html_block
+  md.renderer.rules.html_block = (tokens, i, ...rest) =>
+    block(tokens, i, ...rest).replace(/<div class="live" data-panel="(\w+)">/, (tag, name) => tag + live(name))
   // Formulas: what is drawn is named by its TeX, for those who listen.
   for (const rule of ['marp_math_inline', 'marp_math_block']) {
     const render = md.renderer.rules[rule]

@@ -1,11 +1,7 @@
-"""Settings of every test, and the record of residuals behind the README's table of claims.
-
-``python -m pytest tests/test_claims.py --residuals residuals.md`` writes the table.
-"""
-
-from pathlib import Path
+"""Settings of every test; ``--residuals docs/measured.md`` records the residuals there."""
 
 import hypothesis
+import measured
 import pytest
 from jaxtyping import install_import_hook
 
@@ -30,9 +26,7 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--residuals", metavar="FILE", help="write the claims' residuals to FILE, as Markdown"
-    )
+    parser.addoption("--residuals", metavar="FILE", help="write the claims' residuals into FILE")
 
 
 @pytest.fixture
@@ -60,7 +54,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
         for name, value in report.user_properties
         if name == "claim"
     ]
-    Path(target).write_text(residual_table(rows), encoding="utf-8")
+    measured.write(target, "residuals", residual_table(rows))
     terminalreporter.write_line(f"{len(rows)} residuals written to {target}")
 
 

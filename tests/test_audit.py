@@ -228,6 +228,24 @@ def test_against_the_code_of_diffusers():
         ({"betas": SD_BETAS, "draws": [0.5, 1, 2]}, "numbers of its steps"),
         ({"betas": SD_BETAS, "shift": 0.0}, "shift must be a positive"),
         ({"betas": SD_BETAS, "data_sd": np.nan}, "data_sd must be a positive"),
+        ({"betas": "lineal"}, "did you mean 'linear'"),
+        ({"betas": ("linear", 1e-4, 0.02, 3)}, "the parameters of 'linear' are first=0.0001"),
+        ({"density": ("logit_normal", "0")}, "sd=1.0, numbers"),
+        ({"density": ("logit_normal", 0.0, -1.0)}, "must be positive"),
+        ({"betas": SD_BETAS[:, None]}, "list"),
+        ({"sigmas": [[0.1, 0.2], [0.3, 0.4]]}, "one number a step"),
+        ({"alpha_bars": [0.9, np.nan, 0.1]}, r"\[0, 1\]"),
+        ({"sigmas": [0.1, np.nan, 3.0]}, "none is negative"),
+        ({"sigmas": [3.0, 1.0, 0.3]}, r"\[::-1\]"),
+        ({"betas": np.append(SD_BETAS[:3], 1.5)}, "strictly between 0 and 1"),
+        ({"draws": [0.1, np.nan] * 500}, "none is negative"),
+        ({"betas": SD_BETAS, "shift": "3"}, "shift must be a positive"),
+        ({"betas": SD_BETAS, "coefficient": lambda snr: np.full_like(snr, np.inf)}, "finite"),
+        ({"betas": SD_BETAS, "coefficient": []}, "0 coefficients beside 1000"),
+        ({"betas": SD_BETAS, "coefficient": np.ones((1000, 1))}, "coefficients"),
+        ({"schedule": SD_BETAS}, "schedule"),
+        ({"density": 3.0}, "density"),
+        ({"density": []}, "density"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(arguments, words):
@@ -240,8 +258,10 @@ def test_the_command(tmp_path, capsys):
     pasted, config = tmp_path / "monotone.csv", tmp_path / "config.json"
     main(["--betas", "scaled_linear", "--make-monotone", str(pasted)])
     assert "w is not monotone" in capsys.readouterr().out
-    main(["--betas", "scaled_linear", "--coefficient", str(pasted)])
+    picture = tmp_path / "w.png"
+    main(["--betas", "scaled_linear", "--coefficient", str(pasted), "--picture", str(picture)])
     assert "w is monotone" in capsys.readouterr().out
+    assert picture.read_bytes().startswith(b"\x89PNG")
     config.write_text(json.dumps({"density": ["logit_normal", 0, 1], "prediction": "flow"}))
     main(["--config", str(config)])
     assert "SD3" in capsys.readouterr().out
@@ -250,6 +270,8 @@ def test_the_command(tmp_path, capsys):
         (["--betas", "linear", "--prediction", "vpred"], "did you mean 'v_prediction'"),
         (["--betas", "linear", "--coefficient", "minsnr"], "did you mean 'min_snr'"),
         (["--betas", "lineal"], "did you mean 'linear'"),
+        (["--betas", "linear:0.1:x"], "could not convert"),
+        (["--betas", "linear", "--picture", str(tmp_path / "no" / "w.png")], "No such file"),
         (["--config", str(config)], "'beta'"),
     ):
         with pytest.raises(SystemExit):

@@ -2,7 +2,7 @@
 
 The truths: autograd of a log density, `scipy.integrate.quad`, `scipy.stats`, rational arithmetic,
 and Gaussians whose joint law over a whole path is one matrix. Beside each tolerance stands the
-residual found. ``--residuals FILE`` writes all residuals as a table (see conftest.py).
+residual found. ``--residuals FILE`` writes all residuals into a table (see conftest.py).
 
 T9 and the experiments of S7 come with the notebook that introduces them.
 """

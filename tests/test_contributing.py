@@ -1,4 +1,4 @@
-"""The lines of CONTRIBUTING.md by which something new is added do what they say."""
+"""The lines of README.md and CONTRIBUTING.md that are code do what they say."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,15 @@ from comparing import assert_close
 from scipy.special import expit, logit
 
 from course_utils import datasets, objectives, predictions
+from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import Objective
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import Cosine, Schedule, alpha, discrete_betas, sigma
 
-TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 (ROW, SCHEDULE, OBJECTIVE, SAMPLER, DATA) = re.findall(r"(?s)```python\n(.*?)```", TEXT)
 GALAXIES = GaussianMixture.from_data(datasets.galaxies())
 
@@ -28,6 +31,27 @@ def run(code):
     }  # fmt: skip
     exec(code, names)
     return names
+
+
+def test_the_first_lines_of_the_readme_count_galaxies(capsys):
+    code, printed = re.search(r"(?s)```python\n(.*?)```\n\n```\n(.*?)```", README).groups()
+    names = {"np": np, "ErrorCurve": ErrorCurve, "GaussianMixture": GaussianMixture}
+    exec(code, names | {"galaxies": datasets.galaxies})
+    assert capsys.readouterr().out == printed == "82.0000\n81.0000\n"
+
+
+def test_the_readme_is_three_screens_and_its_links_lead_somewhere():
+    assert 600 <= len(README.split()) <= 800
+    targets = [to for to in re.findall(r"\]\(([^)]+)\)", README) if not to.startswith("http")]
+    assert len(targets) > 15 and [to for to in targets if not (ROOT / to).is_file()] == []
+
+
+def test_one_version_everywhere():
+    """The package's, the citation's, and the newest in the list of changes."""
+    texts = [(ROOT / n).read_text() for n in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md")]
+    patterns = r'^version = "(.*)"$', r"^version: (.*)$", r"^## ([\d.]+)"
+    found = {re.search(p, text, re.M)[1] for p, text in zip(patterns, texts, strict=True)}
+    assert len(found) == 1
 
 
 def test_a_parameterization(monkeypatch):

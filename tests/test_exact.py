@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from course_utils.datasets import galaxies, galaxy_velocities
 from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
-from course_utils.exact import error_and_kl
+from course_utils.exact import error_and_kl, expected
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import halved, interpolation_rules
 from course_utils.schedules import alpha, sigma
@@ -95,7 +95,7 @@ def posterior(law, z, a, s):
 )
 def test_a_level_against_scipy_and_the_reference(truth, model):
     levels = np.array([-9.0, -1.0, 1.0, 4.0, 8.0])
-    coarse, fine = error_and_kl(truth, model, levels)
+    coarse, fine = expected(error_and_kl, truth, model, levels)
     assert_close(fine / coarse, 1.0, atol=2e-8)  # the difference is what is stated
     for level, (e, kl), finer in zip(levels, coarse, fine, strict=True):
         other = reference(truth, model, level)
@@ -307,22 +307,22 @@ def test_points_in_any_units_have_the_same_curve():
     """e of points depends on σ/α over their distances: c times the points is a shift of λ."""
     levels = np.linspace(-4, 12, 9)
     x = galaxies()[:, 0]
-    e, kl = error_and_kl(*[GaussianMixture.from_data(x)] * 2, levels)[0].T
+    e, kl = expected(error_and_kl, *[GaussianMixture.from_data(x)] * 2, levels)[0].T
     far = GaussianMixture.from_data(1e5 + 4500 * x)
-    of_far, _ = error_and_kl(far, far, levels - 2 * np.log(4500))[0].T
+    of_far, _ = expected(error_and_kl, far, far, levels - 2 * np.log(4500))[0].T
     np.testing.assert_allclose(of_far, e, rtol=1e-7, atol=1e-12)  # 1e5 + 4500 x is rounded
     near, far = (GaussianMixture.from_data(galaxy_velocities() + far) for far in (0, 2.0**44))
     blurs = -2 * np.log([30.0, 300.0])
-    found = [error_and_kl(law, law, blurs)[0] for law in (near, far)]
+    found = [expected(error_and_kl, law, law, blurs)[0] for law in (near, far)]
     assert_close(found[1], found[0], rtol=1e-9)  # differences of the points are exact
     twice = GaussianMixture.from_data(np.repeat(x, 2))
-    assert_close(error_and_kl(twice, twice, levels)[0].T, [e, kl], rtol=1e-12)
+    assert_close(expected(error_and_kl, twice, twice, levels)[0].T, [e, kl], rtol=1e-12)
 
 
 def test_the_error_between_few_levels_is_no_longer_overlooked():
     """Two points, six levels: the spline was off by half, and said 7e-6."""
     six, two = np.linspace(-10, 10, 6), GaussianMixture.from_data([-1.0, 1.0])
-    exact = np.log(2) - error_and_kl(two, two, six[[0, -1]])[1, 0, 1]
+    exact = np.log(2) - expected(error_and_kl, two, two, six[[0, -1]])[1, 0, 1]
     curve = ErrorCurve.from_mixtures(two, log_snr=six)
     found = weighted_loss(np.ones_like, curve)
     assert abs(found - exact) <= found.bound + 1e-12 < 1e-9
@@ -340,14 +340,14 @@ def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
 
 def test_what_float64_cannot_resolve_is_refused():
     with pytest.raises(ValueError, match="cannot be resolved"):
-        error_and_kl(point(1.0), HILLS, np.array([60.0]))
+        expected(error_and_kl, point(1.0), HILLS, np.array([60.0]))
 
 
 def test_thousands_of_points():
     x = np.random.default_rng(0).normal(size=3000) * 4500 + 20_000
     law = GaussianMixture.from_data(x)
     levels = np.array([-16.0, 0.0, 6.0, 30.0])
-    coarse, fine = error_and_kl(law, law, levels)
+    coarse, fine = expected(error_and_kl, law, law, levels)
     assert coarse[-1, 1] == pytest.approx(np.log(3000), rel=1e-9)  # all told apart
     assert_close(fine[:, 0], coarse[:, 0], rtol=1e-9)
 

@@ -4,8 +4,11 @@ A rule is a function of a notebook (and its path) that yields what is wrong, in 
 saved outputs are compared by `pytest --nbval`; here it is the form that counts.
 """
 
+import ast
+import builtins
 import copy
 import functools
+import itertools
 import re
 import runpy
 import statistics
@@ -262,10 +265,189 @@ def small(nb, path):
         yield f"{size / 1e6:.1f} MB; 2 MB at most"
 
 
+# --- the day path and its minutes ------------------------------------------------------------
+
+SECTION = re.compile(r"(?m)^(?=#{2,6} )")
+WORDS_A_MINUTE = 150
+MINUTES = {"formula": 1.5, "cell": 1, "panel": 4, "exercise": 5}
+HEAD = re.compile(r"\*\*(\d+) minutes on the day path, (\d+) with the evening sections\*\*")
+BLOCKS = (("01", "02"), ("03", "04"), ("05", "06", "07"))  # of 90 minutes, on the day path
+WITHOUT = ("04", "05", "06", "07", "08")  # may lack such a head; 08 is off the day path
+
+
+def pieces(nb):
+    """Yield (section, on the day path, cell or its markdown): a cell is cut at its headings.
+
+    A heading that ends in *(evening)* takes all deeper headings below it off the day path.
+    """
+    section, evening_from = "", 7
+    for cell in nb.cells:
+        for text in SECTION.split(cell.source) if cell.cell_type == "markdown" else [cell]:
+            if cell.cell_type == "markdown" and (heading := re.match(r"(#{2,6}) (.*)", text)):
+                level = len(heading[1])
+                evening_from = 7 if level <= evening_from else evening_from
+                if re.search(r"\(evening\)\*?$", heading[2]):
+                    evening_from = min(evening_from, level)
+                section = heading[2] if level == 2 else section
+            yield section, evening_from == 7, text
+
+
+def counted(text):
+    """Minutes of a piece by the rule that notebook 00 states."""
+    if isinstance(text, str):
+        text = re.sub(r"(?s)<details>.*?</details>", "", text)
+        shown, exercises_asked = text.count("$$") // 2, text.count("### Exercise")
+        text = re.sub(r"\$[^$]+\$", "x", re.sub(r"(?s)\$\$.*?\$\$", "", text))
+        words = len(re.findall(r"\w+", text))
+        other = MINUTES["formula"] * shown + MINUTES["exercise"] * exercises_asked
+        return words / WORDS_A_MINUTE + other
+    own = re.search(r"check\(|NotImplementedError|^attempt = None", text.source)
+    bare = all(re.match(r"(from|import|#|\)| )", line) for line in lines(text.source))
+    if text.source == INSTALL or own or bare:
+        return 0
+    return MINUTES["panel" if any(VIEW in out.get("data", {}) for out in text.outputs) else "cell"]
+
+
+def minutes(nb):
+    """Minutes on the day path, and with the evening sections."""
+    spent = [(day, counted(text)) for _, day, text in pieces(nb)]
+    return sum(m for day, m in spent if day), sum(m for _, m in spent)
+
+
+def tells_its_time(nb, path):
+    stated = HEAD.search(nb.cells[0].source)
+    if not stated:
+        if path.name[:2] not in WITHOUT:
+            yield "the first cell lacks '**A minutes on the day path, B with the evening …**'"
+        return
+    for said, true in zip(map(int, stated.groups()), minutes(nb), strict=True):
+        if abs(said - true) > 5:
+            yield f"the head says {said} minutes, the rule of notebook 00 {true:.0f}"
+
+
+def sentences(text):
+    return re.split(r"(?<=[.!?])\s+|\n\n", text)
+
+
+def evening_sections(number):
+    """The numbers of the sections and the names of the exercises that are off the day path."""
+    (path,) = FOLDER.glob(f"{number}_*.ipynb")
+    off = [text for _, day, text in pieces(read(path)) if not day and isinstance(text, str)]
+    numbers = [re.match(r"## (\d+) ", text) for text in off]
+    asked = [re.match(r"### Exercise (\S+)", text) for text in off]
+    return {n[1] for n in numbers if n} | {n[1] for n in asked if n}
+
+
+def day_path_stands_alone(nb, path):
+    """No sentence or cell on the day path needs an evening section, unless it says 'evening'."""
+    day_names, evening_names = set(), set()
+    for _, day, text in pieces(nb):
+        if not isinstance(text, str):
+            tree = ast.parse(re.sub(r"(?m)^( *)%.*$", r"\1pass", text.source))
+            names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+            made = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
+            made |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+            made |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+            used = {n.id for n in names} - made - day_names - set(dir(builtins))
+            if day and (used & evening_names):
+                yield f"a cell on the day path uses {sorted(used & evening_names)}, made off it"
+            (day_names if day else evening_names).update(made)
+        elif day and HEAD.search(nb.cells[0].source):
+            for sentence in sentences(text):
+                if "evening" in sentence:
+                    continue
+                leads = re.finditer(r"(?:sections?|and|to) (\d+)\b|xercise (0\d\.\d)", sentence)
+                for found in leads if re.search("section|xercise", sentence) else ():
+                    before = re.findall(r"\b(0\d)\b", sentence[: found.start()])
+                    number = (found[2] or (before or [path.name])[-1])[:2]
+                    target = found[2] or found[1]
+                    if target in evening_sections(number):
+                        yield f"the day path leads to {number}, {target}: {sentence.strip()[:70]}"
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_of_the_day_path_fit_into_90_minutes(block):
+    notebooks = [read(path) for path in NOTEBOOKS if path.name[:2] in block]
+    if not all(HEAD.search(nb.cells[0].source) for nb in notebooks):
+        pytest.skip("a head does not state the day path yet")
+    assert sum(minutes(nb)[0] for nb in notebooks) <= 90
+
+
+def test_the_map_has_the_minutes_of_the_heads():
+    map_of_00 = "\n".join(cell.source for cell in read(NOTEBOOKS[0]).cells)
+    rows = re.findall(r"(?m)^\| (?:\[|\*\*)(0\d) .*?\| (\d+), (\d+) \|", map_of_00)
+    heads = {p.name[:2]: HEAD.search(read(p).cells[0].source) for p in NOTEBOOKS}
+    stated = [(number, *head.groups()) for number, head in heads.items() if head]
+    assert stated == [row for row in rows if heads[row[0]]]
+
+
+# --- no word before its meaning ---------------------------------------------------------------
+
+# Each stands in bold where it is explained, and nowhere before. Not counted: heads, which ask
+# the question, learning goals, the lecture's seven lines, the map, headings, the appendix of 00,
+# and what is said of the next notebook.
+TERMS = (
+    "latent", "log-SNR", "noise level", "residual", "nats?", "networks?", "predictions?",
+    "train(?:ing|ed)", "schedules?", "loss(?:es)?", "weightings?", "density of levels", "blur",
+    "ELBO", "proportional", "chains?", "laws?", "total variation", "Kullback–Leibler", "posterior",
+    "precision", "Wasserstein", "noise floor", "Brownian motion",
+    "stochastic differential equation", "drift", "Euler–Maruyama", "strong order",
+    "Fokker–Planck", "scores?", "Tweedie", "samplers?", "DDIM", "ancestral",
+)  # fmt: skip
+# Each stands in the table of symbols of the notebook in which it first appears.
+SYMBOLS = (
+    r"\epsilon", r"\hat\epsilon", r"e(\lambda)", r"w(\lambda)", r"p(\lambda)", r"\beta_t", r"\xi",
+    r"\bar\alpha", r"\tilde\beta", r"\mu_t", "V_t", "W_1", "W_2", r"\beta(t)", r"\Delta", "B(t)",
+    "W(t)", r"\epsilon^*", r"\eta", "K_j", "L(t;x)", "p_w", r"\rho", r"\Theta",
+)  # fmt: skip
+SKIPPED = r"Learning goals|3 The lecture, in seven lines|4 The map|Appendix"
+
+
+def course():
+    """The prose of all notebooks in order, as (notebook, text), without what is not counted."""
+    for path in NOTEBOOKS:
+        for section, _, text in itertools.islice(pieces(read(path)), 1, None):
+            if isinstance(text, str):
+                if re.match("Learning goals", section):  # the symbols stand in the same cell
+                    text = text[text.find("**Symbols") :] if "**Symbols" in text else ""
+                elif re.match(SKIPPED, section) or "What was" in text:
+                    text = ""
+                yield path.name[:2], re.sub(r"(?m)^#+ .*$|\[[^\]]*\]\([^)]*\)|`[^`]*`", " ", text)
+
+
+def used_before_it_is_explained(term, course):
+    word = re.compile(rf"(?<![\w-])(?:{term})(?![\w-])", re.IGNORECASE)
+    for number, text in course:
+        if found := word.search(text):
+            bold = [b.span() for b in re.finditer(r"\*\*[^*]+\*\*", text)]
+            if not any(start <= found.start() < end for start, end in bold):
+                yield f"{number}: …{text[max(0, found.start() - 50) : found.end() + 20]}…"
+            return
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_no_word_before_its_meaning(term):
+    assert list(used_before_it_is_explained(term, course())) == []
+
+
+def test_a_word_that_comes_too_early_is_seen():
+    assert list(used_before_it_is_explained("score", [("00", "the score"), ("01", "a **score**")]))
+    assert not list(used_before_it_is_explained("score", [("00", "a **score**"), ("01", "score")]))
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_no_symbol_before_its_meaning(symbol):
+    number = next(number for number, text in course() if symbol in text)
+    (path,) = FOLDER.glob(f"{number}_*.ipynb")
+    rows = re.findall(r"(?m)^\| (\$.*?) \|", "\n".join(c.source for c in read(path).cells[:TOP]))
+    assert any(symbol in row for row in rows), f"not in the table of symbols of {number}"
+
+
 RULES = (
     valid, executed_in_order, begins_with_the_installation, no_errors, shows_text,
     stable_metadata, stable_text, opens_well, closes_well, short_cells, ends_without_semicolon,
-    images_have_words, exercises_complete, links_resolve, no_absolute_paths, small,
+    images_have_words, exercises_complete, links_resolve, no_absolute_paths, small, tells_its_time,
+    day_path_stands_alone,
 )  # fmt: skip
 RULES = {rule.__name__: rule for rule in RULES}
 
@@ -309,6 +491,10 @@ BREAKS = {
     "links_resolve": says("# A [map](../nowhere.md)"),
     "no_absolute_paths": says("# open('/home/ada/x.csv')"),
     "small": shows("x" * 2_100_000),
+    "tells_its_time": lambda nb: nb.cells[0].update(source=nb.cells[0].source.replace("45", "15")),
+    "day_path_stands_alone": lambda nb: nb.cells[-1].update(
+        source=nb.cells[-1].source + " By the distances of section 8."
+    ),
 }
 
 

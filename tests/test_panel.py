@@ -138,9 +138,11 @@ def test_a_failure_is_answered_too():
 def test_a_recording_is_json_and_ends_where_it_began():
     panel, _ = waves()
     start = panel.values
-    record = json.loads(json.dumps(recorded(panel, "shift", [0.0, 1.0, 2.0])))
-    assert [state["values"]["shift"] for state in record["states"]] == [0, 1, 2]
-    assert record["control"] == "shift" and panel.values == start
+    record = json.loads(json.dumps(recorded(panel, {"shift": [0.5, 2.0], "size": [3]})))
+    moved = [(state["values"]["shift"], state["values"]["size"]) for state in record["states"]]
+    shift, size = start["shift"], start["size"]
+    assert moved == [(shift, size), (0.5, size), (2.0, size), (shift, 3)]
+    assert record["controls"] == ["shift", "size"] and panel.values == start
 
 
 # What moves it

@@ -67,6 +67,7 @@ def untrained(monkeypatch):
         ({"claim": " "}, "claim is empty"),
         ({"measure": "eta0.frechett"}, r"did you mean 'eta0\.frechet'"),
         ({"versus": "sigmoid2"}, "did you mean 'sigmoid_2'"),
+        ({"versus": "p2"}, "weighting of the study"),  # which has no networks of it
         ({"by": -0.1}, "at least 0"),
         ({"seeds": (5,)}, "at least 2 different"),
         ({"seeds": (5, 5)}, "at least 2 different"),
@@ -80,7 +81,7 @@ def test_a_vague_hypothesis_is_refused(changes, words):
 
 def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
     base = Trial(hypothesis(), W, TINY, tmp_path)
-    changes = dict(claim="no", measure="bits.total", direction="higher", versus="p2", by=0.1)
+    changes = dict(claim="no", measure="bits.total", direction="higher", versus="edm", by=0.1)
     others = [replace(base, hypothesis=hypothesis(**{k: v})) for k, v in changes.items()]
     others += [replace(base, hypothesis=hypothesis(seeds=(5, 6))), replace(base, plan=Plan())]
     others += [replace(base, w=sigmoid(1.01))]
@@ -253,7 +254,7 @@ def test_under_the_null_any_number_of_hypotheses_are_supported_one_time_in_twent
 
 def test_expected_reach_is_that_of_the_spreads():
     table = np.random.default_rng(0).normal(size=(3, 5))
-    names = ("elbo", "p2", "sd3")
+    names = ("elbo", "edm", "min_snr")
     runs = [
         result(n, s, v) | {"steps": 1200}
         for n, row in zip(names, table, strict=True)
@@ -261,7 +262,7 @@ def test_expected_reach_is_that_of_the_spreads():
     ]
     spread = np.sqrt(np.mean([np.var(table[k] - table[1], ddof=1) for k in (0, 2)]))
     for n, t in ((5, 2.7764451), (10, 2.2621572)):
-        found = preregistration.expected_reach("bits.total", "p2", n, {"runs": runs})
+        found = preregistration.expected_reach("bits.total", "edm", n, {"runs": runs}, 1200)
         assert found == pytest.approx(t * spread / np.sqrt(n), rel=1e-6)
 
 
@@ -317,6 +318,20 @@ def test_the_examples_are_made_and_count_as_seen(tmp_path, untrained, monkeypatc
             register(replace(h, by=0.5), w, Plan(n_steps=2), tmp_path / "new")
     assert not (tmp_path / "new").exists()
     register(replace(h, by=0.5), w, preregistration.SHORT, tmp_path / "new")  # another plan
+
+
+@pytest.mark.parametrize(
+    ("plan", "inside"),
+    [
+        (preregistration.SHORT, True),
+        (Plan(n_steps=19_200), True),
+        (Plan(n_steps=400), False),
+        (replace(preregistration.SHORT, width=64), False),
+        (replace(preregistration.SHORT, n_samples=100), False),
+    ],
+)
+def test_a_plan_is_the_study_s_at_one_of_its_budgets(plan, inside):
+    assert preregistration.in_study(plan) == inside
 
 
 def test_the_stored_examples_are_those_of_the_notebook_and_name_their_code(tmp_path):

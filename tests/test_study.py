@@ -238,6 +238,9 @@ def test_results_are_written_and_read_back(tiny_runs, tmp_path):
     study.write_results(tiny_runs, asked, tmp_path)
     results, sheets = study.load_results(tmp_path), study.load_sheets(tmp_path)
     assert results["runs_finished_and_asked"] == [4, 5]
+    results["runs"] = [r for r in results["runs"] if (r["weighting"], r["seed"]) != ("p2", 0)]
+    assert [len(group) for group in study.by_weighting(results).values()] == [1, 1]  # seed 1
+    results = study.load_results(tmp_path)
     assert {p["setting"]: p["width"] for p in results["plans"].values()} == {"main": 8, "narrow": 4}
     assert {"torch", "numpy"} <= results["versions"].keys()
     for steps in (2, 3):
@@ -316,55 +319,39 @@ def test_all_pairs_are_corrected_for_their_number():
     assert 0 < sum(p < 0.05 for _, p in found.values()) < sum(q < 0.05 for q in raw.values()) + 1
 
 
-STORED = {  # its weightings, seeds, budgets, the images' side, log₂ of the number of grey levels
-    "digits": (10, 5, [1200], 8, 4.09),
-    "fashion": (3, 3, [2000], 28, 8),
-}
-
-
-@pytest.mark.parametrize("data", STORED)
-def test_the_stored_studies_are_whole_small_and_name_their_code(data):
-    n, n_seeds, budgets, side, guessing = STORED[data]
-    results, sheets = (load(data=data) for load in (study.load_results, study.load_sheets))
-    for steps in budgets:
-        groups = study.by_weighting(results, steps)
-        assert len(groups) == n and groups.keys() <= study.WEIGHTINGS.keys()
-        for name, runs in groups.items():
-            assert [r["seed"] for r in runs] == list(range(n_seeds))
-            assert {sheets[name, steps, eta].shape for eta in study.ETAS} == {(12, side, side)}
-            for r in runs:
-                assert r["code"] and 1 < value_of(r, "bits.total") < guessing
-                terms = [r["bits"][term] for term in BITS]
-                assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
-                assert all(0 <= r[eta]["recall"] <= 1 for eta in ("eta0", "eta1"))
-    sizes = [len((study.DATA / f"study_{data}.{kind}").read_bytes()) for kind in ("json", "npz")]
-    assert sum(sizes) < 400_000
-
-
-def test_the_study_over_budgets_so_far_is_of_one_code_and_of_its_plans():
-    results, sheets = (load(data="budgets") for load in (study.load_results, study.load_sheets))
+def test_the_stored_study_is_whole_small_of_one_code_and_of_its_plans():
+    results, sheets = study.load_results(), study.load_sheets()
     finished, asked = results["runs_finished_and_asked"]
-    made = {(r["plan"], r["weighting"], r["seed"]) for r in results["runs"]}
-    assert len(made) == finished <= asked and len({r["code"] for r in results["runs"]}) == 1
-    for plan, name, seed in made:
-        settings = results["plans"][plan]
-        runs = [
-            r
-            for r in results["runs"]
-            if (r["plan"], r["weighting"], r["seed"]) == (plan, name, seed)
-        ]
-        assert [r["steps"] for r in runs] == [*settings["along"], settings["n_steps"]]
-        assert all(r["setting"] == settings["setting"] for r in runs)
+    runs = {}
+    for r in results["runs"]:
+        runs.setdefault((r["plan"], r["weighting"], r["seed"]), []).append(r)
+        assert 1 < value_of(r, "bits.total") < 4.09  # log₂ of the number of grey levels
+        terms = [r["bits"][term] for term in BITS]
+        assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
+        assert all(0 <= r[eta]["recall"] <= 1 for eta in ("eta0", "eta1"))
+    assert len({r["code"] for r in results["runs"]}) == 1
+    whole = 0
+    for (plan, name, seed), found in runs.items():
+        settings, steps = results["plans"][plan], [r["steps"] for r in found]
+        assert steps == [*settings["along"], settings["n_steps"]][: len(steps)]
+        assert all(r["setting"] == settings["setting"] for r in found)
+        whole += steps[-1] == settings["n_steps"]
         if (settings["setting"], seed) == ("main", 0):
-            assert all(sheets[name, r["steps"], 0.0].shape == (12, 8, 8) for r in runs)
-    sizes = [len((study.DATA / f"study_budgets.{kind}").read_bytes()) for kind in ("json", "npz")]
+            assert all(sheets[name, n, 0.0].shape == (12, 8, 8) for n in steps)
+    assert whole == finished <= asked
+    for steps in (300, 1200, 4800, 19_200):
+        groups = study.by_weighting(results, steps)
+        assert list(groups) == list(study.COMPARED)
+        assert len({tuple(r["seed"] for r in group) for group in groups.values()}) == 1
+        assert len(groups["elbo"]) >= 2
+    sizes = [len((study.DATA / f"study_digits.{kind}").read_bytes()) for kind in ("json", "npz")]
     assert sum(sizes) < 500_000
 
 
 @pytest.mark.full
 def test_the_stored_study_is_what_this_code_makes():
     """Its first 300 steps again: a change of the recipe shows, another processor hardly."""
-    results = study.load_results(data="budgets")
+    results = study.load_results()
     stored = results["runs"][0]
     settings = results["plans"][stored["plan"]] | {"n_steps": stored["steps"], "along": ()}
     plan = Plan(**{k: v for k, v in settings.items() if k != "setting"})

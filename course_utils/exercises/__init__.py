@@ -12,28 +12,28 @@ import pkgutil
 import re
 
 from course_utils._checks import unknown
-from course_utils.exercises.framework import CORRECT, Exercise
+from course_utils.exercises.framework import NOT_ATTEMPTED, Exercise
 
 
-def check(name: str, attempt: object) -> None:
+def check(name: str, attempt: object = None) -> None:
     """Print the verdict on an attempt at the exercise `name`; whatever the attempt does, go on.
 
-    `attempt` is a function, or a plain value where the exercise asks for one. Printed is
-    "not attempted yet" (None, or a stub that raises NotImplementedError), "correct", or
-    "not yet: ..." with the likely mistake, the expected shape, or the exception in words; never
-    the answer. Unless it is correct, all that the attempt printed and warned of comes first.
-    Only KeyboardInterrupt passes through: it is the reader's own.
+    `attempt` is a function, or a plain value where the exercise asks for one. What it prints and
+    warns of comes first, then "not attempted yet" (None, or a stub that raises
+    NotImplementedError), "correct", "right, but ..." (it overwrites its arguments), or
+    "not yet: ..." with the likely mistake; where no mistake fits, with one small trial: given,
+    got, expected. Only KeyboardInterrupt passes through: it is the reader's own.
     """
-    if isinstance(attempt, str) and not isinstance(name, str):
-        given = getattr(name, "__name__", "attempt")
-        print(f'the arguments are swapped: check("{attempt}", {given})')
-        return
     known = exercises(str(name)[:2]) or exercises()
+    swapped = isinstance(attempt, str) and attempt in known and name not in list(known)
+    if callable(name) or swapped:
+        print('the arguments are swapped: the name comes first, as in check("01.2", attempt)')
+        return
     if name not in list(known):
         print(unknown("exercise", name, known))
         return
     verdict, said = known[name].judge(attempt)
-    if said and verdict != CORRECT:
+    if said and verdict != NOT_ATTEMPTED:
         print(said.removesuffix("\n"))
     print(verdict)
 

@@ -20,6 +20,7 @@ import numpy as np
 
 NOT_ATTEMPTED = "not attempted yet"
 CORRECT = "correct"
+FLOAT32 = ", to the seven digits of float32"
 
 
 @dataclass(eq=False)
@@ -61,7 +62,7 @@ class Exercise:
         return lambda *arguments: factor * self.reference(*arguments)
 
     def verdict(self, attempt: object) -> str:
-        """Return "not attempted yet", "correct" or "not yet: ..."; let only Ctrl-C through."""
+        """Return the verdict in words: see `course_utils.exercises`; let only Ctrl-C through."""
         return self.judge(attempt)[0]
 
     def judge(self, attempt: object) -> tuple[str, str]:
@@ -80,15 +81,21 @@ class Exercise:
             verdict = f"not yet: {_account(error, attempt)}"
         return verdict, said.getvalue()
 
-    def run(self, function: Callable, said: io.StringIO | None = None) -> list[list[np.ndarray]]:
+    def run(
+        self, function: Callable, said: io.StringIO | None = None, written: set | None = None
+    ) -> list[list[np.ndarray]]:
         """Return `function`'s results, [trial][part], each an array of numbers or of text.
 
-        What it prints and warns of goes to `said`.
+        What it prints and warns of goes to `said`, which arguments it overwrites to `written`.
         """
-        expected = self._expected
-        with _overheard(said or io.StringIO()):  # an attempt may change its arguments
-            results = [function(*copy.deepcopy(trial)) for trial in self.trials]
-            return [_parts(r, e, self.returns) for r, e in zip(results, expected, strict=True)]
+        results, expected = [], self._expected
+        with _overheard(said or io.StringIO()):
+            for trial, right in zip(self.trials, expected, strict=True):
+                handed = copy.deepcopy(trial)
+                results.append(_parts(function(*handed), right, self.returns))
+                pairs = zip(self._arguments, trial, handed, strict=False)
+                written is None or written.update(n for n, a, b in pairs if _overwritten(a, b))
+        return results
 
     def differing(self, outcomes, others) -> frozenset[int]:
         """Return the parts in which two lists of outcomes differ beyond the tolerance."""
@@ -98,6 +105,10 @@ class Exercise:
             for part in range(len(b))
             if not _same(a[part], b[part], self.tolerance)
         )
+
+    @functools.cached_property
+    def _arguments(self):
+        return list(inspect.signature(self.reference).parameters)
 
     @functools.cached_property
     def _expected(self):
@@ -114,18 +125,37 @@ class Exercise:
     def _judge(self, attempt, said):
         if attempt is None or attempt is ...:
             return NOT_ATTEMPTED
-        got = self.run(self._as_function(attempt), said)
-        wrong = self.differing(got, self._expected)
-        if not wrong:
-            return CORRECT
+        function, written = self._as_function(attempt), set()
+        got = self.run(function, said, written)
+        changed = f"your function changes its argument {' and '.join(sorted(written))}"
+        if wrong := self.differing(got, self._expected):
+            words = self._name(got) or self._describe(function, got, wrong)
+            raise _NotYet(f"{words}\n  Besides, {changed}: work on a copy" if written else words)
+        if written:
+            return f"right, but {changed}: whoever calls it loses the data. Work on a copy"
+        doubles = [[p.astype(float) if p.dtype == np.float32 else p for p in r] for r in got]
+        return CORRECT + FLOAT32 * bool(self.differing(doubles, self._expected))
+
+    def _name(self, got):
+        """The listed mistake that explains most, the first of equals; "" if none does.
+
+        If none fits, one that fits but for a sign or the like: then two things went wrong.
+        """
         named = [
             (len(parts), message)
             for message, outcomes, parts in self._known
             if not parts & self.differing(got, outcomes)
         ]
-        if named:  # the mistake that explains most; the first listed of equals
-            raise _NotYet(max(named, key=lambda pair: pair[0])[1])
-        raise _NotYet(self._describe(got, wrong))
+        if named:
+            return max(named, key=lambda pair: pair[0])[1]
+        if self.returns or self._form(got, {0}) or self._pattern(got, self._expected, 0):
+            return ""
+        for message, outcomes, _ in self._known:
+            if then := self._pattern(got, outcomes, 0, both=True):
+                return f"two things at once. {message}. And then{then[1:]}".replace(
+                    "what is expected", "that"
+                )
+        return ""
 
     def _as_function(self, attempt):
         if not callable(attempt):
@@ -145,26 +175,133 @@ class Exercise:
                 ) from None
         return attempt
 
-    def _describe(self, got, wrong):
+    def _describe(self, function, got, wrong):
+        """What is wrong in general, and one small trial: given, got, expected."""
+        if self.differing(self.run(function), got):
+            return "called twice with the same arguments, your function returned two results"
+        failing = [
+            k
+            for k, (a, b) in enumerate(zip(got, self._expected, strict=True))
+            if self.differing([a], [b])
+        ]
+        text = self._form(got, wrong)
+        if not text:
+            text = "not the expected result"
+            if len(got) > 1:
+                text += f" on {len(failing)} of {len(got)} trials"
+            if self.returns:
+                text += f", in {', '.join(self.returns[part] for part in sorted(wrong))}"
+            pattern = self._pattern(got, self._expected, min(wrong))
+            text += pattern or self._ignored(function, got)
+            text = f"{text}. {self.hint}".rstrip(". ")
+            text = text if text.endswith("?") else f"{text}."
+        if not self.trials[0]:
+            return text  # a plain value: to show what is expected would be to give it away
+        trial, got, expected = min(
+            ((self.trials[k], got[k], self._expected[k]) for k in failing),
+            key=lambda row: sum(np.size(argument) for argument in row[0]),
+        )
+        rows = {"given": (self._arguments, trial), "got": (self.returns, got)}
+        rows["expected"] = (self.returns, expected)
+        rows = [f"  {label:10}{_listed(*row)}" for label, row in rows.items()]
+        return "\n".join([text, *rows])
+
+    def _form(self, got, wrong):
+        """What is wrong with the shape of a result, or "NaN or infinity"; "" if neither is."""
         for a, b in zip(got, self._expected, strict=True):
             for part in sorted(wrong):
-                of = f" for {self.returns[part]}" if len(b) > 1 else ""
+                of = f" for {self.returns[part]}" if self.returns else ""
                 if a[part].shape != b[part].shape:
-                    return f"expected shape {b[part].shape}{of}, got {a[part].shape}"
-                if b[part].dtype.kind != "U" and not np.isfinite(a[part]).all():
+                    return f"expected {_shape(b[part])}{of}, got {_shape(a[part])}"
+                fine = b[part].dtype.kind == "U" or np.isfinite(a[part]) | ~np.isfinite(b[part])
+                if not np.all(fine):
                     return (
                         f"NaN or infinity in the result{of}: look for 0/0, the log of a number "
                         "that is not positive, or an overflow"
                     )
-        pairs = zip(got, self._expected, strict=True)
-        trials = sum(bool(self.differing([a], [b])) for a, b in pairs)
-        text = f"not the expected result on {trials} of {len(got)} trials"
-        if len(self._expected[0]) > 1:
-            text += f", in {' and '.join(self.returns[part] for part in sorted(wrong))}"
-        part = min(wrong)
-        text += _pattern([a[part] for a in got], [b[part] for b in self._expected], self.tolerance)
-        text = f"{text}. {self.hint}".rstrip(". ")
-        return text if text.endswith("?") else f"{text}."
+        return ""
+
+    def _pattern(self, got, expected, part, both=False):
+        """Say how a whole result is off, where that is simple; `both`: after another mistake."""
+        everything = list(zip(got, expected, strict=True))
+        pairs = [(np.atleast_1d(a[part]), np.atleast_1d(b[part])) for a, b in everything]
+        if pairs[0][1].dtype.kind == "U" or sum(b.size for _, b in pairs) < 3:
+            return ""
+        if not both:
+            for k, name in enumerate(self._arguments):
+                given = (_numbers(trial[k]) for trial in self.trials)
+                if all(_same(a, x, 0) for (a, _), x in zip(pairs, given, strict=False)):
+                    return f"; it is the argument {name}, unchanged"
+            if len(pairs) > 1 and all(_same(a, pairs[0][0], 0) for a, _ in pairs):
+                return "; it is the same whatever the arguments are"
+            for k, name in enumerate(self.returns):
+                if all(_same(a[part], b[k], self.tolerance) for a, b in everything):
+                    return f"; it is {name}: mind the order"
+        for words, change in list(PATTERNS.items())[: SECOND if both else None]:
+            if all(_fits(a, change(b), self.tolerance) for a, b in pairs):
+                return f"; {words}"
+        off = _off(pairs, self.tolerance)
+        return off if not both or (off.endswith("everywhere") and "times" in off) else ""
+
+    def _ignored(self, function, got):
+        """The argument that the answer depends on and the attempt does not, in words."""
+        for k, name in enumerate(self._arguments):
+            arrays = [isinstance(trial[k], np.ndarray) for trial in self.trials]
+            if not (all(arrays) or all(isinstance(trial[k], float) for trial in self.trials)):
+                continue
+            other = copy.copy(self)
+            values = [np.roll(trial[k], 1) if all(arrays) else trial[k] for trial in self.trials]
+            changed = [~v if np.asarray(v).dtype.kind == "b" else 0.9 * v for v in values]
+            other.trials = [
+                (*trial[:k], value, *trial[k + 1 :])
+                for trial, value in zip(self.trials, changed, strict=True)
+            ]
+            other.__dict__.pop("_expected", None)
+            with contextlib.suppress(Exception):
+                same = not self.differing(other.run(function), got)
+                if same and self.differing(other._expected, self._expected):
+                    return f"; it does not depend on the argument {name}"
+        return ""
+
+
+PATTERNS = {  # how a result y is off, and what it looks like then; NaN: whatever stands there
+    "only the sign differs, everywhere": np.negative,
+    "it is 1 minus what is expected": lambda y: 1 - y,
+    "it is 1 over what is expected": np.reciprocal,
+    "it is the square of what is expected": np.square,
+    "it is the root of what is expected": np.sqrt,
+    "the right numbers stand in reversed order": lambda y: y[::-1],
+    "it is the logarithm of what is expected": np.log,
+    "it is e to the power of what is expected": np.exp,
+    "the sizes are right, some signs are not": np.abs,
+    "the right numbers stand in ascending order": np.sort,
+    "these are the running sums of what is expected": np.cumsum,
+    "the right numbers stand one place too late": lambda y: np.append(np.nan, y[:-1]),
+    "the right numbers stand one place too early": lambda y: np.append(y[1:], np.nan),
+}
+SECOND = 6  # of these are looked for after another mistake
+
+
+def _fits(got, changed, tolerance):
+    known = np.isfinite(changed)
+    size_known = got.shape == changed.shape and known.sum() > known.size / 2
+    return size_known and _same(got[known], changed[known], tolerance)
+
+
+def _off(pairs, tolerance):
+    """Say by which factor or constant a result is off, in all trials or in each."""
+    for words, compare, make in [
+        ("times what is expected", lambda a, b: a[b != 0] / b[b != 0], np.multiply),
+        ("more than what is expected", np.subtract, np.add),
+    ]:
+        by = [np.append(compare(a, b), 0)[0] for a, b in pairs]  # as the first entry is off
+        if not all(_same(a, make(b, x), tolerance) for (a, b), x in zip(pairs, by, strict=True)):
+            continue
+        if np.allclose(by, by[0], rtol=1e-4):
+            return f"; it is {by[0]:.4g} {words}, everywhere"
+        if all(b.size > 2 for _, b in pairs):
+            return f"; it is {by[0]:.4g} {words} in the first trial, {by[1]:.4g} in the second"
+    return ""
 
 
 class _NotYet(Exception):
@@ -188,7 +325,10 @@ def _parts(result, expected, names):
 
 
 def _array(value, like):
-    """Return a copy of one result as float64 numbers, or as text where text is expected."""
+    """Return a copy of one result as numbers, or as text where text is expected.
+
+    float32 stays what it is, so that `_same` knows how many digits it has.
+    """
     kind = _kind(value)
     if like.dtype.kind == "U":
         if not isinstance(value, str):
@@ -197,18 +337,18 @@ def _array(value, like):
     if not isinstance(value, np.ndarray):
         with contextlib.suppress(TypeError):
             if len(value) > 10**6:  # a range(10**12) must not be laid out in memory
-                raise _NotYet(f"expected shape {like.shape}, got {kind} of length {len(value)}")
+                raise _NotYet(f"expected {_shape(like)}, got {kind} of length {len(value)}")
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
         value = value.detach().cpu().numpy()
     try:
         array = np.asarray(value)
-        if array.dtype.kind == "b" and like.dtype.kind != "b":
-            raise _NotYet("expected numbers, got True and False")
         if array.dtype.kind not in "biufO":
             raise TypeError
-        return array.astype(np.float64)
+        short = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+        array = array.astype(np.float32 if short else np.float64)
+        return array.reshape(()) if like.ndim == 0 and array.size == 1 else array
     except (TypeError, ValueError):
-        raise _NotYet(f"expected real numbers of shape {like.shape}, got {kind}") from None
+        raise _NotYet(f"expected {_shape(like)}, got {kind}") from None
 
 
 def _same(a, b, tolerance):
@@ -217,28 +357,46 @@ def _same(a, b, tolerance):
     if b.dtype.kind == "U":
         return str(a).strip().casefold() == str(b).strip().casefold()
     scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-    return np.allclose(a, b, rtol=tolerance, atol=1e-3 * tolerance * scale + 1e-12, equal_nan=True)
+    least = 1e-3 * tolerance * scale + 1e-12
+    if a.dtype == np.float32:  # seven digits, of which a difference such as 1 − ᾱ loses some
+        tolerance, least = max(tolerance, 1e-4), 1e-5 * max(scale, 1.0)
+    return np.allclose(a, b, rtol=tolerance, atol=least, equal_nan=True)
 
 
-def _pattern(got, expected, tolerance):
-    """Say how a whole result is off, where that is simple and gives nothing away."""
-    if expected[0].dtype.kind == "U":
-        return ""
-    flat, right = (np.concatenate([np.ravel(x) for x in y]) for y in (got, expected))
-    if right.size < 3:
-        return ""
-    if _same(-flat, right, tolerance):
-        return "; only the sign differs, everywhere"
-    pairs = zip(got, expected, strict=True)
-    if all(a.ndim == 1 and _same(a[::-1], b, tolerance) for a, b in pairs):
-        return "; the right numbers stand in reversed order"
-    usable = right != 0
-    ratios = flat[usable] / right[usable]
-    if ratios.size > 2 and ratios[0] and _same(flat, ratios[0] * right, tolerance):
-        return "; it is off by one constant factor everywhere"
-    if _same(flat - right, np.full_like(right, flat[0] - right[0]), tolerance):
-        return "; it is off by one additive constant everywhere"
-    return ""
+def _numbers(value):
+    """An argument as an array of numbers; NaN for what is none, a function for example."""
+    try:
+        return np.atleast_1d(np.asarray(value, dtype=float))
+    except (TypeError, ValueError):
+        return np.full(1, np.nan)
+
+
+def _overwritten(before, after):
+    return isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True)
+
+
+def _shape(array):
+    if array.ndim == 0:
+        return "a number"
+    return f"an array of {array.size} numbers" if array.ndim == 1 else f"shape {array.shape}"
+
+
+def _listed(names, values):
+    """Arguments or results in one line, each a few short numbers with its name."""
+    named = [f"{name} = {_short(v)}" for name, v in zip(names, values, strict=False)]
+    return ", ".join(named) or _short(values[0])
+
+
+def _short(value):
+    if callable(value):
+        return value.__doc__ or "a function"
+    if np.asarray(value).dtype.kind not in "biuf":
+        return str(value)
+    if np.ndim(value) > 1 and np.size(value) > 12:
+        return f"numbers of shape {np.shape(value)}"
+    four_digits = {"float_kind": lambda number: f"{number:.4g}"}
+    style = {"threshold": 8, "edgeitems": 3, "separator": ", ", "formatter": four_digits}
+    return " ".join(np.array2string(np.asarray(value), **style).split())
 
 
 def _kind(value):

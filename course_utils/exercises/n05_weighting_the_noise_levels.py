@@ -1,6 +1,7 @@
 """Exercises of notebook 05: what published losses weigh, in one currency."""
 
 import numpy as np
+from scipy.optimize import brentq
 
 from course_utils.exercises.framework import Exercise
 
@@ -20,7 +21,7 @@ def _by_value_at_zero(w):
 EXERCISES["05.1"] = Exercise(
     lambda log_snr: np.exp(-log_snr / 2),
     [_levels, [-9.0, 0.0, 1.0]],
-    hint="w is p(λ) times the factor that turns ‖ε − ε̂‖² into ‖v − v̂‖²; sech u = 2/(e^u + e^{−u})",
+    hint="w is p(λ) times the factor that turns ‖ε − ε̂‖² into ‖v − v̂‖²; sech y = 2/(e^y + e^{−y})",
     mistakes={
         "the sign of λ is flipped: ‖v − v̂‖² = (1 + e^{−λ}) ‖ε − ε̂‖², large where noise is large":
             lambda s: np.exp(s / 2),
@@ -40,6 +41,18 @@ EXERCISES["05.1"] = Exercise(
             _by_value_at_zero(lambda s: _sech(s / 2) ** 2 * (1 + np.exp(-s))),
         "the loss was converted twice: v's factor enters once":
             _by_value_at_zero(lambda s: _sech(s / 2) * (1 + np.exp(-s)) ** 2),
+        "‖v − v̂‖² is larger than ‖ε − ε̂‖²: multiply by 1 + e^{−λ}, do not divide":
+            _by_value_at_zero(lambda s: _sech(s / 2) / (1 + np.exp(-s))),
+        "the losses are squares: the factor is 1 + e^{−λ}, not its root":
+            _by_value_at_zero(lambda s: _sech(s / 2) * np.sqrt(1 + np.exp(-s))),
+        "sech of λ/2, not of λ":
+            _by_value_at_zero(lambda s: _sech(s) * (1 + np.exp(-s))),
+        "even in λ: v's factor is not": lambda s: np.exp(-np.abs(s) / 2),
+        "that is for amplitudes: SNR = e^λ, and σ²/α² = e^{−λ}": lambda s: np.exp(-s),
+        "1 + e^{−λ} is v's factor; divide by its value at 0 and multiply by p(λ)":
+            lambda s: 1 + np.exp(-s),
+        "that is p(λ) itself, as it is: v's factor is missing":
+            lambda s: _sech(s / 2) / (2 * np.pi),
     },
 )
 
@@ -76,33 +89,71 @@ EXERCISES["05.2"] = Exercise(
             _of_snr(lambda snr, g: np.minimum(snr / (snr + 1), g)),
         "asked is the factor before ‖v − v̂‖² alone, without p(λ)":
             lambda s, g: _min_snr_v(s, g) * _sech(s / 2),
+        "γ was converted with the SNR: clip min(SNR, γ) first, then divide by SNR + 1":
+            _of_snr(lambda snr, g: np.minimum(snr / (snr + 1), g / (g + 1))),
+        "the 1 belongs to the conversion alone, at neither place in the minimum":
+            _of_snr(lambda snr, g: np.minimum(snr + 1, g + 1) / (snr + 1)),
+        "the SNR is e^λ, a ratio of squares already":
+            _of_snr(lambda snr, g: np.minimum(snr**2, g) / (snr**2 + 1)),
+        "divided by γ + 1, where SNR + 1 belongs":
+            _of_snr(lambda snr, g: np.minimum(snr, g) / (g + 1)),
+        "from x to v the factor is SNR + 1, and it divides":
+            _of_snr(lambda snr, g: np.minimum(snr, g) * (1 + 1 / snr)),
+        "the SNR is e^λ, not e^{−λ}":
+            _of_snr(lambda snr, g: np.minimum(1 / snr, g) / (1 + 1 / snr)),
     },
 )
 
 
-# 05.3  P2
+# 05.3  P2's γ for a peak that is wanted
+def _gamma(rise=lambda s: 0.5 * np.tanh(-s / 2), odds=lambda s, k: 1 + k * np.exp(-s)):
+    """γ = rise · odds: at the peak p(λ) rises as fast as P2's factor falls."""
+    return lambda log_snr, k: rise(log_snr) * odds(log_snr, k)
+
+def _snr_alone(log_snr, k):
+    """The least γ with a peak there if the factor were 1/(k + SNR^γ)."""
+    def slope(gamma):
+        return gamma / (1 + k * np.exp(-gamma * log_snr)) + 0.5 * np.tanh(log_snr / 2)
+
+    return brentq(slope, 0, 0.5)
+
 EXERCISES["05.3"] = Exercise(
-    lambda log_snr, gamma, k: (k + np.exp(log_snr)) ** -gamma,
-    [(_levels, 0.5, 1.0), (_levels, 2.0, 1.0), (_levels[::2], 1.5, 0.3)],
-    hint="In words: one over (k plus SNR), all of it to the power γ",
+    _gamma(),
+    [(-0.5, 1.0), (-1.0, 0.3), (-0.4, 2.0)],
+    hint="log w = log p − γ log(k + SNR), and at the peak its slope is 0",
+    tolerance=2e-3,  # a search is a fair answer
     mistakes={
-        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone":
-            lambda s, g, k: 1 / (np.exp(s) ** g + k),
-        "the power of a sum is not the sum of the powers: (k + SNR)^γ":
-            lambda s, g, k: 1 / (np.exp(s) ** g + k**g),
-        "multiplied where P2 divides: fine detail, at large SNR, is to count less":
-            lambda s, g, k: (k + np.exp(s)) ** g,
-        "γ is missing, the power of the whole bracket": lambda s, g, k: 1 / (k + np.exp(s)),
-        "k is missing: without it the weight grows for ever towards noise":
-            lambda s, g, k: np.exp(s) ** -g,
-        "λ is the logarithm: SNR = e^λ": lambda s, g, k: (k + s) ** -g,
+        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": _snr_alone,
+        "negative: P2 lowers fine detail, so its γ is positive": -1,
+        "that holds for k = 1 alone": lambda s, k: 0.5 * np.expm1(-s),
+        "twice too large: p(λ) is sech(λ/2)/2π, and λ/2 has a derivative": 2,
+        "that is flow matching's density, sech²(λ/4)/8; cosine's is sech(λ/2)/2π":
+            _gamma(rise=lambda s: 0.5 * np.tanh(-s / 4)),
+        "that is for the v-loss; P2's factor stands before the ε-loss":
+            _gamma(rise=lambda s: np.full_like(s, -0.5)),
+        "the SNR is e^λ, not e^{−λ}": _gamma(odds=lambda s, k: 1 + k * np.exp(s)),
         "e^{λ/2} is a ratio of amplitudes; the SNR is e^λ":
-            lambda s, g, k: (k + np.exp(s / 2)) ** -g,
-        "the SNR is e^λ, not e^{−λ}: λ is large where the signal is":
-            lambda s, g, k: (k + np.exp(-s)) ** -g,
-        "that is the implied w on the cosine schedule; asked is the factor alone, without p(λ)":
-            lambda s, g, k: (k + np.exp(s)) ** -g * _sech(s / 2),
-        "γ multiplies where it is an exponent": lambda s, g, k: 1 / (g * (k + np.exp(s))),
+            _gamma(odds=lambda s, k: 1 + k * np.exp(-s / 2)),
+        "λ is the logarithm: SNR = e^λ": _gamma(odds=lambda s, k: 1 + k / s),
+        "the SNR's own slope is missing: the derivative of e^λ is e^λ":
+            _gamma(odds=lambda s, k: k + np.exp(s)),
+        "upside down": lambda s, k: 1 / _gamma()(s, k),
+        "that is the factor's size at the level; asked is the power": lambda s, k: k + np.exp(s),
+        "that is the peak for γ = 1; asked is the γ for a peak": lambda s, k: -np.log(3) + 0 * s,
+        "that is p(λ)'s slope; divide by that of log(k + e^λ), which is e^λ/(k + e^λ)":
+            _gamma(odds=lambda s, k: 1.0 + 0 * s),
+        "k divides or multiplies in the wrong place: the bracket is (k + e^λ)/e^λ = 1 + k e^{−λ}":
+            lambda s, k: 0.5 * np.expm1(-s) / k,
+        "k multiplies in the wrong place: the bracket is (k + e^λ)/e^λ = 1 + k e^{−λ}":
+            lambda s, k: 0.5 * np.expm1(-s) * k,
+        "sech of λ/2, not of λ": _gamma(rise=lambda s: 0.5 * np.tanh(-s)),
+        "that is where the peak would be for γ = k, not γ": lambda s, k: -np.log(2 * k + 1),
+        "the slope of log(k + e^λ) is e^λ/(k + e^λ): it divides":
+            lambda s, k: 0.5 * np.tanh(-s / 2) / (1 + k * np.exp(-s)),
+        "the slope of log(k + e^λ) is e^λ/(k + e^λ), not k + e^λ":
+            lambda s, k: 0.5 * np.tanh(-s / 2) / (k + np.exp(s)),
+        "the SNR's sign in one place only: (k + e^λ)/e^λ":
+            lambda s, k: 0.5 * np.tanh(-s / 2) * (k + np.exp(-s)),
     },
 )
 
@@ -111,10 +162,10 @@ EXERCISES["05.3"] = Exercise(
 def _normal(log_snr, mean, variance):
     return np.exp(-((log_snr - mean) ** 2) / (2 * variance))
 
-def _sd3_with(mean_factor, variance_factor, conversion):
+def _sd3_with(mean_factor, variance_factor, conversion, power=2):
     def w(log_snr, mean, sd):
         def shape(s):
-            return _normal(s, mean_factor * mean, variance_factor * sd**2) * conversion(s)
+            return _normal(s, mean_factor * mean, variance_factor * sd**power) * conversion(s)
 
         return shape(log_snr) / shape(0.0)
 
@@ -154,6 +205,21 @@ EXERCISES["05.4"] = Exercise(
             lambda s, m, sd: _normal(s, -2 * m, 4 * sd**2) * _velocity(s) / 4,
         "uniform t is no longer drawn: its density sech²(λ/4)/8 does not enter as well":
             _sd3_with(-2, 4, lambda s: _velocity(s) * _sech(s / 4) ** 2),
+        "sd is a standard deviation: the variance of logit(t) is its square":
+            _sd3_with(-2, 4, _velocity, power=1),
+        "the variance of λ is 4 sd², not 2 sd": _sd3_with(-2, 2, _velocity, power=1),
+        "λ = −2 logit(t), in mean and in variance: you took the law of logit(t)":
+            _sd3_with(1, 1, _velocity),
+        "the mean's sign, and 2 sd² for 4 sd²": _sd3_with(2, 2, _velocity),
+        "divided by the factor where it multiplies": _sd3_with(-2, 4, lambda s: 1 / _velocity(s)),
+        "that is x's factor, e^{−λ}; the velocity u = ε − x has (1 + e^{−λ/2})²":
+            _sd3_with(-2, 4, lambda s: np.exp(-s)),
+        "the mean was left out": _sd3_with(0, 4, _velocity),
+        "e^{−λ/2}: σ/α is a ratio of amplitudes": _sd3_with(-2, 4, lambda s: (1 + np.exp(-s)) ** 2),
+        "upside down: λ = −2 logit(t) is wider than logit(t), not narrower":
+            _sd3_with(-0.5, 0.25, _velocity),
+        "the loss was converted twice: u's factor enters once":
+            _sd3_with(-2, 4, lambda s: _velocity(s) ** 2),
     },
 )
 
@@ -175,6 +241,17 @@ EXERCISES["05.5"] = Exercise(
         "a logarithm to base 10: λ uses the natural one": lambda s, sd: s + 2 * np.log10(sd),
         "you multiplied λ by a power of the standard deviation": lambda s, sd: s * sd**2,
         "that is the noise σ, not its level λ": lambda s, sd: np.exp(-s / 2) / sd,
+        "the logarithm is missing: λ = −2 ln σ": lambda s, sd: s + 2 * sd,
+        "the logarithm is missing, and the sign": lambda s, sd: s - 2 * sd,
+        "four times: ln of a standard deviation enters twice, no more":
+            lambda s, sd: s + 4 * np.log(sd),
+        "four times, and the wrong way": lambda s, sd: s - 4 * np.log(sd),
+        "multiplied: a factor in σ is a summand in λ": lambda s, sd: s * 2 * np.log(sd),
+        "a logarithm to base 2: λ uses the natural one": lambda s, sd: s + 2 * np.log2(sd),
+        "divided by the variance: λ is a logarithm, it is moved": lambda s, sd: s / sd**2,
+        "σ = e^{−λ/2}, not e^{−λ}": lambda s, sd: 2 * s + 2 * np.log(sd),
+        "half: λ = −2 ln σ": lambda s, sd: s + np.log(sd) / 2,
+        "multiplied: λ is a logarithm, it is moved": lambda s, sd: s * sd,
     },
 )
 
@@ -215,5 +292,23 @@ EXERCISES["05.6"] = Exercise(
             _min_snr_eps(_snr_after, lambda snr, g: g / snr),
         "that is 1/SNR: signal over noise, not noise over signal":
             _min_snr_eps(lambda b: 1 / _snr_after(b)),
+        "one ᾱ for all: ᾱ_t is the product of the first t factors (cumprod)":
+            lambda b, g: np.full_like(b, np.minimum(1, g / _snr(np.prod(1 - b)))),
+        "from the wrong end: the first steps come first":
+            _min_snr_eps(lambda b: _snr_after(b[::-1])[::-1]),
+        "β is a variance: 1 − β is the factor of the signal's power":
+            _min_snr_eps(lambda b: _snr(np.cumprod(1 - np.sqrt(b)))),
+        "the noise is 1 − ᾱ_t, not the product of the β":
+            _min_snr_eps(lambda b: np.cumprod(1 - b) / np.cumprod(b)),
+        "divided by the largest SNR; each step has its own":
+            lambda b, g: np.minimum(_snr_after(b), g) / _snr_after(b).max(),
+        "sums, where the factors 1 − β multiply":
+            _min_snr_eps(lambda b: np.cumsum(1 - b) / np.cumsum(b)),
+        "1 − β is what a step keeps of the signal; β is the noise that it adds":
+            _min_snr_eps(lambda b: _snr(np.cumprod(b))),
+        "ᾱ is the signal's power alone: the SNR is ᾱ/(1 − ᾱ)":
+            _min_snr_eps(lambda b: np.cumprod(1 - b)),
+        "divided by γ; the factor for ε is min(SNR, γ)/SNR":
+            _min_snr_eps(_snr_after, lambda snr, g: np.minimum(snr, g) / g),
     },
 )

@@ -32,6 +32,22 @@ EXERCISES["07.1"] = Exercise(
             lambda c, w: (1.0 * c, w**2 @ c / np.sum(w**2)),
         "shared: the root of w multiplies the error before squaring; in the mean stands w":
             lambda c, w: (1.0 * c, np.sqrt(w) @ c / np.sum(np.sqrt(w))),
+        "shared: a weighted mean is divided by the sum of the weights, not by their number":
+            lambda c, w: (1.0 * c, w @ c / len(c)),
+        "shared: you divided by the sum of w²; each weight stands once, above and below":
+            lambda c, w: (1.0 * c, w @ c / (w @ w)),
+        "shared: you divided twice, by the sum of the weights and by their number":
+            lambda c, w: (1.0 * c, w @ c / w.sum() / len(c)),
+        "shared: that weighs by 1/w; a large w pulls more, not less":
+            lambda c, w: (1.0 * c, (c / w).sum() / (1 / w).sum()),
+        "shared: the middle one is not asked; squares are least at the weighted mean":
+            lambda c, w: (1.0 * c, np.median(c)),
+        "separate: a w of mean 1 still does not move the minimum of a term":
+            lambda c, w: (w * c / w.mean(), w @ c / w.sum()),
+        "separate: dividing by w moves nothing either: the minimum of w(y − c)² is at c":
+            lambda c, w: (c / w, w @ c / w.sum()),
+        "separate: nothing is to be subtracted: each level has its best prediction, c itself":
+            lambda c, w: (c - c.mean(), w @ c / w.sum()),
     },
 )
 
@@ -59,11 +75,11 @@ EXERCISES["07.2"] = Exercise(
         (*_levels_of_matrices(5, 3, 0), [0.2, 1.0, 2.5, 0.7, 0.1], 0.05),
         (*_levels_of_matrices(3, 4, 1), [3.0, 0.0, 1.2], 0.3),
     ],
-    hint="Set the gradient to zero: (mean of w A_λ + ρ) Θ = mean of w b_λ",
+    hint="Set the gradient to zero: (mean of w A_λ + ρ) Θ = mean of w a_λ",
     mistakes={
-        "you averaged the solutions of the levels; average A and b, then solve once":
+        "you averaged the solutions of the levels; average A and a, then solve once":
             _averaged_solutions,
-        "w weighs b alone; the quadratic part ⟨Θ, AΘ⟩ has it too":
+        "w weighs a alone; the quadratic part ⟨Θ, AΘ⟩ has it too":
             lambda A, b, w, r: _retrained(A, (w / w.mean())[:, None] * b, np.ones_like(w), r),
         "w is missing: this is the model of w ≡ 1":
             lambda A, b, w, r: _retrained(A, b, np.ones_like(w), r),
@@ -72,12 +88,37 @@ EXERCISES["07.2"] = Exercise(
         "ρ was added to every entry: ‖Θ‖² adds it on the diagonal only":
             lambda A, b, w, r:
                 np.linalg.solve(np.tensordot(w, A, axes=1) / len(w) + r, w @ b / len(w)),
-        "sums where means are asked: beside the ridge the scale of A and b counts":
+        "sums where means are asked: beside the ridge the scale of A and a counts":
             lambda A, b, w, r: _retrained(len(w) * A, len(w) * b, w, r),
-        "the ridge is twice or half what it should be: A, b and ρ lose the same factor 2":
+        "the ridge is half what it should be: A, a and ρ lose the same factor 2":
             lambda A, b, w, r: _retrained(A, b, w, r / 2),
-        "the weights are squared: A and b are linear in w":
+        "the ridge is twice what it should be: A, a and ρ lose the same factor 2":
+            lambda A, b, w, r: _retrained(A, b, w, 2 * r),
+        "A and a lost a factor 2 that ρ has kept: halve all of them or none":
+            lambda A, b, w, r: _retrained(A / 2, b / 2, w, r),
+        "the weights stand under a root: A and a are linear in w":
+            lambda A, b, w, r: _retrained(A, b, np.sqrt(w), r),
+        "the ridge is squared: it is ρ that adds to the diagonal":
+            lambda A, b, w, r: _retrained(A, b, w, r**2),
+        "ρ is added to the diagonal, not subtracted: it keeps Θ small":
+            lambda A, b, w, r: _retrained(A, b, w, -r),
+        "the sign: A Θ = +a at the minimum": lambda A, b, w, r: -_retrained(A, b, w, r),
+        "you multiplied by the matrix; its inverse is wanted: solve(matrix, vector)":
+            lambda A, b, w, r: (np.tensordot(w, A, 1) / len(w) + r * np.eye(b.shape[1]))
+            @ (w @ b / len(w)),
+        "you divided by the diagonal alone: the features overlap, so solve the whole system":
+            lambda A, b, w, r: (w @ b / len(w))
+            / (np.diag(np.tensordot(w, A, 1)) / len(w) + r),
+        "the weights are squared: A and a are linear in w":
             lambda A, b, w, r: _retrained(A, b, w**2, r),
+        "w was divided by its mean: beside the ridge the scale of w counts":
+            lambda A, b, w, r: _retrained(A, b, w / w.mean(), r),
+        "w was divided by its sum: beside the ridge the scale of w counts":
+            lambda A, b, w, r: _retrained(A, b, w / w.sum(), r),
+        "w weighs A alone; the part ⟨a, Θ⟩ has it too":
+            lambda A, b, w, r: np.linalg.solve(
+                np.tensordot(w, A, axes=1) / len(w) + r * np.eye(b.shape[1]), b.mean(axis=0)
+            ),
     },
 )
 
@@ -89,6 +130,10 @@ def _over_seeds(ours, others, **options):
 def _of_the_next_run(ours, others):
     mean, low, _ = _over_seeds(ours, others)
     return about(mean, (mean - low) * np.sqrt(1 + len(ours)))
+
+def _scaled(ours, others, factor):
+    mean, low, _ = _over_seeds(ours, others)
+    return about(mean, factor * (mean - low))
 
 def _runs(n_seeds, n, seed):
     rng = np.random.default_rng(seed)
@@ -104,6 +149,8 @@ EXERCISES["07.3"] = Exercise(
     mistakes={
         "that interval is over images: it says what other images would do, not other seeds":
             lambda a, b: interval((a - b).ravel(), quantile=1.96),
+        "the n images of a run share one network: they are not n training runs":
+            lambda a, b: interval((a - b).ravel()),
         "not paired: take the difference seed by seed before you look at its spread":
             lambda a, b: unpaired(a.mean(axis=1), b.mean(axis=1)),
         "1.96 is for many seeds; for S of them take Student's t with S − 1":
@@ -118,6 +165,27 @@ EXERCISES["07.3"] = Exercise(
         "a one-sided quantile: 95 % in the middle leave 2.5 % on each side":
             lambda a, b: _over_seeds(a, b, quantile=t.ppf(0.95, len(a) - 1)),
         "the sign: it is ours minus others": lambda a, b: _over_seeds(b, a),
+        "that is one number for each image; reduce each seed (row) to one number":
+            lambda a, b: interval((a - b).mean(axis=0)),
+        "there are S training runs, not S·n: divide by √S":
+            lambda a, b: _scaled(a, b, len(a) ** 0.5 / a.size**0.5),
+        "S seeds leave S − 1 degrees of freedom, not S":
+            lambda a, b: _over_seeds(a, b, quantile=t.ppf(0.975, len(a))),
+        "S seeds leave S − 1 degrees of freedom, not S − 2":
+            lambda a, b: _over_seeds(a, b, quantile=t.ppf(0.975, len(a) - 2)),
+        "twice the standard error is for many seeds; for S of them take Student's t with S − 1":
+            lambda a, b: _over_seeds(a, b, quantile=2.0),
+        "low and high have changed places":
+            lambda a, b: tuple(_over_seeds(a, b)[k] for k in (0, 2, 1)),
+        "that is the whole length of the interval to either side; half of it belongs there":
+            lambda a, b: _scaled(a, b, 2.0),
+        "the standard error is s/√S, not s/S": lambda a, b: _scaled(a, b, len(a) ** -0.5),
+        "a difference may be negative: no absolute values":
+            lambda a, b: interval(np.abs(a - b).mean(axis=1)),
+        "the mean of each seed is wanted, not its median":
+            lambda a, b: interval(np.median(a - b, axis=1)),
+        "one image is an anecdote: take the mean over the n images of a seed":
+            lambda a, b: interval((a - b)[:, 0]),
     },
 )
 
@@ -162,6 +230,20 @@ EXERCISES["07.4"] = Exercise(
             _floor_by(lambda found, d: (found.mean(), (d - found.mean()) / found.std())),
         "the smallest of the distances is luck; the floor is their mean":
             _floor_by(lambda found, d: (found.min(), (d - found.min()) / found.std(ddof=1))),
+        "spreads: count them from the floor: (distance − floor)/spread, not distance/floor":
+            _floor_by(lambda found, d: (found.mean(), d / found.mean())),
+        "spreads: in units of the spread: divide distance − floor by it":
+            _floor_by(lambda found, d: (found.mean(), d - found.mean())),
+        "spreads: divide by the standard deviation, not by the variance":
+            _floor_by(lambda found, d: (found.mean(), (d - found.mean()) / found.var(ddof=1))),
+        "the mean of the R distances is asked, not their median":
+            _floor_by(lambda x, d: (np.median(x), (d - np.median(x)) / x.std(ddof=1))),
+        "the mean of the R distances is asked, not their sum":
+            _floor_by(lambda found, d: (found.sum(), (d - found.sum()) / found.std(ddof=1))),
+        "the gaps need absolute values, or they cancel":
+            lambda pairs, d: _judged(-np.diff(np.sort(pairs), axis=1).mean(axis=(1, 2)), d),
+        "that compares two means; W1 compares the whole samples, point by point once sorted":
+            lambda pairs, d: _judged(np.abs(pairs[:, 0].mean(1) - pairs[:, 1].mean(1)), d),
         "spreads: above the floor counts as positive":
             _floor_by(lambda found, d: (found.mean(), -_judged(found, d)[1])),
     },

@@ -1,4 +1,4 @@
-"""Exercises of notebook 08: how many seeds, one hypothesis, a held-out interval, every measure."""
+"""Exercises of notebook 08: how many seeds, one hypothesis, early stopping, every measure."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from course_utils.exercises.framework import Exercise
-from course_utils.exercises.intervals import interval, reach, unpaired
+from course_utils.exercises.intervals import reach
 
 EXERCISES = {}
 
@@ -16,15 +16,15 @@ def _first(reaches):
     """The first n from 2 on for which ``reaches(n)`` holds."""
     return next(n for n in itertools.count(2) if reaches(n))
 
-def _t_reach(n, spread, quantile=0.975, dof=1):
-    return student.ppf(quantile, n - dof) * spread / np.sqrt(n)
+def _t_reach(n, spread, quantile=0.975, dof=1, power=0.5, taken=0):
+    return student.ppf(quantile, n - dof) * spread / (n - taken) ** power
 
 def _seeds(spread, by):
     return _first(lambda n: _t_reach(n, spread) <= by)
 
 EXERCISES["08.1"] = Exercise(
     _seeds,
-    [(0.36, 0.3), (0.36, 0.5), (0.005, 0.01), (1.0, 0.31), (0.5, 0.9)],
+    [(0.1, 1.0), (0.3, 0.9), (0.36, 0.3), (0.36, 0.5), (0.005, 0.01), (1.0, 0.31)],
     hint="Try n = 2, 3, 4, … and stop at the first that is enough",
     mistakes={
         "1.96 is for many seeds; for few of them Student's t asks for more":
@@ -43,6 +43,21 @@ EXERCISES["08.1"] = Exercise(
             lambda s, by: _seeds(s, by) + 1,
         "two paired columns are n differences, not 2n numbers":
             lambda s, by: _first(lambda n: _t_reach(2 * n, s) <= by),
+        "the mean of n seeds is known better by √n, not by n":
+            lambda s, by: _first(lambda n: _t_reach(n, s, power=1.0) <= by),
+        "the spread is divided by √n; the 1 is taken off the degrees of freedom alone":
+            lambda s, by: _first(lambda n: _t_reach(n, s, taken=1) <= by),
+        "a 95 % interval leaves 2.5 % on each side: the quantile is 0.975":
+            lambda s, by: _first(lambda n: _t_reach(n, s, quantile=0.99) <= by),
+        "begin with n = 2: two seeds may be enough": lambda s, by: max(3, _seeds(s, by)),
+        "t depends on n: that is the t of two seeds for every n":
+            lambda s, by: max(2, int(np.ceil((student.ppf(0.975, 1) * s / by) ** 2))),
+        "a whole number of seeds is asked: the first n that is enough":
+            lambda s, by: (1.96 * s / by) ** 2,
+        "1.96 is for many seeds; and at least two are needed":
+            lambda s, by: max(2, int(np.ceil((1.96 * s / by) ** 2))),
+        "that makes one standard error as small as by; half of a 95 % interval is asked":
+            lambda s, by: (s / by) ** 2,
     },
 )
 
@@ -58,6 +73,11 @@ def _word(d, by, sign=-1, within=None, undecided="undecided"):
 
 def _with(**options):
     return lambda differences, primary, by: _word(differences[primary], by, **options)
+
+def _corrected(d, n_measures):
+    """Half the interval by Bonferroni, for so many measures."""
+    t = student.ppf(1 - 0.025 / n_measures, len(d) - 1)
+    return t * np.std(d, ddof=1) / np.sqrt(len(d))
 
 def _chosen_afterwards(differences, primary, by):
     """The verdict on whichever measure looks best."""
@@ -86,6 +106,10 @@ EXERCISES["08.2"] = Exercise(
         (_measures([-0.25, 0.4, 0.1], 0.1, 5, 7), 0, 0.3),
         (_measures([-0.02, -0.6, -0.3], 0.1, 6, 8), 0, 0.3),
         (_measures([0.9, -0.25], 0.3, 5, 9), 0, 0.2),
+        (_measures([-0.64, -0.7], 0.5, 10, 10), 0, 0.25),
+        (_measures([-0.3, -0.85], 0.5, 10, 11), 1, 0.25),
+        (_measures([-0.9, 0.1], 0.2, 4, 12), 1, 0.2),
+        (_measures([-0.4, 0.5], 0.4, 3, 13), 0, 0.1),
     ],
     hint="One row, its interval, and where −by lies: below it, above it, or inside",
     mistakes={
@@ -104,58 +128,76 @@ EXERCISES["08.2"] = Exercise(
             lambda d, k, by: _word(d[k], by, within=reach(d[k], root=False)),
         "one seed is an anecdote: use all S of them":
             lambda d, k, by: _word(d[k, :1], by, within=0.0),
+        "one measure was fixed, so there is nothing to correct for: 95 %, not 95 % of M of them":
+            lambda d, k, by: _word(d[k], by, within=_corrected(d[k], len(d))),
+        "row number primary was fixed, which is not always the first":
+            lambda d, k, by: _word(d[0], by),
+        "1.96 is for many seeds; for S of them take Student's t with S − 1":
+            lambda d, k, by: _word(d[k], by, within=reach(d[k], 1.96)),
+        "lower by more than by means below −by, not below +by": lambda d, k, by: _word(d[k], -by),
+        "one end of the interval below −by is not enough: the whole of it":
+            lambda d, k, by: "supported" if d[k].mean() - reach(d[k]) < -by else "not supported",
+        "there are three verdicts: undecided, where −by lies inside the interval":
+            lambda d, k, by: "not supported" if d[k].mean() - reach(d[k]) >= -by else "supported",
+        "an interval that holds zero is not the question: where does −by lie?":
+            lambda d, k, by: "undecided" if abs(d[k].mean()) <= reach(d[k]) else _word(d[k], by),
     },
 )
 
 
-# 08.3  a held-out interval
-def _paired(our_seeds, ours, their_seeds, others):
-    """The differences [S, 2] of both columns, seed by seed."""
-    return ours[np.argsort(our_seeds)] - others[np.argsort(their_seeds)]
+# 08.3  stopping when it looks good
+def _stopped_early(d, first=2, ddof=1, sides=1.0, quantile=None, root=True):
+    """The share of rows whose interval, after some n from ``first`` on, leaves zero out."""
+    claimed = np.zeros(len(d), dtype=bool)
+    for n in range(first, d.shape[1] + 1):
+        t = student.ppf(1 - 0.025 * sides, n - 1) if quantile is None else quantile
+        within = t * d[:, :n].std(axis=1, ddof=ddof) / (np.sqrt(n) if root else 1)
+        claimed |= np.abs(d[:, :n].mean(axis=1)) > within
+    return claimed.mean()
 
-def _held_out(rule=interval, **options):
-    """The right interval, or the mistake of another rule for the paired differences [S]."""
-    return lambda our_seeds, ours, their_seeds, others: rule(
-        _paired(our_seeds, ours, their_seeds, others)[:, 1], **options
-    )
+def _looks(d):
+    """Of all looks, the share in which zero is left out."""
+    n = np.arange(2, d.shape[1] + 1)
+    return np.mean([[abs(row[:k].mean()) > reach(row[:k]) for k in n] for row in d])
 
-def _best_seeds(our_seeds, ours, their_seeds, others):
-    _, *ends = _held_out()(our_seeds, ours, their_seeds, others)
-    return ours[:, 1].min() - others[:, 1].min(), *ends
+def _positive_alone(d):
+    n = np.arange(2, d.shape[1] + 1)
+    return np.mean([any(row[:k].mean() > reach(row[:k]) for k in n) for row in d])
 
-def _trained(n, seed):
-    """Seeds in two orders, and bits per dimension of training and held-out images."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(n) + 5
-    common = rng.normal(0, 0.3, n)
-    tables = []
-    for shift, places in ((-0.05, np.arange(n)), (0.0, order - 5)):
-        held_out = 2.4 + shift + common[places] + rng.normal(0, 0.04, n)
-        tables.append(np.stack([held_out - 0.2 - rng.uniform(0, 0.1, n), held_out], axis=1))
-    return np.arange(n) + 5, tables[0], order, tables[1]
+def _trials(n_trials, n_seeds, seed):
+    return np.random.default_rng(seed).standard_normal((n_trials, n_seeds))
 
 EXERCISES["08.3"] = Exercise(
-    _held_out(),
-    [_trained(5, 0), _trained(8, 3)],
-    hint="Sort both tables by seed (np.argsort), take column 1, then it is exercise 07.3",
-    returns=("difference", "low", "high"),
+    _stopped_early,
+    [[[1.0, 1.2, -3.0, 0.4], [1.0, -1.0, 0.5, -0.4]], _trials(300, 10, 0), _trials(200, 20, 1)],
+    hint="After every n from 2 on a new interval of the first n: does one of them leave zero out?",
     mistakes={
-        "that is the column of the training images, which a model may know by heart":
-            lambda *given: interval(_paired(*given)[:, 0]),
-        "both columns are in it: only images that were not trained on count":
-            lambda *given: interval(_paired(*given).mean(axis=1)),
-        "paired by position: the rows of others belong to other seeds":
-            lambda i, a, j, b: interval(a[:, 1] - b[:, 1]),
-        "one seed has no interval: what would another training run give?":
-            _held_out(lambda d: (d[0], d[0], d[0])),
-        "the best seed of each is the luckiest: take them all, seed by seed": _best_seeds,
-        "not paired: take the difference seed by seed before you look at its spread":
-            lambda i, a, j, b: unpaired(a[:, 1], b[:, 1]),
-        "1.96 is for many seeds; for S of them take Student's t with S − 1":
-            _held_out(quantile=1.96),
-        "the spread of one seed; the mean of S seeds is known better by the root of S":
-            _held_out(root=False),
-        "the sign: it is ours minus others": _held_out(lambda d: interval(-d)),
+        "that looks once, at all seeds; this colleague looks after every one":
+            lambda d: np.mean([abs(row.mean()) > reach(row) for row in d]),
+        "each look was counted; a trial ends with the first that leaves zero out: count trials":
+            _looks,
+        "a colleague who is glad of any effect claims negative ones too": _positive_alone,
+        "1.96 is for many seeds; the first n of them take Student's t with n − 1":
+            lambda d: _stopped_early(d, quantile=1.96),
+        "a one-sided quantile: 95 % in the middle leave 2.5 % on each side":
+            lambda d: _stopped_early(d, sides=2.0),
+        "the spread must be divided by n − 1, not n: use ddof=1":
+            lambda d: _stopped_early(d, ddof=0),
+        "the first look comes after two seeds, not three": lambda d: _stopped_early(d, first=3),
+        "that is the share of honest trials; asked is the share of false claims":
+            lambda d: 1 - _stopped_early(d),
+        "a share, not a number of trials: divide by R": lambda d: len(d) * _stopped_early(d),
+        "that is in percent; return a share between 0 and 1": 100.0,
+        "95 % leave 2.5 % on each side: a p of 0.05, not of 0.025":
+            lambda d: _stopped_early(d, sides=0.5),
+        "the last look, at all S pairs, counts too": lambda d: _stopped_early(d[:, :-1]),
+        "a trial is a row: its pairs come one after another along it":
+            lambda d: _stopped_early(d.T),
+        "that is the spread of one pair; the mean of n pairs is known better by √n":
+            lambda d: _stopped_early(d, root=False),
+        "looks at the same data are not independent: simulate, row by row":
+            lambda d: 1 - 0.95 ** (d.shape[1] - 1),
+        "one look errs in one of twenty; this colleague looks often": lambda d: 0.05,
     },
 )
 
@@ -171,6 +213,11 @@ def _unbeaten(*measures):
 def _beaten_in_all_alone(*measures):
     table = np.stack(measures)
     return (~(table[:, None, :] < table[:, :, None]).all(axis=0).any(axis=1)).astype(float)
+
+def _beaten_by_equals(*measures):
+    table = np.stack(measures)
+    nowhere_worse = (table[:, None, :] <= table[:, :, None]).all(axis=0)
+    return (nowhere_worse.sum(axis=1) == 1).astype(float)  # by itself
 
 def _least(x):
     return (x == x.min()).astype(float)
@@ -188,6 +235,7 @@ EXERCISES["08.4"] = Exercise(
         ),
         ([2.3, 2.3, 2.5, 2.6, 2.4], [5.0, 5.0, 3.0, 3.0, 4.0], [4.0, 4.5, 3.0, 2.5, 4.2]),
         ([2.5, 2.4, 2.6], [3.0, 4.0, 3.0], [3.0, 4.0, 3.0]),
+        ([2.4, 2.6, 2.4, 2.5], [3.0, 2.0, 3.0, 3.5], [3.0, 2.5, 3.0, 2.4]),  # the same twice
     ],
     hint="For every pair ask: is the other nowhere worse, and somewhere better?",
     mistakes={
@@ -211,5 +259,17 @@ EXERCISES["08.4"] = Exercise(
         "lower is better in all three: you kept the largest":
             lambda bits, eta0, eta1: _unbeaten(-bits, -eta0, -eta1),
         "a sum of ranks lets one measure pay for another; nobody asked for that exchange": _ranks,
+        "a sum lets one measure pay for another; nobody asked for that exchange":
+            lambda *measures: _least(np.sum(measures, axis=0)),
+        "two that are equal do not beat each other: somewhere it must be better":
+            _beaten_by_equals,
+        "that asks who is best in all three at once; asked is who is beaten by nobody":
+            lambda *measures: np.min([_least(m) for m in measures], axis=0),
+        "being better than the middle is not asked: compare pair by pair":
+            lambda *measures: np.max([m < np.median(m) for m in measures], axis=0).astype(float),
+        "being better than the mean is not asked: compare pair by pair":
+            lambda bits, *_: (bits < bits.mean()).astype(float),
+        "that is an order by bits; return 1 or 0 for each weighting":
+            lambda bits, *_: np.argsort(bits),
     },
 )

@@ -10,12 +10,14 @@ import base64
 import re
 from dataclasses import replace
 from functools import cache, lru_cache
+from zlib import crc32
 
 import numpy as np
 
+from course_utils.atlas import ATLAS
 from course_utils.datasets import galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, weighted_loss
-from course_utils.objectives import PUBLISHED, published
+from course_utils.objectives import PUBLISHED, Objective, published
 from course_utils.panels._galaxies import density, error_curve, points
 from course_utils.panels._view import level_axis
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
@@ -57,14 +59,21 @@ PARAMETERS = {
 # Names without the published value of a parameter that here has a slider.
 NAMES = {key: o.name for key, o in PUBLISHED.items()}
 NAMES |= {"p2": "P2", "min_snr": "Min-SNR", "sigmoid": "sigmoid", "drawn": "drawn by hand"}
+NAMES |= {key: entry.name for key, entry in ATLAS.items()}
+_OWN = {}  # objectives of the reader's own, under keys made of what they weigh
 
 
-def controls():
-    """Return the instrument's controls."""
+def controls(own=()):
+    """Return the instrument's controls; ``own`` are keys of ``own_key``."""
+    names = {key: _OWN[key].name for key in own} | NAMES
+    groups = dict.fromkeys(own[:1], "your own")
+    groups |= {"elbo": "published", "drawn": "by hand", next(iter(ATLAS)): "trained today"}
     its, hand, model = "parameters of the objective", "the hand", "model and range"
     bend, decades = "bend w by hand: gain at each level", "powers of ten"
     return {
-        "objective": choice("objective", [(name, key) for key, name in NAMES.items()], "sigmoid"),
+        "objective": choice(
+            "objective", [(name, key) for key, name in names.items()], "sigmoid", groups=groups
+        ),
         "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": switch("keep w monotone"),
         **{name: replace(control, folded=its) for name, (_, control) in PARAMETERS.items()},
@@ -92,6 +101,50 @@ def controls():
         "brush": Curve("w pulled by hand", (), n=len(FINE), low=-6, high=6),
         "drawn": Curve("w drawn by hand", (), n=len(FINE), low=-30, high=30),
     }
+
+
+def own_key(objective):
+    """Return the key under which the instrument knows an objective of the reader's own."""
+    w, p = _tabulated(objective)
+    key = f"own-{crc32(w.tobytes() + p.tobytes()):08x}"
+    _OWN[key] = objective
+    return key
+
+
+@cache
+def table_of(key):
+    """Return log₁₀ of w and of p at ``FINE``, for an objective without a formula in the browser."""
+    return _tabulated(_OWN[key] if key in _OWN else ATLAS[key].objective())
+
+
+def _tabulated(objective):
+    """log₁₀ w and log₁₀ p at ``FINE``, [161] each, in the browser's half precision.
+
+    What is not reached is 1e-12, but for one level beyond either end, so that the last one that is
+    reached has its value.
+    """
+    w = objective.implied_weighting()
+    nearest = np.clip(FINE, *w.span)
+    reached = np.abs(FINE - nearest) < FINE[1] - FINE[0]
+    if not reached.any():
+        raise ValueError(
+            f"{objective.name} has levels from λ = {w.span[0]:.3g} to {w.span[1]:.3g}: the "
+            f"instrument shows {SPAN[0]:g} to {SPAN[1]:g}"
+        )
+    found = []
+    for values in (evaluate(w, nearest), objective.density(nearest)):
+        values = np.where(reached, values, 0)
+        found.append(np.log10(np.maximum(values / values.max(), 1e-12)).astype(np.float32))
+    return found
+
+
+@cache
+def range_of(key):
+    """Return the range of an objective's own levels, as far as the instrument shows them."""
+    objective = _OWN[key] if key in _OWN else ATLAS[key].objective() if key in ATLAS else None
+    low, high = objective.implied_weighting().span if objective else SPAN
+    low, high = np.clip([np.ceil(10 * low) / 10, np.floor(10 * high) / 10], *SPAN)
+    return {"log_snr_min": float(min(low, 0.0)), "log_snr_max": float(max(high, 1.0))}
 
 
 START = {name: control.value for name, control in controls().items()}
@@ -144,8 +197,17 @@ def unbent(state) -> Weighting:
 
 @lru_cache(maxsize=128)
 def _moved(objective, moved, parameters):
-    w = published(objective, **dict(parameters)).implied_weighting().normalised()
+    w = _weighting_and_density(objective, parameters)[0].normalised()
     return shifted(w, moved).normalised() if moved else w
+
+
+def _weighting_and_density(objective, parameters):
+    """w(λ) and p(λ) of an objective, from its formulas or from its table."""
+    if objective in PUBLISHED:
+        found = published(objective, **dict(parameters))
+        return found.implied_weighting(), found.density
+    flat = Weighting(np.ones_like, NAMES.get(objective, "own"))
+    return [bent(flat, FINE, np.float64(logs)) for logs in table_of(objective)]
 
 
 def drawn(w):
@@ -309,7 +371,7 @@ def _sampled(s, grid):
         return np.full_like(grid, np.nan)
     mine = own(s["objective"], s)
     own_levels = to_unit_variance(s["unit_variance"], **mine)
-    p = published(s["objective"], **mine).density
+    _, p = _weighting_and_density(s["objective"], mine)
     return p(grid - own_levels) / p(FINE - own_levels).max()
 
 
@@ -342,12 +404,13 @@ def _packed(values, kind):
     return {"dtype": np.dtype(kind).name, "data": base64.b64encode(data).decode()}
 
 
-def tables(galaxies=(), curves=None):
+def tables(galaxies=(), curves=None, objectives=()):
     """Return all that the arithmetic in the browser needs, as JSON.
 
     It has the curves of the right and the wrong model, averaged and for single ``galaxies``, or
     only ``curves``, pairs (model, galaxy). With a kernel the others are sent when asked for: all
-    166 would be 350 kB, and a minute of computing.
+    166 would be 350 kB, and a minute of computing. So are the ``objectives`` that have no formula
+    there: 2 kB each.
     """
     both = [(model, galaxy) for model in ("right", "wrong") for galaxy in (0, *galaxies)]
     chosen = both if curves is None else curves
@@ -358,7 +421,13 @@ def tables(galaxies=(), curves=None):
         "places": [float(SPREAD[0]), float(SPREAD[-1]), len(SPREAD)],
         "velocities": [float(VELOCITIES[0]), float(VELOCITIES[-1])],
         "curves": {f"{model} {galaxy}": curve_table(model, galaxy) for model, galaxy in chosen},
+        "objectives": {key: packed_table(key) for key in objectives},
     }
+
+
+def packed_table(key):
+    """Return the table of an objective as the browser reads it."""
+    return {name: _packed(logs, np.float32) for name, logs in zip("wp", table_of(key), strict=True)}
 
 
 # What the views share: presets, plots, and the panel.
@@ -418,6 +487,7 @@ class Instrument(Panel):
     """A panel whose arithmetic is in the browser; Python confirms when the hand has let go."""
 
     def __init__(self, scene, controls, **options):
+        self._keys = [key for _, key in controls["objective"].options]
         super().__init__(scene, compute, controls, **options)
 
     @property
@@ -435,14 +505,20 @@ class Instrument(Panel):
         spec = plainly(self.spec)
         galaxies = [("all", 0), *((f"no. {k}", k) for k in KEPT)]
         spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded="model and range").spec()
-        spec["local"]["tables"] = tables(KEPT)
+        spec["local"]["tables"] = tables(KEPT, objectives=self._tabulated(ATLAS))
         return {"spec": spec, "values": self.values}
+
+    def _tabulated(self, others=()):
+        """The keys of one's own objectives, of the one that is shown first, and of ``others``."""
+        wanted = {*_OWN, *others, self.start["objective"]}
+        return [key for key in self._keys if key in wanted and key not in (*PUBLISHED, "drawn")]
 
     def _spec(self):
         owners = {name: objectives for name, (objectives, _) in PARAMETERS.items()}
         owners["unit_variance"] = owners["edm_data_sd"]
         local = {
-            "tables": tables(curves=[_whose(self.start)]),
+            "tables": tables(curves=[_whose(self.start)], objectives=self._tabulated()),
+            "ranges": {key: (*range_of(key).values(),) for key in self._keys},
             "formats": self.formats,
             "headline": self.headline,
             "shown": list(self.shown),
@@ -456,9 +532,10 @@ class Instrument(Panel):
         return {name: tuple(minus.sub("−", part) for part in parts) for name, parts in said.items()}
 
     def _asked(self, _, message, buffers):
-        if "curve" in message:
-            model, galaxy = message["curve"].split()
-            self.send({"curve": message["curve"], "table": curve_table(model, int(galaxy))})
+        if "wanted" in message:
+            model, _, galaxy = message["wanted"].partition(" ")
+            table = curve_table(model, int(galaxy)) if galaxy else packed_table(model)
+            self.send({"wanted": message["wanted"], "table": table})
         else:
             super()._asked(_, message, buffers)
 
@@ -472,13 +549,33 @@ def view_of(scene, begin, fold="", **options):
     """
 
     def panel(**start):
-        """Return the live instrument; ``start`` sets controls, by name."""
-        shown = {n: replace(c, folded=fold or c.folded) for n, c in controls().items()}
-        return Instrument(scene(), shown, start=begin | start, **options)
+        """Return the live instrument; ``start`` sets controls, by name.
+
+        ``objective`` may also be an ``Objective`` of one's own, such as ``from_script`` makes, or a
+        list of them: they stand in the list before the published ones, and the first is shown.
+        """
+        start, own = _with_own(begin | start)
+        shown = {n: replace(c, folded=fold or c.folded) for n, c in controls(own).items()}
+        return Instrument(scene(), shown, start=start, **options)
 
     def picture(**values):
         """Return its picture at the given values of its controls, as a PIL image."""
-        found, drawn = compute(**begin | values)
+        found, drawn = compute(**_with_own(begin | values)[0])
         return still.picture(scene(), found | drawn)
 
     return panel, picture
+
+
+def _with_own(start):
+    """A state in which keys stand for the reader's own objectives, on their own range; the keys."""
+    given = start.get("objective", START["objective"])
+    if isinstance(given, str):
+        return range_of(given) | start if given in ATLAS else start, []
+    given = [given] if isinstance(given, Objective) else list(given)
+    if not given or not all(isinstance(one, Objective) for one in given):
+        raise ValueError(
+            "objective must be a name of the list, an Objective such as from_script(…) returns, or "
+            "a list of at least one"
+        )
+    own = list(dict.fromkeys(map(own_key, given)))
+    return range_of(own[0]) | start | {"objective": own[0]}, own

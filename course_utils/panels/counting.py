@@ -108,10 +108,12 @@ def scene():
     count = Plot(
         "galaxies told apart so far",
         level_axis(LEVELS[0], LEVELS[-1]),
-        Axis(0.9, 110, "exp of the area up to λ", scale="log", ticks=(1, 2, 5, 10, 20, 50, 82)),
+        Axis(
+            0.9, 110, "exp of half the area up to λ", scale="log", ticks=(1, 2, 5, 10, 20, 50, 82)
+        ),
         [
             Rule("kept", along="y", meaning="exact", dash="dot", label="kept"),
-            Line(LEVELS, "count", meaning="data", secret=True, label="exp of the area"),
+            Line(LEVELS, "count", meaning="data", secret=True, label="so far"),
             Points("mark", "at_mark", meaning="data", secret=True, label="1000 km/s"),
         ],
         width=1.2,

@@ -1,6 +1,9 @@
 """The weighting panel: what an objective weighs, what it samples, and where its loss comes from."""
 
+import numpy as np
+
 from course_utils.panels._instrument import (
+    LOWEST,
     compute,
     controls,
     plot_of_p_w,
@@ -10,9 +13,10 @@ from course_utils.panels._instrument import (
     view_of,
     weighting,
 )
-from course_utils.widgets.scene import Scene
+from course_utils.widgets import figures, still
+from course_utils.widgets.scene import Area, Axis, Band, Line, Plot, Rule, Scene
 
-__all__ = ["chosen", "compute", "controls", "panel", "picture", "simple"]
+__all__ = ["chosen", "compute", "controls", "panel", "picture", "report", "simple"]
 ALT = (
     "Three plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can be "
     "pulled, the density p with which the objective samples levels in training (dashed), and w "
@@ -80,4 +84,45 @@ def few():
 
 
 panel, picture = view_of(scene, {"objective": "cosine_eps"}, presets=presets(PRESETS), **SAID)
-simple, _ = view_of(few, {"objective": "cosine_eps"}, presets=presets(FEW), fold="more", **SAID)
+simple, _ = view_of(
+    few,
+    {"objective": "cosine_eps"},
+    presets=presets(FEW),
+    fold="more",
+    headline="half of the loss lies below a blur of {median:,.0f} km/s",
+    shown=("coarse",),
+    formats={key: SAID["formats"][key] for key in ("median", "coarse")},
+)
+
+
+def report(found):
+    """Return an ``Audit`` as a picture, with its report as the words.
+
+    Left w and p, hatched where w rises with λ; then the share of the loss below each level; and
+    where losses were given, the loss and its floor.
+    """
+    levels, weights = found.log_snr, found.weights
+    shown = np.where(weights < LOWEST, np.nan, weights)
+    rising = np.any([(levels >= a) & (levels <= b) for a, b, _ in found.rises], axis=0)
+    x = Axis(levels[0], levels[-1], "log-SNR λ     ← noise        data →")
+    lines = [
+        Band(levels, LOWEST, np.where(rising, weights, LOWEST), hatched=True, meaning="negative"),
+        Line(levels, shown, meaning="weight", label="w", width=3),
+        Line(levels, found.density / found.density.max(), meaning="exact", dash="dash", label="p"),
+    ]
+    half = float(np.interp(0.5, found.loss, levels))
+    earned = [Area(levels, found.loss), Rule(half, dash="dot", meaning="exact", label="half")]
+    plots = [
+        Plot("what it weighs, and draws", x, Axis(LOWEST, 3, "w(λ)", scale="log"), lines, 1.2),
+        Plot("where its loss is earned", x, Axis(0, 1, "share of the loss below λ"), earned),
+    ]
+    if excess := found.excess:
+        both = [
+            Line(excess.log_snr, excess.floor + excess.excess, meaning="model", label="loss"),
+            Line(excess.log_snr, excess.floor, meaning="data", label="floor"),
+        ]
+        most = float(np.max(excess.floor + excess.excess))
+        y = Axis(0, 1.05 * most, "loss of the prediction")
+        plots.append(Plot("the loss and its floor", x, y, both))
+    drawn = still.figure(Scene([plots], height=290, alt="report"), {})
+    return figures.show(drawn, f"The report as a picture. {found}")

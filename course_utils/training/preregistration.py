@@ -33,14 +33,14 @@ from scipy.stats import t as student
 from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.training import study
-from course_utils.training.study import WEIGHTINGS, Plan, Summary
+from course_utils.training.study import COMPARED, WEIGHTINGS, Plan, Summary
 from course_utils.weightings import KNOTS, bent, evaluate, is_monotone
 
 FOLDER = ".study/own"  # below the folder of the notebook
 JUDGED = ("frechet", "precision", "recall", "memorised")
 HELD_OUT = ("bits.total", *(f"{eta}.{measure}" for eta in ("eta0", "eta1") for measure in JUDGED))
 DIRECTIONS = ("lower", "higher")
-SHORT = Plan(n_steps=300)  # for a lesson
+SHORT = Plan(n_steps=300)  # the examples' budget: some five seconds a run
 STORED = "trial_examples.json"
 SEEN = 5  # seeds 0 … 4 are the study's, whose results have been looked at
 
@@ -50,7 +50,7 @@ class Hypothesis:
     """What is expected of your own weighting, so exactly that it can turn out wrong.
 
     ``claim``: a sentence. ``measure``, one of ``HELD_OUT``, of your weighting will be "lower" or
-    "higher" (``direction``) than that of ``versus``, a key of ``study.WEIGHTINGS``, by more than
+    "higher" (``direction``) than that of ``versus``, one of ``study.COMPARED``, by more than
     ``by`` ≥ 0, the smallest difference of interest, on average over training runs. ``seeds``, at
     least two from 5 on, are those of the runs that decide it. Raises ``ValueError`` for anything
     else.
@@ -68,7 +68,7 @@ class Hypothesis:
         object.__setattr__(self, "by", float(self.by))
         require_known("held-out measure", self.measure, HELD_OUT)
         require_known("direction", self.direction, DIRECTIONS)
-        require_known("weighting of the study", self.versus, tuple(WEIGHTINGS))
+        require_known("weighting of the study", self.versus, COMPARED)
         if not self.claim.strip():
             raise ValueError("the claim is empty: say in a sentence what you expect")
         if not 0 <= self.by < np.inf:
@@ -102,18 +102,26 @@ def verdict(difference, direction, by):
     return "not supported" if high <= by else "undecided"
 
 
-def expected_reach(measure, versus, n_seeds, results=None):
+def expected_reach(measure, versus, n_seeds, results=None, steps=SHORT.n_steps):
     """Return half the length of the 95 % interval to be expected of a difference over n seeds.
 
     t_{0.975, n−1} s/√n, where s is the spread over seeds of measure(other) − measure(versus), the
-    root mean square over the other weightings of the stored study after 1200 steps. To be looked at
-    before the number of seeds is chosen: a smaller difference will hardly be told from none.
+    root mean square over the other weightings of the stored study after so many ``steps``. To be
+    looked at before the number of seeds is chosen: a smaller difference will hardly be told from
+    none.
     """
-    groups = study.by_weighting(results or study.load_results(), Plan.n_steps)
+    groups = study.by_weighting(results or study.load_results(), steps)
     own = groups.pop(require_known("weighting of the study", versus, tuple(groups)))
     found = [study.differences(runs, own, measure) for runs in groups.values()]
     spread = np.sqrt(np.mean([np.var(each, ddof=1) for each in found]))
     return float(student.ppf(0.975, n_seeds - 1) * spread / np.sqrt(n_seeds))
+
+
+def in_study(plan):
+    """Return whether the stored study measured networks of this plan, at its number of steps."""
+    whole = study.PLANS["digits"]
+    same = replace(plan, n_steps=whole.n_steps, along=whole.along) == whole
+    return same and plan.n_steps in (*whole.along, whole.n_steps)
 
 
 # --- Fixing -------------------------------------------------------------------------------------
@@ -227,9 +235,10 @@ def register(hypothesis, w, plan=None, folder=FOLDER):
 
     To fix the same again is to go on with it. Before its first run, another hypothesis about any of
     its seeds takes its place; afterwards that is refused with a ``ValueError``: results of these
-    seeds have been seen. So is a w that is the comparator's. ``plan``: 1200 steps if left out.
+    seeds have been seen. So is a w that is the comparator's. ``plan``: if left out, that of the
+    examples, ``SHORT``.
     """
-    trial = Trial(hypothesis, w, plan or Plan(), Path(folder))
+    trial = Trial(hypothesis, w, plan or SHORT, Path(folder))
     record, folder = trial.record, trial.folder
     if record["weighting"] == fingerprint(WEIGHTINGS[hypothesis.versus], trial.plan):
         raise ValueError(f"your weighting is {hypothesis.versus} itself: there is nothing to test")
@@ -397,7 +406,7 @@ def _limits(finding):
     yield "Anything about the other measures: their intervals were not asked for beforehand."
     if finding.verdict == "undecided":
         yield "Which of the two it is: more seeds, fixed beforehand again, might tell."
-    if finding.trial.plan != Plan():
+    if not in_study(finding.trial.plan):
         yield "A comparison with the study's weightings, which were trained by another plan."
     if (number := finding.trial.number) > 1:
         yield f"What the hypotheses before it found: it is number {number}. Tell of all."
@@ -411,17 +420,18 @@ def _signed(summary):
 
 
 def examples():
-    """Return the worked examples [(hypothesis, w), …]: noisy levels neglected, twice.
+    """Return the worked examples [(hypothesis, w), …] under the plan ``SHORT``.
 
-    The second was fixed when the first had been seen: bits had fallen, and nobody had asked.
+    Noisy levels are neglected, twice. The second was fixed when the first had been seen: bits had
+    fallen, and nobody had asked.
     """
     w = bent(WEIGHTINGS["sigmoid_2"], KNOTS, (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0))
     first = Hypothesis(
-        claim="Neglecting the noisy levels spoils the samples of DDIM",
+        claim="Neglecting the noisy levels makes the samples of DDIM worse",
         measure="eta0.frechet",
         direction="higher",
         versus="sigmoid_2",
-        by=0.3,
+        by=0.8,
         seeds=range(5, 15),
     )
     second = Hypothesis(
@@ -442,11 +452,11 @@ def _stored(place=study.DATA):
     return json.loads(path.read_text(encoding="utf-8"))["trials"] if path.is_file() else []
 
 
-def store_examples(folder=".study/examples", out=study.DATA, jobs=1, plan=None):
+def store_examples(folder=".study/examples", out=study.DATA, jobs=1, plan=SHORT):
     """Make the examples' runs, or what is missing of them, and store them in the package."""
     texts = []
     for hypothesis, w in examples():
-        trial = Trial(hypothesis, w, plan or Plan(), Path(folder))
+        trial = Trial(hypothesis, w, plan, Path(folder))
         made = study.run_all(trial.calls, folder, own={trial.names[0]: w}, jobs=jobs)
         runs = [found[-1] for found in progress(made, len(trial.calls), trial.key)]
         runs.sort(key=lambda r: (r["weighting"] in WEIGHTINGS, r["seed"]))

@@ -47,8 +47,6 @@ from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, made_monotone, sigmoid
 
 DATA = Path(__file__).parents[1] / "data"
-STORED = ("digits", "fashion", "budgets")  # studies that come with the course
-
 WEIGHTINGS = {
     "elbo": Weighting(lambda log_snr: np.ones_like(log_snr), "ELBO"),
     "sigmoid_0": sigmoid(0),
@@ -301,7 +299,7 @@ def write_results(runs, asked, folder):
     head = {
         "about": f"{metrics.images.title}; made by make study; see course_utils/training/study.py.",
         "runs_finished_and_asked": [
-            len({(r["plan"], r["weighting"], r["seed"]) for r in runs}),
+            sum(r["steps"] == plans[r["plan"]][1].n_steps for r in runs),
             len(asked),
         ],
         "plans": {
@@ -354,7 +352,7 @@ def load_sheets(folder=DATA, data="digits"):
 
 
 def _stored(folder, data, ending):
-    return Path(folder) / f"study_{require_known('study', data, STORED)}.{ending}"
+    return Path(folder) / f"study_{require_known('study', data, tuple(PLANS))}.{ending}"
 
 
 class Summary(NamedTuple):
@@ -410,13 +408,14 @@ def _over_seeds(values, confidence):
 
 
 def by_weighting(results, steps=None, setting="main"):
-    """Return {weighting: its results over seeds} at a budget, the largest if left out."""
+    """Return {weighting: its results over the seeds that all have} at a budget, or the largest."""
     runs = [r for r in results["runs"] if r["setting"] == setting]
     steps = steps or max(r["steps"] for r in runs)
     groups = {}
     for r in (r for r in runs if r["steps"] == steps):
         groups.setdefault(r["weighting"], []).append(r)
-    return groups
+    shared = set.intersection(*({r["seed"] for r in group} for group in groups.values()))
+    return {name: [r for r in group if r["seed"] in shared] for name, group in groups.items()}
 
 
 def all_pairs(results, measure, **which):
@@ -441,8 +440,10 @@ def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1
 
     ``which``: budget and setting, as for ``by_weighting``.
     """
-    lines = [f"{'weighting':<18}" + "".join(f"{m:>20}" for m in measures)]
-    for name, runs in by_weighting(results, **which).items():
+    groups = by_weighting(results, **which)
+    n_seeds = len(next(iter(groups.values())))
+    lines = [f"{f'{n_seeds} seeds':<18}" + "".join(f"{m:>20}" for m in measures)]
+    for name, runs in groups.items():
         cells = [summary(runs, m) for m in measures]
         texts = [f"{s.mean:.3f} ± {(s.high - s.low) / 2:.3f}" for s in cells]
         lines.append(f"{name:<18}" + "".join(f"{text:>20}" for text in texts))

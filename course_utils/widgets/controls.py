@@ -5,7 +5,7 @@ makes a native input of each.
 """
 
 import numbers
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -76,10 +76,14 @@ class Slider(Control):
 
 @dataclass(frozen=True)
 class Choice(Control):
-    """One of ``options``, pairs (words, value), from a list; with ``slide`` from a slider."""
+    """One of ``options``, pairs (words, value), from a list; with ``slide`` from a slider.
+
+    ``groups``: headings in the list, each before a value of it.
+    """
 
     options: tuple = ()
     slide: bool = False
+    groups: dict = field(default_factory=dict)  # value: heading
 
     def __post_init__(self):
         self.check(self.value)

@@ -195,19 +195,20 @@ class Panel(anywidget.AnyWidget):
         return {name: _phrase(name, results[name], self.formats) for name in said}
 
 
-def recorded(panel, control, values):
-    """Return a panel's states along one control as JSON, for a page without a kernel.
+def recorded(panel, along):
+    """Return a panel's states along some of its controls as JSON, for a page without a kernel.
 
-    The page shows the state nearest to where the control is put.
+    ``along``: control -> values. One control moves at a time, the others stand where they start.
+    Fields that are those of the state before are left out.
     """
-    states = []
-    for value in values:
-        panel.set(**{control: value})
-        states.append(
-            {name: plainly(getattr(panel, name)) for name in ("values", "frame", "fields")}
-        )
+    states, fields = [], None
+    for values in [{}, *({name: value} for name in along for value in along[name])]:
+        panel.set(**panel.start | values)
+        changed, fields = panel.fields is not fields, panel.fields
+        states.append(plainly({"values": panel.values, "frame": panel.frame}))
+        states[-1]["fields"] = plainly(fields) if changed else None
     panel.reset()
-    return {"spec": plainly(panel.spec), "control": control, "states": states}
+    return {"spec": plainly(panel.spec), "controls": list(along), "states": states}
 
 
 def plainly(part):

@@ -114,9 +114,10 @@ class _Still:
             self.top(axis.top)
 
     def top(self, top):
-        """Powers of ten of the second reading, each where x has it."""
+        """Powers of ten of the second reading, each where x has it; every other one if many."""
         ends = np.log10(top.factor * np.exp(top.rate * np.array(self.ax.get_xlim())))
         values = 10.0 ** np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
+        values = values[:: 1 + len(values) // 8]
         second = self.ax.secondary_xaxis("top")
         second.set_xticks(np.log(values / top.factor) / top.rate, [f"{v:,.10g}" for v in values])
         second.set_xlabel(f"{top.label}, {top.unit}", fontsize=9)

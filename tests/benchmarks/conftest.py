@@ -1,15 +1,15 @@
-"""The record of measured speed behind the README's table: ``--speed speed.md`` writes it."""
+"""The record of measured speed: ``--speed docs/measured.md`` writes it there."""
 
 import os
 import time
-from pathlib import Path
 
+import measured
 import numpy as np
 import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--speed", metavar="FILE", help="write the ratios to FILE, as Markdown")
+    parser.addoption("--speed", metavar="FILE", help="write the ratios into FILE")
 
 
 @pytest.fixture
@@ -69,5 +69,5 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
         f"One run on {os.cpu_count()} cores; a ratio of two runs side by side, in brackets the "
         f"quartiles. Load of the machine in the last 1, 5, 15 minutes: {load}.",
     ]
-    Path(target).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    measured.write(target, "speed", "\n".join(lines) + "\n")
     terminalreporter.write_line(f"{len(rows)} ratios written to {target}")

@@ -10,6 +10,7 @@ from instrument_page import drag, place_of, shown
 from lab import write_notebook
 from serving import ROOT, absent
 
+from course_utils.objectives import from_script
 from course_utils.panels import _instrument as instrument
 from course_utils.panels import sum_of_elbos, weighting
 
@@ -117,6 +118,27 @@ def test_numbers_on_the_screen_are_pythons(browser_context, panel):
             }
             page.evaluate("values => { view.move(values); view.rest(); }", values)
             agree(page, panel)
+
+
+def test_the_list_has_groups_and_goes_to_the_levels_that_are_reached(browser_context):
+    panel = sum_of_elbos.panel(objective=from_script(betas="scaled_linear", name="mine"))
+    seen = "[seen().objective, seen().log_snr_min, seen().log_snr_max]"
+    with shown(browser_context, panel) as page:
+        groups = page.locator("optgroup").evaluate_all("all => all.map(g => g.label)")
+        assert groups == ["your own", "published", "by hand", "trained today"]
+        assert page.evaluate(seen)[1:] == [-5.3, 7]
+        for name, there in (
+            ("Sana, 1024 px", ["sana", -10, 7.3]),
+            ("EDM", ["edm", -10, 10]),
+            ("Stable Diffusion 2.1, v", ["sd21_v", -5.3, 7]),
+        ):
+            page.locator("select").first.select_option(label=name)
+            assert page.evaluate(seen) == there
+            agree(page, panel)
+        page.evaluate("view.move({ log_snr_max: 4 })")  # a range that the hand has set stays
+        page.locator("select").first.select_option(label="EDM")
+        assert page.evaluate(seen) == ["edm", -5.3, 4]
+    panel.close()
 
 
 def test_a_table_off_by_one_percent_shows_on_the_screen(browser_context):

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from course_utils.atlas import ATLAS
+from course_utils.audit import audit, coefficients
 from course_utils.elbo import negative_share, sum_of_elbos, weighted_loss
-from course_utils.objectives import PUBLISHED
+from course_utils.objectives import PUBLISHED, from_script
 from course_utils.panels import _instrument as instrument
 from course_utils.panels import weighting
 from course_utils.panels._galaxies import error_curve
+from course_utils.panels._instrument import NAMES
 from course_utils.weightings import sigmoid
 
 ANSWERS = Path(__file__).with_name("answers.mjs")
@@ -23,7 +26,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node
 
 def answers(states, tables=None):
     """Return what the browser's arithmetic answers to each state."""
-    tables = tables or instrument.tables(instrument.KEPT)
+    tables = tables or instrument.tables(instrument.KEPT, objectives=ATLAS)
     asked = json.dumps({"tables": tables, "states": list(states)})
     done = subprocess.run(["node", ANSWERS], input=asked, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -46,7 +49,7 @@ def states(n, rng):
 
     for _ in range(n):
         yield instrument.START | {
-            "objective": str(rng.choice([*PUBLISHED, "drawn"])),
+            "objective": str(rng.choice([*PUBLISHED, "drawn", *ATLAS])),
             "p2_gamma": step(0, 3, 0.1),
             "min_snr_gamma": step(0.1, 20, 0.1),
             "sigmoid_bias": step(-6, 6, 0.1),
@@ -107,14 +110,18 @@ def test_the_browser_finds_what_python_finds(seed, n):
             np.testing.assert_allclose(
                 theirs, mine, rtol=0, atol=tolerance, err_msg=f"{name}: {state}"
             )
-        verdict = instrument.numbers(state)["verdict"]
-        assert answer["numbers"]["verdict"] == verdict, state
+        mine = instrument.numbers(state)
+        for name in ("verdict", "convention"):
+            assert answer["numbers"].get(name) == mine.get(name), state
 
 
 @needs_node
 @pytest.mark.parametrize("model", ["right", "wrong"])
 def test_every_objective(model):
-    asked = [instrument.START | {"objective": name, "model": model} for name in PUBLISHED]
+    asked = [
+        instrument.START | instrument.range_of(name) | {"objective": name, "model": model}
+        for name in (*PUBLISHED, *ATLAS)
+    ]
     for state, answer in zip(asked, answers(asked), strict=True):
         for name, mine, theirs, tolerance in compared(state, answer):
             np.testing.assert_allclose(
@@ -178,12 +185,41 @@ def test_the_panel_holds_a_weighting_and_takes_one():
     panel.close()
 
 
+@needs_node
+def test_a_script_stands_beside_the_published_ones_and_is_read_back():
+    script = from_script(betas="scaled_linear", name="mine")
+    other = from_script(betas="scaled_linear", prediction="v", name="theirs")
+    panel = weighting.panel(objective=[script, other])
+    options = panel.controls["objective"].options
+    assert [name for name, _ in options[:3]] == ["mine", "theirs", NAMES["elbo"]]
+    here = np.linspace(panel.values["log_snr_min"], panel.values["log_snr_max"], 301)
+    mine, shown = script.implied_weighting()(here), panel.weighting(here)
+    np.testing.assert_allclose(shown / shown.max(), mine / mine.max(), rtol=6e-3)
+    assert "from −5.3 to −0.5" in panel.results["verdict"]
+    (answer,) = answers([panel.values], panel.page()["spec"]["local"]["tables"])
+    for name, python, browser, tolerance in compared(panel.values, answer):
+        np.testing.assert_allclose(browser, python, rtol=0, atol=tolerance, err_msg=name)
+
+    panel.set(monotone_lock=True)  # … and what is on the screen goes back into the script
+    pasted = coefficients(script, panel.weighting)
+    again = from_script(betas="scaled_linear", coefficient=pasted)
+    assert audit(again).monotone and not audit(script).monotone and pasted.shape == (1000,)
+    panel.set(objective=options[1][1])
+    assert panel.results["verdict"] == "w is monotone"
+    panel.close()
+    for wrong in ([], [PUBLISHED["edm"], "sana"], 3):
+        with pytest.raises((ValueError, TypeError)):
+            weighting.panel(objective=wrong)
+
+
 def test_other_curves_are_sent_when_asked_for():
     panel, sent = weighting.panel(), []
     assert list(panel.spec["local"]["tables"]["curves"]) == ["right 0"]
     panel.send = lambda message: sent.append(message)
-    panel._asked(panel, {"curve": "wrong 5"}, [])
-    assert sent == [{"curve": "wrong 5", "table": instrument.curve_table("wrong", 5)}]
+    panel._asked(panel, {"wanted": "wrong 5"}, [])
+    panel._asked(panel, {"wanted": "sana"}, [])
+    assert sent[0] == {"wanted": "wrong 5", "table": instrument.curve_table("wrong", 5)}
+    assert sent[1] == {"wanted": "sana", "table": instrument.packed_table("sana")}
     panel.close()
 
 

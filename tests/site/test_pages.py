@@ -1,12 +1,13 @@
-"""The web page as built, in Chromium at a phone's width: every page, nothing left to chance."""
+"""The web page as built, in Chromium: every page, on a phone and a laptop, light and dark."""
 
+import gzip
 import html.parser
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
 import pytest
 from pages import ROOT
-from serving import errors_of
+from serving import absent, errors_of
 
 pytestmark = [pytest.mark.full, pytest.mark.browser]
 READY = """async () => {
@@ -38,6 +39,8 @@ FAULTS = r"""() => {
     }
     return faults;
 }"""
+
+AXE = '{exclude: [".highlight"]}'  # the colours of code are Pygments'
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +105,115 @@ def test_solutions_are_folded_and_open(site, serve, phone):
     assert code.is_visible()
 
 
-def test_panels_are_pictures_with_the_way_to_where_they_move(site, serve, phone):
-    cells = nbformat.read(ROOT / "notebooks/01_the_discrete_chain.ipynb", as_version=4).cells
-    view = "application/vnd.jupyter.widget-view+json"
-    live = [o for cell in cells for o in cell.get("outputs", []) if view in o.get("data", {})]
+@pytest.fixture
+def notebook_pages(paths):
+    return [str(path) for path in paths if path.parts[0] == "notebooks"]
+
+
+def test_every_panel_moves_in_its_page(site, notebook_pages, serve, phone):
+    """Each control of each panel changes what is on show, and the still has gone."""
+    errors, address, moved = errors_of(phone), serve(site), 0
+    for path in notebook_pages:
+        phone.goto(address + path)
+        for holder in phone.locator("div.panel").all():
+            holder.scroll_into_view_if_needed()
+            holder.locator(".won-headline").wait_for(timeout=20_000)
+            assert phone.locator("figure:visible img[src*=fig]").count() == 0
+            for control in holder.locator(".won-control").all():
+                if control.is_visible():
+                    moved += moves(phone, holder, control)
+    assert moved > 20 and errors == []
+
+
+def moves(page, holder, control):
+    """Put a control elsewhere: numbers or picture must follow. Returns 1."""
+    place = holder.locator(".won-picture")
+    seen = holder.locator(".won-readout").inner_text(), place.screenshot()
+    words, field = control.inner_text(), control.locator("input, select").first
+    if field.evaluate("field => field.tagName") == "SELECT":
+        field.select_option(index=field.locator("option").count() - 1)
+    elif field.get_attribute("type") == "checkbox":
+        field.click()
+    else:
+        field.press("End")
+        field.press("PageDown")
+    for _ in range(20):
+        page.wait_for_timeout(50)
+        if (holder.locator(".won-readout").inner_text(), place.screenshot()) != seen:
+            return 1
+    raise AssertionError(f"{page.url}: {words!r} moves nothing")
+
+
+def test_the_first_screen_is_there_in_a_second_and_a_hand_moves_it(site, serve, page):
+    """All that is fetched, packed as servers of pages do, and the time to the painted curve."""
+    answers, errors, address = [], errors_of(page), serve(site)
+    page.on("response", lambda answer: answers.append(answer))
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(address)
+    page.wait_for_selector(".moves .won-picture canvas")
+    page.wait_for_load_state("networkidle")
+    sizes = {answer.url: len(gzip.compress(answer.body())) for answer in answers}
+    assert len(sizes) > 8 and sum(sizes.values()) < 300_000, sizes
+    times = []
+    for again in range(3):  # from a warm cache
+        page.goto(f"{address}?{again}")
+        page.wait_for_selector(".moves .won-picture canvas")
+        times.append(page.evaluate("performance.now()"))
+    assert min(times) < 1000
+    canvas = page.locator(".won-picture").bounding_box()
+    assert canvas["y"] + canvas["height"] < 800, "the curve is below the first screen"
+    before = page.locator(".won-readout").inner_text()
+    x, y = canvas["x"] + 0.25 * canvas["width"], canvas["y"] + 0.5 * canvas["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 40, steps=5)
+    page.mouse.up()
+    assert page.locator(".won-readout").inner_text() != before
+    assert "#w=" in page.url and errors == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_barrier_that_axe_finds(site, paths, serve, page, width, scheme):
+    axe = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
+    if not axe.exists():
+        absent("no axe-core: run `make widgets`")
+    found, address = {}, serve(site)
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 844})
+    for path in [str(path) for path in paths if path.parts[0] != "reference"]:
+        page.goto(address + path)
+        page.evaluate(READY)
+        page.evaluate(axe.read_text(encoding="utf-8"))
+        if wrong := page.evaluate(f"() => axe.run({AXE})")["violations"]:
+            found[path] = [(v["id"], [n["html"][:200] for n in v["nodes"][:4]]) for v in wrong]
+    assert found == {}
+
+
+def test_a_picture_opens_at_a_touch(site, serve, phone):
     phone.goto(serve(site) + "notebooks/01_the_discrete_chain.html")
-    panels = phone.locator("figure:has(figcaption a)")
-    assert panels.count() == len(live) > 0
-    words = live[0].data["text/plain"]
-    assert panels.first.locator("img").get_attribute("alt") == " ".join(words.split())
-    caption = panels.first.locator("figcaption")
-    assert words.splitlines()[1] in caption.inner_text()
-    address = caption.locator("a").first.get_attribute("href")
-    assert address == "../lite/notebooks/index.html?path=01_the_discrete_chain.ipynb"
-    assert phone.locator(".jupyter-widgets, [data-mime-type*=widget]").count() == 0
+    picture = phone.locator(".bd-article img").first
+    small = picture.bounding_box()["width"]
+    picture.click()
+    opened = phone.locator("dialog.picture[open] img")
+    assert opened.bounding_box()["width"] > 2 * small
+    phone.get_by_role("button", name="Close").click()
+    assert phone.locator("dialog.picture[open]").count() == 0
+
+
+def test_the_search_finds_without_a_network(site, serve, phone):
+    phone.goto(serve(site) + "search.html?q=monotone")
+    phone.locator("ul.search li a").first.wait_for()
+    titles = phone.locator("ul.search li a").all_inner_texts()
+    assert any("sum of ELBOs" in title for title in titles), titles
+
+
+def test_where_python_cannot_be_fetched_the_page_says_so(site, serve, phone):
+    phone.route("https://cdn.jsdelivr.net/**", lambda route: route.abort())
+    phone.goto(serve(site) + "notebooks/01_the_discrete_chain.html")
+    phone.get_by_role("link", name="Run it in your browser").first.click()
+    phone.get_by_role("status").get_by_text("cannot be reached").wait_for()
+    assert "lite" not in phone.url
 
 
 class Links(html.parser.HTMLParser):

@@ -5,6 +5,7 @@ import re
 import runpy
 
 import lite
+import moving
 import nbformat
 import pages
 import pytest
@@ -68,15 +69,67 @@ def test_a_page_says_first_where_it_runs_and_folds_solutions():
     assert cell.metadata.mystnb["code_prompt_show"] == "Show the solution"
 
 
-def test_a_panel_becomes_its_picture_with_words_and_a_link_and_a_figure_gets_no_caption():
+def test_what_a_reader_skips_is_folded_or_left_out():
+    imports = code("import numpy as np\n\nfrom a import (\n    b,\n    c,\n)")
+    start = code("def attempt(x):\n    raise NotImplementedError")
+    kept, check, on_computer = (
+        code("from a import b\nb()"),
+        code('check("01.1", attempt)'),
+        "## Is the",
+    )
+    cells = page_of(
+        imports, start, kept, check, new_markdown_cell(f"{on_computer} installation right?")
+    )
+    tags = [cell.metadata.get("tags", []) for cell in cells[3:]]
+    assert tags == [["hide-cell"], ["hide-cell"], [], ["remove-cell"]]
+    assert "imported" in cells[3].metadata.mystnb["code_prompt_show"]
+    assert "starts" in cells[4].metadata.mystnb["code_prompt_show"]
+
+
+def test_the_panels_of_the_page_are_those_of_the_notebooks():
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        sources = [
+            cell.source
+            for cell in notebook.cells
+            if any(lite.VIEW in output.get("data", {}) for output in cell.get("outputs", []))
+        ]
+        listed = moving.PANELS[path.name[:2]]
+        assert len(sources) == len(listed)
+        for (module, function, _), source in zip(listed, sources, strict=True):
+            assert module in source and f".{function}(" in source
+    with pytest.raises(ValueError, match="chain says"):
+        list(moving.panels_of("01", ["something else"]))
+
+
+def test_what_is_recorded_is_what_python_computes():
+    (module, panel), *_ = moving.panels_of("03", saved("03"))
+    record = json.loads(moving.as_json(module, panel))
+    eta = record["spec"]["controls"]["eta"]
+    assert eta["step"] == 0.1 and record["controls"] == ["eta", "steps"]
+    state = next(state for state in record["states"] if state["values"]["eta"] == 0.3)
+    assert state["frame"]["readout"] != record["states"][0]["frame"]["readout"]
+    panel.set(eta=0.3)
+    assert state["frame"]["readout"] == panel.frame["readout"]
+
+
+def saved(number):
+    """The words of a notebook's panels, as saved."""
+    (path,) = (path for path in NOTEBOOKS if path.name.startswith(number))
+    return [data["text/plain"] for data in pages.views(nbformat.read(path, as_version=4))]
+
+
+def test_a_panel_becomes_its_picture_with_words_and_a_place_where_it_moves():
     figure = code("show()", image_png="iVBO", text_plain="A curve\nthat falls.")
     panel = code("panel()", image_png="iVBO", text_plain="Two plots.\nloss 1.5 *nats* · a_b")
     panel.outputs[0].data[lite.VIEW] = {"model_id": "x"}
-    *_, figure, panel = page_of(figure, panel)
+    *_, figure, panel, moves = page_of(figure, panel)
     assert set(panel.outputs[0].data) == {"image/png", "text/plain"}
     assert panel.metadata.mystnb["image"]["alt"] == "Two plots. loss 1.5 *nats* · a_b"
     caption = panel.metadata.mystnb["figure"]["caption"]
-    assert r"loss 1\.5 \*nats\* · a\_b" in caption and "lite/notebooks" in caption
+    assert r"loss 1\.5 \*nats\* · a\_b" in caption
+    assert 'data-panel="../_static/panels/03-0.json"' in moves.source
+    assert "lite/notebooks" in moves.source
     assert figure.metadata.mystnb == {"image": {"alt": "A curve that falls."}}
 
 

@@ -59,9 +59,10 @@
       range.selectNodeContents(node)
       if (!range.getBoundingClientRect().width) continue // not shown
       const style = getComputedStyle(parent)
-      const small = parent.closest('footer')
+      const small = parent.closest('footer, .place')  // a panel has the type of its window
       if (!small) inside(range.getBoundingClientRect(), 'words', words)
-      if (parseFloat(style.fontSize) < (small ? limits.footer : limits.words)) wrong.push(`small: ${words}`)
+      const least = parent.closest('.place') ? limits.panel : small ? limits.footer : limits.words
+      if (parseFloat(style.fontSize) < least) wrong.push(`small: ${words}`)
       if (contrast(parent) < limits.contrast) wrong.push(`faint: ${words}`)
       if (/\$|\\[a-zA-Z]/.test(words)) wrong.push(`broken TeX: ${words}`)
       if (/\{\{|\}\}/.test(words)) wrong.push(`a number left out: ${words}`)

@@ -10,10 +10,13 @@ from deck_source import FOLDER, slides
 from pypdf import PdfReader
 from serving import chromium, needed
 
+from course_utils.panels import sum_of_elbos
+
 pytestmark = pytest.mark.full
 SLIDES = slides()
-# px at 1280 × 720: least size of body, footer, and a formula's 1 em; contrast of WCAG 2.2, level AA
-LIMITS = {"words": 20, "footer": 18, "formula": 20, "contrast": 4.5}
+# px at 1280 × 720: least size of body, footer, a panel's words (enlarged by 1.22), and a formula's
+# 1 em; contrast of WCAG 2.2, level AA
+LIMITS = {"words": 20, "footer": 18, "panel": 12, "formula": 20, "contrast": 4.5}
 
 # Lay all slides out at once, answers included, and look at each.
 LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
@@ -56,6 +59,30 @@ def test_every_slide_is_there_with_its_notes(opened):
 
 def test_every_slide_can_be_read(opened):
     assert problems(opened[0]) == {}
+
+
+def test_the_panel_follows_the_hand_and_the_keys_are_its_own(opened):
+    """Pulled in the built deck, it shows the numbers of Python; arrows move the dot, no slide."""
+    panel, page = sum_of_elbos.panel(), opened[0].context.new_page()
+    (number,) = (slide.number for slide in SLIDES if "data-panel" in slide.body)
+    page.goto(f"{(FOLDER / 'deck.html').as_uri()}#{number}")
+    dot = page.locator(".won-handle[data-control=gains]").nth(4)
+    box = dot.locator(".won-grip").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 40, steps=5)
+    page.mouse.up()
+    moved = dot.locator(".won-grip").bounding_box()["y"] - box["y"]
+    assert moved == pytest.approx(-40, abs=4)  # it stays under the hand on an enlarged slide
+    dot.press("ArrowRight")
+    assert page.url.endswith(f"#{number}")
+    panel.set(gains=[0.0] * 4 + [float(dot.get_attribute("aria-valuenow"))] + [0.0] * 2)
+    assert page.locator(".won-headline").inner_text() == panel.frame["readout"]["headline"]
+    page.mouse.click(20, 400)  # beside the panel
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("n => location.hash === `#${n}`", arg=number + 1)
+    panel.close()
 
 
 # --- PDF -----------------------------------------------------------------------------------------

@@ -1,15 +1,14 @@
 """Answers readers give in notebook 00: RIGHT must pass; WRONG, no listed mistake, must not."""
 
 import numpy as np
-from scipy.special import logit
+from scipy.stats import entropy
 
 RIGHT = {
     "00.1": [
-        logit,
-        lambda a: np.log(a) - np.log1p(-a),
-        lambda a: 2 * np.log(np.sqrt(a) / np.sqrt(1 - a)),
-        lambda a: [float(np.log(x / (1 - x))) for x in a],  # a list is as good as an array
-        lambda a: np.log(a.astype(np.float32) / (1 - a.astype(np.float32))),
+        lambda n: np.prod((n / n.sum()) ** (-n / n.sum())),
+        lambda n: np.exp(entropy(n)),
+        lambda n: n.sum() / np.exp(np.sum(n * np.log(n)) / n.sum()),
+        lambda n: [2 ** entropy(n, base=2)],  # bits, and a power of two; a list of one number
     ],
     "00.2": [
         lambda z, t: (2 * np.log1p(-t) - 2 * np.log(t), z / np.hypot(1 - t, t)),
@@ -25,21 +24,15 @@ RIGHT = {
 
 WRONG = {
     "00.1": [
-        lambda a: np.log(np.sqrt(a) / (1 - a)),
-        lambda a: np.log2(a / (1 - a)),
-        lambda a: np.log(a / (1 - a)) + 1,
-        lambda a: np.log(a / (1 - a)).sum(),
+        lambda n: np.exp(-np.log(n / n.sum()).sum()),
+        lambda n: np.sqrt(len(n) * n.sum()),  # between the two numbers that come to mind
     ],
     "00.2": [
-        lambda z, t: (2 * np.log((1 - t) / t), z / np.sqrt(1 - t**2)),
-        lambda z, t: (2 * np.log((1 - t) / t), z / np.hypot(1 - t, t) * (1 - t)),
-        lambda z, t: (2 * np.log10((1 - t) / t), z / np.hypot(1 - t, t)),
+        lambda z, t: (2 * np.log((1 - t) / t), z / np.std(z)),  # of these few, not of the law
         lambda z, t: {"log_snr": 2 * np.log((1 - t) / t), "z": z / np.hypot(1 - t, t)},
     ],
     "00.3": [
         lambda b, s: np.exp(-s / b),
-        lambda b, s: s * np.exp(-b / 2),  # evaluates the statement instead of solving it
-        lambda b, s: -2 * np.log2(b / s),
         lambda b, s: -2 * np.log(500 / 4540),  # the one number, not the function
     ],
 }

@@ -3,18 +3,32 @@
 import numpy as np
 
 
-def _deviation_by_recursion(betas):
-    v, out = 0.0, []
+def _at_rest_by_walking(decay, noise):
+    variance = np.ones_like(decay)
+    for _ in range(30_000):
+        variance = decay**2 * variance + noise**2
+    return variance
+
+
+def _contributions_by_recursion(betas):
+    """Follows the variance of each draw through all later steps."""
+    shares = []
     for beta in betas:
-        v = (1 - beta) * v + beta
-        out.append(v**0.5)
-    return out
+        shares = [(1 - beta) * share for share in shares] + [beta]
+    return shares
 
 
-def _posterior_by_precisions(betas):
-    before = 1 - np.append(1, np.cumprod(1 - betas)[:-1])  # 1 − ᾱ_{t−1}
-    out = np.zeros(len(betas))
-    out[1:] = 1 / ((1 - betas[1:]) / betas[1:] + 1 / before[1:])
+def _by_differences(betas):
+    total = 1 - np.cumprod(1 - betas[::-1])  # noise of the last k steps
+    return np.diff(np.append(0, total))[::-1]
+
+
+def _by_precisions(noisy, clean):
+    beta = 1 - noisy / clean
+    out = np.zeros_like(clean)
+    both = (clean < 1) & (beta > 0)
+    likelihood = (1 - beta[both]) / beta[both]
+    out[both] = 1 / (likelihood + 1 / (1 - clean[both]))
     return out
 
 
@@ -25,15 +39,10 @@ def _by_loop(betas, n_steps):
 
 RIGHT = {
     "01.1": [
-        lambda x, beta, eps: (1 - beta) ** 0.5 * x + beta**0.5 * eps,
-        lambda x, beta, eps: [
-            float(np.sqrt(1 - beta) * a + np.sqrt(beta) * e) for a, e in zip(x, eps, strict=True)
-        ],
+        _at_rest_by_walking,
+        lambda decay, noise: [n * n / (1 - d) / (1 + d) for d, n in zip(decay, noise, strict=True)],
     ],
-    "01.2": [
-        _deviation_by_recursion,
-        lambda betas: np.sqrt(-np.expm1(np.cumsum(np.log1p(-betas)))),
-    ],
+    "01.2": [_contributions_by_recursion, _by_differences],
     "01.3": [
         lambda betas: np.prod(np.exp(-(betas**2) / 2)),
         lambda betas: np.exp(-(betas @ betas) / 2),
@@ -43,44 +52,30 @@ RIGHT = {
         lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1)),
     ],
     "01.5": [
-        _posterior_by_precisions,
-        lambda betas: (
-            (1 - np.append(1, np.cumprod(1 - betas)[:-1])) / (1 - np.cumprod(1 - betas)) * betas
-        ),
+        _by_precisions,
+        lambda noisy, clean: (clean - noisy) * (1 - clean) / (clean * (1 - noisy)),
     ],
 }
 
 WRONG = {
     "01.1": [
-        lambda x, beta, eps: np.sqrt(1 - beta) * x + beta**2 * eps,
-        lambda x, beta, eps: np.sqrt(1 - beta**2) * x + beta * eps,
-        lambda x, beta, eps: np.sqrt(1 - beta) * (x + np.sqrt(beta) * eps),
-        lambda x, beta, eps: print(x),
+        lambda decay, noise: noise / decay,
+        lambda decay, noise: print(decay),
     ],
     "01.2": [
-        lambda betas: np.sqrt(1 - np.cumprod(1 - betas**2)),
-        lambda betas: np.sqrt(1 - np.cumprod(1 - betas))[::-1],
-        lambda betas: (1 - np.cumprod(1 - betas)) ** 2,
-        lambda betas: np.sqrt(1 - np.append(1, np.cumprod(1 - betas))),
+        lambda betas: betas**2,
+        lambda betas: 1 - np.cumprod(1 - betas)[-1],  # all of it, one number
     ],
     "01.3": [
-        lambda betas: np.exp(-0.5 * np.mean(betas**2)),
         lambda betas: 0.9345,
-        lambda betas: np.exp(-np.sum(betas**2) / 6),
         lambda betas: np.exp(-0.5 * betas**2),
     ],
     "01.4": [
-        lambda betas, n: np.linspace(1e-4, 0.02, n),
         lambda betas, n: betas[-n:],
         lambda betas, n: _by_loop(betas, n)[::-1],
-        lambda betas, n: betas,
     ],
     "01.5": [
-        lambda betas: betas**2,
-        lambda betas: betas * (1 - np.cumprod(1 - betas)),
-        lambda betas: (
-            betas[1:] * (1 - np.cumprod(1 - betas)[:-1]) / (1 - np.cumprod(1 - betas)[1:])
-        ),
-        lambda betas: 1 / ((1 - betas) / betas + 1 / (1 - np.cumprod(1 - betas))),
+        lambda noisy, clean: noisy * (1 - clean),
+        lambda noisy, clean: (1 - noisy / clean)[0],
     ],
 }

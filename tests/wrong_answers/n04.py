@@ -1,19 +1,36 @@
 """Answers readers give in notebook 04: RIGHT must pass; WRONG, no listed mistake, must not."""
 
 import numpy as np
-from scipy.integrate import cumulative_simpson, cumulative_trapezoid
+from scipy.integrate import cumulative_simpson
 
 
 def _cosine(t):
     return -2 * np.log(np.tan(np.pi * t / 2))
 
 
-def _loop(log_snr, error, prior):
-    out = [prior]
-    for i in range(1, len(log_snr)):
-        step = (log_snr[i] - log_snr[i - 1]) * (error[i] + error[i - 1]) / 2
-        out.append(out[-1] + step / 2)
-    return out
+def _stop(error, low, high, candidates):
+    """With a loop, and the costs through the SNRs and x̂'s error."""
+
+    def step(t, s):
+        return 0.5 * (np.exp(s) - np.exp(t)) * np.exp(-t) * float(error(t))
+
+    costs = [step(low, c) + step(c, high) for c in candidates]
+    return candidates[costs.index(min(costs))], min(costs)
+
+
+def _two_equations(n, coarse, fine, tolerance):
+    limit, c = np.linalg.solve([[1, 1 / n], [1, 1 / (2 * n)]], [coarse, fine])
+    return [limit, int(c / tolerance) + 1]
+
+
+def _nearest(log_snr, error, accuracy):
+    k = np.argmin(np.abs(np.exp(-log_snr / 2) * np.sqrt(error) - accuracy))
+    return np.trapezoid(error[: k + 1], log_snr[: k + 1]) / 2
+
+
+def _interpolated(log_snr, error, accuracy):
+    nats = cumulative_simpson(error, x=log_snr, initial=0) / 2
+    return np.interp(-accuracy, -np.sqrt(np.exp(-log_snr) * error), nats)
 
 
 def _through_w(t, coefficient, old, new):
@@ -25,24 +42,20 @@ def _through_w(t, coefficient, old, new):
 
 RIGHT = {
     "04.1": [
-        lambda e, t, s: np.expm1(s - t) * e / 2,
-        lambda e, t, s: [
-            0.5 * (np.exp(b) / np.exp(a) - 1) * c for c, a, b in zip(e, t, s, strict=True)
-        ],
+        _stop,
+        lambda e, low, high, c: min(
+            zip(c, [_stop(e, low, high, [m])[1] for m in c], strict=True), key=lambda pair: pair[1]
+        ),
     ],
     "04.2": [
-        lambda n, span, L, e: (span / n) * L / 2 - (span / n) * e / 4,
-        lambda n, span, L, e: [span * (2 * L - e) / (4 * m) for m in n],
+        _two_equations,
+        lambda n, coarse, fine, tol: (2 * fine - coarse, -(-2 * n * (coarse - fine) // tol)),
     ],
     "04.3": [
         lambda t: np.pi / np.sin(np.pi * t),
         lambda t: -0.5 * (_cosine(t + 1e-5) - _cosine(t - 1e-5)) / 2e-5,
     ],
-    "04.4": [
-        _loop,
-        lambda x, e, p: p + 0.5 * cumulative_trapezoid(e, x, initial=0),
-        lambda x, e, p: p + 0.5 * cumulative_simpson(e, x=x, initial=0),
-    ],
+    "04.4": [_nearest, _interpolated],
     "04.5": [
         _through_w,
         lambda t, c, old, new: (
@@ -53,13 +66,14 @@ RIGHT = {
 
 WRONG = {
     "04.1": [
-        lambda e, t, s: 0.5 * (np.exp(s - t) - 1) * np.sqrt(e),
-        lambda e, t, s: np.sum(0.5 * (np.exp(s - t) - 1) * e),
-        lambda e, t, s: 0.5 * e,
+        lambda e, low, high, c: (c[0], 0.5),
+        lambda e, low, high, c: (np.median(c), _stop(e, low, high, [np.median(c)])[1]),
+        lambda e, low, high, c: _stop(lambda s: 1.0, low, high, c),
     ],
     "04.2": [
-        lambda n, span, L, e: span / 2 * (L - e / 2),
-        lambda n, span, L, e: span * n / 2 * (L - e / 2),
+        lambda n, coarse, fine, tol: (coarse - fine, n * (coarse - fine) / tol),
+        lambda n, coarse, fine, tol: (2 * fine - coarse, 2 * n),
+        lambda n, coarse, fine, tol: (fine**2 / coarse, np.ceil(n / tol)),
     ],
     "04.3": [
         lambda t: np.pi * np.tan(np.pi * t / 2),
@@ -68,10 +82,10 @@ WRONG = {
         lambda t: np.pi / np.tan(np.pi * t),
     ],
     "04.4": [
-        lambda x, e, p: p + 0.5 * np.trapezoid(e, x),
-        lambda x, e, p: p + 0.5 * cumulative_trapezoid(e, x),
-        lambda x, e, p: p + 0.5 * np.cumsum(e) * (x[1] - x[0]),
-        lambda x, e, p: p + 0.5 * e,
+        lambda x, e, accuracy: np.trapezoid(e[x < 0], x[x < 0]) / 2,
+        lambda x, e, accuracy: -0.5 * np.log(accuracy),
+        lambda x, e, accuracy: np.exp(-accuracy),
+        lambda x, e, accuracy: cumulative_simpson(e, x=x, initial=0) / 2,
     ],
     "04.5": [
         lambda t, c, old, new: -0.5 * new.log_snr_rate(t),

@@ -27,6 +27,15 @@ def _sd3_of_time(log_snr, mean, sd, power=2):
     return density_of_time * t * (1 - t) / 2 * (1 - t) ** -power
 
 
+def _by_search(log_snr, k):
+    """Of many γ the one whose w has its largest value nearest to the level."""
+    levels = np.linspace(log_snr - 0.5, log_snr + 0.5, 4001)
+    gammas = np.linspace(0, 3, 3001)
+    log_p, log_k = -np.log(np.cosh(levels / 2)), np.log(k + np.exp(levels))
+    peaks = [levels[np.argmax(log_p - gamma * log_k)] for gamma in gammas]
+    return np.interp(-log_snr, -np.array(peaks), gammas)
+
+
 RIGHT = {
     "05.1": [
         _at_zero(_cosine_v),
@@ -39,8 +48,8 @@ RIGHT = {
         lambda s, g: np.minimum(1, g * np.exp(-s)) / (1 + np.exp(-s)),
     ],
     "05.3": [
-        lambda s, g, k: 1 / (k + np.exp(s)) ** g,
-        lambda s, g, k: np.exp(-g * np.log(k + np.exp(s))),
+        lambda s, k: np.sinh(-s / 2) / (2 * np.cosh(s / 2)) * (k * np.exp(-s) + 1),
+        _by_search,
     ],
     "05.4": [
         _at_zero(_sd3),
@@ -74,10 +83,10 @@ WRONG = {
         lambda s, g: g / (np.exp(s) + 1),
     ],
     "05.3": [
-        lambda s, g, k: 1 / (k * np.exp(s)) ** g,
-        lambda s, g, k: 1 / (k**g + np.exp(s)),
-        lambda s, g, k: 1 / (k + np.exp(g * s)) ** g,
-        lambda s, g, k: (k + np.exp(s)) ** (-k),
+        lambda s, k: -s / 2,
+        lambda s, k: np.tanh(s / 2) * (k + np.exp(s)),
+        lambda s, k: 1.0,
+        lambda s, k: -np.log(2 * k + 1),
     ],
     "05.4": [
         lambda s, m, sd: _at_zero(_sd3)(s, 0.0, sd),

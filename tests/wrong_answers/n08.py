@@ -31,10 +31,15 @@ def _judged(differences, primary, by):
     return "undecided" if interval.low <= -by else "not supported"
 
 
-def _sorted(our_seeds, ours, their_seeds, others):
-    a, b = ours[np.argsort(our_seeds), 1], others[np.argsort(their_seeds), 1]
-    interval = stats.ttest_rel(a, b).confidence_interval(0.95)
-    return (a - b).mean(), interval.low, interval.high
+def _claims(d):
+    """One trial after another, one look after another, by the library."""
+    claimed = 0
+    for row in d:
+        for n in range(2, len(row) + 1):
+            if stats.ttest_1samp(row[:n], 0).pvalue < 0.05:
+                claimed += 1
+                break
+    return claimed / len(d)
 
 
 def _loop(bits, eta0, eta1):
@@ -48,7 +53,7 @@ def _loop(bits, eta0, eta1):
 RIGHT = {
     "08.1": [_by_the_library, _by_an_array],
     "08.2": [_judged, lambda *given: _judged(*given).upper()],
-    "08.3": [_sorted],
+    "08.3": [_claims, lambda d: np.mean([_claims([row]) for row in d])],
     "08.4": [_loop],
 }
 
@@ -68,14 +73,10 @@ WRONG = {
         ),
     ],
     "08.3": [
-        lambda our_seeds, ours, their_seeds, others: (ours[0, 1] - others[0, 1],) * 3,
-        lambda our_seeds, ours, their_seeds, others: ours[:, 1].mean() - others[:, 1].mean(),
-        lambda our_seeds, ours, their_seeds, others: _sorted(
-            our_seeds, ours[:, ::-1], their_seeds, others
-        ),
-        lambda our_seeds, ours, their_seeds, others: _sorted(
-            our_seeds[:3], ours[:3], our_seeds[:3], others[:3]
-        ),
+        lambda d: 0.05,
+        lambda d: 1 - 0.95 ** (d.shape[1] - 1),  # as if looks were independent
+        lambda d: np.mean(np.abs(d.mean(axis=1)) > d.std(axis=1)),
+        lambda d: np.mean(stats.ttest_1samp(d, 0, axis=1).pvalue),
     ],
     "08.4": [
         lambda bits, eta0, eta1: np.ones(len(bits)),

@@ -108,8 +108,16 @@ export function pchip(x, y) {
   };
 }
 
+/** An objective that has no formula here: log₁₀ of its w and p at `FINE`, under a key of its own. */
+export function tabulated(key, { w, p }) {
+  const [weight, density] = [w, p].map((table) => pchip(FINE, decoded(table)));
+  const breaks = () => [...FINE];
+  OBJECTIVES[key] = { weight: (x) => LN10 * weight(x), density: (x) => LN10 * density(x), breaks };
+}
+
 /** The tables as Python packs them, numbers in base64, made ready for `compute`. */
 export function unpacked(tables) {
+  for (const [key, table] of Object.entries(tables.objectives)) tabulated(key, table);
   const curves = {};
   for (const [name, curve] of Object.entries(tables.curves)) curves[name] = decodedCurve(curve);
   return { ...tables, points: decoded(tables.points), places: levels(...tables.places), curves };
@@ -199,9 +207,10 @@ function crossing(f, a, b) {
   return (a + b) / 2;
 }
 
+const isEdm = (s) => ["edm", "edm_monotonic"].includes(s.objective);
+
 /** By how much λ moves when EDM's data are divided by their standard deviation. */
-const toUnitVariance = (s) =>
-  s.unit_variance && s.objective.startsWith("edm") ? 2 * Math.log(s.edm_data_sd) : 0;
+const toUnitVariance = (s) => (s.unit_variance && isEdm(s) ? 2 * Math.log(s.edm_data_sd) : 0);
 
 /**
  * The objective's own w(λ) and p(λ), shifted: w with 1 as its largest value on the whole range.
@@ -462,7 +471,7 @@ export function penned(curve, from, to) {
 
 /** Say which λ EDM's is; nothing for other objectives. */
 function convention(s) {
-  if (!s.objective.startsWith("edm")) return {};
+  if (!isEdm(s)) return {};
   const sd = Number(s.edm_data_sd.toPrecision(6));
   const moved = toUnitVariance(s);
   const words = moved

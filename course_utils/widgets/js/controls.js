@@ -133,8 +133,13 @@ class Choice extends Control {
     if (spec.slide) {
       this.node = this.range({ min: 0, max: this.values.length - 1, step: 1 }, (i) => this.input(this.values[i]));
     } else {
-      const options = spec.options.map(([words], i) => element("option", { value: i }, words));
-      this.node = keepKeys(element("select", {}, ...options));
+      this.node = keepKeys(element("select", {}));
+      let group = this.node;
+      spec.options.forEach(([words, value], i) => {
+        const heading = spec.groups?.[value];
+        if (heading) this.node.append((group = element("optgroup", { label: heading })));
+        group.append(element("option", { value: i }, words));
+      });
       this.node.addEventListener("change", () => {
         this.input(this.values[Number(this.node.value)]);
         this.hand.release(this.name);

@@ -326,10 +326,20 @@ class Picture {
     }, SETTLE);
   }
 
+  /** Where an event is, in the picture's own pixels: a slide, for one, is shown at any size. */
+  pixel(event) {
+    const { left, top } = this.root.getBoundingClientRect();
+    const enlarged = this.enlarged();
+    return [(event.clientX - left) / enlarged, (event.clientY - top) / enlarged];
+  }
+
+  enlarged() {
+    return this.root.getBoundingClientRect().width / this.root.offsetWidth || 1;
+  }
+
   /** Where an event is: {plot: its index, x, y} in data, or null outside all axes. */
   at(event) {
-    const frame = this.root.getBoundingClientRect();
-    const [px, py] = [event.clientX - frame.left, event.clientY - frame.top];
+    const [px, py] = this.pixel(event);
     const index = this.plots.findIndex(({ box: b }) => {
       return b && px >= b.x - 2 && px <= b.x + b.w + 2 && py >= b.y - 2 && py <= b.y + b.h + 2;
     });
@@ -356,7 +366,7 @@ class Picture {
 
   resize() {
     const width = Math.floor(this.root.clientWidth);
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = (window.devicePixelRatio || 1) * this.enlarged();
     if (!width || (width === this.width && ratio === this.ratio)) return;
     [this.width, this.ratio] = [width, ratio];
     this.context.font = this.font();
@@ -607,6 +617,7 @@ class PlotView {
     const ends = this.limits.x.map(value).sort((a, b) => a - b);
     const decades = ticksOf({ scale: "log" }, ends, box.w, 62);
     const name = `${label}, ${unit}`;
+    this.picture.context.font = this.picture.font();
     const room = this.picture.context.measureText(name).width;
     text(box.x, box.y - 6, name, "start", { fill: soft });
     for (const [at, words] of decades) {
@@ -786,7 +797,7 @@ const MARKS = {
     c.drawImage(kept.picture, left, top, right - left, bottom - top);
   },
 
-  Ridges(c, item, { view, values, x, y }) {
+  Ridges(c, item, { view, values, x, y, box }) {
     const { theme } = view.picture;
     const [m, n] = values.shape(item.curves);
     const [xs, curves] = [values.array(item.x), values.array(item.curves)];
@@ -811,8 +822,12 @@ const MARKS = {
       c.beginPath();
       curve();
       c.stroke();
-      c.fillStyle = theme.ink;
-      c.fillText(words[k] ?? "", x.to(xs[n - 1]) + 6, y.to(k) - 2);
+    }
+    c.fillStyle = theme.ink;
+    const apart = Math.min(13, (box.h - 12) / (m - 1));  // words, even where curves are nearer
+    for (let k = 0, lowest = box.y + box.h + 11; k < m; k++) {
+      lowest = Math.min(y.to(k) - 2, lowest - apart);
+      c.fillText(words[k] ?? "", x.to(xs[n - 1]) + 6, lowest);
     }
   },
 
@@ -915,11 +930,10 @@ class BrushView {
     if (event.button !== 0) return;
     event.preventDefault();
     const { item, view, node } = this;
-    const { hand, root } = view.picture;
-    const frame = root.getBoundingClientRect();
-    const down = event.clientY - frame.top;
+    const { hand } = view.picture;
+    const down = view.picture.pixel(event)[1];
     const place = (e) => {
-      const [px, py] = [e.clientX - frame.left, e.clientY - frame.top];
+      const [px, py] = view.picture.pixel(e);
       const { x, y } = view.scales;
       return { x: x.from(px), y: y.from(py), up: y.move(down, py) };
     };
@@ -1045,18 +1059,15 @@ class Part {
     event.stopPropagation();
     const { item, view } = this.owner;
     const { hand } = view.picture;
-    const across = item.along === "x";
-    const pixel = (e) => (across ? e.clientX : e.clientY);
-    const frame = view.picture.root.getBoundingClientRect();
-    const origin = across ? frame.left : frame.top;
-    const start = pixel(event) - origin;
+    const along = (e) => view.picture.pixel(e)[item.along === "x" ? 0 : 1];
+    const start = along(event);
     const factor = view.values.number(item.factor);
     this.node.focus({ preventScroll: true });
     this.node.setPointerCapture(event.pointerId);
     view.picture.hold();
     hand.grab?.(item.control, this.index);
     const move = (e) => {
-      const amount = factor * view.scales[item.along].move(start, pixel(e) - origin);
+      const amount = factor * view.scales[item.along].move(start, along(e));
       hand.drag?.(item.control, this.index, amount, item.times);
     };
     const end = () => {

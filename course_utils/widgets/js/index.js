@@ -3,7 +3,7 @@
  *
  * Default export: what anywidget wants. `mount(element, page)`: the instrument on a page without a
  * kernel. `host(element, recording)`: a panel on a page without a
- * kernel, from what ../panel.py recorded along one control.
+ * kernel, from what ../panel.py recorded along some of its controls.
  */
 import { InstrumentView } from "./instrument.js";
 import { PanelView } from "./panel.js";
@@ -25,14 +25,14 @@ function instrument({ model, el }) {
       model.set("values", values);
       model.save_changes();
     },
-    curve: (curve) => model.send({ curve }),
+    table: (wanted) => model.send({ wanted }),
   });
   const assigned = () => {
     const values = model.get("values");
     if (JSON.stringify(values) !== known) view.assigned(values);
     known = JSON.stringify(values);
   };
-  const brought = (message) => view.addCurve(message.curve, message.table);
+  const brought = (message) => view.addTable(message.wanted, message.table);
   model.on("change:values", assigned);
   model.on("msg:custom", brought);
   return () => {
@@ -77,21 +77,35 @@ function asking({ model, el }) {
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
 const decoded = (part) => part?.data && { ...part, data: bytes(part.data) };
 
-/** Show a recorded panel, {spec, control, states: [{values, frame, fields}]}; returns its end. */
-export function host(element, { spec, control, states }) {
+/**
+ * Show a recorded panel, {spec, controls, states: [{values, frame, fields}]}; returns its end.
+ * One control moves at a time: the others go back to where they started.
+ */
+export function host(element, { spec, controls, states }) {
   const own = { ...spec, still: decoded(spec.still), presets: {}, question: null };
-  own.controls = { [control]: spec.controls[control] };
-  const stays = (item) => item.kind !== "Handle" || item.control === control;
+  own.controls = Object.fromEntries(controls.map((name) => [name, spec.controls[name]]));
+  const stays = (item) => item.kind !== "Handle" || controls.includes(item.control);
   const kept = (plot) => plot && { ...plot, items: plot.items.filter(stays) };
   own.rows = spec.rows.map((row) => row.map(kept));
-  const shown = states.map((s) => ({ ...s, frame: decoded(s.frame), fields: decoded(s.fields) }));
-  const at = (value) => shown.reduce((best, state) =>
-    Math.abs(state.values[control] - value) < Math.abs(best.values[control] - value) ? state : best);
-  const panel = new PanelView(element, own, own.start, (values, n) => {
-    const { frame, fields } = at(values[control]);
-    queueMicrotask(() => panel.answer({ values, frame, fields, mine: n }));
+  let fields = null; // of the state before, where a state has none
+  const all = states.map((s) => {
+    fields = s.fields ? decoded(s.fields) : fields;
+    return { ...s, frame: decoded(s.frame), fields };
   });
-  panel.answer({ ...at(own.start[control]), values: own.start });
+  let shown = all[0];
+  const far = (a, b) => (typeof a === "number" ? Math.abs(a - b) : Number(a !== b));
+  const nearest = (values) => {
+    const moved = controls.find((name) => values[name] !== shown.values[name]) ?? controls[0];
+    const others = controls.filter((name) => name !== moved);
+    const along = all.filter((s) => others.every((name) => s.values[name] === own.start[name]));
+    const distance = (state) => far(state.values[moved], values[moved]);
+    return along.reduce((best, state) => (distance(state) < distance(best) ? state : best));
+  };
+  const panel = new PanelView(element, own, own.start, (values, n) => {
+    shown = nearest(values);
+    queueMicrotask(() => panel.answer({ ...shown, mine: n }));
+  });
+  panel.answer(shown);
   return () => panel.destroy();
 }
 

@@ -3,11 +3,13 @@
  *
  *     const view = new InstrumentView(element, spec, values, host);
  *
- * `host` may have save(values), called when the hand has let go; curve(name), which asks for a table
- * that is not there yet (`view.addCurve(name, table)` brings it); and address: keep the state in the
+ * `host` may have save(values), called when the hand has let go; table(name), which asks for a table
+ * that is not there yet (`view.addTable(name, table)` brings it); and address: keep the state in the
  * page's address. Nothing here computes: see arithmetic.js.
  */
-import { asDrawn, compute, decodedCurve, fixed, penned, reading, stroked, unpacked } from "./arithmetic.js";
+import {
+  asDrawn, compute, decodedCurve, fixed, OBJECTIVES, penned, RANGE, reading, stroked, tabulated, unpacked,
+} from "./arithmetic.js";
 import { element, keepKeys } from "./controls.js";
 import { readable } from "./draw.js";
 import { PanelView } from "./panel.js";
@@ -36,9 +38,12 @@ export class InstrumentView extends PanelView {
 
   compute(state, n) {
     const curve = `${state.model} ${state.galaxy}`;
-    if (!this.tables.curves[curve]) {
-      if (this.host.curve) this.host.curve(curve);
-      this.answer({ values: state, error: "This galaxy's curve is on its way from Python …", mine: n });
+    const missing = [];
+    if (!this.tables.curves[curve]) missing.push(curve);
+    if (state.objective !== "drawn" && !OBJECTIVES[state.objective]) missing.push(state.objective);
+    if (missing.length) {
+      for (const name of missing) this.host.table?.(name);
+      this.answer({ values: state, error: "This curve is on its way from Python …", mine: n });
       return;
     }
     this.answer({ values: state, frame: this.frame(state), mine: n });
@@ -77,8 +82,9 @@ export class InstrumentView extends PanelView {
     };
   }
 
-  addCurve(name, table) {
-    this.tables.curves[name] = decodedCurve(table);
+  addTable(name, table) {
+    if (table.w) tabulated(name, table);
+    else this.tables.curves[name] = decodedCurve(table);
     this.dirty = true;
     this.pump();
   }
@@ -122,8 +128,18 @@ export class InstrumentView extends PanelView {
   }
 
   move(changes) {
+    if (changes.objective && !("log_snr_min" in changes)) changes = { ...changes, ...this.reached(changes.objective) };
     const drawn = changes.objective === "drawn" && !this.values.drawn.length && !changes.drawn;
     super.move(drawn ? { ...changes, ...HAND, shift: 0, drawn: asDrawn(this.values) } : changes);
+  }
+
+  /** The range of an objective's own levels, unless the hand has set another one. */
+  reached(objective) {
+    const range = (name) => this.spec.local.ranges[name] ?? RANGE;
+    const { log_snr_min: low, log_snr_max: high } = this.values;
+    const stood = objective === "drawn" ? [low, high] : range(this.values.objective);
+    if (low !== stood[0] || high !== stood[1] || objective === "drawn") return {};
+    return { log_snr_min: range(objective)[0], log_snr_max: range(objective)[1] };
   }
 
   rest() {

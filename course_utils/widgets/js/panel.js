@@ -84,7 +84,7 @@ export class PanelView {
     const parts = [...folded].map(([title, roots]) =>
       element("details", { class: "won-folded" }, keepKeys(element("summary", {}, title)), ...roots));
     this.pinner = keepKeys(element("button", { type: "button", "aria-pressed": "false", onclick: () => this.togglePin() }, "Pin"));
-    const reset = keepKeys(element("button", { type: "button", onclick: () => this.reset() }, "Reset"));
+    const reset = keepKeys(element("button", { type: "button", class: "won-reset", onclick: () => this.reset() }, "Reset"));
     const buttons = element("div", { class: "won-buttons" }, this.pinner, reset);
     const names = Object.keys(this.spec.presets);
     if (names.length) {

@@ -1,0 +1,84 @@
+"""The floor: the least error that any model can have on a sample, level by level.
+
+A sample of n points is a law of its own, and its ideal denoiser is known. No model's training loss
+on these points goes below that denoiser's. It is the floor of the *sample*, which only a model that
+has learnt it by heart can reach: at clean levels z gives away which point it came from, and the
+floor falls to 0. The floor of the population that the points were drawn from lies higher there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from course_utils._checks import data_set, frozen, require_increasing
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
+
+PART = 2**21  # pairs of points at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """E‖ε − E[ε|z]‖² of a sample, summed over its ``dim`` dimensions, with its standard error."""
+
+    log_snr: Float[ndarray, " m"]  # for data of standard deviation 1
+    noise_error: Float[ndarray, " m"]
+    standard_error: Float[ndarray, " m"]
+    dim: int
+
+    def at(self, log_snr):
+        """Return the error at levels inside the table, between its levels in a straight line."""
+        return np.interp(log_snr, self.log_snr, self.noise_error)
+
+
+def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
+    """Return the floor of a sample x [n, …], images included, as the network sees it.
+
+    e(λ) = e^λ E[½ Σ_k r_k(z) ‖x_i − x_k‖²], where r_k(z) is how likely z = α x_i + σ ε came from
+    x_k: given z, x_i is itself a draw from r, so that half the mean squared distance to it is
+    tr Cov(x|z). The sum over k is exact, and the mean over ``draws`` pairs (x_i, ε), the same at
+    every level, has no bias. It costs draws · n · (d + levels). Where almost no draw leaves a
+    doubt, the mean hangs on a few, and its standard error is itself uncertain.
+
+    ``log_snr``: increasing levels, 41 on [−10, 10] if left out. ``data_sd``: what ``from_script``
+    was told; x is divided by it. ``rng``: a ``Generator``, or a seed. Raises ``ValueError`` for
+    data that are empty, one point alone, or not finite.
+    Source of the idea: Xu et al. 2025, arXiv 2506.13763, who estimate the same loss.
+    """
+    x = np.ma.asanyarray(x)
+    x = data_set(x.reshape(len(x), -1) if x.ndim and x.size else x)
+    if not 0 < data_sd < np.inf:
+        raise ValueError(f"data_sd must be a positive number, got {data_sd}")
+    if len(x) < 2:
+        raise ValueError("a floor needs at least two points: one alone is known without looking")
+    if draws < 2:
+        raise ValueError(f"draws must be at least 2, for a standard error, got {draws}")
+    levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 41) if log_snr is None else log_snr
+    levels, rng = require_increasing("log_snr", levels), np.random.default_rng(rng)
+    x = (x - x.mean(axis=0)) / data_sd
+    # each point as often as any other, as far as that goes
+    which = np.concatenate([rng.permutation(len(x)) for _ in range(-(-draws // len(x)))])[:draws]
+    squares, found = np.sum(x**2, axis=1), np.empty((len(levels), draws))
+    rows = max(1, PART // len(x))
+    for start in range(0, draws, rows):
+        of, part = x[which[start : start + rows]], slice(start, start + rows)
+        noise = rng.standard_normal(of.shape)
+        apart = np.maximum(np.sum(of**2, axis=1)[:, None] + squares - 2 * of @ x.T, 0)
+        along = np.sum(noise * of, axis=1)[:, None] - noise @ x.T
+        for error, level in zip(found, levels, strict=True):
+            error[part] = _half_spread(apart, along, level)
+    return Floor(
+        levels,
+        frozen(found.mean(axis=1)),
+        frozen(found.std(axis=1, ddof=1) / np.sqrt(draws)),
+        x.shape[1],
+    )
+
+
+def _half_spread(apart, along, level):
+    """½ e^λ Σ_k r_k ‖x_i − x_k‖² [rows]: log r_k = −½ e^λ ‖x_i − x_k‖² − e^{λ/2} ε·(x_i − x_k)."""
+    logs = apart * (-np.exp(level) / 2) - np.exp(level / 2) * along
+    logs -= logs.max(axis=1, keepdims=True)
+    share = np.exp(logs, out=logs)
+    return np.exp(level) / 2 * np.einsum("ik,ik->i", share, apart) / share.sum(axis=1)

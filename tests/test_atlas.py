@@ -1,0 +1,154 @@
+"""The atlas: every entry against code that is not ours, or by hand; the page says what it says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import atlas as page  # docs/atlas.py
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from course_utils.atlas import ATLAS, objectives
+from course_utils.audit import compare
+from course_utils.objectives import PUBLISHED, from_scheduler
+from course_utils.weightings import is_monotone
+
+SITE = Path(__file__).parent.parent / "docs/atlas.md"
+LEVELS = np.linspace(-5, 5, 201)  # that all of them reach
+QUICK = ("sd15", "sd_v_min_snr", "stable_cascade", "flow_matching", "edm")
+
+
+def test_there_are_forty_five_and_each_says_where_it_was_found():
+    every = objectives()
+    assert len(every) == len(PUBLISHED) + len(ATLAS) >= 45
+    for key, objective in every.items():
+        w = objective.implied_weighting()(LEVELS)
+        assert np.isfinite(w).all() and (w > 0).all(), key
+    assert all("/" in entry.source and 2020 < entry.year < 2027 for entry in ATLAS.values())
+    assert len({o.name for o in every.values()}) == len(every)
+
+
+def rows_of_the_page():
+    cells = [line.strip("| ").split(" | ") for line in SITE.read_text("utf-8").splitlines()]
+    names = {o.name: key for key, o in objectives().items()}
+    return {names[row[0]]: tuple(c.strip() for c in row) for row in cells if row[0] in names}
+
+
+@pytest.mark.parametrize(
+    "key", [k if k in QUICK else pytest.param(k, marks=pytest.mark.full) for k in objectives()]
+)
+def test_a_row_of_the_page_is_what_the_code_finds(key):
+    objective = objectives()[key]
+    assert rows_of_the_page()[key] == page.row(key, objective)
+    if key == "sd15":  # a wrong one is seen
+        assert rows_of_the_page()[key] != page.row(key, replace(objective, prediction="v"))
+
+
+def test_the_page_has_every_source():
+    said = SITE.read_text("utf-8")
+    assert len(rows_of_the_page()) == len(objectives())
+    assert all(line in said for line in page.sources())
+
+
+# By hand: the loss of data N(0, 1), as each script writes it, over its own σ. E‖x − x̂‖² is
+# σ²/(α² + σ²), and of data of standard deviation s, s² σ²/(s² + σ²).
+def x_loss(sigma, alpha=1.0, sd=1.0):
+    return sd**2 * sigma**2 / (sd**2 * alpha**2 + sigma**2)
+
+
+def of_f(weight, sd):
+    """Of an EDM-like script: x̂'s error times 1/c_out², times ``weight`` of σ."""
+
+    def loss(log_snr):  # of unit-variance data: σ = sd e^{−λ/2}
+        sigma = sd * np.exp(-log_snr / 2)
+        c_out = sigma * sd / np.sqrt(sigma**2 + sd**2)
+        return weight(sigma) * x_loss(sigma, sd=sd) / c_out**2
+
+    return loss
+
+
+def of_flow(weight):
+    """Of a script with (1 − σ) x + σ ε that turns its prediction into x, or not."""
+    return lambda log_snr: (
+        weight(expit(-log_snr / 2)) * x_loss(expit(-log_snr / 2), 1 - expit(-log_snr / 2))
+    )
+
+
+BY_HAND = {
+    "edm2": of_f(np.ones_like, 0.5),
+    "hdit": of_f(lambda s: (s * 0.5) ** 2 / (s**2 + 0.25) ** 2, 0.5),
+    "svd": of_f(np.ones_like, 1.0),
+    "sd3_diffusers": of_flow(np.ones_like),
+    "flux_kohya_default": of_flow(np.ones_like),
+    "sana": of_flow(lambda s: s**-2.0),  # û − u = (x − x̂)/σ at a given z
+    "wan": of_flow(lambda s: (np.exp(-2 * (s - 0.5) ** 2) - np.exp(-0.5)) / s**2),
+    "simple_diffusion": lambda s: np.exp(s) * expit(-s) / (1 + np.minimum(np.exp(s), 5)),
+    "sd_debiased": lambda s: expit(s) * np.exp(-s / 2),
+    "stable_cascade": lambda s: expit(s) / (1 + np.exp(s)),
+}
+
+
+@pytest.mark.parametrize("key", BY_HAND)
+def test_the_loss_of_a_gaussian_by_hand(key):
+    objective = ATLAS[key].objective()
+    ours = objective.implied_weighting()(LEVELS) * expit(LEVELS) / objective.density(LEVELS)
+    ratio = ours / BY_HAND[key](LEVELS)
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+
+
+def lists(diffusers):
+    """The levels of a scheduler of diffusers for each entry that has one."""
+    sd = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    ddim = diffusers.DDIMScheduler
+    return {
+        "sd15": ddim(**sd),
+        "sd21_v": ddim(**sd, prediction_type="v_prediction"),
+        "sd_zero_snr": ddim(**sd, prediction_type="v_prediction", rescale_betas_zero_snr=True),
+        "dit": ddim(),
+        "mar": ddim(beta_schedule="squaredcos_cap_v2"),
+        "kandinsky21": ddim(beta_start=0.00085, beta_end=0.012),
+        "hunyuan_dit": ddim(**sd | {"beta_end": 0.018}, prediction_type="v_prediction"),
+        "audioldm": ddim(**sd | {"beta_start": 0.0015, "beta_end": 0.0195}),
+        "cogvideox_2b": diffusers.CogVideoXDDIMScheduler(
+            prediction_type="v_prediction", rescale_betas_zero_snr=True, snr_shift_scale=3.0
+        ),
+        "f5_tts": diffusers.FlowMatchEulerDiscreteScheduler(),
+    }
+
+
+def test_against_the_schedulers_of_diffusers():
+    diffusers = pytest.importorskip("diffusers")
+    found = lists(diffusers)
+    for key, scheduler in found.items():
+        theirs = from_scheduler(scheduler).implied_weighting()
+        ours = ATLAS[key].objective().implied_weighting()
+        assert compare(theirs, ours, -5, 4).difference < 2e-3, key
+    wrong = from_scheduler(found["kandinsky21"]).implied_weighting()
+    assert compare(wrong, ATLAS["sd15"].objective().implied_weighting(), -5, 4).difference > 0.02
+
+
+def test_against_the_cosine_of_wuerstchen():
+    diffusers = pytest.importorskip("diffusers")
+    torch = pytest.importorskip("torch")
+    t = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    theirs = diffusers.DDPMWuerstchenScheduler()._alpha_cumprod(t, "cpu").numpy()
+    theirs = np.log(theirs / (1 - theirs))
+    steps = ATLAS["stable_cascade"].objective().levels.steps
+    np.testing.assert_allclose(steps, theirs[np.isin(theirs.round(3), steps.round(3))], atol=2e-3)
+
+
+def test_what_the_page_says_of_them():
+    w = {key: o.implied_weighting() for key, o in objectives().items()}
+    for one, other in (("sd15", "sdxl"), ("dit", "pixart"), ("mar", "deepfloyd_if")):
+        assert compare(w[one], w[other], -5, 5).difference == 0
+    assert compare(w["f5_tts"], w["flux_diffusers"], -5, 5).difference == 0
+    assert compare(w["f5_tts"], w["flow_matching"], -5, 5).difference < 1e-12
+    drawn = {key: objectives()[key].density for key in ("sd3", "sana", "ltx")}
+    for key, moved in (("sana", 2 * np.log(3)), ("ltx", 2 * 2.05)):
+        np.testing.assert_allclose(drawn[key](LEVELS), drawn["sd3"](LEVELS + moved), rtol=1e-9)
+    assert is_monotone(w["flux_diffusers"])
+    sigma = expit(-LEVELS / 2) ** 2  # of the straight path
+    ratio = w["sd3_diffusers"](LEVELS) / w["sana"](LEVELS) / sigma
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+    edm, moved = w["edm"](LEVELS), PUBLISHED["edm"].implied_weighting()(LEVELS + 2 * np.log(2))
+    np.testing.assert_allclose(edm / moved, edm[0] / moved[0], rtol=1e-9)

@@ -1,0 +1,149 @@
+"""The floor of a sample: against exact curves on the line, closed forms, and other routes to it."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from course_utils.audit import audit, least_loss
+from course_utils.datasets import galaxies
+from course_utils.elbo import ErrorCurve
+from course_utils.floor import Floor, floor
+from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import from_script
+from course_utils.schedules import alpha, sigma
+
+LEVELS = np.linspace(-8, 8, 17)
+
+
+def test_on_the_line_it_is_the_exact_curve():
+    data = galaxies()
+    found = floor(data, LEVELS, draws=8200)
+    exact = ErrorCurve.from_mixtures(GaussianMixture.from_data(data), log_snr=(-10, 10))
+    truth = exact.at(LEVELS)[0]
+    off = np.abs(found.noise_error - truth) / found.standard_error
+    assert off.max() < 4 and (found.standard_error < 0.05 * truth).all()
+    assert np.abs(1.1 * found.noise_error - truth).max() > 4 * found.standard_error.max()
+
+
+@pytest.mark.parametrize("dim", [1, 3])
+def test_a_sample_of_a_gaussian(dim):
+    """E‖ε − E[ε|z]‖² = d α² for N(0, I), as long as the points lie denser than the noise."""
+    x = np.random.default_rng(0).standard_normal((4000, dim))
+    found = floor(x, np.linspace(-8, 0, 9), draws=2000)
+    truth = dim * expit(found.log_snr)
+    np.testing.assert_allclose(found.noise_error, truth, rtol=0.08)
+    # at clean levels the sample is known by heart, and its floor lies below the population's
+    assert floor(x[:50], [7.0, 8.0]).noise_error[-1] < 0.9 * dim * expit(8)
+
+
+def test_in_many_dimensions_against_the_posterior_variance():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((60, 20)) * rng.uniform(0.2, 1, 20)
+    found = floor(x, LEVELS, draws=6000)
+    which = rng.integers(60, size=6000)
+    noise = rng.standard_normal((6000, 20))
+    other = ErrorCurve.from_draws(GaussianMixture.from_data(x), x[which], noise, log_snr=LEVELS)
+    unsure = 5 * np.hypot(found.standard_error, found.standard_error) + 1e-9
+    assert (np.abs(found.noise_error - other.noise_error) < unsure).all()
+
+
+def test_two_points_by_hand():
+    """x = ±1: E[ε|z] follows from E[x|z] = tanh(α z/σ²)."""
+    found = floor(np.array([-1.0, 1.0]), [-3.0, 0.0, 2.0], draws=40_000)
+    z = np.linspace(-12, 12, 20_001)
+    for level, error, unsure in zip(
+        found.log_snr, found.noise_error, found.standard_error, strict=True
+    ):
+        a, s = alpha(level), sigma(level)
+        density = np.exp(-((z - a) ** 2) / (2 * s**2)) / np.sqrt(2 * np.pi) / s
+        variance = np.trapezoid(density * (1 - np.tanh(a * z / s**2) ** 2), z)
+        assert error == pytest.approx((a / s) ** 2 * variance, abs=4 * unsure)
+        assert unsure < 0.06 * error
+
+
+def test_images_and_scales():
+    rng = np.random.default_rng(2)
+    images = rng.random((50, 4, 4, 1))
+    one, flat = floor(images, LEVELS), floor(images.reshape(50, 16), LEVELS)
+    np.testing.assert_array_equal(one.noise_error, flat.noise_error)
+    halved = floor(images / 2, LEVELS, data_sd=0.5)
+    np.testing.assert_allclose(halved.noise_error, one.noise_error, rtol=1e-12)
+    assert one.dim == 16
+
+
+@pytest.mark.parametrize("script", [{"prediction": "v"}, {"prediction": "F", "data_sd": 0.5}])
+def test_a_loss_as_a_script_logs_it(script):
+    """The mean squared error of the ideal prediction, in the script's own terms and scale."""
+    rng = np.random.default_rng(3)
+    sd = script.get("data_sd", 1.0)
+    x = sd * rng.standard_normal((30, 2))
+    objective = from_script(betas="scaled_linear", **script)
+    found = floor(x, [-4.0, -1.0, 2.0], data_sd=sd, draws=4000)
+    least, unsure = least_loss(objective, found)
+    for i, level in enumerate(found.log_snr):
+        own = level - 2 * np.log(sd)  # the script's level, for data of its own scale
+        a, s = alpha(own), sigma(own)
+        of, noise = x[rng.integers(30, size=20_000)], rng.standard_normal((20_000, 2))
+        guess = GaussianMixture.from_data(x).denoise(a * of + s * noise, own)
+        if script["prediction"] == "v":  # v = α ε − σ x, and ε = (z − α x)/σ
+            off = (of - guess) * (a * a / s + s)
+        else:
+            blur = s / a
+            off = (of - guess) * np.sqrt(blur**2 + sd**2) / (blur * sd)
+        assert np.mean(off**2) == pytest.approx(least[i], abs=5 * unsure[i] + 0.02 * least[i])
+
+
+def test_the_report_splits_a_loss_into_floor_and_excess():
+    data = np.random.default_rng(4).standard_normal((500, 3))
+    script = from_script(betas="scaled_linear", prediction="v")
+    found = floor(data, np.linspace(-5, 7, 25))
+    least, _ = least_loss(script, found)
+    whole = audit(script, floor=found)
+    assert whole.excess is None and "of your sample" in str(whole)
+    # a network that is off by as much again below λ = 0, and by nothing above
+    losses = np.where(found.log_snr < 0, 2 * least, least)
+    split = audit(script, floor=found, losses=losses).excess
+    inside = found.log_snr < 0
+    np.testing.assert_allclose(split.excess[~inside], 0, atol=1e-12)
+    w = script.implied_weighting()(found.log_snr) * found.noise_error
+    by_hand = np.trapezoid(w, found.log_snr)
+    more = np.trapezoid(np.where(inside, w, 0), found.log_snr)
+    assert split.share == pytest.approx(more / (by_hand + more), rel=0.02)
+    assert "is excess" in str(split) and split.below is None
+    low = audit(script, floor=found, losses=0.5 * least).excess
+    assert low.below is not None and "below the floor" in str(low)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: floor([]), "n, d"),
+        (lambda: floor(np.zeros((0, 8, 8))), "n, d"),
+        (lambda: floor(np.ones((1, 4))), "at least two points"),
+        (lambda: floor([[1.0], [np.nan]]), "NaN"),
+        (lambda: floor(galaxies(), [1.0, 0.0]), "increasing"),
+        (lambda: floor(galaxies(), draws=1), "at least 2"),
+        (lambda: floor(galaxies(), data_sd=0.0), "data_sd must be"),
+        (lambda: floor(3.0), "n, d"),
+    ],
+)
+def test_bad_samples_are_refused_in_a_sentence(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ([1.0], "one loss for each"),
+        (np.full(5, np.nan), "finite and not negative"),
+        (-np.ones(5), "finite and not negative"),
+    ],
+)
+def test_bad_losses_are_refused_in_a_sentence(losses, words):
+    script = from_script(betas="scaled_linear")
+    found = Floor(np.linspace(-5, 5, 5), np.ones(5), np.zeros(5), 1)
+    with pytest.raises(ValueError, match=words):
+        audit(script, floor=found, losses=losses)
+    with pytest.raises(ValueError, match="floor"):
+        audit(script, losses=losses)
