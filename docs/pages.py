@@ -30,7 +30,7 @@ GUIDE = [  # links of the guide, which stands in another folder there
     (r"\[([^]]*)\]\(\.\./docs/hub\)", r"\1"),
     (r"\]\(\.\./notebooks/", "](notebooks/"),
     (r"\[([^]]*)\]\(deck\.md\)", r'<a href="deck.html">\1</a>'),
-    (r"\[([^]]*)\]\(deck\.(html|pdf)\)", r'<a href="deck.\2">\1</a>'),
+    (r"\[([^]]*)\]\((\w+\.(?:html|pdf))\)", r'<a href="\2">\1</a>'),
     (r"\[([^]]*)\]\((?!\w+\.md|notebooks/|#|http)[^)]*\)", r"\1"),
 ]
 # Cells about the reader's own computer are left out.
@@ -82,7 +82,7 @@ def gather(folder):
     copy(modules / "mathjax", MATHJAX, static / "mathjax")
     copy(modules / "@mathjax/mathjax-newcm-font", FONT, static / "mathjax-newcm-font")
     copy(ROOT / "course_utils/widgets", ["panels.js"], static)
-    copy(SLIDES, ["deck.html", "deck.pdf"], folder / "_extra")
+    copy(SLIDES, ["deck.html", "*.pdf"], folder / "_extra")
     guide(folder)
     (static / "panels").mkdir()
     first = moving.as_json("weighting", weighting.simple())

@@ -293,7 +293,7 @@ def bug(figure, ax):
 def short_chain(figure, ax):
     long = alpha_bar(ddpm_betas())
     lists = [
-        ("1000 steps", long, "exact", "-", (0.36, 0.1)),
+        ("1000 steps", long, "exact", "-", (0.47, 0.08)),
         ("the first 100 of them", long[:100], "data", "--", (0.3, 1.01)),
         ("end values,\n100 steps", alpha_bar(ddpm_betas(100)), "model", ":", (0.46, 0.3)),
     ]
@@ -559,7 +559,7 @@ def spread_of_estimates(figure, axes):
     of_variance.set_xticks([1, 3, 10, 30], ["1", "3", "10", "30"])
     of_variance.minorticks_off()
     of_variance.invert_yaxis()
-    figures.title(of_variance, "variance of a draw")
+    figures.title(of_variance, "variance / the least")
 
 
 def sampler_distances():

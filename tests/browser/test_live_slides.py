@@ -33,6 +33,9 @@ class Presentation(Notebook):
     def start_panels(self):
         """Press the key that the first slide names, and wait for that slide to come back."""
         self.page.keyboard.press("Control+Shift+Enter")
+        active = "jupyterapp.shell.currentWidget.content.activeCellIndex"
+        self.page.wait_for_function(f"{active} > 0")
+        assert self.title() == "In a moment"  # what the hall sees while the panels are made
         self.page.wait_for_function(
             """panels => {
                 const notebook = jupyterapp.shell.currentWidget;
