@@ -27,9 +27,13 @@ def test_progress_in_a_notebook_shows_one_widget_and_writes_nothing(monkeypatch,
         ipywidgets, "IntProgress", lambda *a, **k: bars.append(real(*a, **k)) or bars[-1]
     )
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=object()))
-    monkeypatch.setattr(IPython.display, "display", lambda data, raw: shown.append(data))
+    handle = SimpleNamespace(update=lambda data, raw: shown.append(data))
+    monkeypatch.setattr(
+        IPython.display, "display", lambda data, raw, display_id: shown.append(data) or handle
+    )
     assert list(progress(range(4), 4, "training")) == [0, 1, 2, 3]
-    [data], [widget] = shown, bars
+    [data, *_, left], [widget] = shown, bars
+    assert left == {"text/plain": data["text/plain"]}  # a file without a kernel has words alone
     assert data["text/plain"] == "training: a progress bar of 4 steps"
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == widget.model_id
     assert widget.value == widget.max == 4

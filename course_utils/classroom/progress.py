@@ -1,7 +1,7 @@
 """A progress bar that leaves nothing behind: a widget in a notebook, a line on a terminal.
 
-A notebook keeps only how the widget looked at the start, and what is no terminal gets nothing, so
-that an executed notebook or a log is the same at every run.
+A notebook keeps only the words that take the widget's place when it is done, and what is no
+terminal gets nothing, so that an executed notebook or a log is the same at every run.
 """
 
 import sys
@@ -34,10 +34,16 @@ def _display(total, label):
         from ipywidgets import IntProgress
 
         bar = IntProgress(0, 0, total, description=label, style={"description_width": "initial"})
-        bundle = bar._repr_mimebundle_()  # words in place of the widget's Python text
-        bundle["text/plain"] = f"{label}: a progress bar of {total} steps"
-        ipython.display.display(bundle, raw=True)
-        return lambda done: setattr(bar, "value", done)
+        words = {"text/plain": f"{label}: a progress bar of {total} steps"}
+        bundle = bar._repr_mimebundle_() | words
+        shown = ipython.display.display(bundle, raw=True, display_id=True)
+
+        def move(done):
+            bar.value = done
+            if done >= total:
+                shown.update(words, raw=True)
+
+        return move
     if not sys.stderr.isatty():
         return None
 
