@@ -134,7 +134,8 @@ def moves(page, holder, control):
     seen = holder.locator(".won-readout").inner_text(), place.screenshot()
     words, field = control.inner_text(), control.locator("input, select").first
     if field.evaluate("field => field.tagName") == "SELECT":
-        field.select_option(index=field.locator("option").count() - 1)
+        last, at = field.evaluate("field => [field.length - 1, field.selectedIndex]")
+        field.select_option(index=0 if at == last else last)
     else:
         field.press("End")
         field.press("PageDown")
