@@ -24,6 +24,7 @@ from course_utils.objectives import PUBLISHED, published
 from course_utils.panels import half_a_nat, reverse
 from course_utils.predictions import eps_loss_to
 from course_utils.schedules import Cosine, FlowMatching, LinearBeta, alpha, alpha_bar, ddpm_betas
+from course_utils.training import study
 from course_utils.variance import ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import is_monotone, level_masses, sigmoid
 

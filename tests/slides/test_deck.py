@@ -105,7 +105,7 @@ def test_the_seven_lines_are_stated_as_numbered():
 
 
 def test_one_symbol_has_one_meaning():
-    """ε is the noise in a latent, ξ fresh noise, ε* the ideal prediction; theorems are not named."""
+    """ε is the noise in a latent, ξ fresh noise, ε* the ideal prediction; no theorem has a name."""
     for shown in (SEVEN, *(page.body for page in SLIDES)):
         assert not re.search(r"\\varepsilon|\\tag\{T|\bT[1-9]\b|[^a-z]m\(z\)", shown)
 
@@ -119,7 +119,7 @@ def test_every_number_is_used_and_every_use_is_a_number():
 
 
 def test_no_result_is_typed_by_hand():
-    # numbers of exercises begin with 0; addresses of papers are no results; minutes are tested above
+    # numbers of exercises begin with 0; addresses and minutes are no results
     text = re.sub(r"\b0\d\.\d\b|\]\(http[^)]*\)|(?m:^minutes: .*$)", "", SOURCE)
     assert set(re.findall(r"(?<![\w.])\d+\.\d+", text)) == set(" ".join(TYPED.values()).split())
 
