@@ -272,7 +272,7 @@ WORDS_A_MINUTE = 150
 MINUTES = {"formula": 1.5, "cell": 1, "panel": 4, "exercise": 5}
 HEAD = re.compile(r"\*\*(\d+) minutes on the day path, (\d+) with the evening sections\*\*")
 BLOCKS = (("01", "02"), ("03", "04"), ("05", "06", "07"))  # of 90 minutes, on the day path
-WITHOUT = ("04", "05", "06", "07", "08")  # may lack such a head; 08 is off the day path
+WITHOUT = ("08",)  # may lack such a head; 08 is off the day path
 
 
 def pieces(nb):
