@@ -128,7 +128,7 @@ EXERCISES["08.2"] = Exercise(
             lambda d, k, by: _word(d[k], by, within=reach(d[k], root=False)),
         "one seed is an anecdote: use all S of them":
             lambda d, k, by: _word(d[k, :1], by, within=0.0),
-        "one measure was fixed, so there is nothing to correct for: 95 %, not 95 % of M of them":
+        "one measure was fixed, so there is no price for M of them: a 95 % interval, no wider":
             lambda d, k, by: _word(d[k], by, within=_corrected(d[k], len(d))),
         "row number primary was fixed, which is not always the first":
             lambda d, k, by: _word(d[0], by),
