@@ -137,8 +137,6 @@ EXERCISES["08.2"] = Exercise(
         "lower by more than by means below −by, not below +by": lambda d, k, by: _word(d[k], -by),
         "one end of the interval below −by is not enough: the whole of it":
             lambda d, k, by: "supported" if d[k].mean() - reach(d[k]) < -by else "not supported",
-        "there are three verdicts: undecided, where −by lies inside the interval":
-            lambda d, k, by: "not supported" if d[k].mean() - reach(d[k]) >= -by else "supported",
         "an interval that holds zero is not the question: where does −by lie?":
             lambda d, k, by: "undecided" if abs(d[k].mean()) <= reach(d[k]) else _word(d[k], by),
     },
