@@ -94,8 +94,6 @@ EXERCISES["07.2"] = Exercise(
             lambda A, b, w, r: _retrained(A, b, w, r / 2),
         "the ridge is twice what it should be: A, a and ρ lose the same factor 2":
             lambda A, b, w, r: _retrained(A, b, w, 2 * r),
-        "A and a lost a factor 2 that ρ has kept: halve all of them or none":
-            lambda A, b, w, r: _retrained(A / 2, b / 2, w, r),
         "the weights stand under a root: A and a are linear in w":
             lambda A, b, w, r: _retrained(A, b, np.sqrt(w), r),
         "the ridge is squared: it is ρ that adds to the diagonal":
