@@ -23,6 +23,7 @@ SHARE = Path(sys.prefix) / "share/jupyter"
 # Of the notebooks' rules these make no sense for slides: a slide has neither goals nor exercises.
 NOT_FOR_SLIDES = {
     "begins_with_the_installation", "opens_well", "closes_well", "exercises_complete",
+    "tells_its_time",
 }  # fmt: skip
 
 

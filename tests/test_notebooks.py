@@ -160,7 +160,7 @@ def opens_well(nb, path):
 
 
 def closes_well(nb, path):
-    titles = [text.lower().rstrip(".:") for _, text in headings(nb)]
+    titles = [text.lower().removesuffix(" (evening)") for _, text in headings(nb)]
     for wanted in ("what was shown", "what was not shown"):
         if wanted not in titles:
             yield f"there is no heading '{wanted.capitalize()}'"
