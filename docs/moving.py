@@ -8,11 +8,13 @@ whose arithmetic is Python's, the page has recorded states along their main cont
 import importlib
 import json
 
+from course_utils.objectives import from_script
 from course_utils.panels._instrument import Instrument
 from course_utils.widgets.controls import Slider
 from course_utils.widgets.panel import recorded
 
 DESIGN = {"objective": "sigmoid", "gains": (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0)}
+SCRIPT = from_script(betas="scaled_linear", prediction="v", coefficient=("min_snr", 5))
 # A notebook's panels in their order: module, function, what the notebook starts them with.
 PANELS = {
     "00": [("counting", "panel", {}), ("weighting", "simple", {})],
@@ -20,7 +22,10 @@ PANELS = {
     "02": [("sde_limit", "panel", {})],
     "03": [("reverse", "panel", {})],
     "04": [("elbo", "panel", {})],
-    "05": [("weighting", "panel", {})],
+    "05": [
+        ("weighting", "panel", {}),
+        ("weighting", "panel", {"objective": SCRIPT, "monotone_lock": True}),
+    ],
     "06": [("sum_of_elbos", "panel", {})],
     "07": [("half_a_nat", "panel", {"amount": 0.0}), ("retraining", "panel", {})],
     "08": [
