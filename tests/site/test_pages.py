@@ -174,8 +174,7 @@ def test_the_first_screen_is_there_in_a_second_and_a_hand_moves_it(site, serve, 
     assert "#w=" in page.url and errors == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 def test_no_barrier_that_axe_finds(site, paths, serve, page, width, scheme):
     axe = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
     if not axe.exists():

@@ -95,6 +95,7 @@ def words(text):
 def test_pdf_has_the_same_pages_and_words(opened):
     reader = PdfReader(FOLDER / "deck.pdf")
     assert len(reader.pages) == len(SLIDES)
+    opened[0].add_style_tag(content=".place { display: none; }")  # a panel's picture is in the PDF
     shown = opened[0].eval_on_selector_all(
         "svg.bespoke-marp-slide section", "all => all.map(s => s.innerText)"
     )
