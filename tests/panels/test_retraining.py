@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from course_utils.objectives import PUBLISHED
-from course_utils.panels import retraining
+from course_utils.panels import retraining, weighting
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
 
@@ -140,6 +140,25 @@ def test_the_hand_lifts_w_where_it_stands_and_nowhere_else():
     np.testing.assert_array_equal(retraining.FINE[::16], bent["levels"][::5].round(9))
     mean = bent["by_hand"][::16] / bent["weights"][::5]
     np.testing.assert_allclose(mean, mean[0], rtol=1e-9)
+
+
+def test_w_may_be_the_readers_own():
+    """A drawn curve and a plain function, to what the instrument's table of 161 levels keeps."""
+    gains = (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0)
+    desk = weighting.panel(objective="sigmoid", gains=gains)
+    drawn = retraining.panel(objective=desk.weighting, features=64)
+    same = compute(gains=gains, draws="training")[0]
+    assert drawn.results["above"] == pytest.approx(same["above"], abs=1e-3)
+    assert drawn.results["wasserstein"] == pytest.approx(same["wasserstein"], abs=1e-3)
+    tilt = retraining.panel(objective=lambda log_snr: np.exp(-log_snr / 4))
+    assert tilt.controls["objective"].options[0][0] == "your w"
+    tilt.set(objective="elbo")
+    assert tilt.results["above"] == 0
+    for wrong, words in ((3, "a weighting"), ([], "at least one"), (np.negative, "not negative")):
+        with pytest.raises(ValueError, match=words):
+            retraining.panel(objective=wrong)
+    for panel in (desk, drawn, tilt):
+        panel.close()
 
 
 def test_samples_outside_the_frame_stand_on_its_edge_and_are_counted():
