@@ -127,16 +127,6 @@ def test_against_the_schedulers_of_diffusers():
     assert compare(wrong, ATLAS["sd15"].objective().implied_weighting(), -5, 4).difference > 0.02
 
 
-def test_against_the_cosine_of_wuerstchen():
-    diffusers = pytest.importorskip("diffusers")
-    torch = pytest.importorskip("torch")
-    t = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
-    theirs = diffusers.DDPMWuerstchenScheduler()._alpha_cumprod(t, "cpu").numpy()
-    theirs = np.log(theirs / (1 - theirs))
-    steps = ATLAS["stable_cascade"].objective().levels.steps
-    np.testing.assert_allclose(steps, theirs[np.isin(theirs.round(3), steps.round(3))], atol=2e-3)
-
-
 def test_what_the_page_says_of_them():
     w = {key: o.implied_weighting() for key, o in objectives().items()}
     for one, other in (("sd15", "sdxl"), ("dit", "pixart"), ("mar", "deepfloyd_if")):

@@ -11,7 +11,6 @@ from course_utils.schedules import (
     Cosine,
     LinearBeta,
     alpha,
-    alpha_bar,
     ddpm_betas,
     discrete_betas,
     sigma,
@@ -64,26 +63,6 @@ def test_a_simulation_is_the_recursion(steps, decay):
     end = forward.simulate(start, steps(DDPM), np.random.default_rng(14))
     assert np.max(abs(end - x)) < 1e-13
     assert np.array_equal(start, galaxies())  # the caller's array is left alone
-
-
-def test_moments_of_the_galaxies():
-    x = galaxies()
-    mean, variance = forward.state_moments(x, forward.chain_steps(DDPM))
-    assert mean.shape == (1001, 82, 1) and variance.shape == (1001,)
-    assert np.array_equal(mean[0], x) and variance[0] == 0
-    # the variance over the data, and of standardised data as a whole, is preserved
-    assert np.max(abs(mean.var(axis=(1, 2)) + variance - 1)) < 1e-12
-
-
-def test_euler_maruyama_inflates_variance_one():
-    beta = 0.1
-    steps = forward.euler_maruyama_steps(np.full(3000, beta))
-    _, em = forward.state_moments(0.0, steps, variance=1.0)
-    assert em[-1] == pytest.approx(1 / (1 - beta / 4), rel=1e-12)
-    _, unstable = forward.state_moments(
-        0.0, forward.euler_maruyama_steps(np.full(3000, 4.1)), variance=1.0
-    )
-    assert unstable[-1] > 1e100
 
 
 # --- Their limit ---
@@ -188,16 +167,6 @@ def test_strong_order_half_for_the_multiplicative_contrast():
     assert fitted_order(n_steps, rms) == pytest.approx(0.5, abs=0.06)
 
 
-def test_the_exact_geometric_path_has_its_known_moments():
-    dw = np.random.default_rng(8).standard_normal((4, 40_000)) / 2
-    end = forward.geometric_brownian_motion(np.full(40_000, 2.0), 0.3, 0.4, dw, 0.25)
-    assert standard_errors(np.log(end), np.log(2) + 0.3 - 0.08, 0.16) < 6
-    coarse = forward.geometric_brownian_motion(
-        np.full(40_000, 2.0), 0.3, 0.4, forward.coarsen(dw, 4), 1.0
-    )
-    assert np.allclose(end, coarse, rtol=1e-13)
-
-
 # --- The posterior ---
 
 
@@ -216,19 +185,6 @@ def test_the_posterior_against_bayes_by_quadrature(noisy, clean):
     assert found == pytest.approx(mean, abs=1e-10)
     assert variance == pytest.approx(np.sum(weight * (z - mean) ** 2), rel=1e-9)
     assert abs(variance - noise**2) > 1e-3  # β_t, the posterior variance's usual impostor
-
-
-def test_the_posterior_of_one_chain_step_is_ddpms():
-    t = 400
-    reached, before, beta = alpha_bar(DDPM)[t], alpha_bar(DDPM)[t - 1], DDPM[t]
-    level = np.log(alpha_bar(DDPM)) - np.log1p(-alpha_bar(DDPM))
-    z, x = np.array([0.3, -1.1]), np.array([1.2, 0.4])
-    mean, variance = forward.posterior(z, x, level[t], level[t - 1])
-    ho = (np.sqrt(before) * beta * x + np.sqrt(1 - beta) * (1 - before) * z) / (1 - reached)
-    assert mean == pytest.approx(ho, rel=1e-12)
-    assert variance == pytest.approx(beta * (1 - before) / (1 - reached), rel=1e-10)
-    at_data, nothing = forward.posterior(z, x, level[t], np.inf)
-    assert np.array_equal(at_data, x) and nothing == 0
 
 
 # --- Coefficients in 80 digits ---

@@ -90,14 +90,6 @@ def test_in_a_browser_what_the_page_brings_is_not_asked(monkeypatch, said):
     assert install_check.require() is None
 
 
-def test_what_cannot_be_looked_at_is_a_sentence(monkeypatch, said):
-    monkeypatch.setitem(install_check.QUESTIONS, "data", lambda: 1 / 0)
-    assert "(ZeroDivisionError: division by zero)" in said()[4]
-    monkeypatch.setattr(install_check, "COURSE", "no-such-course")
-    assert "no-such-course is not installed. To mend it, run `make" in said()[1]
-    assert install_check.require() is None  # nothing can be told
-
-
 def test_it_runs_where_nothing_is_installed():
     """With the standard library alone: sentences, and no exception."""
     root = Path(install_check.__file__).parents[2]

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import pytest
 from comparing import assert_close, relative_difference, standard_errors_off
-from scipy.stats import hypsecant, norm
 
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
@@ -25,7 +24,6 @@ from course_utils.training.networks import (  # noqa: E402
     batch_loss,
     draw_batches,
     train,
-    train_steps,
 )
 
 LAW = GaussianMixture([0.35, 0.65], [[-1.2, 0.6], [0.8, -0.4]], [0.06, 0.16])
@@ -69,35 +67,6 @@ def test_twenty_steps_give_the_numbers_that_they_gave(monkeypatch):
 def test_the_rate_rises_over_sixty_steps_and_stays():
     recipe = Recipe(learning_rate=6.0)
     assert_close([recipe.rate(step) for step in (0, 29, 59, 60, 10**6)], [0.1, 3, 6, 6, 6])
-
-
-@pytest.mark.parametrize("memory", [0.1, 0.25])
-def test_the_average_remembers_that_share_of_the_run(memory):
-    """Of weights a = n after step n the average is behind by ``memory`` times the steps."""
-    recipe, n_steps = Recipe(memory=memory), 4000
-    average = 7.0  # a start that should be forgotten
-    for step in range(n_steps):
-        average += (1 - recipe.decay(step)) * (step + 1 - average)
-    assert n_steps - average == pytest.approx(memory * n_steps, rel=0.01)
-    assert recipe.decay(0) == pytest.approx(memory)  # the first weights count for the rest
-
-
-def test_the_average_is_one_of_all_weights_from_the_first_step_on():
-    """ā ← ā + (1 − n/(n + 9)) (a − ā), and a short run is the beginning of a long one."""
-    x, recipe = LAW.sample(50, rng()), replace(TINY, n_steps=130)
-    short = train(x, sigmoid(0), seed=1, recipe=replace(TINY, n_steps=70))
-    expected = 0  # where the last layer starts
-    for n, (loss, network, average) in enumerate(
-        train_steps(x, sigmoid(0), seed=1, recipe=recipe), 1
-    ):
-        weights, found = (net.last.weight.detach().double().numpy() for net in (network, average))
-        expected = expected + (1 - n / (n + 9)) * (weights - expected)
-        assert_close(found, expected, atol=1e-6)
-        if n <= 70:
-            assert short.losses[n - 1] == pytest.approx(float(loss), rel=1e-6)
-        if n == 70:
-            assert_close(short.network.last.weight.numpy(), average.last.weight.numpy(), atol=1e-7)
-    assert n == 130 and relative_difference(found, weights) > 1e-4
 
 
 def test_weightings_and_kinds_of_levels_see_the_same_images_and_noise():
@@ -156,25 +125,10 @@ def test_the_loss_is_free_of_bias_wherever_levels_are_drawn(name, kind):
         levels.observe(np.linspace(-10, 6, 2000), np.linspace(0, 3, 2000))
 
 
-def test_an_objective_s_own_levels_are_its_own():
-    """Cosine: p = sech(λ/2)/2π. EDM: ln σ ~ N(−1.2, 1.2²), so λ ~ N(2.4, 2.4²). Both cut."""
-    edges, u = np.linspace(-10, 6, 33), (np.arange(40_000) + 0.5) / 40_000
-    for kind, law in {"cosine_v": hypsecant(0, 2), "edm": norm(2.4, 2.4)}.items():
-        drawn, _ = LevelSampler(sigmoid(0), -10, 6, kind).draw(u)
-        expected = np.diff(law.cdf(edges)) / np.diff(law.cdf([-10, 6]))
-        assert_close(np.histogram(drawn, edges)[0] / len(u), expected, atol=1e-4)
-
-
 def test_low_discrepancy_times_are_uniform_and_even():
     u = uniform_times(rng().random((500, 1)), 16)
     assert (np.sort((u * 16).astype(int), axis=1) == np.arange(16)).all()  # one in each sixteenth
     assert abs(u[:, 0].mean() - 0.5) < 4.5 / np.sqrt(12 * 500)
-
-
-def test_latents_are_at_their_levels():
-    x, levels = torch.full((10, 3), 0.7), LevelSampler(np.ones_like, -10, 6)
-    z, level, v, _ = (part.double().numpy() for part in draw_batches(x, levels, 3, 8, generator()))
-    assert_close(convert(v, z, level[..., None], "v", "x"), np.full((3, 8, 3), 0.7), atol=1e-5)
 
 
 # --- it learns ------------------------------------------------------------------------------------

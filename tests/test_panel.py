@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 
 import ipywidgets
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 from panel_driving import drive
 from PIL import Image
 
-from course_utils.widgets import scene, still
+from course_utils.widgets import scene
 from course_utils.widgets.controls import bars, choice, dice, slider, switch
 from course_utils.widgets.panel import Panel, recorded
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
@@ -108,13 +106,6 @@ def test_the_frame_has_what_the_scene_names_and_nothing_more():
     assert line["kind"] == "Line" and line["dash"] == "dash"
     np.testing.assert_allclose(still[line["y"]], np.sin(X), atol=1e-6)
     json.dumps({key: value for key, value in panel.spec.items() if key != "still"})
-
-
-def test_the_map_is_sent_again_only_when_it_changed():
-    panel, _ = waves()
-    before = panel.fields
-    panel.set(shift=2.0)
-    assert panel.fields is before
 
 
 def test_the_browser_is_answered_by_one_message_with_its_number():
@@ -277,18 +268,6 @@ def test_what_a_scene_names_must_be_computed():
         Axis(0, 1, scale="lin")
 
 
-def test_importing_makes_no_widget_and_needs_neither_torch_nor_pyplot():
-    code = (
-        "import sys, ipywidgets\n"
-        "from course_utils.widgets import controls, panel, scene, still\n"
-        "print(len(ipywidgets.widgets.widget._instances), 'torch' in sys.modules, "
-        "'matplotlib.pyplot' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["0", "False", "False"]
-    assert done.stderr == ""
-
-
 # The helper with which other tests drive panels
 
 
@@ -306,19 +285,3 @@ def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
     stuck.reset = lambda: None
     with pytest.raises(AssertionError, match="reset left"):
         drive(stuck)
-
-
-def test_a_second_reading_on_a_still_stands_where_x_has_it():
-    axis = Axis(-10, 10, ticks=(-20, 0), top=scene.Top("blur", "km/s", factor=4540.0, rate=-0.5))
-    drawn = still.figure(Scene([[Plot("", axis, Axis(0, 1), [])]], height=200, alt="x"), {})
-    (ax,) = drawn.axes
-    (second,) = ax.child_axes
-    drawn.canvas.draw()
-    shown = {
-        t.get_text(): ax.transData.inverted().transform(t.get_window_extent())[:, 0].mean()
-        for t in second.get_xticklabels()
-    }
-    assert ax.get_xlim() == (-10, 10)
-    assert shown == pytest.approx(
-        {"100": 7.631, "1,000": 3.026, "10,000": -1.579, "100,000": -6.184}, abs=0.05
-    )

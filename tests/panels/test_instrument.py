@@ -12,7 +12,6 @@ from scipy.stats import norm
 
 from course_utils.atlas import ATLAS
 from course_utils.audit import audit, coefficients
-from course_utils.elbo import negative_share, sum_of_elbos, weighted_loss
 from course_utils.objectives import PUBLISHED, from_script
 from course_utils.panels import _instrument as instrument
 from course_utils.panels import weighting
@@ -144,35 +143,6 @@ def test_a_table_off_by_one_percent_is_seen_as_a_residual(table):
         assert (abs(left - right) > QUADRATURE * left) == seen
 
 
-def test_gains_lift_w_where_they_are_and_nowhere_else():
-    state = {"objective": "edm", "gains": (0, 0, 0, 0, 1.0, 0, 0)}
-    grid = np.linspace(-10, 10, 401)
-    lifted, plain = (
-        instrument.weighting(state)(grid),
-        instrument.weighting({"objective": "edm"})(grid),
-    )
-    assert instrument.weighting(state)(3.0) == pytest.approx(
-        10 * instrument.weighting({"objective": "edm"})(3.0)
-    )
-    outside = np.abs(grid - 3) >= 3
-    np.testing.assert_array_equal(lifted[outside], plain[outside])
-    assert plain.max() == pytest.approx(1, abs=1e-4)
-    loss = [instrument.numbers(s)["weighted_loss"] for s in ({"objective": "edm"}, state)]
-    assert loss[1] > loss[0]
-
-
-@pytest.mark.parametrize("objective", ["edm", "sigmoid", "cosine_v"])
-def test_a_weighting_that_is_given_is_the_one_on_the_screen(objective):
-    w = PUBLISHED[objective].implied_weighting()
-    state = instrument.drawn(w)
-    assert sum_of_elbos(instrument.weighting(state), error_curve()) == pytest.approx(
-        instrument.numbers(state)["weighted_loss"], rel=1e-9
-    )
-    assert weighted_loss(w, error_curve()) == pytest.approx(
-        instrument.numbers(state)["weighted_loss"], rel=1e-3
-    )
-
-
 def test_the_panel_holds_a_weighting_and_takes_one():
     panel = weighting.panel(objective="edm", gains=(0, 0, 1, 0, 0, 0, 0))
     here = np.linspace(-9.9, 9.9, 37)
@@ -232,19 +202,6 @@ def test_numbers_of_the_course():
     assert flat["weighted_loss"] == pytest.approx(3.70, abs=5e-3)  # L(0) at λ = 10
     assert flat["atom_mass"] == pytest.approx(1) and flat["negative"] == 0
     assert f"{instrument.numbers({})['weighted_loss']:.6f}" == "0.948189"
-
-
-def test_what_enters_with_a_minus_sign():
-    """For a hump without a constant it is how much the loss grows if w is made monotone (T5)."""
-    state = {"objective": "cosine_eps"}
-    found = instrument.numbers(state)
-    share = negative_share(instrument.weighting(state), error_curve())
-    assert found["negative_share"] == pytest.approx(share, rel=1e-4)
-    assert found["peak"] == pytest.approx(0, abs=1e-6)
-    locked = instrument.numbers(state | {"monotone_lock": True})
-    assert locked["negative_share"] == 0 and locked["verdict"] == "w is monotone"
-    grown = locked["weighted_loss"] / found["weighted_loss"] - 1
-    assert grown == pytest.approx(found["negative_share"], rel=1e-3)
 
 
 def test_the_verdict_says_where_w_rises():
