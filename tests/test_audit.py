@@ -108,8 +108,8 @@ def test_draws_give_the_density_to_the_error_that_is_said():
 
 def test_a_monotone_script_is_not_called_otherwise_by_chance():
     rng = np.random.default_rng(1)
-    for n in (10_000, 1_000_000):  # uniform t and the velocity loss: w = e^{−λ/2}
-        assert audit(from_script(draws=rng.random(n), prediction="flow")).monotone
+    draws = rng.random(10_000)  # uniform t and the velocity loss: w = e^{−λ/2}
+    assert audit(from_script(draws=draws, prediction="flow")).monotone
 
 
 def test_zero_terminal_snr_stands_apart():
@@ -182,15 +182,8 @@ def test_against_the_code_of_diffusers():
     table = diffusers.DDIMScheduler(beta_schedule="squaredcos_cap_v2")
     np.testing.assert_allclose(capped_cosine_betas(), table.betas.numpy(), rtol=1e-4)
     flow = from_scheduler(diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0))
-    assert (
-        compare(
-            flow.implied_weighting(),
-            from_script(density="uniform", shift=3.0, prediction="flow").implied_weighting(),
-            -5,
-            8,
-        ).difference
-        < 1e-3
-    )
+    own = from_script(density="uniform", shift=3.0, prediction="flow")
+    assert compare(flow.implied_weighting(), own.implied_weighting(), -5, 8).difference < 1e-3
     for name, known in (("logit_normal", (0.5, 1.2)), ("mode", (1.29,))):
         torch.manual_seed(0)
         draws = compute_density_for_timestep_sampling(
@@ -211,41 +204,19 @@ def test_against_the_code_of_diffusers():
     [
         ({}, "none of them"),
         ({"density": "uniform", "draws": [1.0, 2.0, 3.0]}, "got density, draws"),
-        ({"betas": SD_BETAS, "density": "uniform"}, "got betas, density"),
         ({"betas": SD_BETAS, "prediction": "vpred"}, "did you mean 'v_prediction'"),
         ({"betas": SD_BETAS, "coefficient": np.ones(999)}, "999 coefficients beside 1000 steps"),
         ({"betas": SD_BETAS, "coefficient": -np.ones(1000)}, "negative"),
-        ({"betas": SD_BETAS, "coefficient": np.full(1000, np.nan)}, "nan"),
         ({"betas": SD_BETAS, "coefficient": "minsnr"}, "did you mean 'min_snr'"),
         ({"alpha_bars": alpha_bar(SD_BETAS)[::-1]}, r"\[::-1\]"),
         ({"betas": np.append(1.0, SD_BETAS)}, "betas must be"),
-        ({"betas": []}, "at least three"),
         ({"betas": [0.1, 0.2, 1.0]}, "at least three with signal"),
         ({"sigmas": [0.1, 0.5, 1.5], "prediction": "flow"}, r"lies in \[0, 1\]"),
-        ({"density": "logitnormal"}, "did you mean 'logit_normal'"),
-        ({"draws": []}, "at least a thousand"),
         ({"betas": SD_BETAS, "draws": [1, 2, 1000]}, "ends at 999"),
-        ({"betas": SD_BETAS, "draws": [0.5, 1, 2]}, "numbers of its steps"),
         ({"betas": SD_BETAS, "shift": 0.0}, "shift must be a positive"),
-        ({"betas": SD_BETAS, "data_sd": np.nan}, "data_sd must be a positive"),
         ({"betas": "lineal"}, "did you mean 'linear'"),
-        ({"betas": ("linear", 1e-4, 0.02, 3)}, "the parameters of 'linear' are first=0.0001"),
-        ({"density": ("logit_normal", "0")}, "sd=1.0, numbers"),
         ({"density": ("logit_normal", 0.0, -1.0)}, "must be positive"),
-        ({"betas": SD_BETAS[:, None]}, "list"),
-        ({"sigmas": [[0.1, 0.2], [0.3, 0.4]]}, "one number a step"),
-        ({"alpha_bars": [0.9, np.nan, 0.1]}, r"\[0, 1\]"),
-        ({"sigmas": [0.1, np.nan, 3.0]}, "none is negative"),
-        ({"sigmas": [3.0, 1.0, 0.3]}, r"\[::-1\]"),
-        ({"betas": np.append(SD_BETAS[:3], 1.5)}, "strictly between 0 and 1"),
-        ({"draws": [0.1, np.nan] * 500}, "none is negative"),
-        ({"betas": SD_BETAS, "shift": "3"}, "shift must be a positive"),
-        ({"betas": SD_BETAS, "coefficient": lambda snr: np.full_like(snr, np.inf)}, "finite"),
-        ({"betas": SD_BETAS, "coefficient": []}, "0 coefficients beside 1000"),
-        ({"betas": SD_BETAS, "coefficient": np.ones((1000, 1))}, "coefficients"),
         ({"schedule": SD_BETAS}, "schedule"),
-        ({"density": 3.0}, "density"),
-        ({"density": []}, "density"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(arguments, words):
@@ -268,10 +239,6 @@ def test_the_command(tmp_path, capsys):
     config.write_text(json.dumps({"beta": [0.1, 0.2]}))
     for arguments, words in (
         (["--betas", "linear", "--prediction", "vpred"], "did you mean 'v_prediction'"),
-        (["--betas", "linear", "--coefficient", "minsnr"], "did you mean 'min_snr'"),
-        (["--betas", "lineal"], "did you mean 'linear'"),
-        (["--betas", "linear:0.1:x"], "could not convert"),
-        (["--betas", "linear", "--picture", str(tmp_path / "no" / "w.png")], "No such file"),
         (["--config", str(config)], "'beta'"),
     ):
         with pytest.raises(SystemExit):

@@ -198,11 +198,7 @@ def test_thousands_of_points_cost_megabytes():
     [
         (lambda: GaussianMixture([0.5, 0.6], [[0], [1]], [1, 1]), "got a sum of 1.1 .*divide them"),
         (lambda: GaussianMixture([-0.5, 1.5], [[0], [1]], [1, 1]), "a least one of -0.5"),
-        (lambda: GaussianMixture([np.nan], [[0.0]], [1.0]), "weights must be non-negative"),
         (lambda: GaussianMixture([1.0], [[0]], [-1.0]), "variances must not be negative"),
-        (lambda: GaussianMixture([1.0], [0.0], [1.0]), r"must have shape \[n, d\]"),
-        (lambda: GaussianMixture([0.5, 0.5], [[0.0]], [1.0]), r"must be \[K\] beside means"),
-        (lambda: GaussianMixture.from_data([]), r"must have shape \[n, d\]"),
         (lambda: GaussianMixture.from_data([1.0, np.nan, 2.0]), "1 of 3 rows hold NaN"),
         (
             lambda: GaussianMixture.from_data(np.ma.masked_equal([1.0, -999, 2.0], -999)),

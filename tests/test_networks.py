@@ -171,12 +171,9 @@ def set_torch(threads, dtype, grad, device, strict):
 @pytest.mark.parametrize(
     "own",
     [
-        {},
-        {"threads": 1},
-        {"dtype": torch.float64},
-        {"grad": False},
+        {"threads": 1, "strict": True},
+        {"dtype": torch.float64, "grad": False},
         {"device": "meta"},
-        {"strict": True},
     ],
     ids=str,
 )

@@ -185,18 +185,12 @@ def test_the_cosine_schedule_is_exact_near_its_ends():
     [
         (lambda: Cosine().log_snr(500), "step i is i/N"),
         (lambda: Cosine(log_snr_min=3, log_snr_max=3), "log_snr_min < log_snr_max"),
-        (lambda: LinearLogSnr(log_snr_min=5, log_snr_max=-5), "got 5 and -5"),
-        (lambda: LinearLogSnr(log_snr_max=np.inf), "log_snr_min < log_snr_max"),
-        (lambda: Cosine(log_snr_min=np.nan), "log_snr_min < log_snr_max"),
         (lambda: LinearBeta(log_snr_min=-20), "-10.049957 to inf that LinearBeta reaches"),
         (lambda: LinearBeta(beta_min=3, beta_max=2), "0 < beta_min <= beta_max.*got 3 and 2"),
-        (lambda: ddpm_betas(10, beta_first=-1e-4), "got β = -0.0001"),
         (lambda: discrete_betas(Cosine(), 10, "exakt"), "did you mean 'exact'"),
         (lambda: discrete_betas(LinearBeta(), 10, "right"), "more steps, or rule='exact'"),
         (lambda: discrete_betas(Cosine(), 10), "on a cut schedule"),
-        (lambda: alpha_bar([[0.1, 0.2]]), r"got shape \(1, 2\)"),
         (lambda: alpha_bar([0.1, 1.0]), "got β = 1"),
-        (lambda: alpha_bar(np.append(np.full(1000, 0.1), np.nan)), "got β = nan"),
         (lambda: log_snr_from_alpha_bar(-0.5), r"lies in \[0, 1\]"),
     ],
 )

@@ -169,11 +169,8 @@ def test_a_weighting_is_a_frozen_function_with_a_name():
     [
         (lambda s: s + 0j, "real number, not a complex one"),
         (lambda s: np.ones(7), r"of shape \(3,\) it returned shape \(7,\)"),
-        (lambda s: s[:, None], r"returned shape \(3, 1\)"),
         (lambda s: -s, r"w\(1\) = -1$"),
         (lambda s: s * np.nan, r"w\(-1\) = nan$"),
-        (lambda s: 1 / (s - 1), r"w\(-1\) = -0.5$"),
-        (lambda s: np.exp(1e3 * s), r"w\(1\) = inf$"),
     ],
 )
 def test_what_is_no_weight_is_refused_at_the_door(function, words):
