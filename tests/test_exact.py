@@ -293,6 +293,7 @@ def test_the_error_between_few_levels_is_no_longer_overlooked():
     assert table.bound > 0.1 > 1e-9 > curve.bound
 
 
+@pytest.mark.full
 def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
     with pytest.raises(ValueError, match=r"tolerance=\S+e-1\d can"):
         ErrorCurve.from_mixtures(BROAD, tolerance=1e-17)

@@ -68,16 +68,6 @@ def test_the_style_is_applied_to_all_that_a_cell_draws(monkeypatch, key, value):
     assert not np.array_equal(notebook_cell(), before)
 
 
-def test_style_with_changes_holds_inside_and_ends_after_an_error():
-    before = dict(mpl.rcParams)
-    with pytest.raises(ZeroDivisionError), figures.style({"lines.linewidth": 2.2}):
-        _, ax = figures.new_figure()
-        assert figures.line(ax, [0], [0], "data").get_linewidth() == 2.2
-        1 / 0  # noqa: B018
-    assert dict(mpl.rcParams) == before
-    assert figures.line(ax, [0], [0], "data").get_linewidth() == figures.STYLE["lines.linewidth"]
-
-
 def drawn(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -7,7 +7,6 @@ from scipy.linalg import sqrtm
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
 from course_utils.mixtures import GaussianMixture
 from course_utils.training.image_metrics import (
-    MEASURES,
     bits_per_dimension,
     frechet,
     metrics_for,
@@ -107,19 +106,6 @@ def test_memorisation_is_seen_and_absent_in_new_points():
     assert nearer_to_first([[0.0], [2.0]], [[1.0], [3.0]], [[1.0], [9.0]]).tolist() == [0.5, 0.5]
     with pytest.raises(ValueError, match="one size"):
         nearer_to_first(new, train, held_out[:10])
-
-
-def test_the_floor_s_spread_is_that_of_draws_that_share_no_image(monkeypatch):
-    """Of a mean over n images it is s/√n, where overlapping draws have s/√n · √(1 − n/N)."""
-    metrics = metrics_for("digits", 500)
-    monkeypatch.setattr(metrics, "measure", lambda x: dict.fromkeys(MEASURES, x[:, 20].mean()))
-    fresh = metrics.train[500:, 20]
-    for n, half in ((50, 50), (398, 398), (797, 398)):
-        mean, spread = metrics.floor(n, repeats=2000)["recall"]
-        assert mean == pytest.approx(fresh.mean(), abs=0.01)
-        assert spread == pytest.approx(fresh.std() / np.sqrt(half), rel=0.07)
-    with pytest.raises(ValueError, match="at most the 797 images"):
-        metrics.floor(798)
 
 
 def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():

@@ -14,7 +14,7 @@ from course_utils.objectives import PUBLISHED
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
-from course_utils.training.adaptive import N_BINS, LevelSampler, uniform_times
+from course_utils.training.adaptive import LevelSampler, uniform_times
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import sigmoid
 
@@ -81,30 +81,6 @@ def test_weightings_and_kinds_of_levels_see_the_same_images_and_noise():
 
 
 # --- adaptive levels ------------------------------------------------------------------------------
-
-
-def density_of(w, errors):
-    """p ∝ w · error + a tenth of its mean, at the edges of the bins, straight between them."""
-    edges = np.linspace(-10, 6, N_BINS + 1)
-    heights = w(edges) * np.interp(edges, (edges[1:] + edges[:-1]) / 2, errors)
-    heights = heights + 0.1 * heights.mean()
-    cells = (heights[1:] + heights[:-1]) / 2
-    return cells / (cells.sum() * 16 / N_BINS)
-
-
-def test_adaptive_levels_follow_what_was_seen_and_forget_it():
-    """What was seen counts 0.7 times as much after each look; the start is α², seen once."""
-    edges = np.linspace(-10, 6, N_BINS + 1)
-    middles = (edges[1:] + edges[:-1]) / 2
-    levels, w = LevelSampler(sigmoid(1), -10, 6), sigmoid(1)
-    assert_close(levels.schedule.density(middles), density_of(w, alpha(middles) ** 2), atol=1e-12)
-    first, second = np.geomspace(1, 9, N_BINS), np.geomspace(4, 0.1, N_BINS)
-    levels.observe(middles, first)
-    levels.observe(np.tile(middles, 3), np.tile(second, 3))
-    seen = (0.49 * alpha(middles) ** 2 + 0.7 * first + 3 * second) / (0.49 + 0.7 + 3)
-    assert_close(levels.schedule.density(middles), density_of(w, seen), atol=1e-12)
-    drawn, _ = levels.draw((np.arange(20_000) + 0.5) / 20_000)
-    assert_close(np.histogram(drawn, edges, density=True)[0], density_of(w, seen), atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["adaptive", "uniform", "cosine_v", "edm"])

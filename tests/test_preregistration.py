@@ -123,22 +123,6 @@ def test_what_was_not_fixed_neither_runs_nor_is_judged(tmp_path, untrained):
         fixed.judge(runs)
 
 
-def test_a_damaged_file_is_named_and_stands_in_no_other_s_way(tmp_path, untrained):
-    first = register(hypothesis(), W, TINY, tmp_path)
-    first.run()
-    (tmp_path / "hypotheses" / "001.json").write_text('{"hypothesis": {"cl')
-    with pytest.warns(UserWarning, match=r"001\.json is damaged"):
-        second = register(hypothesis(seeds=(8, 9)), W, TINY, tmp_path)
-    assert second.number == 2  # the damaged one counts
-    second.run()
-    [run] = tmp_path.glob("*/sigmoid_2-8*")
-    run.write_text("")
-    with pytest.warns(UserWarning, match="is damaged"):
-        assert second.judge(second.run()).verdict == "supported"
-        with pytest.raises(ValueError, match="comes after its results"):
-            register(hypothesis(by=0.1), W, TINY, tmp_path)  # its runs are still there
-
-
 def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match="cannot write to the folder"):
@@ -250,19 +234,6 @@ def test_a_report_says_all_of_it(tmp_path, untrained):
 
 
 # --- the examples ---------------------------------------------------------------------------------
-
-
-def test_the_examples_are_made_and_count_as_seen(tmp_path, untrained, monkeypatch):
-    preregistration.store_examples(tmp_path / "runs", tmp_path, plan=Plan(n_steps=2))
-    stored = preregistration._stored(tmp_path)
-    monkeypatch.setattr(preregistration, "_stored", lambda: stored)
-    for h, w in preregistration.examples():
-        example = register(h, w, Plan(n_steps=2), tmp_path / "new")
-        assert example.judge(example.run()).difference.seeds == 10
-        with pytest.raises(ValueError, match=rf"by was {h.by}, now 0\.5"):
-            register(replace(h, by=0.5), w, Plan(n_steps=2), tmp_path / "new")
-    assert not (tmp_path / "new").exists()
-    register(replace(h, by=0.5), w, preregistration.SHORT, tmp_path / "new")  # another plan
 
 
 def test_the_stored_examples_are_those_of_the_notebook_and_name_their_code(tmp_path):

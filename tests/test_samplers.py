@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from comparing import assert_close, standard_errors_off
+from comparing import assert_close
 from scipy.interpolate import CubicSpline
 
 from course_utils import samplers
@@ -66,19 +66,6 @@ def test_coefficients_are_exact_to_rounding_at_every_level(noisy, clean, eta):
     assert found.noise == pytest.approx(noise, rel=1e-13)
 
 
-def test_small_steps_of_all_samplers_agree_with_the_reverse_drift():
-    z, level, gap = np.array([[0.7], [-0.2]]), -0.5, 1e-5
-    score, s2 = TWO_BUMPS.score(z, level), sigma(level) ** 2
-    half, full = 0.5 * s2 * (z + score), s2 * (0.5 * z + score)
-    drifts = {"ancestral": full, "reverse SDE": full, "half stochastic": (3 * half + full) / 4}
-    for name, step in one_step_each().items():
-        move, kick = (step(TWO_BUMPS.eps, z, level, level + gap, Constant(c)) - z for c in (0, 1))
-        assert_close(move / gap, drifts.get(name, half), rtol=1e-3)
-        share = {"ancestral": 1, "reverse SDE": 1, "half stochastic": 0.25}.get(name, 0)
-        assert_close((kick - move) ** 2 / gap, np.full_like(z, share * s2), rtol=1e-3, atol=1e-12)
-    assert np.abs(half / full - 1).max() > 0.1
-
-
 def one_step_each():
     return {
         name: made() if made is samplers.DpmSolver else made for name, (made, _) in STEPS.items()
@@ -119,7 +106,7 @@ def orders(n_steps, errors):
 @pytest.mark.parametrize("name", [name for name in STEPS if name != "DPM-Solver++"])
 def test_samplers_return_the_mixture_at_their_order(name):
     step, order = STEPS[name]
-    n_steps = [100, 200]
+    n_steps = [60, 120]
     errors = np.array([law_errors(step, n) for n in n_steps])
     assert np.all(errors[-1] < 0.03)
     for which, column in zip(["mean", "second", "tv"], errors.T, strict=True):
@@ -147,19 +134,6 @@ def test_dpm_solver_is_of_order_two_on_uneven_levels():
     assert orders(n_steps, errors)[-1] == pytest.approx(2, abs=0.1)
     assert_close(end(1, solver), end(1, samplers.ddim_step))
     assert errors[-1] < 0.01 * np.sqrt(np.mean((end(320, samplers.ddim_step) - truth) ** 2))
-
-
-@pytest.mark.parametrize("name", [name for name in STEPS if name != "DPM-Solver++"])
-def test_sampled_particles_follow_the_carried_law(name):
-    rng = np.random.default_rng(10)
-    levels, n = np.linspace(-10, 5, 41), 10_000
-    start = TWO_BUMPS.diffuse(-10.0).sample(n, rng)
-    z = samplers.sample(TWO_BUMPS.eps, levels, start, STEPS[name][0], rng)
-    density = carried_density(STEPS[name][0], levels) * (Z[1] - Z[0])
-    for of_z in (lambda z: z, np.square, lambda z: (z < -0.4).astype(float)):
-        mean = density @ of_z(Z)
-        spread = np.sqrt((density @ of_z(Z) ** 2 - mean**2) / n)
-        assert standard_errors_off(of_z(z).mean(), spread, mean) < 6
 
 
 def test_the_exact_score_of_the_galaxies_returns_the_galaxies():

@@ -15,7 +15,6 @@ from course_utils.schedules import (
     LinearLogSnr,
     alpha,
     alpha_bar,
-    ddpm_betas,
     discrete_betas,
     log_snr_from_alpha_bar,
     sigma,
@@ -125,44 +124,7 @@ def test_the_ends_of_the_range_are_reached_and_never_left(schedule):
     assert_close(schedule.time(ends), [0, 1], atol=1e-12)
 
 
-@named(WHOLE)
-def test_the_infinite_ends_of_a_whole_schedule(schedule):
-    with np.errstate(all="raise"):
-        first, last = schedule.log_snr([0, 1])
-        assert (first, last) == (schedule.log_snr_max, schedule.log_snr_min)
-        assert (schedule.density([-np.inf, np.inf]) == 0).all()
-        if first == np.inf:
-            assert schedule.log_snr_rate(0) == -np.inf
-            assert schedule.beta(0) == (0.1 if isinstance(schedule, LinearBeta) else 0)
-        if last == -np.inf:
-            assert schedule.beta(1) == np.inf
-
-
-@named(CUT)
-def test_a_cut_schedule_is_the_whole_one_with_another_clock(schedule):
-    whole = type(schedule)() if not isinstance(schedule, LinearLogSnr) else LinearLogSnr()
-    t = np.linspace(0, 1, 11)[1:-1]
-    start, stop = whole.time(8.0), whole.time(-9.0)
-    assert_close(schedule.log_snr(t), whole.log_snr(start + (stop - start) * t), atol=1e-10)
-    inside = whole.density(0.0) / (stop - start)
-    assert_close(schedule.density(0.0), inside, rtol=1e-12)
-
-
 # --- discrete lists ----------------------------------------------------------------------------
-
-
-def test_the_other_rules_sample_the_rate():
-    schedule, n = LinearBeta(), 40
-    at = {"left": 0.0, "mid": 0.5, "right": 1.0}
-    for rule, offset in at.items():
-        t = (np.arange(n) + offset) / n
-        assert_close(discrete_betas(schedule, n, rule), (0.1 + 19.9 * t) / n, atol=1e-14)
-
-
-def test_ddpm_s_own_list():
-    betas = ddpm_betas()
-    assert betas.shape == (1000,) and betas[0] == 1e-4 and betas[-1] == 0.02
-    assert_close(np.diff(betas), 0.0199 / 999, atol=1e-15)
 
 
 def test_zero_terminal_snr():

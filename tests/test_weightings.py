@@ -94,13 +94,6 @@ def test_a_table_of_weights_is_never_left():
     assert_close(made_monotone(table, -2, 0)(-2.0), 2.0, rtol=1e-9)  # the largest of that range
 
 
-@given(st.floats(-5, 5), st.floats(-8, 8))
-def test_shifted(shift, s):
-    w = WEIGHTINGS["edm"]
-    assert shifted(w, shift)(s) == w(s - shift)
-    assert_close(peak(shifted(w, 1.5)), peak(w) + 1.5, atol=1e-6)
-
-
 def test_breaks_are_carried_along():
     w = Weighting(lambda s: np.where(s < 1, 3.0, 1.0), "step", breaks=(1.0,))
     assert shifted(w, 0.5).normalised().breaks == (1.5,)

@@ -94,20 +94,6 @@ def test_weight_moved_from_noise_to_detail_blurs_less_and_misses_more():
     assert detail["wasserstein"] > 2 * balanced["wasserstein"] > balanced["wasserstein_floor"]
 
 
-def test_the_hand_lifts_w_where_it_stands_and_nowhere_else():
-    """A gain of one is one power of ten at its knot; neither bends elsewhere nor is rescaled."""
-    gains = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)  # at λ = 3
-    flat, bent = compute()[1], compute(gains=gains)[1]
-    np.testing.assert_allclose(flat["by_hand"], flat["unbent"])
-    np.testing.assert_allclose(bent["at_knots"] / flat["at_knots"], 10.0 ** np.array(gains))
-    far = (retraining.FINE <= 0) | (retraining.FINE >= 6)
-    np.testing.assert_allclose(bent["by_hand"][far], flat["by_hand"][far])
-    # the model is trained with that w: it is w of mean 1 that it keeps
-    np.testing.assert_array_equal(retraining.FINE[::16], bent["levels"][::5].round(9))
-    mean = bent["by_hand"][::16] / bent["weights"][::5]
-    np.testing.assert_allclose(mean, mean[0], rtol=1e-9)
-
-
 def test_what_is_kept_of_the_elbo_s_runs_are_numbers_and_not_models():
     """64 of them are kept, and a model of 512 features takes 100 MB."""
     settings = ("rings", 16, 1e-4, 0.0, 10)

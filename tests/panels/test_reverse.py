@@ -102,13 +102,3 @@ def test_the_exact_law_is_the_mixtures(top, width):
     brute = velocity_scale() * np.abs(drawn - galaxies().T).min(axis=1)
     np.testing.assert_allclose(reverse.distance_to_nearest(drawn[:, 0]), brute, atol=1e-9)
     assert median == pytest.approx(np.median(brute), rel=0.04)
-
-
-def test_a_movement_changes_only_what_it_changes():
-    base, moved, other = arrays(eta=0.5), arrays(eta=0.55), arrays(eta=0.5, seed=1)
-    np.testing.assert_array_equal(base["paths"][0], arrays(eta=1.0, steps=6, width=0)["paths"][0])
-    typical = np.median(np.abs(moved["samples"] - base["samples"]))
-    chance = np.median(np.abs(other["samples"] - base["samples"]))
-    assert 0 < typical < chance / 5
-    fine, coarse = arrays(eta=1.0)["samples"], arrays(eta=1.0, steps=48)["samples"]
-    assert np.median(np.abs(fine - coarse)) < chance / 3  # one Brownian path, two resolutions

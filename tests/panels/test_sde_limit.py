@@ -1,6 +1,5 @@
 """The SDE-limit panel: its constants against brute force, its coupled paths, its controls."""
 
-import re
 from functools import partial
 
 import numpy as np
@@ -108,22 +107,3 @@ def test_paths_tend_to_the_path_of_the_sde(recursion, path):
 
     assert worst(4000) < 0.02
     assert 5 < worst(400) / worst(4000) < 20  # order one, path by path
-
-
-def test_text_holds_the_numbers():
-    panel = sde_limit.panel()
-    try:
-        text = panel.text()
-        assert "compared at t = 0.3\n" in text
-        assert "N·W2 = 2.71; for large N it tends to 2.607" in text
-        panel.set(t=1.0, n_steps=4000)
-        assert "= -77.14, tends to -76.95" in panel.text()
-        found = re.search(r"KL ([\d.]+)·10⁻(⁹|⁸) nats", panel.text())
-        exact = errors("chain", "right", 4000, 1.5, 1.0)[4]
-        assert float(found[1]) / 10.0 ** {"⁹": 9, "⁸": 8}[found[2]] == pytest.approx(
-            exact, rel=1e-3
-        )
-        panel.set(n_steps=21, t=0.5)
-        assert "compared at t = 0.4762, on the grid of N" in panel.text()
-    finally:
-        panel.close()

@@ -191,17 +191,6 @@ def test_no_barrier_that_axe_finds(site, paths, serve, page, width, scheme):
     assert found == {}
 
 
-def test_a_picture_opens_at_a_touch(site, serve, phone):
-    phone.goto(serve(site) + "notebooks/01_the_discrete_chain.html")
-    picture = phone.locator(".bd-article img").first
-    small = picture.bounding_box()["width"]
-    picture.click()
-    opened = phone.locator("dialog.picture[open] img")
-    assert opened.bounding_box()["width"] > 2 * small
-    phone.get_by_role("button", name="Close").click()
-    assert phone.locator("dialog.picture[open]").count() == 0
-
-
 def test_the_search_finds_without_a_network(site, serve, phone):
     phone.goto(serve(site) + "search.html?q=monotone")
     phone.locator("ul.search li a").first.wait_for()

@@ -133,12 +133,6 @@ def test_a_panel_becomes_its_picture_with_words_and_a_place_where_it_moves():
     assert figure.metadata.mystnb == {"image": {"alt": "A curve that falls."}}
 
 
-def test_a_link_into_docs_leads_to_a_page():
-    cells = page_of(new_markdown_cell("see [the theorems](../docs/theorems.md)"))
-    assert cells[-1].source == "see [the theorems](../theorems.md)"
-    assert (ROOT / "docs/theorems.md").is_file()
-
-
 def test_what_needs_torch_says_so_at_once():
     for path in NOTEBOOKS:
         needs = lite.needs_torch(path.name)
