@@ -81,7 +81,7 @@ def test_a_time_shift_moves_the_levels(steps):
 def test_draws_give_the_density_to_the_error_that_is_said():
     rng = np.random.default_rng(0)
     known = from_script(density="logit_normal", prediction="flow")
-    drawn = from_script(draws=expit(rng.standard_normal(200_000)), prediction="flow")
+    drawn = from_script(draws=expit(rng.standard_normal(1_000_000)), prediction="flow")
     levels = np.linspace(-4, 4, 81)
     off = drawn.density(levels) / known.density(levels) - 1
     said = audit(drawn).sampling_error
