@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("steady")
 # Slower tests, whose imports take seconds: read only where `-m` does not exclude them.
 MARKS = {"hub": "full", "soak": "soak", "benchmarks": "benchmark"}
 MARKS |= dict.fromkeys(["test_deck_built.py", "test_lite.py", "test_pages.py"], "full")
-MARKS |= dict.fromkeys(["test_live_slides.py", "test_notebooks_run.py"], "full")
+MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py"], "full")
 
 
 def pytest_ignore_collect(collection_path, config):

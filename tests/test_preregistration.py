@@ -184,7 +184,7 @@ def test_under_the_null_any_number_of_hypotheses_are_supported_one_time_in_twent
         return [one | {"plan": plan.key, "steps": plan.n_steps}]
 
     monkeypatch.setattr(study, "run", chance)
-    n, supported = 80, 0
+    n, supported = 40, 0
     for k in range(n):
         direction, found = "lower", []
         for seeds in (range(5, 9), range(9, 13), range(13, 17), range(17, 21), range(21, 25)):

@@ -21,6 +21,7 @@ full = partial(pytest.param, marks=pytest.mark.full)
 NAMES = ["chain", *map(full, OTHERS)]
 # Handles that cannot stay under the hand: whole numbers on a log scale; p, whose area stays 1.
 LAG = [("counting", "squeeze"), ("elbo", "gains")]
+LAYOUT = (ROOT / "tests/browser/layout.js").read_text(encoding="utf-8")
 AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 
 
@@ -282,21 +283,7 @@ def test_no_barrier_that_axe_finds(context, name, dark):
 def test_all_widths_are_filled_and_not_left(context, name, width):
     with shown(context, module(name).panel(), width=width) as page:
         page.skip_question()
-        found = page.page.evaluate(
-            """() => ({
-                over: document.documentElement.scrollWidth - innerWidth,
-                type: Math.min(...[...document.querySelectorAll("text, label, td, p")].map(e =>
-                    parseFloat(getComputedStyle(e).fontSize))),
-                small: [...document.querySelectorAll("input, select, button, summary, .won-target")]
-                    .filter(e => e.getClientRects().length).map(e => {
-                        const b = e.getBoundingClientRect();
-                        const line = e.tagName === "line" ? 26 : 0;
-                        return [e.outerHTML, Math.max(b.width, line), Math.max(b.height, line)]; })
-                    .filter(([, w, h]) => Math.min(w, h) < 20),
-                end: document.querySelector(".won-buttons").getBoundingClientRect().bottom,
-                shown: document.querySelector(".won-readout").getBoundingClientRect().bottom,
-            })"""
-        )
+        found = page.page.evaluate(LAYOUT)
         assert found["over"] <= 0 and found["type"] >= 12 and found["small"] == []
         if width >= 1024:  # picture, numbers and controls together on a laptop's screen
             assert max(found["end"], found["shown"]) < 775

@@ -17,35 +17,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_plain_docstrings():
-    plain = """The largest |x| of 2 * y; ``a * b`` and `c|d` stay.
-
-    x = |y| * 2
-
-label   what it is
-x       a number,
-        or |two|
-
-Args:
-    x: |a|, or
-        two.
-"""
-    expected = """The largest \\|x\\| of 2 \\* y; ``a * b`` and `c|d` stay.
-
-::
-
-    x = |y| * 2
-
-label
-    what it is
-x
-    a number,
-    or \\|two\\|
-
-Args:
-    x: \\|a\\|, or
-        two.
-"""
-    assert "\n".join(restructured(plain.split("\n"))) == expected
+    plain = "The |x| of 2 * y; ``a * b``.\n\n    x = |y|\n\nlabel   what it\n        is\n\n"
+    made = (
+        "The \\|x\\| of 2 \\* y; ``a * b``.\n\n::\n\n    x = |y|\n\nlabel\n    what it\n    is\n\n"
+    )
+    assert "\n".join(restructured(plain.split("\n"))) == made
 
 
 def code(source, tags=(), **data):
