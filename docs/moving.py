@@ -10,6 +10,7 @@ import json
 
 from course_utils.objectives import from_script
 from course_utils.panels._instrument import Instrument
+from course_utils.panels.weighting import chosen
 from course_utils.widgets.controls import Slider
 from course_utils.widgets.panel import recorded
 
@@ -30,7 +31,7 @@ PANELS = {
     "07": [("half_a_nat", "panel", {"amount": 0.0}), ("retraining", "panel", {})],
     "08": [
         ("weighting", "panel", DESIGN),
-        ("retraining", "panel", DESIGN | {"measure": "wasserstein"}),
+        ("retraining", "panel", {"measure": "wasserstein", "objective": chosen(**DESIGN)}),
     ],
 }
 # What is recorded: for a slider, how many of its steps lie between two states; else every value.
