@@ -189,18 +189,6 @@ def test_a_step_is_found_wherever_it_is(jump, side):
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_breaks_are_taken_from_the_call_or_from_w(side):
-    def w(s):
-        return np.where(s < 1.2345, 2.0, 1.0)
-
-    given = SIDES[side](w, CURVE, breaks=[1.2345])
-    w.breaks = (1.2345,)
-    exact = 2 * area(-10, 1.2345) + area(1.2345, 10)
-    for found in (given, SIDES[side](w, CURVE)):
-        assert abs(found - exact) <= found.bound < 1e-10 * exact
-
-
-@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize(("frequency", "low"), [(600.0, -10), (6283.0, 8)])
 def test_an_oscillation_is_followed(frequency, low, side):
     """6283: on a grid of steps of 1e-3 it would look constant."""

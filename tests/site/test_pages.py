@@ -5,7 +5,6 @@ import html.parser
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import nbformat
 import pytest
 from moving import PANELS
 from pages import ROOT
@@ -67,21 +66,6 @@ def test_faults_of_a_page_are_seen(serve, phone, tmp_path):
     address = serve(tmp_path)
     assert faults(phone, address + "whole.html") == []
     assert [words.split(":")[0] for words in faults(phone, address + "broken.html")] == [*broken]
-
-
-def test_solutions_are_folded_and_open(site, serve, phone):
-    path = ROOT / "notebooks/06_sum_of_elbos.ipynb"
-    cells = nbformat.read(path, as_version=4).cells
-    solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
-    phone.goto(serve(site) + "notebooks/06_sum_of_elbos.html")
-    folded = phone.locator(".tag_solution details")
-    assert folded.count() == len(solutions) > 2
-    code = folded.first.locator("pre").first
-    assert "def solution" in code.text_content() and not code.is_visible()
-    summary = folded.first.locator("summary")
-    assert summary.inner_text().strip() == "Show the solution"
-    summary.click()
-    assert code.is_visible()
 
 
 @pytest.fixture
