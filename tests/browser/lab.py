@@ -13,7 +13,7 @@ from panel_page import PanelOnPage
 from serving import HOST, ROOT, errors_of, free_ports, serving
 
 TOKEN = "for-tests-only"
-PATIENCE = 60  # seconds: a busy continuous-integration machine is slow
+PATIENCE = 120  # seconds: a busy continuous-integration machine is slow
 
 
 @contextlib.contextmanager
