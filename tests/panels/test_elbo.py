@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_utils.elbo import loss_draws, weighted_loss
+from course_utils.elbo import weighted_loss
 from course_utils.panels import elbo
 from course_utils.schedules import Cosine
 
@@ -39,23 +39,6 @@ def test_held_in_t_the_value_moves():
     p = Cosine(log_snr_min=-10, log_snr_max=10).density(levels)
     direct = 10 * np.trapezoid(p * elbo.moments().at(levels)[0], levels)
     assert moved["loss"] == pytest.approx(direct, rel=1e-5)
-
-
-@pytest.mark.parametrize("weight", ["level", "time"])
-@pytest.mark.parametrize("schedule", ["straight", "cosine", "optimal"])
-def test_the_draws_scatter_as_the_quadrature_says(schedule, weight, monkeypatch):
-    draws = []
-
-    def kept(*arguments):
-        draws.append(loss_draws(*arguments))
-        return draws[-1]
-
-    monkeypatch.setattr(elbo, "loss_draws", kept)
-    results = numbers(schedule=schedule, weight=weight)
-    (draws,) = draws
-    assert abs(results["estimate"] - results["loss"]) < 4 * results["standard_error"]
-    spread = ((draws - draws.mean()) ** 2).std() / np.sqrt(draws.size)
-    assert abs(draws.var() - results["variance"]) < 5 * spread
 
 
 def test_the_ratio_to_the_least_variance():
