@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from course_utils.objectives import PUBLISHED
-from course_utils.panels import retraining
+from course_utils.panels import retraining, weighting
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
 
@@ -80,6 +80,25 @@ def test_weight_moved_from_noise_to_detail_blurs_less_and_misses_more():
     assert to_noise["off"] > 1.5 * balanced["off"] > 1.5 * balanced["nearest_floor"]
     assert detail["missed"] > 2 * balanced["missed"]
     assert detail["wasserstein"] > 2 * balanced["wasserstein"] > balanced["wasserstein_floor"]
+
+
+def test_w_may_be_the_readers_own():
+    """A drawn curve and a plain function, to what the instrument's table of 161 levels keeps."""
+    gains = (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0)
+    desk = weighting.panel(objective="sigmoid", gains=gains)
+    drawn = retraining.panel(objective=desk.weighting, features=64)
+    same = compute(gains=gains, draws="training")[0]
+    assert drawn.results["above"] == pytest.approx(same["above"], abs=1e-3)
+    assert drawn.results["wasserstein"] == pytest.approx(same["wasserstein"], abs=1e-3)
+    tilt = retraining.panel(objective=lambda log_snr: np.exp(-log_snr / 4))
+    assert tilt.controls["objective"].options[0][0] == "your w"
+    tilt.set(objective="elbo")
+    assert tilt.results["above"] == 0
+    for wrong, words in ((3, "a weighting"), ([], "at least one"), (np.negative, "not negative")):
+        with pytest.raises(ValueError, match=words):
+            retraining.panel(objective=wrong)
+    for panel in (desk, drawn, tilt):
+        panel.close()
 
 
 def test_what_is_kept_of_the_elbo_s_runs_are_numbers_and_not_models():
