@@ -69,3 +69,11 @@ def test_the_loss_held_in_t_is_that_of_the_certified_integral():
     found = numbers(schedule="adaptive", weight="time", gains=gains, **values)["loss"]
     exact = weighted_loss(w, elbo.error_curve(), *span)
     assert exact.bound < 1e-6 and found == pytest.approx(exact, rel=1e-5)
+
+
+def test_the_area_drawn_is_the_loss():
+    for weight in ("level", "time"):
+        found, arrays = elbo.compute(**START | {"schedule": "cosine", "weight": weight})
+        area = np.trapezoid(arrays["added"], arrays["levels"])
+        assert area == pytest.approx(found["loss"], rel=1e-3)
+        assert arrays["estimates"].mean() == pytest.approx(found["estimate"])
