@@ -157,6 +157,14 @@ def test_with_many_features_w_matters_less_and_less():
 # --- it really retrains ------------------------------------------------------------------------
 
 
+def test_condition_number(small):
+    denoiser = small.retrain(flat, 1e-3)
+    matrix = small.normal_equations(denoiser.weights)[0] + 1e-3 * np.eye(24)
+    exact = np.linalg.cond(matrix, 1)
+    assert exact / 3 < denoiser.condition < exact * 1.0001  # LAPACK estimates from below
+    assert small.retrain(flat, 1.0).condition < denoiser.condition
+
+
 # --- what comes in ------------------------------------------------------------------------------
 
 
