@@ -67,19 +67,6 @@ def test_a_shape_is_standardised_and_smooth(name):
         assert gaps.min(axis=1).max() < 1.5 * np.sqrt(law.variances[0])
 
 
-def test_shapes_are_what_they_are_called():
-    rings = np.linalg.norm(planar_law("rings").means, axis=1)
-    assert_close(np.sort(rings)[[0, -1]] / rings.min(), [1, 2.2], atol=1e-12)
-    board = planar_law("checkerboard").means
-    colour = np.floor((board - board.min() - 1e-3) / (np.ptp(board) / 4)).clip(0, 3)
-    assert set(colour.sum(axis=1) % 2) == {0.0}  # fields of one colour alone
-    moons = planar_law("two_moons").means
-    assert_close(moons, -moons[np.r_[70:140, 0:70]], atol=1e-12)  # each is the other, turned
-    spiral = planar_law("spiral").means
-    steps = np.linalg.norm(np.diff(spiral, axis=0), axis=1)
-    assert steps.max() < 2 * steps.min()
-
-
 def test_digits_are_split_scaled_and_complete():
     from sklearn.datasets import load_digits
 

@@ -119,13 +119,6 @@ def test_the_browser_is_answered_by_one_message_with_its_number():
     assert len(updates) == 1 and {"answer", "values", "frame"} <= set(updates[0])
 
 
-def test_a_failure_is_answered_too():
-    panel, _ = waves()
-    asked(panel, {"shift": 3}, n=8)  # the message's handler logs what is raised
-    assert panel.answer == ["view", 8] and isinstance(panel.error, ZeroDivisionError)
-    assert panel.get_state()["error"].startswith("ZeroDivisionError: shift <three> & more (at shi")
-
-
 def test_a_recording_is_json_and_ends_where_it_began():
     panel, _ = waves()
     start = panel.values
