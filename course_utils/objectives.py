@@ -470,6 +470,7 @@ def _as(argument, log_snr, levels, shift, straight):
 
 
 def _require_weights(values):
+    values = np.asarray(values, dtype=float)
     bad = ~((values >= 0) & (values < inf))
     if bad.any():
         raise ValueError(
