@@ -216,6 +216,3 @@ def grey_levels(white=16):
 def to_pixels(x: ArrayLike, white=16) -> UInt8[ndarray, "..."]:
     """Return the nearest grey level 0 … white of each coordinate of x, the inverse of scaling."""
     return np.rint((np.clip(x, -1, 1) + 1) * (white / 2)).astype(np.uint8)
-
-
-GREY_LEVELS = frozen(grey_levels())  # of ``digits``

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from course_utils._checks import frozen, require_increasing, require_range
+from course_utils._checks import frozen, keep, require_increasing, require_range
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Pieces, halved, interpolation_rules, legendre_series
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
@@ -220,8 +220,8 @@ class Table:
     """Two functions of λ at the same increasing levels, at least 6: what curves have in common.
 
     Between the levels go the polynomials of ``pieces``, those that ``from_mixtures`` has made, or a
-    spline of degree 5 through the table; ``bound`` says how far either may be off anywhere on the
-    range. For a spline that is its distance from the one through every second level, an estimate.
+    spline of degree 5 through the table. ``bound`` says how far either may be off: of a spline, its
+    distance from the one through every second level.
     """
 
     log_snr: Float[ndarray, " n"]
@@ -230,11 +230,10 @@ class Table:
     def __post_init__(self):
         levels = require_increasing("log_snr", self.log_snr, least=6)
         names = [f.name for f in fields(self) if f.name not in ("log_snr", "pieces")]
-        table = [frozen(getattr(self, name)) for name in names]
-        pieces = self.pieces or Pieces.through(levels, np.stack(table, axis=1))
-        kept = dict(zip(names, table, strict=True), exact=self.pieces is not None)
-        for name, value in {**kept, "log_snr": levels, "pieces": pieces}.items():
-            object.__setattr__(self, name, value)
+        table = {name: frozen(getattr(self, name)) for name in names}
+        exact = self.pieces is not None
+        pieces = self.pieces or Pieces.through(levels, np.stack([*table.values()], axis=1))
+        keep(self, **table, log_snr=levels, pieces=pieces, exact=exact)
 
     @classmethod
     def from_mixtures(

@@ -14,7 +14,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.integrate import cumulative_simpson, simpson
 
-from course_utils._checks import require_known, require_levels_fit
+from course_utils._checks import require_levels_fit
 from course_utils.schedules import alpha, require_betas, sigma
 
 
@@ -38,8 +38,8 @@ def chain_steps(betas: ArrayLike):
 def euler_maruyama_steps(betas: ArrayLike):
     """Return the Euler–Maruyama steps of S2: x_i = x_{i−1} − ½ β_i x_{i−1} + √β_i ε.
 
-    β_i = β(t_{i−1}) Δ for i = 1 … N, at least 0, as ``discrete_betas(schedule, N, "left")`` gives
-    them: the same list as the chain's, in another recursion, which is unstable beyond β_i = 4.
+    β_i = β(t_{i−1}) Δ ≥ 0, as ``discrete_betas(schedule, N, "left")`` gives them: the chain's list
+    in another recursion, unstable beyond β_i = 4.
     Source: Song et al. 2021, eq. 11; Kloeden & Platen 1992, section 10.2.
     """
     betas = np.asarray(betas, dtype=np.float64)
@@ -50,9 +50,9 @@ def transition(log_snr_from, log_snr_to):
     """Return α_{t|s} and σ_{t|s}: the exact solution of S2 from level λ_s to the noisier λ_t.
 
     z_t = α_{t|s} z_s + σ_{t|s} ε with α_{t|s} = α_t/α_s and σ²_{t|s} = σ_t² (1 − e^{λ_t − λ_s}),
-    whatever the schedule between the two and however far apart they are. λ_s = +∞ is clean data.
-    Levels of any shapes that broadcast; returns a ``GaussianSteps`` of that shape. Raises
-    ``ValueError`` where λ_t > λ_s. Source: Kingma et al. 2021, appendix A.
+    whatever the schedule between the two. λ_s = +∞ is clean data. Levels of any shapes that
+    broadcast; returns a ``GaussianSteps`` of that shape. Raises ``ValueError`` where λ_t > λ_s.
+    Source: Kingma et al. 2021, appendix A.
     """
     lost = -np.expm1(_fall(log_snr_from, log_snr_to))
     return GaussianSteps(alpha(log_snr_to) / alpha(log_snr_from), sigma(log_snr_to) * np.sqrt(lost))
@@ -139,19 +139,16 @@ class ErrorConstants(NamedTuple):
 def error_constants(schedule, recursion, rule, x0, t):
     """Return the ``ErrorConstants`` at time t ∈ (0, 1] of steps that start at the point x0.
 
-    ``recursion`` is "chain" or "em", ``rule`` that of ``discrete_betas``; the schedule has a finite
-    β(t). With I = ∫₀ᵗβ², E = c (β(t) − β(0)) for c = 1, 0, −1 at right, mid and left points and
-    E = −I for exact β_i, and with m, v the exact mean and variance at t:
+    ``recursion`` is "chain" or "em", ``rule`` that of ``discrete_betas``. With I = ∫₀ᵗβ²,
+    E = c (β(t) − β(0)) for c = 1, 0, −1 at right, mid and left points and E = −I for exact β_i, and
+    with m, v the exact mean and variance at t:
 
         chain           log decay −½ (E + I)    variance ½ (1 − v) (E + I)
         Euler–Maruyama  log decay −½ (E + ½ I)  variance ½ (1 − v) E
                                                        + ¼ ∫₀ᵗ β² [(1 − v)/(1 − v_s) + 1 − v] ds
 
-    and the mean's is half of the log decay's times m. The integrals are Simpson's. Raises
-    ``ValueError`` for an unknown recursion or rule.
+    and the mean's is half of the log decay's times m. The integrals are Simpson's.
     """
-    require_known("recursion", recursion, ("chain", "em"))
-    require_known("rule", rule, ("exact", "left", "mid", "right"))
     s = np.linspace(0, t, 1001)
     beta = schedule.beta(s)
     elapsed = cumulative_simpson(beta, x=s, initial=0)

@@ -137,21 +137,20 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
     """Yield the N + 1 states of a sampler, one by one, from z at levels[0] towards the data.
 
     ``levels`` [N + 1] increase, from nearly pure noise, where z ~ N(0, I). The last state is a
-    latent at the last level: ``convert(eps(z, λ), z, λ, "eps", "x")`` makes the clean x̂ of it. Each
-    state is an array of its own. Raises ``ValueError`` at the call unless the levels increase and
-    are finite.
+    latent at the last level: ``convert(eps(z, λ), z, λ, "eps", "x")`` makes the clean x̂ of it.
+    Raises ``ValueError`` at the call unless the levels increase and are finite.
     """
     levels = require_increasing("levels", levels)
     if not np.isfinite(levels).all():
         raise ValueError("levels must be finite: cut the schedule by log_snr_min and log_snr_max")
-    return _states(eps, levels, np.array(z, dtype=np.float64), step, rng)
 
+    def states(z):
+        yield z.copy()  # the next state is made from z, whatever becomes of what is handed out
+        for log_snr, log_snr_to in pairwise(levels):
+            z = step(eps, z, log_snr, log_snr_to, rng)
+            yield z.copy()
 
-def _states(eps, levels, z, step, rng):
-    yield z.copy()  # the next state is made from z, whatever becomes of what is handed out
-    for log_snr, log_snr_to in pairwise(levels):
-        z = step(eps, z, log_snr, log_snr_to, rng)
-        yield z.copy()
+    return states(np.array(z, dtype=np.float64))
 
 
 def sample(eps, levels, z, step=ddim_step, rng=None):

@@ -1,6 +1,5 @@
 """Schedules and discrete β lists: the papers' formulas, inverses, rates, densities, extremes."""
 
-import textwrap
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,14 +8,13 @@ from comparing import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.special import expit, log_expit, logit
+from scipy.special import log_expit
 
 from course_utils.schedules import (
     Cosine,
     FlowMatching,
     LinearBeta,
     LinearLogSnr,
-    Schedule,
     alpha,
     alpha_bar,
     ddpm_betas,
@@ -170,22 +168,6 @@ def test_any_shape_comes_back(schedule, shape):
         assert np.shape(function(schedule.log_snr(t))) == shape
 
 
-def test_a_schedule_of_your_own_is_three_formulas():
-    """The example of ``Schedule``'s docstring, λ = −3 logit u, run as it stands there."""
-    made = {"Schedule": Schedule, "logit": logit, "expit": expit}
-    exec(
-        textwrap.dedent(Schedule.__doc__[Schedule.__doc__.index("        class Logistic") :]), made
-    )
-    whole, cut = made["Logistic"](), made["Logistic"](log_snr_min=-6, log_snr_max=9)
-    for schedule in (whole, cut):
-        test_rate_beta_and_density_are_derivatives.hypothesis.inner_test(schedule, 0.3)
-        test_time_inverts_log_snr.hypothesis.inner_test(schedule, 0.3)
-    assert_close(whole.log_snr(0.25), 3 * np.log(3), rtol=1e-14)
-    test_density_integrates_to_one_and_is_zero_outside(cut)
-    kept = alpha_bar(discrete_betas(cut, 50))[-1]
-    assert_close(kept, (alpha(-6) / alpha(9)) ** 2, rtol=1e-12)
-
-
 def test_schedules_are_values():
     assert Cosine(log_snr_max=5) == Cosine(log_snr_max=5.0)
     assert len({Cosine(), Cosine(), FlowMatching()}) == 2
@@ -218,8 +200,6 @@ def test_the_exact_rule_needs_levels_alone():
     for schedule in (dense, SimpleNamespace(log_snr=dense.log_snr)):
         kept = alpha_bar(discrete_betas(schedule, 40))[-1]
         assert_close(kept, (alpha(-8) / alpha(5)) ** 2, rtol=1e-12)
-    with pytest.raises(ValueError, match=r"'mid' needs β\(t\).* use rule='exact'"):
-        discrete_betas(schedule, 40, "mid")
 
 
 def test_ddpm_s_own_list():
