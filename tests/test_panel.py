@@ -198,7 +198,7 @@ def test_start_and_presets_must_fit():
         waves(presets={"p": {"on": True, "sise": 1}})
     with pytest.raises(ValueError, match="size cannot be 9"):
         waves(start={"size": 9})
-    with pytest.raises(ValueError, match="slider 'n': value 9 is outside 0 to 3"):
+    with pytest.raises(ValueError, match="the nearest it can be is 3"):
         slider("n", 0, 3, 1, 9)
     with pytest.raises(ValueError, match="choose one of 'a', 'b'"):
         choice("n", ["a", "b"], "c")
