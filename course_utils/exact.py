@@ -119,9 +119,8 @@ class _Line:
     def posterior(self, offset, anchor, a, s, fourth=False):
         """Return log q(z), E[ε|z] and Var(ε|z) at z = a·anchor + offset [c, n], as [3, c, n].
 
-        With ``fourth`` the third and fourth central moments of ε given z follow. anchor, a and s
-        are [c]. Only offsets are ever formed: in z itself, what is narrow and far from 0 would be
-        rounded away.
+        With ``fourth`` the third and fourth central moments of ε given z follow. Only offsets are
+        ever formed: in z itself, what is narrow and far from 0 would be rounded away.
         """
         first, count = self._near(offset, anchor, a, s)
         found, order = np.empty((5 if fourth else 3, *offset.shape)), np.argsort(count)
@@ -251,8 +250,7 @@ class Table:
         levels of the table, at least 6, or the two ends of 161; [−10, 10] if left out.
 
         Both functions hold to about ``tolerance`` times their size nearby, L to rounding at best,
-        between the levels of the table too: intervals of λ are halved until they do. Raises
-        ``ValueError`` where they cannot, with the tolerance that can be had.
+        between the levels too. Raises ``ValueError`` where they cannot.
         """
         truth, model = on_the_line(truth, model, x)
         levels = table_levels(log_snr)
@@ -295,8 +293,7 @@ def on_the_line(truth, model, x):
 def _pieces(functions, truth, model, low, high, tolerance):
     """Both integrals from level ``low`` to ``high`` as ``Pieces``.
 
-    Intervals are halved until the last coefficients of the series, which the value leaves out, are
-    below ``tolerance`` of the function. Raises ``ValueError`` if that cannot be had.
+    Intervals are halved until the last coefficients, which the value leaves out, are small.
     """
     nodes, series = legendre_series(DEGREES)
     edges = np.linspace(low, high, int(np.ceil((high - low) / WIDEST)) + 1)

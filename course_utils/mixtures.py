@@ -22,11 +22,10 @@ PART = 2**16  # numbers in an array of points and components, above which points
 class GaussianMixture:
     """The law Σ_k w_k N(μ_k, v_k I) in d dimensions.
 
-    ``weights`` [K] are non-negative and sum to one, ``means`` are [K, d], ``variances`` [K] are
-    non-negative; a variance of 0 puts a point mass at the mean. All three are copied. In the
-    methods z is [n, d], and a level ``log_snr`` is one finite number or [n, 1]; many points cost
-    time, not memory. Raises ``ValueError`` for shapes that do not match, negative entries, or
-    weights whose sum is not one.
+    ``weights`` [K] are non-negative and sum to one, ``means`` are [K, d], ``variances`` [K] ≥ 0; a
+    variance of 0 puts a point mass at the mean. All three are copied. In the methods z is [n, d],
+    and a level ``log_snr`` is one finite number or [n, 1]. Raises ``ValueError`` for shapes that do
+    not match, negative entries, or weights whose sum is not one.
     """
 
     weights: ArrayLike

@@ -47,8 +47,7 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
 def ddim_step(eps, z, log_snr, log_snr_to, rng=None, eta=0.0):
     """Return z_s one DDIM step nearer the data, with stochasticity η (``ddim_coefficients``).
 
-    η = 0 is DDIM, which needs no ``rng``. ``functools.partial(ddim_step, eta=0.5)`` is the step
-    with another η.
+    ``functools.partial(ddim_step, eta=0.5)`` is the step with another η; η = 0 needs no ``rng``.
     """
     keep, eps_hat, noise = ddim_coefficients(log_snr, log_snr_to, eta)
     mean = keep * z + eps_hat * eps(z, log_snr)
@@ -67,8 +66,7 @@ class DpmSolver:
     """DPM-Solver++(2M): a DDIM step whose x̂ is extrapolated from the last step to mid-step.
 
     x̂ + (Δλ/Δλ_last) (x̂ − x̂_last)/2 takes the place of x̂: order 2 for one evaluation of ``eps``
-    a step. The first step, which has no last one, is DDIM's. To be used as
-    ``sample(eps, levels, z, DpmSolver())``. Source: Lu et al. 2022 (DPM-Solver++), algorithm 2.
+    a step, the first of which is DDIM's. Source: Lu et al. 2022 (DPM-Solver++), algorithm 2.
     """
 
     def __init__(self):

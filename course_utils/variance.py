@@ -38,12 +38,11 @@ class ErrorMoments(Table):
 
 @dataclass(frozen=True, eq=False)
 class DensitySchedule:
-    """The schedule whose uniform t samples levels with a given density p(λ).
+    """The schedule whose uniform t samples levels with a given density p(λ); see ``Schedule``.
 
     ``levels`` [n] increase; ``heights`` [n] ≥ 0 need not be normalised. Between two levels p is
-    constant (the mean of its ends), so that λ(t) is piecewise linear and ``density`` is exactly
-    what ``log_snr`` samples. Its methods are those of ``Schedule``; NaN for times and levels
-    outside. Raises ``ValueError`` for heights that are negative, or zero between two levels.
+    constant (the mean of its ends). NaN for times and levels outside. Raises ``ValueError`` for
+    heights that are negative, or zero between two levels.
     """
 
     levels: ArrayLike

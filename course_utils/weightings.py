@@ -105,10 +105,9 @@ def is_monotone(w, log_snr_min=None, log_snr_max=None):
 def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weighting:
     """Return the smallest monotone weighting that is nowhere below w on the range.
 
-    Equation: max w(s) over λ ≤ s ≤ λ_max, the running maximum from the clean side. A w with one
-    peak is raised to the peak's height on its noisy side and stays as it is on its clean side.
-    Below the range the result is constant; above it, w itself. Source: Kingma & Gao 2023 (the
-    monotone version of EDM's weighting).
+    Equation: max w(s) over λ ≤ s ≤ λ_max, the running maximum from the clean side. Below the range
+    the result is constant; above it, w itself. Source: Kingma & Gao 2023 (the monotone version of
+    EDM's weighting).
     """
     w, levels = _named(w), _grid(log_snr_min, log_snr_max)
     weights = w(levels)
