@@ -48,7 +48,7 @@ def velocity_scale():
 
 
 def km_per_s(log_snr):
-    """Return the blur in km/s at level λ, ``velocity_scale()`` · e^{−λ/2}, for levels of any shape."""
+    """Return the blur in km/s at level λ, e^{−λ/2} standard deviations; levels of any shape."""
     return velocity_scale() * np.exp(-np.asarray(log_snr) / 2)
 
 

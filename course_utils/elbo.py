@@ -113,11 +113,9 @@ def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bo
 
     The result is a float whose ``.bound`` says how far it may be off, through w and through e.
     ``breaks`` are levels at which w jumps or bends sharply; ``w.breaks`` count too, if w has them.
-    What they do not name is found on a first scan of a thousand levels per unit of λ, which cannot
-    see a spike much narrower than 1e-3, and closed in on by halving.
-
-    Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve it, or if the result is
-    known to worse than 1e-7 of itself (of a curve from a table of one's own, only its bound says).
+    Others are found on a first scan of a thousand levels per unit of λ, which cannot see a spike
+    much narrower than 1e-3. Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve
+    it, or if the result is known to worse than 1e-7 of itself.
     """
     span = curve._range(log_snr_min, log_snr_max)
     return _known(_integral(_loss_cells, w, curve, *span, breaks), curve)
@@ -153,8 +151,7 @@ def elbo_parts(
 def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
     """Return what the ELBO terms with a minus sign amount to, as a share of L_w (T5).
 
-    It is −∫ min(dw/dt, 0) L dt / L_w, on the levels of ``curve.between``: 0 where w is monotone,
-    and where w has one peak, but for a small L(1), how much L_w grows if w is made monotone.
+    It is −∫ min(dw/dt, 0) L dt / L_w, on the levels of ``curve.between``: 0 where w is monotone.
     """
     levels, error, kl = curve.between(log_snr_min, log_snr_max)
     weights = evaluate(w, levels)
@@ -244,8 +241,8 @@ def negative_log_likelihood(curve: ErrorCurve) -> Bounded:
     """Return −log p(x) in nats from the denoising errors of one x over all levels (T8).
 
     −log p(x) = ½ log 2πe − ½ ∫ (α² − e(λ; x)) dλ, where α² is the error that N(0, 1) would have.
-    ``curve`` belongs to one x under a model that has a density. Raises ``ValueError`` if its levels
-    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023.
+    Raises ``ValueError`` unless the levels of ``curve``, of one x under a model that has a density,
+    reach so far that e and α² agree at both ends. Source: Kong et al. 2023.
     """
     ends = curve.log_snr[[0, -1]]
     difference = alpha(ends) ** 2 - curve.at(ends)[0]
@@ -339,8 +336,8 @@ def path_and_marginal_kl(
     path: D_KL(q(z_1) ‖ N(0, 1)) + ½ ∫ E‖ε̂ − E_q[ε|z]‖² dλ up to each level, from errors;
     marginal: D_KL(q(z_t) ‖ p(z_t)), where p solves the model's own Fokker–Planck equation on a
     grid in z of ``per_sd`` points in the last level's σ (Crank–Nicolson, second order);
-    excess: ½ ∫ E‖ε̂ + σ ∇log p‖² dλ, from ε̂ and p. T6 says path = marginal + excess. No two are
-    computed from one another. Raises ``ValueError`` unless the levels increase.
+    excess: ½ ∫ E‖ε̂ + σ ∇log p‖² dλ, from ε̂ and p. T6 says path = marginal + excess.
+    Raises ``ValueError`` unless the levels increase.
     """
     levels = require_increasing("log_snr", log_snr)
     reach = np.abs(truth.means).max() + 9 * np.sqrt(1 + truth.variances.max())

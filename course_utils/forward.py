@@ -28,8 +28,7 @@ class GaussianSteps(NamedTuple):
 def chain_steps(betas: ArrayLike):
     """Return the steps [T] of the discrete chain S1: x_t = √(1 − β_t) x_{t−1} + √β_t ε.
 
-    Raises ``ValueError`` unless every β lies strictly between 0 and 1. Source: Ho et al. 2020,
-    eq. 2.
+    Raises ``ValueError`` unless every β lies in (0, 1). Source: Ho et al. 2020, eq. 2.
     """
     betas = require_betas(betas)
     return GaussianSteps(np.sqrt(1 - betas), np.sqrt(betas))
@@ -89,8 +88,7 @@ def state_moments(x0, steps, variance=0.0):
 def noised(x, log_snr, rng):
     """Return z = α x + σ ε: a draw from q(z_t|x), in one step from clean data.
 
-    x is [n], [n, d] or more; ``log_snr`` is one level or [n, 1]. Raises ``ValueError`` for levels
-    that do not fit. Source: Ho et al. 2020, eq. 4.
+    ``log_snr`` is one level or [n, 1]; raises ``ValueError`` for others. Source: Ho et al. 2020.
     """
     a, s = alpha(log_snr), sigma(log_snr)
     require_levels_fit(a, x)
@@ -101,8 +99,7 @@ def posterior(z, x, log_snr, log_snr_to):
     """Return mean and variance of q(z_s|z_t, x): a step back, from λ_t to λ_s, with x known.
 
     mean = (α_s/α_t) e^{λ_t − λ_s} z_t + α_s (1 − e^{λ_t − λ_s}) x and variance =
-    σ_s² (1 − e^{λ_t − λ_s}). z and x have one shape; a level is a number or [n, 1]. Returns the
-    mean in that shape and the variance in the levels'. Raises ``ValueError`` where λ_s < λ_t.
+    σ_s² (1 − e^{λ_t − λ_s}). A level is a number or [n, 1]. Raises ``ValueError`` where λ_s < λ_t.
     Source: Ho et al. 2020, eq. 6–7; Kingma et al. 2021, appendix A.
     """
     fall = _fall(log_snr_to, log_snr)
@@ -177,8 +174,7 @@ def euler_maruyama(x0, drift, diffusion, increments: Float[ndarray, "N ..."], dt
     """Return the last state of Euler–Maruyama for dX = drift(X, t) dt + diffusion(X, t) dW.
 
     ``increments`` [N, *x0.shape] are the path's W(t_{i+1}) − W(t_i), t_i = i dt: N(0, dt) numbers.
-    Two grids see the same path if the coarse one gets ``coarsen(increments, factor)``. Source:
-    Kloeden & Platen 1992, section 10.2.
+    Source: Kloeden & Platen 1992, section 10.2.
     """
     x = np.asarray(x0, dtype=np.float64)
     for i, dw in enumerate(increments):
@@ -190,8 +186,7 @@ def geometric_brownian_motion(x0, drift, volatility, increments: Float[ndarray, 
     """Return the exact X_T of dX = drift · X dt + volatility · X dW along the given path.
 
     X_T = x0 exp[(drift − ½ volatility²) T + volatility W_T]: noise that multiplies the state, in
-    contrast to S2. Arguments as in ``euler_maruyama``, drift and volatility numbers. Source:
-    Kloeden & Platen 1992, section 4.4.
+    contrast to S2. Source: Kloeden & Platen 1992, section 4.4.
     """
     growth = (drift - volatility**2 / 2) * len(increments) * dt
     return x0 * np.exp(growth + volatility * increments.sum(axis=0))

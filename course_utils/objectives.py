@@ -233,8 +233,8 @@ COEFFICIENTS = {
 def from_scheduler(scheduler, **more) -> Objective:
     """Return the objective of a script that trains with a scheduler of diffusers.
 
-    Its table of ᾱ and its prediction, or of a flow-matching scheduler its σ with the time shift;
-    ``more`` goes to ``from_script``. Raises ``ValueError`` for a scheduler without such a table.
+    ``more`` goes to ``from_script``. Raises ``ValueError`` for a scheduler without a table of ᾱ or,
+    if it is of flow matching, of σ.
     """
     config = scheduler.config
     if hasattr(scheduler, "alphas_cumprod"):
