@@ -8,12 +8,13 @@ import sys
 import ipywidgets
 import numpy as np
 import pytest
+from moving import recorded
 from panel_driving import drive
 from PIL import Image
 
 from course_utils.widgets import scene, still
 from course_utils.widgets.controls import bars, choice, dice, slider, switch
-from course_utils.widgets.panel import Panel, recorded
+from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
 
 X = np.linspace(0, 10, 50)

@@ -187,22 +187,6 @@ class Panel(anywidget.AnyWidget):
         return {name: _phrase(name, results[name], self.formats) for name in said}
 
 
-def recorded(panel, along):
-    """Return a panel's states along some of its controls as JSON, for a page without a kernel.
-
-    ``along``: control -> values. One control moves at a time, the others stand where they start.
-    Fields that are those of the state before are left out.
-    """
-    states, fields = [], None
-    for values in [{}, *({name: value} for name in along for value in along[name])]:
-        panel.set(**panel.start | values)
-        changed, fields = panel.fields is not fields, panel.fields
-        states.append(plainly({"values": panel.values, "frame": panel.frame}))
-        states[-1]["fields"] = plainly(fields) if changed else None
-    panel.reset()
-    return {"spec": plainly(panel.spec), "controls": list(along), "states": states}
-
-
 def plainly(part):
     """The same with bytes as base64 text."""
     if isinstance(part, dict):
