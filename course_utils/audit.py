@@ -106,9 +106,8 @@ def _excess(objective, w, floor, losses):
     if not ((losses >= 0) & (losses < np.inf)).all():
         raise ValueError("losses are mean squared errors: finite and not negative")
     least, unsure = least_loss(objective, floor)
-    # w stands before the squared error of ε
-    weights = w(floor.log_snr) * np.divide(1, eps_loss_to(objective.prediction, floor.log_snr))
-    weights = weights / objective.rest(floor.log_snr)
+    factor = eps_loss_to(objective.prediction, floor.log_snr) * objective.rest(floor.log_snr)
+    weights = w(floor.log_snr) / factor  # for w stands before the squared error of ε
     above = cumulative_trapezoid(weights * (losses - least), floor.log_snr, initial=0)
     low = np.flatnonzero(losses < least - 4 * unsure - 1e-9 * least)
     return Excess(
@@ -226,12 +225,13 @@ def audit(objective, floor=None, losses=None) -> Audit:
     error = curve.at(levels)[0] if floor is None else _on(floor, levels)
     loss = cumulative_trapezoid(weights * error, levels, initial=0)
     judged, errors = _judged(objective, levels)
-    drawn = DensitySchedule(levels, objective.density(levels))
+    p = objective.density(levels)
+    drawn = DensitySchedule(levels, np.maximum(p, 1e-25 * p.max()))  # where p is 0, w is too
     return Audit(
         objective=objective,
         log_snr=frozen(levels),
         weights=frozen(weights),
-        density=frozen(objective.density(levels)),
+        density=frozen(p),
         rises=rises(judged, w(judged), np.maximum(ROUNDING, 5 * errors)),
         sampling_error=float(np.mean(errors)),
         terminal=objective.levels.terminal if isinstance(objective.levels, StepList) else 0.0,
