@@ -144,7 +144,6 @@ def test_a_weighting_is_a_frozen_function_with_a_name():
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda s: s + 0j, "real number, not a complex one"),
         (lambda s: np.ones(7), r"of shape \(3,\) it returned shape \(7,\)"),
         (lambda s: -s, r"w\(1\) = -1$"),
         (lambda s: s * np.nan, r"w\(-1\) = nan$"),
