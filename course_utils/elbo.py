@@ -121,7 +121,7 @@ def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bo
     than 1e-3.
 
     Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve it, or if the result is
-    known to worse than 1e-7 of itself (of a curve from a table of one's own, only its bound says).
+    known to worse than 1e-7 of itself (for a curve from your own table, only its bound says).
     """
     span = curve._range(log_snr_min, log_snr_max)
     return _known(_integral(_loss_cells, w, curve, *span, breaks), curve)

@@ -253,7 +253,7 @@ class Table:
 
         Both functions hold to about ``tolerance`` times their size nearby, L to rounding at best,
         between the levels of the table too: intervals of λ are halved until they do. Raises
-        ``ValueError`` where they cannot, with the tolerance that can be had.
+        ``ValueError`` where they cannot, with the tolerance that is possible.
         """
         truth, model = on_the_line(truth, model, x)
         levels = table_levels(log_snr)
@@ -297,7 +297,7 @@ def _pieces(functions, truth, model, low, high, tolerance):
     """Both integrals from level ``low`` to ``high`` as ``Pieces``.
 
     Intervals are halved until the last coefficients of the series, which the value leaves out, are
-    below ``tolerance`` of the function. Raises ``ValueError`` if that cannot be had.
+    below ``tolerance`` of the function. Raises ``ValueError`` if that fails.
     """
     nodes, series = legendre_series(DEGREES)
     edges = np.linspace(low, high, int(np.ceil((high - low) / WIDEST)) + 1)
@@ -319,6 +319,8 @@ def _pieces(functions, truth, model, low, high, tolerance):
     rounding = np.array([0, 1e-13]) * (high - low)  # L is a difference of numbers about 1
     if (sizes[0] > 10 * tolerance * sizes[1] + rounding).any():
         best = (sizes[0] / sizes[1]).max()
-        raise ValueError(f"e and L cannot be had to {tolerance:.0e} here: tolerance={best:.0e} can")
+        raise ValueError(
+            f"e and L cannot be computed to {tolerance:.0e} here: tolerance={best:.0e} can"
+        )
     order = np.argsort(left)
     return Pieces(np.append(left[order], high), coarse[order], fine[order])

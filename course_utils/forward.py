@@ -2,7 +2,7 @@
 
 Forward, every process of the course is linear: one step is z ← decay · z + noise · ε with
 ε ~ N(0, I), and a ``GaussianSteps`` holds the two coefficients of each step. Particles are an array
-[n], [n, d] or more, in VP coordinates; t = 0 is data and λ = +∞, t = 1 is noise. Whatever is random
+[n], [n, d] or more, in VP coordinates; t = 0 is data and λ = +∞, t = 1 is noise. All that is random
 takes an ``rng``, which is anything with ``standard_normal(shape)``.
 """
 

@@ -96,7 +96,7 @@ def is_monotone(w, log_snr_min=None, log_snr_max=None):
 
     Monotone is said of a range: EDM's weighting is monotone for λ ≥ −3.31, and not below. An end
     that is left out is that of [−10, 10] or of ``w.span``, whichever is narrower. All rises
-    together may be 1e-9 of the largest value: rounding makes no more.
+    together may be 1e-9 of the largest value: rounding makes less.
     """
     span = np.clip(_named(w).span, LOG_SNR_MIN, LOG_SNR_MAX)
     low = span[0] if log_snr_min is None else log_snr_min

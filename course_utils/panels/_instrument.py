@@ -509,7 +509,7 @@ class Instrument(Panel):
         return {"spec": spec, "values": self.values}
 
     def _tabulated(self, others=()):
-        """The keys of one's own objectives, of the one that is shown first, and of ``others``."""
+        """The keys of the reader's objectives, of the one shown first, and of ``others``."""
         wanted = {*_OWN, *others, self.start["objective"]}
         return [key for key in self._keys if key in wanted and key not in (*PUBLISHED, "drawn")]
 
@@ -551,7 +551,7 @@ def view_of(scene, begin, fold="", **options):
     def panel(**start):
         """Return the live instrument; ``start`` sets controls, by name.
 
-        ``objective`` may also be an ``Objective`` of one's own, such as ``from_script`` makes, or a
+        ``objective`` may also be an ``Objective`` of your own, such as ``from_script`` makes, or a
         list of them: they stand in the list before the published ones, and the first is shown.
         """
         start, own = _with_own(begin | start)

@@ -44,7 +44,7 @@ def test_the_error_grows_by_the_square():
     x = galaxies()[rng.integers(82, size=200_000), 0]
     noise = rng.standard_normal(len(x))
     z = alpha(LEVELS[i]) * x + sigma(LEVELS[i]) * noise
-    ideal = noise - half_a_nat.spoilt(np.zeros(200))(z, LEVELS[i])
+    ideal = noise - half_a_nat.damaged(np.zeros(200))(z, LEVELS[i])
     more = (ideal - delta) ** 2 - ideal**2
     assert abs(more.mean() - delta**2) < 5 * more.std() / np.sqrt(len(x))
 
@@ -56,7 +56,7 @@ def test_the_tabulated_denoiser_is_the_mixtures():
         z = alpha(level) * galaxies()[rng.integers(82, size=500)]
         z = z + sigma(level) * rng.standard_normal(z.shape)
         exact = galaxies_mixture().eps(z, level)
-        off = np.abs(half_a_nat.spoilt(np.zeros(200))(z, LEVELS[i]) - exact)
+        off = np.abs(half_a_nat.damaged(np.zeros(200))(z, LEVELS[i]) - exact)
         assert off.mean() < 1e-3 and off.max() < 0.05  # most where ε̂ leaps between two galaxies
 
 
