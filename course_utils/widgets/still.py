@@ -105,7 +105,8 @@ class _Still:
         getattr(ax, f"set_{which}label")(axis.label)
         if axis.ticks is not None:
             pairs = [
-                tick if isinstance(tick, tuple) else (tick, f"{tick:g}") for tick in axis.ticks
+                tick if isinstance(tick, tuple) else (tick, f"{tick:g}".replace("-", "−"))
+                for tick in axis.ticks
             ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
             getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
