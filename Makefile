@@ -2,10 +2,13 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
-NBVAL := COURSE_STRICT_DIGITS=1 $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
-OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline
+# A file's tests on one of two workers; the files in tests/conftest.py's order.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+NBVAL := COURSE_STRICT_DIGITS=1 $(PYTEST) $(TWO) --nbval --nbval-current-env notebooks/0[78]*.ipynb notebooks/0[0-6]*.ipynb slides
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
+# Else each kernel and server compiles all packages anew, for two to seven seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # A notebook is trusted while this server runs: reopened later, it shows each panel's saved picture
 # in place of a widget whose kernel is gone.
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
@@ -13,7 +16,7 @@ MODULES := course_utils/widgets/js/node_modules/.package-lock.json
 ROOT_FLAG := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .PHONY: help lab test test-all lint notebooks study slides site present app clean \
-	env test-elsewhere test-reproducible test-newest soak audit bench residuals picture address lock hub-env widgets
+	env test-elsewhere test-newest soak audit bench residuals picture address lock hub-env widgets
 
 help:            ## this list
 	@echo "Everyday:"; awk -F ' *## ' '/^[a-z-]+:.*## /{split($$1, t, ":"); printf "  %-18s %s\n", t[1], $$2}' Makefile
@@ -23,12 +26,11 @@ lab: env         ## set up, then JupyterLab on the first notebook
 	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) notebooks/00_start_here.ipynb
 
 test: env $(if $(shell command -v npm),$(MODULES))   ## set up, then every test of the everyday tier, strict nbval included
-	COURSE_STRICT_DIGITS=1 $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env $(TEST_ARGS)
+	COURSE_STRICT_DIGITS=1 $(PYTEST) $(TWO) --nbval --nbval-current-env $(TEST_ARGS)
 
 test-all: env hub-env $(MODULES)   ## the slower checks: every panel in the browser, a hub with a class, other processors
-	$(PYTEST) -m full $(TEST_ARGS)
+	$(PYTEST) $(TWO) -m full $(TEST_ARGS)
 	$(MAKE) test-elsewhere
-	$(OFFLINE) PYTHONHASHSEED=1 OMP_NUM_THREADS=2 $(NBVAL)
 
 lint: env        ## ruff over package, tests and notebooks
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
@@ -67,23 +69,17 @@ clean:           ## remove the environments and caches
 env:             #: the environment alone; made anew where its folder was moved or copied
 	@$(PYTHON) .ci/environment.py
 
-test-elsewhere: env   #: strict nbval under two emulated processors
+test-elsewhere: env   #: strict nbval under two emulated processors; once without network, once on two threads
 	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 AVX512F AVX512_SKX" \
-		$(NBVAL)
+		PYTHONPATH=$(CURDIR)/tests/offline PYTHONHASHSEED=1 $(NBVAL)
 	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 NPY_DISABLE_CPU_FEATURES="AVX512F AVX512_SKX" \
-		$(NBVAL)
-
-test-reproducible: env   #: strict nbval: three times with other hash seeds, two threads, no network, other processors
-	for seed in 0 1 20230301; do PYTHONHASHSEED=$$seed $(NBVAL) || exit 1; done
-	OMP_NUM_THREADS=2 $(NBVAL)
-	$(OFFLINE) $(NBVAL)
-	$(MAKE) test-elsewhere
+		OMP_NUM_THREADS=2 PYTHONHASHSEED=2 $(NBVAL)
 
 test-newest: env #: every everyday test, nbval laxly, with the newest packages that pyproject.toml admits
 	$(PYTHON) -m venv --clear build/newest-env
 	build/newest-env/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[lab,present]' \
 		$$($(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["test"])')
-	build/newest-env/bin/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --ignore tests/test_requirements.py
+	build/newest-env/bin/python -m pytest $(TWO) --nbval-lax --nbval-current-env
 
 soak: env        #: 20,000 movements on every panel in one kernel, for hours (SOAK=1000: fewer)
 	SOAK_MOVEMENTS=$(or $(SOAK),20000) $(PYTEST) -m soak -s tests/soak

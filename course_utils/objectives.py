@@ -6,16 +6,14 @@ error of that prediction, all as its paper has them. Together they imply one w(�
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from inspect import signature
 from math import inf
-from numbers import Real
 
 import numpy as np
 from scipy.special import expit
 from scipy.stats import hypsecant, logistic, norm
 
-from course_utils._checks import frozen, require_known, unknown
+from course_utils._checks import frozen, require_known, require_range, unknown
 from course_utils.predictions import eps_loss_to
 from course_utils.schedules import (
     Cosine,
@@ -80,68 +78,45 @@ class Objective:
         return replace(w, name=self.name, reference=self.reference, span=tuple(ends))
 
 
-# One entry an objective, under its key; what the paper leaves open is an argument of the entry.
+# One entry an objective, under its key: name, reference, levels, prediction, and where they are not
+# 1 and nothing, weight and transform. What the paper leaves open is an argument of the entry.
 _ENTRIES = {
     "elbo": lambda: Objective(
-        name="ELBO (score matching weighted by g²)",
-        reference="Song, Durkan et al. 2021; Kingma et al. 2021 (VDM)",
-        levels=Cosine(),  # any schedule gives the same w, and this one reaches every level
-        prediction="score",
+        "ELBO (score matching weighted by g²)",
+        "Song, Durkan et al. 2021; Kingma et al. 2021 (VDM)",
+        Cosine(),  # any schedule gives the same w, and this one reaches every level
+        "score",
         weight=lambda log_snr: Cosine().beta(Cosine().time(log_snr)),
     ),
     "ve_eps": lambda: Objective(
-        name="VE, ε-loss (NCSN++)",
-        reference="Song et al. 2021",
-        levels=LinearLogSnr(log_snr_min=-30, log_snr_max=30),
-        prediction="eps",
+        "VE, ε-loss (NCSN++)",
+        "Song et al. 2021",
+        LinearLogSnr(log_snr_min=-30, log_snr_max=30),
+        "eps",
     ),
     "vp_linear_eps": lambda: Objective(
-        name="linear β, ε-loss (DDPM simple)",
-        reference="Ho et al. 2020",
-        levels=LinearBeta(),
-        prediction="eps",
+        "linear β, ε-loss (DDPM simple)", "Ho et al. 2020", LinearBeta(), "eps"
     ),
     "cosine_eps": lambda: Objective(
-        name="cosine, ε-loss (iDDPM)",
-        reference="Nichol & Dhariwal 2021",
-        levels=Cosine(),
-        prediction="eps",
+        "cosine, ε-loss (iDDPM)", "Nichol & Dhariwal 2021", Cosine(), "eps"
     ),
-    "cosine_v": lambda: Objective(
-        name="cosine, v-loss",
-        reference="Salimans & Ho 2022",
-        levels=Cosine(),
-        prediction="v",
-    ),
-    "cosine_x": lambda: Objective(
-        name="cosine, x-loss",
-        reference="for comparison",
-        levels=Cosine(),
-        prediction="x",
-    ),
+    "cosine_v": lambda: Objective("cosine, v-loss", "Salimans & Ho 2022", Cosine(), "v"),
+    "cosine_x": lambda: Objective("cosine, x-loss", "for comparison", Cosine(), "x"),
     "flow_matching": lambda: Objective(
-        name="flow matching, velocity loss",
-        reference="Lipman et al. 2023",
-        levels=FlowMatching(),
-        prediction="velocity",
+        "flow matching, velocity loss", "Lipman et al. 2023", FlowMatching(), "velocity"
     ),
-    "indi": lambda: Objective(
-        name="InDI, x-loss",
-        reference="Delbracio & Milanfar 2023",
-        levels=FlowMatching(),
-        prediction="x",
-    ),
+    "indi": lambda: Objective("InDI, x-loss", "Delbracio & Milanfar 2023", FlowMatching(), "x"),
     "sd3": lambda: Objective(
-        name="SD3, t ~ logit-normal(0, 1)",
-        reference="Esser et al. 2024",
-        levels=norm(0, 2).pdf,  # λ = −2 logit t
-        prediction="velocity",
+        "SD3, t ~ logit-normal(0, 1)",
+        "Esser et al. 2024",
+        norm(0, 2).pdf,  # λ = −2 logit t
+        "velocity",
     ),
     "edm": lambda edm_data_sd=0.5: Objective(
-        name="EDM",
-        reference="Karras et al. 2022",
-        levels=norm(2.4, 2.4).pdf,  # λ = −2 ln σ with ln σ ~ N(−1.2, 1.2²)
-        prediction="x",
+        "EDM",
+        "Karras et al. 2022",
+        norm(2.4, 2.4).pdf,  # λ = −2 ln σ with ln σ ~ N(−1.2, 1.2²)
+        "x",
         weight=lambda log_snr: np.exp(log_snr) + edm_data_sd**-2,
     ),
     "edm_monotonic": lambda edm_data_sd=0.5: replace(
@@ -151,33 +126,33 @@ _ENTRIES = {
         transform=made_monotone,
     ),
     "p2": lambda p2_gamma=1.0: Objective(
-        name=f"P2, γ = {p2_gamma:g}",
-        reference="Choi et al. 2022",
-        levels=Cosine(),
-        prediction="eps",
+        f"P2, γ = {p2_gamma:g}",
+        "Choi et al. 2022",
+        Cosine(),
+        "eps",
         weight=lambda log_snr: (1 + np.exp(log_snr)) ** -p2_gamma,
     ),
     "min_snr": lambda min_snr_gamma=5.0: Objective(
-        name=f"Min-SNR-{min_snr_gamma:g}",
-        reference="Hang et al. 2023",
-        levels=Cosine(),
-        prediction="x",
+        f"Min-SNR-{min_snr_gamma:g}",
+        "Hang et al. 2023",
+        Cosine(),
+        "x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
         breaks=(np.log(min_snr_gamma),) if min_snr_gamma > 0 else (),
     ),
     "truncated_snr": lambda: Objective(
-        name="truncated SNR",
-        reference="Salimans & Ho 2022",
-        levels=Cosine(),
-        prediction="x",
+        "truncated SNR",
+        "Salimans & Ho 2022",
+        Cosine(),
+        "x",
         weight=lambda log_snr: np.maximum(np.exp(log_snr), 1),
         breaks=(0.0,),
     ),
     "sigmoid": lambda sigmoid_bias=2.0: Objective(
-        name=f"sigmoid, b = {sigmoid_bias:g}",
-        reference="Kingma & Gao 2023",
-        levels=Cosine(),
-        prediction="eps",
+        f"sigmoid, b = {sigmoid_bias:g}",
+        "Kingma & Gao 2023",
+        Cosine(),
+        "eps",
         weight=lambda log_snr: expit(sigmoid_bias - log_snr) / Cosine().density(log_snr),
     ),
 }
@@ -186,8 +161,8 @@ _ENTRIES = {
 def published(name, **parameters) -> Objective:
     """Return the objective of that key of ``PUBLISHED``, with other parameters than its paper's.
 
-    ``published("p2", p2_gamma=0.5)``; ``PARAMETERS`` lists them all. Raises ``ValueError`` for a
-    name or a parameter that the course does not know, with the nearest that it does.
+    ``published("p2", p2_gamma=0.5)``. Raises ``ValueError`` for a name or a parameter that the
+    course does not know, with the nearest that it does.
     """
     if name not in _ENTRIES:
         titled = [key for key, o in PUBLISHED.items() if str(name).lower() in o.name.lower()]
@@ -201,10 +176,6 @@ def published(name, **parameters) -> Objective:
 
 
 PUBLISHED = {name: published(name) for name in _ENTRIES}
-PARAMETERS = tuple(
-    dict.fromkeys(p for entry in _ENTRIES.values() for p in signature(entry).parameters)
-)
-
 
 # --- What a training script minimises -------------------------------------------------------------
 
@@ -244,27 +215,18 @@ DENSITIES = {
     "lognormal": lambda mean=-1.2, sd=1.2: norm(-2 * mean, 2 * sd),  # of σ; Karras et al. 2022
 }
 
-
-def _min_snr(x_loss, gamma=5.0):
-    return lambda snr: np.minimum(snr, gamma) * x_loss(snr)
-
-
-def _soft_min_snr(x_loss, gamma=5.0):
-    return lambda snr: snr * gamma / (snr + gamma) * x_loss(snr)
-
-
 # Factors before the loss as scripts have them: name -> function of ``x_loss`` and its own
 # parameters, which gives a function of the SNR. ``x_loss`` is the x-loss over that of the script's
 # prediction: the paper's Min-SNR is one weight for every prediction, min(SNR, γ) before the x-loss.
 # The next two are what scripts wrote for v as well (diffusers' issues 5654 and 9451, pull requests
-# 5238 and 6307).
+# 5238 and 6307). Sources: Hang et al. 2023; Crowson et al. 2024; Yu et al. 2023; Choi et al. 2022.
 COEFFICIENTS = {
-    "min_snr": _min_snr,  # Hang et al. 2023
+    "min_snr": lambda x_loss, gamma=5.0: lambda snr: np.minimum(snr, gamma) * x_loss(snr),
     "min_snr_over_snr": lambda _, gamma=5.0: lambda snr: np.minimum(snr, gamma) / snr,
     "min_snr_plus_one": lambda _, gamma=5.0: lambda snr: np.minimum(snr + 1, gamma) / (snr + 1),
-    "soft_min_snr": _soft_min_snr,  # Crowson et al. 2024
-    "debiased": lambda _: lambda snr: np.minimum(snr, 1000) ** -0.5,  # Yu et al. 2023
-    "p2": lambda _, gamma=1.0, k=1.0: lambda snr: (k + snr) ** -gamma,  # Choi et al. 2022
+    "soft_min_snr": lambda x_loss, gamma=5.0: lambda snr: snr * gamma / (snr + gamma) * x_loss(snr),
+    "debiased": lambda _: lambda snr: np.minimum(snr, 1000) ** -0.5,
+    "p2": lambda _, gamma=1.0, k=1.0: lambda snr: (k + snr) ** -gamma,
 }
 
 
@@ -327,25 +289,30 @@ def from_script(
     do not fit the coefficients; for an unknown prediction or density; and for a coefficient that is
     negative or not finite.
     """
-    lists = {"betas": betas, "alpha_bars": alpha_bars, "sigmas": sigmas, "schedule": schedule}
+    lists = {
+        "betas": betas,
+        "alpha_bars": alpha_bars,
+        "sigmas": sigmas,
+        "schedule": schedule,
+        "density": density,
+    }
     given = {key: value for key, value in lists.items() if value is not None}
-    named = [*given, *(["density"] if density is not None else [])]
-    drawn = ["draws"] if draws is not None else []
-    if len(named or drawn) != 1 or named + drawn == ["density", "draws"]:
+    drawn = [] if draws is None else ["draws"]
+    if len(given or drawn) != 1 or (drawn and "density" in given):
         raise ValueError(
             "say once how noisy the steps are: pass one of betas, alpha_bars, sigmas, schedule or "
             "density, or draws alone or beside a list or a schedule; got "
-            + (", ".join(named + drawn) or "none of them")
+            + (", ".join([*given, *drawn]) or "none of them")
         )
+    if schedule is not None and not hasattr(schedule, "density"):
+        raise ValueError("schedule must be one of course_utils.schedules; a list goes in as betas")
     words = {word.lower(): word for word in SCRIPT_PREDICTIONS}
     word = words[require_known("prediction", str(prediction).lower(), words)]
     target = SCRIPT_PREDICTIONS[word]
     straight = target == "velocity"
     for what, value in (("shift", shift), ("data_sd", data_sd)):
-        if not isinstance(value, Real) or not 0 < value < np.inf:
-            raise ValueError(f"{what} must be a positive number, got {value!r}")
-    if schedule is not None and not hasattr(schedule, "density"):
-        raise ValueError("schedule must be one of course_utils.schedules; a list goes in as betas")
+        if not 0 < value < inf:
+            raise ValueError(f"{what} must be a positive number, got {value}")
 
     def loss(log_snr):  # of the script's prediction, over the ε-loss
         factor = np.exp(log_snr) + data_sd**-2 if word == "F" else 1.0
@@ -354,7 +321,7 @@ def from_script(
     def x_loss(snr):
         return eps_loss_to("x", np.log(snr)) / loss(np.log(snr))
 
-    levels = _named_density(density) if density is not None else _levels(given, draws, straight)
+    levels = _levels(given, draws, straight)
     coefficient = _of_name("coefficient", coefficient, COEFFICIENTS, x_loss)
     before = _coefficient(coefficient, levels, shift, straight)
     if isinstance(levels, StepList):
@@ -376,40 +343,68 @@ def _of_straight_path(t):
         return 2 * (np.log1p(-t) - np.log(t))
 
 
+@dataclass(frozen=True)
+class _Levels:
+    """A density of λ, and the range that training reaches."""
+
+    density: Callable
+    log_snr_min: float
+    log_snr_max: float
+
+
+def _moved(levels, by):
+    """Levels moved along λ by a constant."""
+    if not by:
+        return levels
+    if isinstance(levels, StepList):
+        return StepList(levels.steps + by, levels.shares, levels.n_draws)
+    density = getattr(levels, "density", levels)
+    ends = getattr(levels, "log_snr_min", -inf), getattr(levels, "log_snr_max", inf)
+    return _Levels(lambda log_snr: density(log_snr - by), ends[0] + by, ends[1] + by)
+
+
 def _levels(given, draws, straight):
-    """What is drawn in training: a ``StepList``, a schedule, or an object with a density."""
-    (kind, value), *_ = given.items() if given else [("sigmas", np.ravel(draws))]
+    """What is drawn in training: a ``StepList``, a schedule, or a density."""
+    ((kind, value),) = given.items() if given else [("sigmas", np.ravel(draws))]
+    if kind == "density":
+        return _named_density(value)
+    if kind == "schedule":
+        return value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
     if kind == "betas":
-        value = _of_name("list of betas", value, BETAS)
-        value = np.asarray(value, dtype=float)
+        value = np.asarray(_of_name("list of betas", value, BETAS), dtype=float)
         last = value[-1:] == 1  # zero terminal SNR
         head = alpha_bar(value[:-1] if last.any() else value)
         kind, value = "alpha_bars", np.append(head, np.zeros(last.sum()))
-    if kind in ("alpha_bars", "sigmas"):
-        value = np.asarray(value, dtype=float)
-        if value.ndim != 1:
-            raise ValueError(f"{kind} must be a list with one number a step, got {value.shape}")
-        if kind == "sigmas" and not (value >= 0).all():
+    value = np.asarray(value, dtype=float)
+    if value.ndim != 1:
+        raise ValueError(f"{kind} must be a list with one number a step, got {value.shape}")
+    if kind == "alpha_bars":
+        levels = log_snr_from_alpha_bar(value)
+    else:
+        if not (value >= 0).all():
             raise ValueError("sigmas are amplitudes of the noise, and none is negative")
-        if straight and kind == "sigmas" and not (value <= 1).all():
+        if straight and not (value <= 1).all():
             raise ValueError("on the straight path (1 − σ) x + σ ε every σ lies in [0, 1]")
         with np.errstate(divide="ignore"):
-            if kind == "alpha_bars":
-                value = log_snr_from_alpha_bar(value)
-            else:
-                value = _of_straight_path(value) if straight else -2 * np.log(value)
-        if draws is None:
-            return StepList(value)
-        return _drawn(value if not given else _steps_of(value, draws))
-    return value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
+            levels = _of_straight_path(value) if straight else -2 * np.log(value)
+    if draws is None:
+        return StepList(levels)
+    return _drawn(_steps_of(levels, np.ravel(draws)) if given else levels)
+
+
+def _named_density(value):
+    if callable(value):
+        return value
+    made = _of_name("density", value, DENSITIES)
+    if isinstance(made, StepList):
+        return made
+    # of scipy: all but one draw in a million lie between
+    return _Levels(made.pdf, *require_range(*made.ppf([1e-6, 1 - 1e-6])))
 
 
 def _steps_of(levels, draws):
-    draws = np.ravel(draws)
-    if (draws.size and not (draws == draws.round()).all()) or (draws.size and draws.min() < 0):
-        raise ValueError("draws beside a list are numbers of its steps: 0, 1, … T − 1")
-    if draws.size and draws.max() >= len(levels):
-        raise ValueError(f"step {draws.max():g} was drawn, but the list ends at {len(levels) - 1}")
+    if not np.isin(draws, np.arange(len(levels))).all():
+        raise ValueError(f"draws beside a list are its steps, from 0 to {len(levels) - 1}")
     return levels[draws.astype(int)]
 
 
@@ -437,61 +432,14 @@ def _of_name(kind, value, known, *first):
     if not isinstance(named, list | tuple) or not named or not isinstance(named[0], str):
         return value
     key, *parameters = named
-    made = known[require_known(kind, key, known)]
-    own = list(signature(made).parameters.values())[len(first) :]
-    if len(parameters) > len(own) or not all(isinstance(p, Real) for p in parameters):
-        takes = ", ".join(str(p) for p in own) or "none"
-        raise ValueError(f"the parameters of {key!r} are {takes}, numbers; got {parameters}")
-    return made(*first, *parameters)
-
-
-def _named_density(density):
-    if callable(density):
-        return density
-    made = _of_name("density", density, DENSITIES)
-    if not isinstance(made, StepList) and not hasattr(made, "ppf"):
-        raise ValueError(
-            f"density must be a function of λ, a frozen distribution of scipy, or one of "
-            f"{', '.join(DENSITIES)} with its parameters, got {density!r:.60}"
-        )
-    return made if isinstance(made, StepList) else _Distribution(made)
-
-
-class _Distribution:
-    """A distribution of scipy as levels: its span holds all but one draw in a million."""
-
-    def __init__(self, distribution):
-        self.density = distribution.pdf
-        self.log_snr_min, self.log_snr_max = distribution.ppf([1e-6, 1 - 1e-6]).tolist()
-        if not -inf < self.log_snr_min < self.log_snr_max < inf:
-            raise ValueError("this density has no spread: its standard deviation must be positive")
-
-
-class _Moved:
-    """Levels moved along λ by a constant."""
-
-    def __init__(self, levels, by):
-        self._levels, self._by = levels, by
-        self.log_snr_min = getattr(levels, "log_snr_min", -inf) + by
-        self.log_snr_max = getattr(levels, "log_snr_max", inf) + by
-
-    def density(self, log_snr):
-        return getattr(self._levels, "density", self._levels)(np.asarray(log_snr) - self._by)
-
-
-def _moved(levels, by):
-    if not by:
-        return levels
-    if isinstance(levels, StepList):
-        return StepList(levels.steps + by, levels.shares, levels.n_draws)
-    return _Moved(levels, by)
+    return known[require_known(kind, key, known)](*first, *parameters)
 
 
 def _coefficient(coefficient, levels, shift, straight):
     """The factor before the loss as a function of the script's own λ, after the time shift."""
     if callable(coefficient):
         argument = next(iter(signature(coefficient).parameters), "log_snr")
-        return partial(_called, coefficient, argument, levels, shift, straight)
+        return lambda log_snr: coefficient(_as(argument, log_snr, levels, shift, straight))
     value = frozen(coefficient)
     if value.ndim == 0:
         return lambda log_snr: value + np.zeros_like(log_snr)
@@ -506,24 +454,25 @@ def _coefficient(coefficient, levels, shift, straight):
     return lambda log_snr: np.interp(log_snr, at, value[::-1])
 
 
-def _called(function, argument, levels, shift, straight, log_snr):
+def _as(argument, log_snr, levels, shift, straight):
+    """What a script calls ``argument``, at levels of its own λ."""
     if argument == "snr":
-        return function(np.exp(log_snr))
+        return np.exp(log_snr)
     if argument == "alpha_bar":
-        return function(expit(log_snr))
+        return expit(log_snr)
+    sigma = expit(-log_snr / 2) if straight else np.exp(-log_snr / 2)
     if argument in ("sigma", "sigmas"):
-        return function(expit(-log_snr / 2) if straight else np.exp(-log_snr / 2))
+        return sigma
     if argument in ("t", "timestep", "timesteps"):
         own = log_snr + 2 * np.log(shift)
         if isinstance(levels, StepList):
-            return function(np.interp(-own, -levels.steps, np.arange(len(levels.steps))))
-        return function(expit(-log_snr / 2) if straight else levels.time(own))
-    return function(log_snr)
+            return np.interp(-own, -levels.steps, np.arange(len(levels.steps)))
+        return sigma if straight else levels.time(own)
+    return log_snr
 
 
 def _require_weights(values):
-    values = np.asarray(values, dtype=float)
-    bad = ~((values >= 0) & (values < np.inf))
+    bad = ~((values >= 0) & (values < inf))
     if bad.any():
         raise ValueError(
             f"a coefficient is {values[bad].flat[0]:g}: the factor before a squared error must be "

@@ -693,8 +693,7 @@ def two_sides(figure, axes):
         of_sum.axhline(0, color="black", lw=0.6)
         of_loss.set(ylim=(0, 0.29), yticks=[0, 0.1, 0.2])
         of_sum.set(ylim=(-0.05, 0.29), yticks=[0, 0.1, 0.2])
-    for ax in axes[:, 0]:
-        ax.set_ylabel("nats per λ")
+    figure.supylabel("nats per λ", fontsize=axes[0, 0].yaxis.label.get_size())
 
 
 @figure_of(HALF)

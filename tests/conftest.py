@@ -17,12 +17,17 @@ hypothesis.settings.load_profile("steady")
 # Slower tests, whose imports take seconds: read only where `-m` does not exclude them.
 MARKS = {"hub": "full", "soak": "soak", "benchmarks": "benchmark"}
 MARKS |= dict.fromkeys(["test_deck_built.py", "test_lite.py", "test_pages.py"], "full")
-MARKS |= dict.fromkeys(["test_drag.py", "test_live_slides.py", "test_robustness.py"], "full")
+MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py"], "full")
 
 
 def pytest_ignore_collect(collection_path, config):
     mark = MARKS.get(collection_path.name)
     return True if mark and f"not {mark}" in config.option.markexpr else None
+
+
+def pytest_collection_modifyitems(items):
+    """What takes long comes first, or one of two workers waits for it at the end."""
+    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path.name[:2] not in "07 08"))
 
 
 def pytest_addoption(parser):

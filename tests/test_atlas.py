@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from course_utils.atlas import ATLAS, objectives
 from course_utils.audit import compare
-from course_utils.objectives import PUBLISHED, from_scheduler
+from course_utils.objectives import PUBLISHED
 from course_utils.weightings import is_monotone
 
 SITE = Path(__file__).parent.parent / "docs/atlas.md"
@@ -94,47 +94,6 @@ def test_the_loss_of_a_gaussian_by_hand(key):
     ours = objective.implied_weighting()(LEVELS) * expit(LEVELS) / objective.density(LEVELS)
     ratio = ours / BY_HAND[key](LEVELS)
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
-
-
-def lists(diffusers):
-    """The levels of a scheduler of diffusers for each entry that has one."""
-    sd = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-    ddim = diffusers.DDIMScheduler
-    return {
-        "sd15": ddim(**sd),
-        "sd21_v": ddim(**sd, prediction_type="v_prediction"),
-        "sd_zero_snr": ddim(**sd, prediction_type="v_prediction", rescale_betas_zero_snr=True),
-        "dit": ddim(),
-        "mar": ddim(beta_schedule="squaredcos_cap_v2"),
-        "kandinsky21": ddim(beta_start=0.00085, beta_end=0.012),
-        "hunyuan_dit": ddim(**sd | {"beta_end": 0.018}, prediction_type="v_prediction"),
-        "audioldm": ddim(**sd | {"beta_start": 0.0015, "beta_end": 0.0195}),
-        "cogvideox_2b": diffusers.CogVideoXDDIMScheduler(
-            prediction_type="v_prediction", rescale_betas_zero_snr=True, snr_shift_scale=3.0
-        ),
-        "f5_tts": diffusers.FlowMatchEulerDiscreteScheduler(),
-    }
-
-
-def test_against_the_schedulers_of_diffusers():
-    diffusers = pytest.importorskip("diffusers")
-    found = lists(diffusers)
-    for key, scheduler in found.items():
-        theirs = from_scheduler(scheduler).implied_weighting()
-        ours = ATLAS[key].objective().implied_weighting()
-        assert compare(theirs, ours, -5, 4).difference < 2e-3, key
-    wrong = from_scheduler(found["kandinsky21"]).implied_weighting()
-    assert compare(wrong, ATLAS["sd15"].objective().implied_weighting(), -5, 4).difference > 0.02
-
-
-def test_against_the_cosine_of_wuerstchen():
-    diffusers = pytest.importorskip("diffusers")
-    torch = pytest.importorskip("torch")
-    t = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
-    theirs = diffusers.DDPMWuerstchenScheduler()._alpha_cumprod(t, "cpu").numpy()
-    theirs = np.log(theirs / (1 - theirs))
-    steps = ATLAS["stable_cascade"].objective().levels.steps
-    np.testing.assert_allclose(steps, theirs[np.isin(theirs.round(3), steps.round(3))], atol=2e-3)
 
 
 def test_what_the_page_says_of_them():

@@ -1,10 +1,8 @@
 """The claims of the course, S1–S7 and T1–T8, each against a truth computed in another way.
 
 The truths: autograd of a log density, `scipy.integrate.quad`, `scipy.stats`, rational arithmetic,
-and Gaussians whose joint law over a whole path is one matrix. Beside each tolerance stands the
-residual found. ``--residuals FILE`` writes all residuals into a table (see conftest.py).
-
-T9 and the experiments of S7 come with the notebook that introduces them.
+and Gaussians whose joint law over a whole path is one matrix. The residuals found stand in
+docs/measured.md (`make residuals`). T9 is in test_linear_model.py.
 """
 
 import itertools
@@ -228,12 +226,11 @@ def test_s1_the_recursion_adds_up_to_the_closed_form(claim):
         abs(by_moments[-1] - variance),
         largest_difference(mean[1:], 1.5 * np.sqrt(alpha_bar(betas))),
     )
-    claim("S1", "closed form = recursion, 1000 steps", found, 1e-12)  # found 4e-15
+    claim("S1", "closed form = recursion, 1000 steps", found, 1e-12)
 
 
 def test_s1_variance_one_stays_one(claim):
     variance = state_moments(0.0, chain_steps(ddpm_betas()), variance=1.0)[1]
-    # found 2.2e-15
     claim("S1", "variance 1 kept over 1000 steps", largest_difference(variance, 1.0), 1e-12)
 
 
@@ -242,7 +239,7 @@ def test_s1_ddpm_reaches_noise_and_a_short_list_does_not(claim):
     for beta in ddpm_betas():
         exact *= 1 - Fraction(float(beta))
     found = abs(alpha_bar(ddpm_betas())[-1] / float(exact) - 1)
-    claim("S1", "ᾱ_1000 of DDPM against rational arithmetic", found, 1e-12)  # found 2.2e-15
+    claim("S1", "ᾱ_1000 of DDPM against rational arithmetic", found, 1e-12)
     assert float(exact) == pytest.approx(4.0358e-5, rel=1e-5)
     assert float(exact) / np.exp(-10.05) == pytest.approx(0.9345, abs=5e-5)
     assert alpha_bar(ddpm_betas(100))[-1] == pytest.approx(0.364, abs=5e-4)
@@ -258,7 +255,6 @@ def test_s1_simulation_of_the_galaxies(claim):
     off = standard_errors_off(noise.mean(), error, 0.0)
     squares = noise**2
     off = max(off, standard_errors_off(squares.mean(), squares.std() / np.sqrt(len(x0)), 1 - kept))
-    # found 1.7
     claim("S1", "simulated mean and variance, 24,600 particles", off, 6, "standard errors")
 
 
@@ -279,7 +275,6 @@ def test_s2_constant_of_the_chains_error(rule, constant, claim):
         for n in (1000, 2000, 4000, 8000)
     ]
     found = abs(limit_of(errors) / predicted - 1)
-    # found 3.9e-10
     claim("S2", "constants −76.95, −67.00, −57.05 of the chain's error", found, 1e-8)
     assert errors[-1] == pytest.approx(predicted, rel=3e-3)
 
@@ -291,7 +286,7 @@ def test_s2_exact_steps_have_no_error(claim):
         abs(np.log1p(-discrete_betas(schedule, n)).sum() - np.log(end / start))
         for n in (1, 2, 7, 100, 5000)
     )
-    claim("S2", "'exact' rule: no error at N = 1, 2, 7, 100, 5000", found, 1e-11)  # found 1.1e-12
+    claim("S2", "'exact' rule: no error at N = 1, 2, 7, 100, 5000", found, 1e-11)
 
 
 def test_s2_the_sde_moments_solve_their_differential_equations(claim):
@@ -308,14 +303,13 @@ def test_s2_the_sde_moments_solve_their_differential_equations(claim):
     t = np.array([0.02, 0.1, 0.3])
     decay, noise = exact_transition(np.inf, schedule.log_snr(t))
     found = largest_difference([1.5 * decay, noise**2], solved.sol(t))
-    claim("S2", "moments of dx = −½βx dt + √β dW", found, 1e-11)  # found 9.4e-14
+    claim("S2", "moments of dx = −½βx dt + √β dW", found, 1e-11)
 
 
 def test_s2_taylor_expansion_of_one_step(claim):
     """√(1 − βΔ) = 1 − βΔ/2 − (βΔ)²/8 − …: what S2 drops is of second order, with this constant."""
     steps = np.array([1e-2, 5e-3, 2.5e-3, 1.25e-3])
     dropped = (chain_steps(steps).decay - (1 - steps / 2)) / steps**2
-    # found 2.9e-11
     claim("S2", "second-order constant −1/8 of √(1−βΔ)", abs(limit_of(dropped) + 1 / 8), 1e-9)
 
 
@@ -330,7 +324,6 @@ def test_s3_fifteen_objectives_imply_their_weightings(claim):
         low = -10.04 if name == "vp_linear_eps" else -30  # where this schedule ends
         s = np.linspace(low, 30, 601)
         found = max(found, largest_difference(w(s) / closed(s) * closed(0.0) / w(0.0), 1.0))
-    # found 5e-10, of the cosine schedule at λ = −30
     claim("S3", "15 implied weightings against closed forms", found, 1e-8)
 
 
@@ -349,7 +342,6 @@ def test_s3_definition_as_an_average_over_time_and_noise(name, claim):
     kinks = [2 / np.pi * np.arctan(np.exp(-np.log(5) / 2))]
     left = quad(integrand, *t_ends, points=kinks, epsabs=0, epsrel=1e-8, limit=100)[0]
     right = weighted_loss(w, curve(TWO, OTHER, x), low, high)
-    # found 4.2e-9
     claim("S3", "L_w by its definition, quadrature in t and ε", abs(left / right - 1), 1e-8)
 
 
@@ -358,7 +350,7 @@ def test_s3_the_inverse_of_w_ml_gives_the_plain_loss(claim):
     errors = curve(TWO, OTHER)
     plain = quad(lambda t: float(errors.at(schedule.log_snr(t))[0]), 0, 1, epsrel=1e-10)[0]
     weighted = weighted_loss(lambda s: 2 * schedule.density(s), errors, -8, 8)
-    claim("S3", "w = 1/w_ML is the plain ε-loss", abs(weighted / plain - 1), 1e-8)  # found 2.8e-10
+    claim("S3", "w = 1/w_ML is the plain ε-loss", abs(weighted / plain - 1), 1e-8)
 
 
 # --- S4: the ELBO term as the KL of paths ------------------------------------------------------
@@ -376,14 +368,13 @@ def test_s4_path_kl_of_a_whole_gaussian_path(claim):
         values.append(path.kl())
     model = GaussianMixture([1.0], [[mean]], [variance])
     exact = float(curve(model, model, x).at(high)[1])
-    # found 1.4e-8
     claim("S4", "L(t;x) = KL of joint paths, N → ∞", abs(limit_of(values) - exact), 1e-7)
 
 
 # --- S5 and T3: the sum of ELBOs ---------------------------------------------------------------
 
-RANGES = [(-10.0, 10.0), (-10.0, 4.0), (-6.0, 10.0), (-3.0, 3.0), (0.0, 1.0)]
-CASES = list(itertools.product(("right", "wrong"), (0, 1, 40, 82)))  # galaxy 0 is the average
+RANGES = [(-10.0, 10.0), (-6.0, 4.0), (0.0, 1.0)]
+CASES = [("right", 0), ("right", 82), ("wrong", 0), ("wrong", 40)]  # galaxy 0 is the average
 
 
 def residual(w, errors, span):
@@ -398,18 +389,19 @@ def test_t3_both_sides_agree(name, claim):
         residual(w, error_curve(model, galaxy), span)
         for (model, galaxy), span in itertools.product(CASES, RANGES)
     )
-    claim(
-        "T3", "both sides of S5: objectives × models × points × ranges", found, 1e-6
-    )  # found 1.4e-7
+    claim("T3", "both sides of S5: objectives × models × points × ranges", found, 1e-6)
+
+
+@cache
+def spoilt_curve():
+    right = error_curve("wrong", 40)
+    return ErrorCurve(right.log_snr, 1.01 * right.noise_error, right.path_kl)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_t3_an_error_of_one_percent_in_e_is_seen(name):
-    for model, galaxy in CASES:
-        right = error_curve(model, galaxy)
-        spoilt = ErrorCurve(right.log_snr, 1.01 * right.noise_error, right.path_kl)
-        for span in RANGES:
-            assert residual(implied(name), spoilt, span) > 1e-3
+    for span in RANGES:
+        assert residual(implied(name), spoilt_curve(), span) > 1e-3
 
 
 def test_t3_the_path_kl_is_not_made_of_the_error_curve(monkeypatch):
@@ -463,7 +455,7 @@ def test_s5_the_constant_behind_the_proportionality(name, claim):
     hidden = float(w(-2.0)) * float(errors.at(-2.0)[1])
     left = weighted_loss(w, errors, *span)
     found = abs(middle + atom - left - hidden) / abs(left)
-    claim("S5", "the constant that ∝ hides, w(λ_min)·L(1;x)", found, 1e-6)  # found 4.0e-8
+    claim("S5", "the constant that ∝ hides, w(λ_min)·L(1;x)", found, 1e-6)
     assert constant == pytest.approx(-hidden, rel=1e-9)
 
 
@@ -477,7 +469,7 @@ def test_t3_abel_summation_at_finite_t(claim):
     cost = step_cost[::-1]  # K_1 … K_T
     w = np.random.default_rng(3).normal(size=n)  # any w, signs included
     right = w[0] * kl[0] + np.sum(np.diff(w) * kl[1:-1]) - w[-1] * kl[-1]
-    claim("T3", "Abel summation, finite T, random w", abs(w @ cost - right), 1e-13)  # found 7.5e-16
+    claim("T3", "Abel summation, finite T, random w", abs(w @ cost - right), 1e-13)
 
 
 # --- S6: augmentation and smoothing ------------------------------------------------------------
@@ -494,7 +486,7 @@ def test_s6_a_noised_data_set_is_a_kernel_density_estimate(claim):
         "noised data = kernel estimate, bandwidth σ/α",
         largest_difference(diffused, kernel),
         1e-12,
-    )  # found 1.4e-14
+    )
 
 
 def test_s6_blurring_twice_is_blurring_once(claim):
@@ -516,10 +508,10 @@ def test_s6_blurring_twice_is_blurring_once(claim):
 
     direct = np.exp(galaxies_mixture().diffuse(target).log_prob(z[:, None]))
     found = largest_difference([further(p) for p in z], direct)
-    claim("S6", "smoothing in two steps = in one", found, 1e-11)  # found 8.9e-16
+    claim("S6", "smoothing in two steps = in one", found, 1e-11)
 
 
-# --- S7: which levels matter (what exists so far) ----------------------------------------------
+# --- S7: which levels matter -------------------------------------------------------------------
 
 
 def test_s7_a_fifth_of_the_elbo_is_below_the_measurement_error(claim):
@@ -539,7 +531,7 @@ def test_s7_a_fifth_of_the_elbo_is_below_the_measurement_error(claim):
         "share of the ELBO at blurs below 50 km/s",
         abs(earned - (1 - information / np.log(82))),
         1e-6,
-    )  # found 5.6e-8
+    )
     assert earned == pytest.approx(0.21, abs=5e-3)
 
 
@@ -565,7 +557,7 @@ def test_t1_the_integral_in_time(name, claim):
     ends = [float(schedule.time(level)) for level in (6.0, 3.0, 0.0, -3.0, -6.0)]
     value = quad(integrand, 0, 1, points=ends, epsabs=0, epsrel=1e-10, limit=500)[0]
     found = abs(value / weighted_loss(w, errors, -8, 8) - 1)
-    claim("T1", "same L_w for four schedules, quadrature in t", found, 1e-8)  # found 3.7e-10
+    claim("T1", "same L_w for four schedules, quadrature in t", found, 1e-8)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -577,7 +569,7 @@ def test_t1_the_estimate(name, claim):
     draws = loss_draws(sigmoid(0), OTHER.eps, clean, noise, t, SCHEDULES[name])
     estimate, error = draws.mean(), draws.std() / np.sqrt(len(draws))
     off = standard_errors_off(estimate, error, exact)
-    claim("T1", "same L_w for four schedules, sampled t", off, 6, "standard errors")  # found 2.9
+    claim("T1", "same L_w for four schedules, sampled t", off, 6, "standard errors")
 
 
 def test_t1_held_in_time_the_weighting_is_another():
@@ -608,7 +600,7 @@ def test_t2_differences_of_an_independent_l(x, claim):
         e, kl = curve(TWO, OTHER, x).at(log_snr)
         assert e == pytest.approx(error, rel=1e-7)
         assert kl == pytest.approx(quad_kl(TWO, OTHER, log_snr, x), rel=1e-7, abs=1e-9)
-    claim("T2", "dL/dt = ½λ'e, wrong model, averaged and for one x", found, 1e-8)  # found 2.1e-9
+    claim("T2", "dL/dt = ½λ'e, wrong model, averaged and for one x", found, 1e-8)
 
 
 def test_t2_holds_for_any_denoiser(claim):
@@ -627,7 +619,6 @@ def test_t2_holds_for_any_denoiser(claim):
         values.append(GaussianPath(x, levels, *wilful(levels), *prior).kl())
     first = GaussianPath(x, np.array([low]), [0.0], [0.0], *prior).kl()
     exact = first + quad(error, low, high, epsabs=1e-12)[0] / 2
-    # found 8.8e-8
     claim("T2", "L = L(1) + ½∫e for an ε̂ that is no score", abs(limit_of(values) - exact), 1e-6)
 
 
@@ -639,7 +630,6 @@ def test_t4_levels_drawn_from_p_w_give_the_weighted_loss(name, claim):
     """L_w/w(λ_min) = E_{p_w}[−log p(z) − ½ log 2πeσ²] − L(1), z noised to a level of p_w."""
     w, rng = implied(name), np.random.default_rng(6)
     off = augmented_loss_off(w, sample_levels(w, 40_000, rng, -3.0, 6.0), rng)
-    # found 0.6
     claim("T4", "L_w is the ELBO of data noised to levels of p_w", off, 6, "standard errors")
 
 
@@ -678,7 +668,7 @@ def test_t4_the_denoising_loss_at_levels_from_p_w(claim):
     draws = 0.5 * (total - low) * (noise - predicted) ** 2
     exact = weighted_loss(w, curve(TWO, OTHER), low, high) / float(w(low))
     off = standard_errors_off(draws.mean(), draws.std(ddof=1) / np.sqrt(n), exact)
-    claim("T4", "denoising loss under p_w, sigmoid", off, 6, "standard errors")  # found 0.9
+    claim("T4", "denoising loss under p_w, sigmoid", off, 6, "standard errors")
 
 
 def test_t4_l_is_minus_the_elbo_of_noised_data(claim):
@@ -700,9 +690,7 @@ def test_t4_l_is_minus_the_elbo_of_noised_data(claim):
         levels = np.linspace(low, high, n + 1)
         prior = a0 * mean, a0**2 * variance + s0**2
         values.append(GaussianPath(x, levels, *ideal_linear(levels, mean, variance), *prior).kl())
-    claim(
-        "T4", "L = −E[ELBO_t] − ½d log 2πeσ², d = 1", abs(limit_of(values) - right), 1e-7
-    )  # found 4.8e-9
+    claim("T4", "L = −E[ELBO_t] − ½d log 2πeσ², d = 1", abs(limit_of(values) - right), 1e-7)
 
 
 def test_t4_p_w_of_the_sigmoid_is_a_truncated_logistic(claim):
@@ -714,7 +702,7 @@ def test_t4_p_w_of_the_sigmoid_is_a_truncated_logistic(claim):
         abs(atom - 1 / (1 + np.exp(6 - bias))),
         abs(cells.sum() + atom - 1 / (1 + np.exp(-6 - bias))),
     )
-    claim("T4", "p_w of the sigmoid is logistic, with its atom", found, 1e-14)  # found 3.0e-16
+    claim("T4", "p_w of the sigmoid is logistic, with its atom", found, 1e-14)
 
 
 # --- T5: weightings that are not monotone ------------------------------------------------------
@@ -752,7 +740,7 @@ def test_t5_a_model_with_a_better_elbo_everywhere_loses(claim):
             found = max(found, abs(value - right) / value)
         if loss[1] < loss[0]:
             prefer_b.add(name)
-    claim("T5", "excess loss = signed sum of excess ELBOs", found, 1e-6)  # found 4.5e-8
+    claim("T5", "excess loss = signed sum of excess ELBOs", found, 1e-6)
     assert {"edm", "cosine_eps", "sd3", "p2", "min_snr"} <= prefer_b
     assert not prefer_b & MONOTONE
     assert all(is_monotone(implied(name)) == (name in MONOTONE) for name in PUBLISHED)
@@ -817,7 +805,6 @@ def test_t5_how_much_enters_with_a_minus_sign(claim):
         grown = (weighted_loss(over, errors) - loss + (over(-10.0) - w(-10.0)) * constant) / loss
         found = max(found, abs(share - grown))
         assert share == pytest.approx(percent.get(name, 0) / 100, rel=0.02, abs=1e-9), name
-    # found 8.6e-9
     claim("T5", "minus-sign share = growth of L_w if made monotone", found, 1e-6)
     assert negative_share(implied("edm"), errors, -3.3) == pytest.approx(0, abs=1e-9)
 
@@ -849,15 +836,6 @@ def test_t5_realised_on_the_galaxies_36_of_82_prefer_b():
     assert np.sum(path_excess(-8.0, 1.05, -1) < path_excess(-3.8, 1.0, -1)) == 31
 
 
-def test_t5_the_identity_still_holds_and_the_loss_stays_positive():
-    for name in set(PUBLISHED) - MONOTONE:
-        masses, _ = level_masses(implied(name), np.linspace(-10, 10, 4001))
-        assert masses.min() < 0 < masses.max()
-        assert weighted_loss(implied(name), error_curve("wrong")) > 0
-        with pytest.raises(ValueError, match="negative masses"):
-            sample_levels(implied(name), 5, np.random.default_rng(0))
-
-
 # --- T6: KL of paths and KL of marginals -------------------------------------------------------
 
 
@@ -870,7 +848,7 @@ def test_t6_path_kl_is_marginal_kl_for_a_mixture(model, x, claim):
     for level in (-4.0, 0.0, 2.5, 6.0):
         path = start + weighted_loss(np.ones_like, errors, -8.0, level)
         found = max(found, abs(path - quad_kl(TWO, model, level, x)))
-    claim("T6", "path KL = marginal KL, right and wrong mixture", found, 1e-8)  # found 3.8e-9
+    claim("T6", "path KL = marginal KL, right and wrong mixture", found, 1e-8)
 
 
 def test_t6_for_any_denoiser_the_path_costs_more(claim):
@@ -902,7 +880,6 @@ def test_t6_for_any_denoiser_the_path_costs_more(claim):
     a, s = amplitudes(np.array([low, high]))
     path += gaussian_kl(a[0] * x, s[0] ** 2, *start)
     marginal = gaussian_kl(a[1] * x, s[1] ** 2, m, v)
-    # found 2.2e-14
     claim("T6", "path = marginal + ½∫g²E‖Δs‖², any ε̂", abs(path - marginal - score), 1e-11)
     assert path > marginal + 0.05
 
@@ -927,7 +904,7 @@ def test_t7_one_step_costs_exactly_this(claim):
         )
         exact = 0.5 * np.expm1(gap) * (mass @ (nodes - predicted) ** 2)
         found = max(found, abs(kl / exact - 1))
-    claim("T7", "one-step KL = ½(e^{Δλ} − 1)E‖ε − ε̂‖²", found, 1e-12)  # found 8.5e-15
+    claim("T7", "one-step KL = ½(e^{Δλ} − 1)E‖ε − ε̂‖²", found, 1e-12)
 
 
 def test_t7_the_steps_add_up_to_the_kl_of_the_joint_law(claim):
@@ -940,7 +917,7 @@ def test_t7_the_steps_add_up_to_the_kl_of_the_joint_law(claim):
         "Σ of one-step KLs = KL of the joint law",
         abs(path.kl(1) + steps.sum() - path.kl()),
         1e-12,
-    )  # found 3.1e-15
+    )
 
 
 def test_t7_gap_to_continuous_time(claim):
@@ -958,21 +935,20 @@ def test_t7_gap_to_continuous_time(claim):
     assert [gap(64), gap(128)] == pytest.approx([0.607, 0.288], abs=5e-4)
     assert 256 * gap(256) == pytest.approx(35.92, abs=5e-3)
     values = [n * gap(n) for n in (256, 512, 1024, 2048)]
-    # found 1.7e-7
     claim("T7", "constant 35.03 of the gap", abs(limit_of(values) / predicted - 1), 1e-5)
 
 
 # --- T8: likelihood from denoising errors ------------------------------------------------------
 
 
-@pytest.mark.parametrize("x", [-2.2, 0.0, 1.3, 3.0])
+@pytest.mark.parametrize("x", [-2.2, 1.3])
 def test_t8_negative_log_likelihood(x, claim):
     bandwidth = 0.3
     model = GaussianMixture.from_data(galaxies(), bandwidth)
     errors = curve(model, model, x, -18.0, 24.0, 337)
     truth = -KernelDensity(bandwidth=bandwidth).fit(galaxies()).score_samples([[x]])[0]
     found = abs(negative_log_likelihood(errors) - truth)
-    claim("T8", "−log p(x) from denoising errors", found, 1e-6)  # found 6.1e-8
+    claim("T8", "−log p(x) from denoising errors", found, 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -985,7 +961,7 @@ def test_t8_counting_by_denoising(points, count, claim):
     errors = curve(data, data, None, -14.0, 22.0, 109)
     below = errors.noise_error[0] / 2  # ½∫e below −14, where e is proportional to e^λ
     counted = np.exp(weighted_loss(np.ones_like, errors) + below)
-    claim("T8", f"exp(½∫e dλ) counts {count}", abs(counted - count), 5e-5)  # found 1.8e-5
+    claim("T8", f"exp(½∫e dλ) counts {count}", abs(counted - count), 5e-5)
 
 
 def test_t8_the_memorisers_bound(claim):
@@ -996,7 +972,7 @@ def test_t8_the_memorisers_bound(claim):
         abs(ErrorCurve.from_mixtures(galaxies_mixture(), x=x, log_snr=levels).path_kl[-1] - bound)
         for x in galaxies()[::9, 0]
     )
-    claim("T8", "L(0;x) → log 82 = 4.4067", found, 1e-9)  # found 3.2e-12
+    claim("T8", "L(0;x) → log 82 = 4.4067", found, 1e-9)
     wide = ErrorCurve.from_mixtures(galaxies_mixture(), log_snr=np.linspace(13, 14, 6))
     assert wide.path_kl[-1] == pytest.approx(4.234, abs=5e-4)
     assert error_curve().path_kl[-1] == pytest.approx(3.70, abs=5e-3)
@@ -1009,4 +985,4 @@ def test_t8_information_and_minimal_error(claim):
         slope = derivative(lambda s: quad_kl(TWO, TWO, s), level, 0.05)  # dI/dλ = snr · dI/dsnr
         mmse = brute_error(TWO, TWO, level) * np.exp(-level)
         found = max(found, abs(slope * np.exp(-level) - mmse / 2) / mmse)
-    claim("T8", "dI/dsnr = ½ mmse", found, 1e-9)  # found 2.6e-10
+    claim("T8", "dI/dsnr = ½ mmse", found, 1e-9)

@@ -1,4 +1,4 @@
-"""Schedules and samplers against diffusers, on the exact score of the galaxies with shared noise.
+"""Schedules, samplers and training scripts against diffusers; samplers on the exact score.
 
 Its tables are float32; where they are replaced by float64 ones, agreement is to rounding.
 """
@@ -9,13 +9,17 @@ from comparing import assert_close
 from scipy.special import expit
 
 from course_utils import samplers
+from course_utils.atlas import ATLAS
+from course_utils.audit import compare
 from course_utils.datasets import galaxies
 from course_utils.mixtures import GaussianMixture
+from course_utils.objectives import from_scheduler, from_script
 from course_utils.predictions import convert
 from course_utils.schedules import (
     Cosine,
     FlowMatching,
     alpha_bar,
+    capped_cosine_betas,
     ddpm_betas,
     log_snr_from_alpha_bar,
 )
@@ -149,3 +153,73 @@ def test_flow_matching_by_euler_is_ddim(diffusers):
         u = torch.from_numpy(convert(LAW.eps(z, level), z, level, "eps", "velocity"))
         y = scheduler.step(u, scheduler.timesteps[i], torch.from_numpy(y)).prev_sample.numpy()
     assert_close(y, ours(levels, samplers.ddim_step), atol=5e-6)
+
+
+# --- training scripts and the atlas ---
+
+
+def test_scripts(diffusers):
+    from diffusers.training_utils import compute_density_for_timestep_sampling, compute_snr
+
+    table = diffusers.DDPMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+    )
+    objective = from_scheduler(table)
+    snr = compute_snr(table, torch.arange(1000)).numpy()
+    np.testing.assert_allclose(np.exp(objective.levels.steps), snr, rtol=2e-4)  # float32
+    # the factor of its training scripts for v, as an array and by name
+    pasted = np.minimum(snr, 5) / (snr + 1)
+    by_name = from_scheduler(table, coefficient=("min_snr", 5.0)).implied_weighting()
+    by_array = from_scheduler(table, coefficient=pasted).implied_weighting()
+    assert compare(by_name, by_array, -5, 7).difference < 1e-3
+    table = diffusers.DDIMScheduler(beta_schedule="squaredcos_cap_v2")
+    np.testing.assert_allclose(capped_cosine_betas(), table.betas.numpy(), rtol=1e-4)
+    flow = from_scheduler(diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0))
+    own = from_script(density="uniform", shift=3.0, prediction="flow")
+    assert compare(flow.implied_weighting(), own.implied_weighting(), -5, 8).difference < 1e-3
+    for name, known in (("logit_normal", (0.5, 1.2)), ("mode", (1.29,))):
+        torch.manual_seed(0)
+        draws = compute_density_for_timestep_sampling(
+            name, 200_000, logit_mean=0.5, logit_std=1.2, mode_scale=1.29
+        )
+        drawn = np.quantile(draws.numpy(), np.linspace(0.05, 0.95, 19))
+        levels = np.linspace(-30, 30, 60_001)
+        density = from_script(density=(name, *known), prediction="flow").density(levels)
+        below = np.cumsum(density) * np.diff(levels)[0]
+        expected = expit(-np.interp(1 - np.linspace(0.05, 0.95, 19), below, levels) / 2)
+        np.testing.assert_allclose(drawn, expected, atol=5e-3)
+    with pytest.raises(ValueError, match="no table of training levels"):
+        from_scheduler(diffusers.EDMEulerScheduler())
+
+
+def lists(diffusers):
+    """The levels of a scheduler of diffusers for each entry that has one."""
+    sd = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    ddim = diffusers.DDIMScheduler
+    return {
+        "sd15": ddim(**sd),
+        "sd21_v": ddim(**sd, prediction_type="v_prediction"),
+        "sd_zero_snr": ddim(**sd, prediction_type="v_prediction", rescale_betas_zero_snr=True),
+        "dit": ddim(),
+        "mar": ddim(beta_schedule="squaredcos_cap_v2"),
+        "kandinsky21": ddim(beta_start=0.00085, beta_end=0.012),
+        "hunyuan_dit": ddim(**sd | {"beta_end": 0.018}, prediction_type="v_prediction"),
+        "audioldm": ddim(**sd | {"beta_start": 0.0015, "beta_end": 0.0195}),
+        "cogvideox_2b": diffusers.CogVideoXDDIMScheduler(
+            prediction_type="v_prediction", rescale_betas_zero_snr=True, snr_shift_scale=3.0
+        ),
+        "f5_tts": diffusers.FlowMatchEulerDiscreteScheduler(),
+    }
+
+
+def test_the_lists_of_the_atlas(diffusers):
+    found = lists(diffusers)
+    for key, scheduler in found.items():
+        theirs = from_scheduler(scheduler).implied_weighting()
+        ours = ATLAS[key].objective().implied_weighting()
+        assert compare(theirs, ours, -5, 4).difference < 2e-3, key
+    wrong = from_scheduler(found["kandinsky21"]).implied_weighting()
+    assert compare(wrong, ATLAS["sd15"].objective().implied_weighting(), -5, 4).difference > 0.02

@@ -21,7 +21,6 @@ from course_utils.distances import (
     wasserstein_densities,
     wasserstein_to_density,
 )
-from course_utils.mixtures import GaussianMixture
 
 GRID = np.linspace(-12, 12, 1201)
 PAIRS = [
@@ -57,27 +56,6 @@ def test_gaussians_against_quadrature_a_fine_sum_and_quantiles(pair):
     assert gaussian_wasserstein(*pair) == pytest.approx(gap, rel=1e-4)
 
 
-def test_gaussians_at_extremes():
-    tiny = 1e-9  # TV → |m| φ(0) and |v − 1| φ(1); KL → m²/2 and (v − 1)²/4
-    assert gaussian_total_variation(0, 1, 0, 1) == gaussian_kl(0, 1, 0, 1) == 0
-    assert gaussian_total_variation(0, 1, tiny, 1) == pytest.approx(tiny * norm.pdf(0), rel=1e-6)
-    assert gaussian_total_variation(0, 1 + tiny, 0, 1) == pytest.approx(
-        tiny * norm.pdf(1), rel=1e-6
-    )
-    assert gaussian_kl(0, 1 + 1e-6, 0, 1) == pytest.approx(1e-12 / 4, rel=1e-5)
-    assert gaussian_kl(0, 1, tiny, 1) == pytest.approx(tiny**2 / 2, rel=1e-9)
-    assert gaussian_total_variation(0, 1e-20, 0, 1) == pytest.approx(1, abs=1e-8)
-    assert gaussian_kl(0, 1e-20, 0, 1) == pytest.approx(10 * np.log(10) - 0.5, rel=1e-12)
-
-
-def test_gaussians_broadcast():
-    means, variances = np.array([[0.0], [1.0], [2.0]]), np.array([0.5, 1.0])
-    for function in (gaussian_kl, gaussian_wasserstein, gaussian_total_variation):
-        table = function(means, variances, 0.0, 1.0)
-        assert table.shape == (3, 2) and table[0, 1] == 0
-        assert table[2, 0] == pytest.approx(function(2.0, 0.5, 0.0, 1.0), rel=1e-14)
-
-
 # --- Densities on a grid ------------------------------------------------------------------------
 
 
@@ -100,16 +78,6 @@ def test_kl_is_not_symmetric_and_infinite_where_mass_is_missing():
     assert kl_divergence(half, density(0, 1), GRID) == pytest.approx(np.log(2), abs=0.02)
 
 
-def test_total_variation_falls_with_the_fourth_power_of_the_spacing():
-    exact = gaussian_total_variation(0.2, 0.7, -0.5, 1.4)
-    errors = []
-    for n in (61, 121, 241):
-        x = np.linspace(-12, 12, n)
-        p, q = density(0.2, 0.7, x), density(-0.5, 1.4, x)
-        errors.append(abs(total_variation(p, q, x) - exact))
-    assert errors[0] / errors[1] > 10 and errors[1] / errors[2] > 10
-
-
 def test_wasserstein_of_a_shift_and_across_a_gap_without_mass():
     for order in (1, 2):
         shift = wasserstein_densities(density(0, 0.5), density(1.5, 0.5), GRID, order)
@@ -127,22 +95,11 @@ def test_wasserstein_of_a_shift_and_across_a_gap_without_mass():
     [
         (2 * density(0, 1), GRID, "its mass is 2"),
         (density(0, 1e-8), GRID, "finer grid"),
-        (2 * density(0, 1) - density(0, 2), GRID, "least value"),
-        (density(0, 1), GRID[::-1], "increasing"),
     ],
 )
 def test_what_is_no_density_is_refused(p, x, words):
     with pytest.raises(ValueError, match=words):
         total_variation(density(0, 1), p, x)
-
-
-def test_underflow_in_the_tails_is_no_error_when_all_are_raised():
-    x = np.linspace(-60, 60, 4001)
-    p, q = density(0, 1, x), density(30, 0.5, x)
-    with np.errstate(all="raise"):
-        assert total_variation(p, q, x) == pytest.approx(1)
-        assert wasserstein_densities(p, q, x) == pytest.approx(30)
-        assert wasserstein_to_density([0.0, 0.0], q, x) == pytest.approx(30)
 
 
 # --- Samples ------------------------------------------------------------------------------------
@@ -210,16 +167,6 @@ def test_gaps_in_data_are_refused_and_integers_read(distance):
 
 
 # --- Floors and errors --------------------------------------------------------------------------
-
-
-def test_the_floor_falls_as_the_root_of_n_and_holds_its_spread():
-    law = GaussianMixture([0.3, 0.7], [[-1.0], [0.5]], [0.1, 0.2])
-    small = noise_floor(law.sample, 100, np.random.default_rng(4), repeats=200)
-    large = noise_floor(law.sample, 1600, np.random.default_rng(5), repeats=200)
-    ratio = small.mean / large.mean
-    error = ratio * np.hypot(small.spread / small.mean, large.spread / large.mean) / np.sqrt(200)
-    assert abs(ratio - 4) < 4 * error
-    assert small.repeats == 200
 
 
 def test_the_floor_of_two_uniform_samples_is_known():

@@ -14,7 +14,7 @@ from course_utils.datasets import galaxies, galaxy_velocities
 from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
 from course_utils.exact import error_and_kl, expected
 from course_utils.mixtures import GaussianMixture
-from course_utils.quadrature import halved, interpolation_rules
+from course_utils.quadrature import halved
 from course_utils.schedules import alpha, sigma
 
 HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
@@ -101,26 +101,6 @@ def test_a_level_against_scipy_and_the_reference(truth, model):
         other = reference(truth, model, level)
         for found, better, wanted in zip((e, kl), finer, other, strict=True):
             assert abs(found - wanted) <= 2 * abs(found - better) + 3e-12 * max(1, abs(wanted))
-
-
-def test_the_reference_against_scipy():
-    a, s = alpha(1.0), sigma(1.0)
-
-    def kl(z):
-        log_q = HILLS.diffuse(1.0).log_prob(np.array([[z]]))[0]
-        return -np.exp(log_q) * BROAD.diffuse(1.0).log_prob(np.array([[z]]))[0]
-
-    def error(noise, x):
-        squared = (noise - BROAD.eps(np.array([[a * x + s * noise]]), 1.0)[0, 0]) ** 2
-        return np.exp(-(noise**2) / 2) / np.sqrt(2 * np.pi) * squared
-
-    e, path = reference(HILLS, BROAD, 1.0)
-    assert quad(kl, -9, 9, epsabs=1e-12, limit=200)[0] == pytest.approx(
-        path + 0.5 * np.log(2 * np.pi * np.e * s**2), abs=1e-11
-    )
-    at_x, _ = reference(point(0.4), BROAD, 1.0)
-    assert quad(error, -9, 9, (0.4,), epsabs=1e-12)[0] == pytest.approx(at_x, abs=1e-11)
-    assert e > BROAD.eps(np.zeros((1, 1)), 1.0)[0, 0] ** 2
 
 
 # --- bounds hold on random mixtures and weightings ------------------------------------------------
@@ -220,25 +200,6 @@ def test_breaks_are_taken_from_the_call_or_from_w(side):
         assert abs(found - exact) <= found.bound < 1e-10 * exact
 
 
-def test_what_is_declared_need_not_be_searched_for():
-    """A kink is closed in on by halving; declared, it is cut at once, whatever the rules say."""
-    looks = []
-
-    def w(s):
-        looks.append(len(s))
-        return np.minimum(1, np.exp(0.3 - s))
-
-    weighted_loss(w, CURVE)
-    searched = len(looks)
-    weighted_loss(w, CURVE, breaks=[0.3])
-    assert len(looks) - searched <= 4 < searched
-    one = [np.array([x]) for x in (0.0, 1.0)]
-    (_, right, _), _ = halved(
-        lambda left, right, _: np.ones((3, len(left), 1)), [*one, np.array([0])], 1.0, cuts=[0.3]
-    )
-    assert_close(np.sort(right), [0.3, 1.0])
-
-
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize(("frequency", "low"), [(600.0, -10), (6283.0, 8)])
 def test_an_oscillation_is_followed(frequency, low, side):
@@ -332,6 +293,7 @@ def test_the_error_between_few_levels_is_no_longer_overlooked():
     assert table.bound > 0.1 > 1e-9 > curve.bound
 
 
+@pytest.mark.full
 def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
     with pytest.raises(ValueError, match=r"tolerance=\S+e-1\d can"):
         ErrorCurve.from_mixtures(BROAD, tolerance=1e-17)
@@ -350,11 +312,3 @@ def test_thousands_of_points():
     coarse, fine = expected(error_and_kl, law, law, levels)
     assert coarse[-1, 1] == pytest.approx(np.log(3000), rel=1e-9)  # all told apart
     assert_close(fine[:, 0], coarse[:, 0], rtol=1e-9)
-
-
-def test_rules_are_exact_for_polynomials():
-    for n in (16, 20):
-        points, of_values, of_steps = interpolation_rules(n)
-        f, g = points**5 + 2, points**3 - points
-        assert_close(of_values @ f, np.full(3, 4.0), rtol=1e-13)
-        assert_close(f @ of_steps @ np.diff(g), np.full(3, 2 * (3 / 9 - 1 / 7) * 0), atol=1e-13)

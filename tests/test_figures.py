@@ -68,16 +68,6 @@ def test_the_style_is_applied_to_all_that_a_cell_draws(monkeypatch, key, value):
     assert not np.array_equal(notebook_cell(), before)
 
 
-def test_style_with_changes_holds_inside_and_ends_after_an_error():
-    before = dict(mpl.rcParams)
-    with pytest.raises(ZeroDivisionError), figures.style({"lines.linewidth": 2.2}):
-        _, ax = figures.new_figure()
-        assert figures.line(ax, [0], [0], "data").get_linewidth() == 2.2
-        1 / 0  # noqa: B018
-    assert dict(mpl.rcParams) == before
-    assert figures.line(ax, [0], [0], "data").get_linewidth() == figures.STYLE["lines.linewidth"]
-
-
 def drawn(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -130,14 +120,6 @@ def test_lines_differ_from_the_paper(palette, paper):
         assert (high + 0.05) / (low + 0.05) >= 3, name
 
 
-def test_line():
-    _, ax = figures.new_figure()
-    line = figures.line(ax, [0, 1], [[1], [2]], "exact", label="truth")
-    assert line.get_color() == figures.COLOURS["exact"]
-    with pytest.raises(ValueError, match="unknown meaning 'modell': did you mean 'model'"):
-        figures.line(ax, [0], [0], "modell")
-
-
 def test_signed_area_parts_at_zero():
     _, ax = figures.new_figure()
     area = figures.SignedArea(ax, "mixture")
@@ -153,26 +135,6 @@ def test_signed_area_parts_at_zero():
     assert not area.below.get_visible()
     area.set(x, np.where(x == x[7], -1e-9, x))
     assert area.below.get_visible()
-
-
-def test_ridges_keep_their_order_and_their_proportion():
-    figure, ax = figures.new_figure()
-    x = np.linspace(-3, 3, 101)
-    ridges = figures.Ridges(ax, 2, x)
-    sharp, broad = np.exp(-(x**2) * 8), np.exp(-(x**2) / 2) / 4
-    ridges.set([broad, sharp], ["broad", "sharp"], ["data", "negative"])
-    peaks = [line.get_ydata().max() - i for i, line in enumerate(ridges.lines)]
-    assert_close(peaks[0] / peaks[1], np.sqrt(broad.max() / sharp.max()), rtol=1e-12)
-    assert [word.get_text().strip() for word in ridges.words] == ["broad", "sharp"]
-    assert ridges.lines[1].get_color() == figures.COLOURS["negative"]
-    assert drawn(figure).std() > 0
-
-
-def test_level_axis_says_which_way_is_noise():
-    _, ax = figures.new_figure()
-    figures.level_axis(ax, -10, 10)
-    assert ax.get_xlim() == (-10, 10)
-    assert ax.get_xlabel().startswith("log-SNR λ") and "noise" in ax.get_xlabel()
 
 
 def test_shown_figures_have_words():

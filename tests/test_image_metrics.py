@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from comparing import standard_errors_off
 from scipy.linalg import sqrtm
-from scipy.special import logsumexp
 
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
 from course_utils.mixtures import GaussianMixture
 from course_utils.training.image_metrics import (
-    MEASURES,
     bits_per_dimension,
     frechet,
     metrics_for,
@@ -62,25 +59,6 @@ def test_bits_term_by_term():
     assert cost == pytest.approx(exact, abs=0.05)  # T6: the right score of a wrong law
 
 
-def test_the_decoder_of_a_large_image_with_many_grey_levels():
-    """784 coordinates among 256 values, against scipy and noise of its own."""
-    rng = np.random.default_rng(0)
-    values = np.linspace(-1, 1, 256)
-    x = values[rng.integers(256, size=(20, 784))]
-    for top in (5.0, 11.5):
-        with np.errstate(all="raise"):  # what is far from the pixel has no probability left
-            found = bits_per_dimension(lambda z, _: z, x, values, -10, top, rng, n_levels=1)
-        spread = np.exp(-top / 2)
-        z = x + spread * rng.standard_normal(x.shape)
-        log_weights = -(((z[..., None] - values) / spread) ** 2) / 2
-        own = np.take_along_axis(log_weights, np.rint((x + 1) * 127.5).astype(int)[..., None], 2)
-        expected = (logsumexp(log_weights, axis=2) - own[..., 0]).mean(axis=1) / np.log(2)
-        error = np.hypot(found.reconstruction.std(), expected.std()) / np.sqrt(20)
-        difference = found.reconstruction.mean() - expected.mean()
-        assert standard_errors_off(difference, error, 0.0) < 4.5
-        assert error < 0.05 * expected.mean()
-
-
 def test_bits_refuse_other_values_and_an_empty_range():
     def bits(x, low=-1, high=1):
         rng = np.random.default_rng(0)
@@ -128,30 +106,6 @@ def test_memorisation_is_seen_and_absent_in_new_points():
     assert nearer_to_first([[0.0], [2.0]], [[1.0], [3.0]], [[1.0], [9.0]]).tolist() == [0.5, 0.5]
     with pytest.raises(ValueError, match="one size"):
         nearer_to_first(new, train, held_out[:10])
-
-
-def test_the_floor_s_spread_is_that_of_draws_that_share_no_image(monkeypatch):
-    """Of a mean over n images it is s/√n, where overlapping draws have s/√n · √(1 − n/N)."""
-    metrics = metrics_for("digits", 500)
-    monkeypatch.setattr(metrics, "measure", lambda x: dict.fromkeys(MEASURES, x[:, 20].mean()))
-    fresh = metrics.train[500:, 20]
-    for n, half in ((50, 50), (398, 398), (797, 398)):
-        mean, spread = metrics.floor(n, repeats=2000)["recall"]
-        assert mean == pytest.approx(fresh.mean(), abs=0.01)
-        assert spread == pytest.approx(fresh.std() / np.sqrt(half), rel=0.07)
-    with pytest.raises(ValueError, match="at most the 797 images"):
-        metrics.floor(798)
-
-
-def test_real_images_are_near_real_ones_and_noise_is_not():
-    metrics = metrics_for("digits", 500)
-    floor, noise = metrics.floor(500, repeats=2), np.random.default_rng(0).random((500, 64))
-    found = metrics.measure(metrics.rounded(2 * noise - 1))
-    assert set(floor) == set(found) == set(MEASURES)
-    for name in ("frechet", "frechet_pixels"):
-        assert floor[name][0] < 0.2 * found[name]
-    assert floor["precision"][0] > 0.9 > 0.1 > found["precision"]
-    assert found["frechet_pixels"] == frechet(metrics.rounded(2 * noise - 1), metrics.held_out)
 
 
 def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():

@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -81,22 +80,6 @@ def test_settings_are_known_to_jupyterlab():
         assert set(json.loads(path.read_text())) <= set(
             json.loads(schema.read_text())["properties"]
         )
-
-
-def test_app_leaves_out_exactly_the_extensions_that_are_for_slides():
-    """Voila loads every extension of JupyterLab; those of the slides fail in it."""
-    installed = SHARE / "labextensions"
-    names = {str(p.parent.relative_to(installed)) for p in installed.glob("**/package.json")}
-    slides = {name for name in names if name.startswith(("@deathbeds/", "jupyterlab-slideshow"))}
-    denied = json.loads((LIVE / "voila.json").read_text())["VoilaConfiguration"]
-    assert set(denied["extension_denylist"]) == slides
-
-
-@pytest.mark.parametrize(("target", "place"), [("present", "build/present"), ("app", "-m voila")])
-def test_make(target, place):
-    command = ["make", "-n", "-o", "env", target]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert place in done and "slides/live_panels.ipynb" in done
 
 
 # --- what the slides say ------------------------------------------------------------------------

@@ -8,8 +8,7 @@ import torch
 from comparing import assert_close, standard_errors_off
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.integrate import quad
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import norm
 
 from course_utils.datasets import galaxies
 from course_utils.mixtures import PART, GaussianMixture
@@ -73,16 +72,6 @@ def test_density_and_score_are_those_of_torch(mixture, log_snr):
 
 
 @mixtures
-@levels
-def test_tweedie(mixture, log_snr):
-    """x̂ = (z + σ² ∇log q)/α, as far as the division by α allows."""
-    z = points(mixture, log_snr)
-    a, s = alpha(log_snr), sigma(log_snr)
-    score = mixture.score(z, log_snr)
-    assert_close(a * mixture.denoise(z, log_snr), z + s**2 * score, atol=1e-13)
-
-
-@mixtures
 @pytest.mark.parametrize("log_snr", LEVELS[1:])  # at −30 the identity loses all to 1/α²
 def test_posterior_variance_is_the_second_derivative(mixture, log_snr):
     """tr Cov(x|z) = (σ²/α²)(d + σ² ∇·score), the divergence by autograd."""
@@ -104,60 +93,6 @@ def test_posterior_variance_is_the_second_derivative(mixture, log_snr):
     assert_close(
         variance / scale, mixture.dim + s**2 * divergence, atol=1e-11 * conditioning, rtol=1e-11
     )
-
-
-@pytest.mark.parametrize("log_snr", [-4.0, 0.0, 3.0])
-@pytest.mark.parametrize("z", [-1.5, 0.1, 2.0])
-def test_denoiser_by_quadrature(log_snr, z):
-    """Bayes by hand: E[x|z] and Var(x|z) as ratios of integrals over x."""
-    a, s = alpha(log_snr), sigma(log_snr)
-
-    def moment(power):
-        def integrand(x):
-            prior = TWO.weights @ norm.pdf(x, TWO.means[:, 0], np.sqrt(TWO.variances))
-            return x**power * prior * norm.pdf(z, a * x, s)
-
-        return quad(integrand, -6, 6, points=[-1.2, 0.8, z / a], epsabs=1e-14, limit=300)[0]
-
-    mass, first, second = (moment(power) for power in range(3))
-    assert_close(TWO.denoise(np.array([[z]]), log_snr)[0, 0], first / mass, atol=1e-9)
-    variance = second / mass - (first / mass) ** 2
-    assert_close(TWO.posterior_variance(np.array([[z]]), log_snr)[0], variance, atol=1e-9)
-
-
-def test_density_in_three_dimensions_against_scipy():
-    mixture = GaussianMixture([0.3, 0.7], [[0, 1, 2], [1, 1, -1]], [0.5, 0.2])
-    x = np.random.default_rng(0).normal(size=(6, 3))
-    truth = 0.3 * multivariate_normal([0, 1, 2], 0.5).pdf(x)
-    truth += 0.7 * multivariate_normal([1, 1, -1], 0.2).pdf(x)
-    assert_close(np.exp(mixture.log_prob(x)), truth, rtol=1e-12)
-
-
-@pytest.mark.parametrize("log_snr", [-30.0, -2.0, 5.0, 30.0])
-def test_standard_normal_data_stay_standard_normal(log_snr):
-    data = GaussianMixture([1.0], [[0.0, 0.0]], [1.0])
-    z = points(data, log_snr)
-    assert_close(data.score(z, log_snr), -z, atol=1e-13)
-    assert_close(data.denoise(z, log_snr), alpha(log_snr) * z, atol=1e-13)
-    assert_close(data.posterior_variance(z, log_snr), 2 * sigma(log_snr) ** 2, atol=1e-14)
-
-
-def test_two_points_are_a_tanh():
-    z = np.linspace(-3, 3, 9)[:, None]
-    for log_snr in (-5.0, 0.0, 4.0):
-        a, s = alpha(log_snr), sigma(log_snr)
-        found = MIXTURES["zero width"].denoise(z, log_snr)
-        assert_close(found, np.tanh(a * z / s**2), atol=1e-13)
-
-
-def test_a_component_without_weight_changes_nothing():
-    alone = GaussianMixture([1.0], [[1.0]], [0.2])
-    for name in ("weight zero", "tiny weight"):
-        z = np.linspace(-1, 2, 5)[:, None]
-        assert_close(MIXTURES[name].score(z, 2.0), alone.score(z, 2.0), atol=1e-13)
-        assert_close(MIXTURES[name].log_prob(z), alone.log_prob(z), atol=1e-13)
-    on_it = MIXTURES["weight zero"].means[:1]  # a point mass of no weight, met exactly
-    assert_close(MIXTURES["weight zero"].log_prob(on_it), alone.log_prob(on_it), atol=1e-13)
 
 
 def test_one_level_per_row():
@@ -263,11 +198,7 @@ def test_thousands_of_points_cost_megabytes():
     [
         (lambda: GaussianMixture([0.5, 0.6], [[0], [1]], [1, 1]), "got a sum of 1.1 .*divide them"),
         (lambda: GaussianMixture([-0.5, 1.5], [[0], [1]], [1, 1]), "a least one of -0.5"),
-        (lambda: GaussianMixture([np.nan], [[0.0]], [1.0]), "weights must be non-negative"),
         (lambda: GaussianMixture([1.0], [[0]], [-1.0]), "variances must not be negative"),
-        (lambda: GaussianMixture([1.0], [0.0], [1.0]), r"must have shape \[n, d\]"),
-        (lambda: GaussianMixture([0.5, 0.5], [[0.0]], [1.0]), r"must be \[K\] beside means"),
-        (lambda: GaussianMixture.from_data([]), r"must have shape \[n, d\]"),
         (lambda: GaussianMixture.from_data([1.0, np.nan, 2.0]), "1 of 3 rows hold NaN"),
         (
             lambda: GaussianMixture.from_data(np.ma.masked_equal([1.0, -999, 2.0], -999)),

@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 
 import ipywidgets
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 from panel_driving import drive
 from PIL import Image
 
-from course_utils.widgets import scene, still
+from course_utils.widgets import scene
 from course_utils.widgets.controls import bars, choice, dice, slider, switch
 from course_utils.widgets.panel import Panel, recorded
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
@@ -110,13 +108,6 @@ def test_the_frame_has_what_the_scene_names_and_nothing_more():
     json.dumps({key: value for key, value in panel.spec.items() if key != "still"})
 
 
-def test_the_map_is_sent_again_only_when_it_changed():
-    panel, _ = waves()
-    before = panel.fields
-    panel.set(shift=2.0)
-    assert panel.fields is before
-
-
 def test_the_browser_is_answered_by_one_message_with_its_number():
     panel, calls = waves()
     sent = []
@@ -175,13 +166,8 @@ def test_start_reset_and_presets():
     [
         ({"shfit": 1}, r"unknown control 'shfit': did you mean 'shift'\?"),
         ({"size": 2, "shift": 7}, r"shift cannot be 7: the nearest it can be is 5.0"),
-        ({"size": 2, "shift": "far"}, r"shift cannot be 'far'"),
-        ({"size": 2, "shift": float("nan")}, r"shift cannot be nan"),
         ({"shift": 2.0, "size": 1.5}, r"size cannot be 1.5: the nearest it can be is 2"),
-        ({"shift": 2.0, "kind": "tangent"}, r"kind cannot be 'tangent'"),
         ({"shift": 2.0, "gains": [0, 0]}, r"gains cannot be \[0, 0\].*pass 3 numbers from -1"),
-        ({"shift": 2.0, "on": None}, r"on cannot be None"),
-        ({"shift": 2.0, "seed": -1}, r"seed cannot be -1"),
     ],
 )
 def test_set_refuses_what_a_control_cannot_take_and_changes_nothing(values, message):
@@ -277,18 +263,6 @@ def test_what_a_scene_names_must_be_computed():
         Axis(0, 1, scale="lin")
 
 
-def test_importing_makes_no_widget_and_needs_neither_torch_nor_pyplot():
-    code = (
-        "import sys, ipywidgets\n"
-        "from course_utils.widgets import controls, panel, scene, still\n"
-        "print(len(ipywidgets.widgets.widget._instances), 'torch' in sys.modules, "
-        "'matplotlib.pyplot' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["0", "False", "False"]
-    assert done.stderr == ""
-
-
 # The helper with which other tests drive panels
 
 
@@ -306,19 +280,3 @@ def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
     stuck.reset = lambda: None
     with pytest.raises(AssertionError, match="reset left"):
         drive(stuck)
-
-
-def test_a_second_reading_on_a_still_stands_where_x_has_it():
-    axis = Axis(-10, 10, ticks=(-20, 0), top=scene.Top("blur", "km/s", factor=4540.0, rate=-0.5))
-    drawn = still.figure(Scene([[Plot("", axis, Axis(0, 1), [])]], height=200, alt="x"), {})
-    (ax,) = drawn.axes
-    (second,) = ax.child_axes
-    drawn.canvas.draw()
-    shown = {
-        t.get_text(): ax.transData.inverted().transform(t.get_window_extent())[:, 0].mean()
-        for t in second.get_xticklabels()
-    }
-    assert ax.get_xlim() == (-10, 10)
-    assert shown == pytest.approx(
-        {"100": 7.631, "1,000": 3.026, "10,000": -1.579, "100,000": -6.184}, abs=0.05
-    )

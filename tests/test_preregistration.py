@@ -1,7 +1,6 @@
 """A trial on a tiny scale: what is fixed stays fixed, verdicts keep their rule, reports add up."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,10 +66,8 @@ def untrained(monkeypatch):
         ({"claim": " "}, "claim is empty"),
         ({"measure": "eta0.frechett"}, r"did you mean 'eta0\.frechet'"),
         ({"versus": "sigmoid2"}, "did you mean 'sigmoid_2'"),
-        ({"versus": "p2"}, "weighting of the study"),  # which has no networks of it
         ({"by": -0.1}, "at least 0"),
         ({"seeds": (5,)}, "at least 2 different"),
-        ({"seeds": (5, 5)}, "at least 2 different"),
         ({"seeds": (4, 5)}, "seeds 0 to 4 are in the study"),
     ],
 )
@@ -93,20 +90,6 @@ def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
 # --- fixing ---------------------------------------------------------------------------------------
 
 
-def test_before_its_first_run_a_hypothesis_takes_the_place_of_the_earlier(tmp_path, untrained):
-    earlier = register(hypothesis(), W, TINY, tmp_path)
-    other = register(hypothesis(seeds=(9, 10)), W, TINY, tmp_path)
-    changed = register(hypothesis(by=0.1, seeds=(7, 8)), sigmoid(0.5), TINY, tmp_path)
-    assert (earlier.number, other.number, changed.number) == (1, 2, 1)
-    assert changed.judge(changed.run()).trial.hypothesis.by == 0.1
-    with pytest.raises(ValueError, match="was not fixed"):
-        earlier.run()
-    assert register(hypothesis(seeds=(9, 10)), W, TINY, tmp_path).number == 2
-    register(hypothesis(seeds=(11, 12)), W, TINY, tmp_path)
-    assert register(hypothesis(seeds=(10, 11)), W, TINY, tmp_path).number == 2  # for both
-    assert sorted(path.stem for path in tmp_path.glob("hypotheses/*")) == ["001", "002"]
-
-
 def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):
     first = register(hypothesis(), W, TINY, tmp_path)
     first.run()
@@ -125,19 +108,6 @@ def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):
     assert register(hypothesis(by=0.1, seeds=range(8, 11)), W, TINY, tmp_path).number == 2
 
 
-def test_one_run_by_whatever_code_is_enough_to_have_seen(tmp_path, untrained, monkeypatch):
-    first = register(hypothesis(), W, TINY, tmp_path)
-    untrained.breaks_at = 6
-    with pytest.raises(KeyboardInterrupt):
-        first.run()
-    monkeypatch.setattr(study, "code", lambda: "another")
-    for late in ({"direction": "higher"}, {"seeds": (6, 7)}):  # seed 6 was not reached
-        with pytest.raises(ValueError, match="comes after its results"):
-            register(hypothesis(**late), W, TINY, tmp_path)
-    untrained.breaks_at = None
-    assert first.judge(first.run()).verdict == "supported"
-
-
 def test_what_was_not_fixed_neither_runs_nor_is_judged(tmp_path, untrained):
     fixed = register(hypothesis(), W, TINY, tmp_path)
     runs = fixed.run()
@@ -151,28 +121,6 @@ def test_what_was_not_fixed_neither_runs_nor_is_judged(tmp_path, untrained):
     seal.write_text(json.dumps(record))
     with pytest.raises(ValueError, match="was not fixed"):
         fixed.judge(runs)
-
-
-def test_a_damaged_file_is_named_and_stands_in_no_other_s_way(tmp_path, untrained):
-    first = register(hypothesis(), W, TINY, tmp_path)
-    first.run()
-    (tmp_path / "hypotheses" / "001.json").write_text('{"hypothesis": {"cl')
-    with pytest.warns(UserWarning, match=r"001\.json is damaged"):
-        second = register(hypothesis(seeds=(8, 9)), W, TINY, tmp_path)
-    assert second.number == 2  # the damaged one counts
-    second.run()
-    [run] = tmp_path.glob("*/sigmoid_2-8*")
-    run.write_text("")
-    with pytest.warns(UserWarning, match="is damaged"):
-        assert second.judge(second.run()).verdict == "supported"
-        with pytest.raises(ValueError, match="comes after its results"):
-            register(hypothesis(by=0.1), W, TINY, tmp_path)  # its runs are still there
-
-
-def test_runs_resume(tmp_path, untrained):
-    first = register(hypothesis(), W, TINY, tmp_path)
-    assert len(first.run()) == len(untrained.made) == 6
-    assert len(first.run()) == len(untrained.made) == 6
 
 
 def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_path):
@@ -201,11 +149,8 @@ def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_pa
         (-0.9, -0.4, "lower", 0.3, "supported"),
         (-0.9, -0.2, "lower", 0.3, "undecided"),
         (-0.25, -0.1, "lower", 0.3, "not supported"),
-        (0.4, 0.9, "higher", 0.3, "supported"),
-        (0.2, 0.9, "higher", 0.3, "undecided"),
         (-0.9, -0.4, "higher", 0.0, "not supported"),
         (0.0, 0.0, "higher", 0.0, "not supported"),  # no difference at all
-        (0.0, 0.0, "lower", 0.0, "not supported"),
         (0.3, 0.9, "higher", 0.3, "undecided"),
     ],
 )
@@ -239,7 +184,7 @@ def test_under_the_null_any_number_of_hypotheses_are_supported_one_time_in_twent
         return [one | {"plan": plan.key, "steps": plan.n_steps}]
 
     monkeypatch.setattr(study, "run", chance)
-    n, supported = 80, 0
+    n, supported = 40, 0
     for k in range(n):
         direction, found = "lower", []
         for seeds in (range(5, 9), range(9, 13), range(13, 17), range(17, 21), range(21, 25)):
@@ -288,50 +233,7 @@ def test_a_report_says_all_of_it(tmp_path, untrained):
     assert "it is number 2" in text and "difference, 97.5 % interval" in text
 
 
-def test_a_report_survives_any_text(tmp_path, untrained):
-    odd = "a | b\n# c <b> `d` $e$ [f](g) *h* \\|\r\n---"
-    w = Weighting(sigmoid(1), odd)
-    fixed = register(hypothesis(claim=odd), w, TINY, tmp_path)
-    text = write_up(fixed.judge(fixed.run()), reason=odd, not_shown=[odd])
-    fixed = register(hypothesis(seeds=(8, 9)), Weighting(sigmoid(1), "w"), TINY, tmp_path / "2")
-    plain = write_up(fixed.judge(fixed.run()), reason="so", not_shown=["so"])
-    assert len(text.splitlines()) == len(plain.splitlines())
-    for line, other in zip(text.splitlines(), plain.splitlines(), strict=True):
-        cells, others = (re.sub(r"\\.", "", each).count("|") for each in (line, other))
-        assert cells == others and "<" not in line
-    unnamed = register(hypothesis(seeds=(20, 21)), lambda s: np.exp(-s / 9), TINY, tmp_path)
-    report = write_up(unnamed.judge(unnamed.run()), reason="so")
-    assert report.startswith("### Report: &lt;lambda&gt;\n")
-
-
 # --- the examples ---------------------------------------------------------------------------------
-
-
-def test_the_examples_are_made_and_count_as_seen(tmp_path, untrained, monkeypatch):
-    preregistration.store_examples(tmp_path / "runs", tmp_path, plan=Plan(n_steps=2))
-    stored = preregistration._stored(tmp_path)
-    monkeypatch.setattr(preregistration, "_stored", lambda: stored)
-    for h, w in preregistration.examples():
-        example = register(h, w, Plan(n_steps=2), tmp_path / "new")
-        assert example.judge(example.run()).difference.seeds == 10
-        with pytest.raises(ValueError, match=rf"by was {h.by}, now 0\.5"):
-            register(replace(h, by=0.5), w, Plan(n_steps=2), tmp_path / "new")
-    assert not (tmp_path / "new").exists()
-    register(replace(h, by=0.5), w, preregistration.SHORT, tmp_path / "new")  # another plan
-
-
-@pytest.mark.parametrize(
-    ("plan", "inside"),
-    [
-        (preregistration.SHORT, True),
-        (Plan(n_steps=19_200), True),
-        (Plan(n_steps=400), False),
-        (replace(preregistration.SHORT, width=64), False),
-        (replace(preregistration.SHORT, n_samples=100), False),
-    ],
-)
-def test_a_plan_is_the_study_s_at_one_of_its_budgets(plan, inside):
-    assert preregistration.in_study(plan) == inside
 
 
 def test_the_stored_examples_are_those_of_the_notebook_and_name_their_code(tmp_path):

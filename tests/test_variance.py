@@ -51,24 +51,6 @@ def test_moments_by_simulation(name, moments):
         assert abs(draws.mean() - value) < 4 * draws.std() / np.sqrt(n)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_first_moment_is_the_error_curve(name, moments):
-    curve = ErrorCurve.from_mixtures(*CASES[name])
-    np.testing.assert_allclose(moments[name].mean, curve.noise_error, rtol=1e-10)
-
-
-def test_many_points_and_components_of_no_weight_and_numpy_errors_raised():
-    """By parts as at once; a component that has no weight changes nothing."""
-    x, levels = np.random.default_rng(0).normal(size=150), np.linspace(-4, 8, 6)
-    with np.errstate(all="raise"):
-        many = ErrorMoments.from_mixtures(GaussianMixture.from_data(x), log_snr=levels)
-    curve = ErrorCurve.from_mixtures(GaussianMixture.from_data(x), log_snr=levels)
-    np.testing.assert_allclose(many.mean, curve.noise_error, rtol=1e-9)
-    extra = GaussianMixture([0.35, 0.65, 0.0], [[-1.2], [0.8], [3.0]], [0.25**2, 0.4**2, 1.0])
-    one, other = (ErrorMoments.from_mixtures(m, log_snr=levels) for m in (HILLS, extra))
-    np.testing.assert_allclose(one.second, other.second, rtol=1e-9)
-
-
 FACTS = {  # variances of one draw for w = 1, from the course's table of facts
     "hills": {"cosine": 649.9, "straight": 428.3, "uniform": 101.9, "adaptive": 47.6, "best": 46.9},
     "galaxies": {"cosine": 535, "straight": 357, "uniform": 100.6, "adaptive": 53.6, "best": 52.2},

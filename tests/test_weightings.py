@@ -73,24 +73,6 @@ def test_peaks():
         assert_close(peak(lambda s, at=at: np.exp(-abs(s - at))), at, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", WEIGHTINGS)
-def test_made_monotone(name):
-    """The running maximum from the clean side, on levels that are not those of its search."""
-    w, s = WEIGHTINGS[name], np.linspace(-10, 10, 9_973)
-    over = made_monotone(w)
-    truth = np.maximum.accumulate(w(s)[::-1])[::-1]
-    assert_close(over(s), truth, atol=1e-6)  # the truth's own levels miss the peak
-    assert (over(s) >= truth - 1e-12).all() and is_monotone(over, -9.99, 9.97)
-    cleaner = s > peak(w)
-    assert_close(over(s[cleaner]), w(s[cleaner]), atol=1e-14)
-    if name in MONOTONE:
-        assert_close(over(s), w(s), atol=1e-12)
-    else:
-        assert_close(over(s[~cleaner]), float(w(peak(w))), rtol=1e-12)
-    assert over(-99.0) == over(-10.0) and over(11.0) == w(11.0)
-    assert over.name == f"{w.name}, monotone" and over.reference == w.reference
-
-
 @given(gains, names, st.floats(-6, 6))
 def test_every_weighting_can_be_made_monotone(gains, name, shift):
     w = shifted(bent(WEIGHTINGS[name], KNOTS, gains), shift)
@@ -110,13 +92,6 @@ def test_a_table_of_weights_is_never_left():
     late = interp1d([-10, 9.995, 10], [1, 2, 1])
     assert_close(made_monotone(late)(-10.0), 2.0, rtol=1e-9)
     assert_close(made_monotone(table, -2, 0)(-2.0), 2.0, rtol=1e-9)  # the largest of that range
-
-
-@given(st.floats(-5, 5), st.floats(-8, 8))
-def test_shifted(shift, s):
-    w = WEIGHTINGS["edm"]
-    assert shifted(w, shift)(s) == w(s - shift)
-    assert_close(peak(shifted(w, 1.5)), peak(w) + 1.5, atol=1e-6)
 
 
 def test_breaks_are_carried_along():
@@ -170,15 +145,6 @@ def test_sampled_levels_follow_p_w(name):
         assert law.pvalue > 1e-6
 
 
-@pytest.mark.parametrize("drop", [-10.0, 9.996])
-def test_where_w_falls_within_one_cell_of_the_grid(drop):
-    """Half the mass in the first cell or the last, half in the atom."""
-    w = lambda log_snr: np.where(log_snr <= drop, 2.0, 1.0)  # noqa: E731
-    levels = sample_levels(w, 4000, np.random.default_rng(0))
-    assert abs(np.mean(levels == 10) - 0.5) < 6 * 0.5 / np.sqrt(4000)
-    assert abs(levels[levels < 10] - drop).max() < 0.01
-
-
 def test_a_weighting_is_a_frozen_function_with_a_name():
     w = sigmoid()
     assert w(2.0) == 0.5 and w.name == shifted(w, 1).name == "sigmoid, b = 2"
@@ -196,11 +162,8 @@ def test_a_weighting_is_a_frozen_function_with_a_name():
     [
         (lambda s: s + 0j, "real number, not a complex one"),
         (lambda s: np.ones(7), r"of shape \(3,\) it returned shape \(7,\)"),
-        (lambda s: s[:, None], r"returned shape \(3, 1\)"),
         (lambda s: -s, r"w\(1\) = -1$"),
         (lambda s: s * np.nan, r"w\(-1\) = nan$"),
-        (lambda s: 1 / (s - 1), r"w\(-1\) = -0.5$"),
-        (lambda s: np.exp(1e3 * s), r"w\(1\) = inf$"),
     ],
 )
 def test_what_is_no_weight_is_refused_at_the_door(function, words):

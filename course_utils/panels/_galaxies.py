@@ -102,33 +102,23 @@ def noise_error(data, log_snr):
 
     At blur b = e^{−λ/2} it is the average over z of the variance of (z − x_k)/b under the
     posterior of k. Only points within REACH·b of z count, which makes a whole curve of 82 points
-    a matter of 20 ms; ``elbo.ErrorCurve`` computes the same without such a cut.
+    a matter of 10 ms; ``elbo.ErrorCurve`` computes the same without such a cut.
     """
     x = np.sort(np.asarray(data, dtype=float))
     return np.array([_doubt(x, b) for b in np.exp(-np.asarray(log_snr) / 2)]) / len(x)
 
 
 def _doubt(x, b):
-    """The error at blur b, summed over the points: those far from all others leave no doubt."""
-    close = np.diff(x) < 2 * REACH * b
-    x = x[np.append(close, False) | np.append(False, close)]
-    if not len(x):
-        return 0.0
-    span = np.ptp(x) / b
-    if span < 2 * REACH * (len(x) - 1):  # one grid over all is shorter than one a point
-        m = np.arange(-REACH * PER_SD, np.ceil((span + REACH) * PER_SD) + 1)
-        z, mass = x[0] + m * (b / PER_SD), None
-    else:
-        u = np.arange(-REACH * PER_SD, REACH * PER_SD + 1) / PER_SD
-        z, mass = (x[:, None] + b * u).ravel(), np.tile(np.exp(-(u**2) / 2), len(x))
-    first, last = np.searchsorted(x, z - REACH * b), np.searchsorted(x, z + REACH * b)
-    near = first[:, None] + np.arange(max((last - first).max(), 1))
-    noise = (z[:, None] - x[np.minimum(near, len(x) - 1)]) / b
-    r = np.exp(-(noise**2) / 2) * (near < last[:, None])
-    total = r.sum(axis=1)
-    mean, square = ((r * y).sum(axis=1) / np.maximum(total, 1e-300) for y in (noise, noise**2))
-    mass = total if mass is None else mass
-    return mass @ (square - mean**2) / (PER_SD * np.sqrt(2 * np.pi))
+    """The error at blur b, summed over the points: a trapezoid rule over z, in units of b."""
+    gaps = np.minimum(np.diff(x) / b, 2 * REACH + 1)  # beyond that they do not meet at all
+    place = np.append(0, np.cumsum(gaps))[:, None]
+    node = np.rint(PER_SD * place).astype(int) + np.arange(2 * REACH * PER_SD + 1)
+    noise = node / PER_SD - REACH - place
+    r = np.exp(-0.5 * noise * noise)
+    total, first = (np.bincount(node.ravel(), part.ravel()) for part in (r, r * noise))
+    mean = first / np.where(total > 0, total, 1)  # 0 between points that do not meet
+    off = noise - mean[node]
+    return (r * off * off).sum() / (PER_SD * np.sqrt(2 * np.pi))
 
 
 class Replay:

@@ -9,7 +9,7 @@ the tests compare the two. ``weighting`` and ``sum_of_elbos`` are views of it.
 import base64
 import re
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from zlib import crc32
 
 import numpy as np
@@ -19,7 +19,7 @@ from course_utils.datasets import galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, weighted_loss
 from course_utils.objectives import PUBLISHED, Objective, published
 from course_utils.panels._galaxies import density, error_curve, points
-from course_utils.panels._view import level_axis
+from course_utils.panels._view import level_axis, view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 from course_utils.weightings import (
     KNOTS,
@@ -32,7 +32,6 @@ from course_utils.weightings import (
     peak,
     shifted,
 )
-from course_utils.widgets import still
 from course_utils.widgets.controls import Curve, bars, choice, slider, switch
 from course_utils.widgets.panel import Panel, plainly
 from course_utils.widgets.scene import Area, Axis, Handle, Line, Plot, Ridges, Rule
@@ -65,7 +64,7 @@ _OWN = {}  # objectives of the reader's own, under keys made of what they weigh
 
 def controls(own=()):
     """Return the instrument's controls; ``own`` are keys of ``own_key``."""
-    names = {key: _OWN[key].name for key in own} | NAMES
+    names = own_names(own) | NAMES
     groups = dict.fromkeys(own[:1], "your own")
     groups |= {"elbo": "published", "drawn": "by hand", next(iter(ATLAS)): "trained today"}
     its, hand, model = "parameters of the objective", "the hand", "model and range"
@@ -104,11 +103,23 @@ def controls(own=()):
 
 
 def own_key(objective):
-    """Return the key under which the instrument knows an objective of the reader's own."""
+    """Return the key under which the instrument knows an objective of the reader's own.
+
+    A weighting w alone is the ε-loss with levels drawn in proportion to w.
+    """
+    if not isinstance(objective, Objective):
+        name = getattr(objective, "name", getattr(objective, "__name__", "w"))
+        levels = partial(evaluate, objective)
+        objective = Objective(name.replace("<lambda>", "your w"), "", levels, "eps")
     w, p = _tabulated(objective)
     key = f"own-{crc32(w.tobytes() + p.tobytes()):08x}"
     _OWN[key] = objective
     return key
+
+
+def own_names(keys):
+    """Return the names of the reader's own objectives, by key."""
+    return {key: _OWN[key].name for key in keys}
 
 
 @cache
@@ -486,10 +497,6 @@ def plot_of_layers(width=1.0):
 class Instrument(Panel):
     """A panel whose arithmetic is in the browser; Python confirms when the hand has let go."""
 
-    def __init__(self, scene, controls, **options):
-        self._keys = [key for _, key in controls["objective"].options]
-        super().__init__(scene, compute, controls, **options)
-
     @property
     def weighting(self):
         """The ``Weighting`` on the screen; assigning one, or any w(λ), moves the picture."""
@@ -510,15 +517,15 @@ class Instrument(Panel):
 
     def _tabulated(self, others=()):
         """The keys of the reader's objectives, of the one shown first, and of ``others``."""
-        wanted = {*_OWN, *others, self.start["objective"]}
-        return [key for key in self._keys if key in wanted and key not in (*PUBLISHED, "drawn")]
+        wanted = {*_OWN, *others, self.start["objective"]} - {*PUBLISHED, "drawn"}
+        return [key for key in self.controls["objective"].ends() if key in wanted]
 
     def _spec(self):
         owners = {name: objectives for name, (objectives, _) in PARAMETERS.items()}
         owners["unit_variance"] = owners["edm_data_sd"]
         local = {
             "tables": tables(curves=[_whose(self.start)], objectives=self._tabulated()),
-            "ranges": {key: (*range_of(key).values(),) for key in self._keys},
+            "ranges": {k: (*range_of(k).values(),) for k in self.controls["objective"].ends()},
             "formats": self.formats,
             "headline": self.headline,
             "shown": list(self.shown),
@@ -548,35 +555,29 @@ def view_of(scene, begin, fold="", **options):
     a part under this title that opens at a click; the presets and the curve itself remain.
     """
 
-    def panel(**start):
-        """Return the live instrument; ``start`` sets controls, by name.
+    def prepared(start):
+        start, own = with_own(begin | start)
+        if (key := start.get("objective")) in {*own, *ATLAS}:
+            start = range_of(key) | start
+        return start, {n: replace(c, folded=fold or c.folded) for n, c in controls(own).items()}
 
-        ``objective`` may also be an ``Objective`` of your own, such as ``from_script`` makes, or a
-        list of them: they stand in the list before the published ones, and the first is shown.
-        """
-        start, own = _with_own(begin | start)
-        shown = {n: replace(c, folded=fold or c.folded) for n, c in controls(own).items()}
-        return Instrument(scene(), shown, start=start, **options)
-
-    def picture(**values):
-        """Return its picture at the given values of its controls, as a PIL image."""
-        found, drawn = compute(**_with_own(begin | values)[0])
-        return still.picture(scene(), found | drawn)
-
-    return panel, picture
+    return view(controls, compute, scene, kind=Instrument, prepare=prepared, **options)
 
 
-def _with_own(start):
-    """A state in which keys stand for the reader's own objectives, on their own range; the keys."""
-    given = start.get("objective", START["objective"])
+def with_own(start):
+    """Return a state in which a key stands for an objective of the reader's own, and all such keys.
+
+    ``objective`` may be a key of the list, an ``Objective`` such as ``from_script`` makes, a
+    weighting (any function w(λ)), or a list of the last two: the first is shown.
+    """
+    given = start.get("objective", "")
     if isinstance(given, str):
-        return range_of(given) | start if given in ATLAS else start, []
-    given = [given] if isinstance(given, Objective) else given
-    is_list = isinstance(given, list | tuple) and given
-    if not is_list or not all(isinstance(one, Objective) for one in given):
+        return start, []
+    given = given if isinstance(given, list | tuple) else [given]
+    if not given or not all(isinstance(one, Objective) or callable(one) for one in given):
         raise ValueError(
-            "objective must be a name of the list, an Objective such as from_script(…) returns, or "
-            "a list of at least one"
+            "objective must be a name of the list, an Objective such as from_script(…) returns, a "
+            "weighting w(λ), or a list of at least one of these two"
         )
     own = list(dict.fromkeys(map(own_key, given)))
-    return range_of(own[0]) | start | {"objective": own[0]}, own
+    return start | {"objective": own[0]}, own

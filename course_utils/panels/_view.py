@@ -18,19 +18,24 @@ from course_utils.widgets.scene import Axis, Top
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def view(controls, compute, scene, **options):
+def view(controls, compute, scene, *, kind=Panel, prepare=None, **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view.
 
-    ``options`` are those of ``widgets.panel.Panel``: formats, presets, headline, shown.
+    ``kind`` is the class of the panel, and ``options`` are those of ``widgets.panel.Panel``:
+    formats, presets, headline, shown. ``prepare(start)`` returns what the controls shall hold, and
+    the controls, where these depend on what was given.
     """
+    prepare = prepare or (lambda start: (start, controls()))
 
     def panel(**start):
         """Return the live panel; ``start`` sets controls, by name."""
-        return Panel(scene(), compute, controls(), start=start, **options)
+        start, shown = prepare(start)
+        return kind(scene(), compute, shown, start=start, **options)
 
     def picture(**values):
         """Return the panel's picture at the given values of its controls, as a PIL image."""
-        start = {name: control.value for name, control in controls().items()}
+        values, shown = prepare(values)
+        start = {name: control.value for name, control in shown.items()}
         numbers, arrays = compute(**start | values)
         return still.picture(scene(), numbers | arrays)
 

@@ -18,7 +18,7 @@ from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.panels._galaxies import bin_density, velocity
-from course_utils.panels._instrument import FINE, unbent, weighting
+from course_utils.panels._instrument import FINE, own_names, unbent, weighting, with_own
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
@@ -49,12 +49,16 @@ REACH = np.array([4.3, 2.4])  # the frame in the plane; samples outside stand on
 FLAT = (0.0,) * len(KNOTS)
 
 
-def controls():
-    """Return the panel's controls."""
+def controls(own=()):
+    """Return the panel's controls; ``own`` are keys of ``own_key``."""
+    objectives = own_names(own) | {key: o.name for key, o in PUBLISHED.items()}
+    groups = dict.fromkeys(own[:1], "your own") | {"elbo": "published"}
     ridges = [("1" if not p else f"0.{'0' * (-p - 1)}1", 10.0**p) for p in range(-6, 1)]
     shop = {"folded": "workshop: model, sampler, distance"}
     return {
-        "objective": choice("w of", [(o.name, key) for key, o in PUBLISHED.items()], "sigmoid"),
+        "objective": choice(
+            "w of", [(n, k) for k, n in objectives.items()], "sigmoid", groups=groups if own else {}
+        ),
         "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": switch("keep w monotone"),
         "data": choice("data", [(words, name) for name, words in DATA.items()]),
@@ -352,11 +356,18 @@ def scene():
     return Scene([[of_w, samples], [error, quality]], height=(240, 210), alt=ALT)
 
 
+def prepared(start):
+    """Let ``objective`` be an own objective or weighting, such as ``instrument.weighting``."""
+    start, own = with_own(start)
+    return start, controls(own)
+
+
 _PLAIN = {"objective": "elbo", "shift": 0.0, "monotone_lock": False}
 panel, picture = view(
     controls,
     compute,
     scene,
+    prepare=prepared,
     headline="{above:z.2f} nats above w ≡ 1, distance {distance:.3f}",
     shown=("off", "missed", "nearest_floor", "fresh_above"),
     formats={

@@ -96,7 +96,7 @@ class Plan(Recipe):
 PLANS = {
     "digits": Plan(n_steps=19_200, along=(300, 1200, 4800)),
     # 256 grey levels are 16 times as fine; 784 dimensions are more than the network's width
-    "fashion": Plan(n_steps=8000, along=(500, 2000), data="fashion", log_snr_max=11.5, skip=True),
+    "fashion": Plan(n_steps=4000, along=(1000,), data="fashion", log_snr_max=11.5, skip=True),
 }
 COMPARED = ("elbo", "sigmoid_2", "edm", "edm_monotonic", "min_snr", "min_snr_monotonic")
 CENTRE = 4800  # steps, where one factor at a time is changed

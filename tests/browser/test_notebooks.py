@@ -22,11 +22,12 @@ def panel_cells(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_panel_moves(path, open_notebook):
+def test_every_panel_is_a_picture_before_it_runs_and_then_moves(path, open_notebook):
     """Each slider by keyboard to both ends; each list to its last option; each handle by mouse."""
-    notebook = open_notebook(path)
+    notebook, cells = open_notebook(path), panel_cells(path)
+    notebook.sees_pictures(cells)
     notebook.run_all(seconds=300)
-    for index in range(len(panel_cells(path))):
+    for index in range(len(cells)):
         panel = notebook.panel(index)
         panel.unfold()
         assert panel.cut_off() == []
@@ -57,9 +58,3 @@ def test_every_panel_moves(path, open_notebook):
         stands("reset")
         assert len(pictures) > 1 and len(pictures) > len(sliders) // 2
     assert notebook.console_errors == []
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_reopened_without_running(path, open_notebook):
-    """A reader who has not run anything sees pictures where the panels are, not blanks."""
-    open_notebook(path).sees_pictures(cells=panel_cells(path))

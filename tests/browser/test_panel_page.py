@@ -3,6 +3,7 @@
 import importlib
 import io
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from course_utils.widgets.scene import Handle, Words
 
 pytestmark = pytest.mark.browser
 OTHERS = ["counting", "sde_limit", "reverse", "elbo", "half_a_nat", "retraining"]
-NAMES = ["chain", *(pytest.param(n, marks=pytest.mark.full) for n in OTHERS)]
+full = partial(pytest.param, marks=pytest.mark.full)
+NAMES = ["chain", *map(full, OTHERS)]
 # Handles that cannot stay under the hand: whole numbers on a log scale; p, whose area stays 1.
 LAG = [("counting", "squeeze"), ("elbo", "gains")]
+LAYOUT = (ROOT / "tests/browser/layout.js").read_text(encoding="utf-8")
 AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 
 
@@ -56,7 +59,7 @@ def controls_say(page):
             assert [float(i.input_value()) for i in inputs] == pytest.approx(list(value))
 
 
-@pytest.mark.parametrize("by", ["mouse", "touch", "keys"])
+@pytest.mark.parametrize("by", ["mouse", full("touch"), "keys"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_handle(context, name, by):
     panel = module(name).panel()
@@ -189,20 +192,6 @@ def test_an_error_is_said_and_goes(context):
         agrees(page, "chain")
 
 
-def test_a_silent_kernel_is_said_and_the_picture_stays(context):
-    panel = module("chain").panel()
-    with shown(context, panel) as page:
-        before = page.readout()
-        page.page.evaluate("window.mute = true")
-        page.page.locator("[data-control=time] input").press("ArrowRight")
-        page.wait(lambda: "No answer from Python" in page.alert(), "words about the silence")
-        assert page.readout() == before
-        page.page.evaluate("window.mute = false")
-        page.page.locator("[data-control=time] input").press("ArrowRight")
-        page.wait(lambda: page.alert() == "", "the words to go")
-        agrees(page, "chain")
-
-
 # Both renderers
 
 
@@ -275,7 +264,7 @@ def test_both_renderers_draw_the_same(context, name, spoilt):
 # For everyone
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, full(True)])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_barrier_that_axe_finds(context, name, dark):
     if not AXE.exists():
@@ -289,31 +278,18 @@ def test_no_barrier_that_axe_finds(context, name, dark):
             page.unfold()
 
 
-@pytest.mark.parametrize("width", [1440, 1024, 600, 390])
+@pytest.mark.parametrize("width", [full(1440), full(1024), full(600), 390])
 @pytest.mark.parametrize("name", NAMES)
 def test_all_widths_are_filled_and_not_left(context, name, width):
     with shown(context, module(name).panel(), width=width) as page:
         page.skip_question()
-        found = page.page.evaluate(
-            """() => ({
-                over: document.documentElement.scrollWidth - innerWidth,
-                type: Math.min(...[...document.querySelectorAll("text, label, td, p")].map(e =>
-                    parseFloat(getComputedStyle(e).fontSize))),
-                small: [...document.querySelectorAll("input, select, button, summary, .won-target")]
-                    .filter(e => e.getClientRects().length).map(e => {
-                        const b = e.getBoundingClientRect();
-                        const line = e.tagName === "line" ? 26 : 0;
-                        return [e.outerHTML, Math.max(b.width, line), Math.max(b.height, line)]; })
-                    .filter(([, w, h]) => Math.min(w, h) < 20),
-                end: document.querySelector(".won-buttons").getBoundingClientRect().bottom,
-                shown: document.querySelector(".won-readout").getBoundingClientRect().bottom,
-            })"""
-        )
+        found = page.page.evaluate(LAYOUT)
         assert found["over"] <= 0 and found["type"] >= 12 and found["small"] == []
         if width >= 1024:  # picture, numbers and controls together on a laptop's screen
             assert max(found["end"], found["shown"]) < 775
 
 
+@pytest.mark.full
 def test_the_browser_keeps_nothing_of_what_it_has_shown(context):
     panel = module("counting").panel()
     with shown(context, panel) as page:

@@ -27,33 +27,6 @@ TWO_PANELS = [
 ]
 
 
-def wait_for_shift(panel, value):
-    """Wait until the slider in the page reads this value."""
-    panel.wait_until(
-        lambda: abs(float(panel.input("shift").input_value()) - value) < 1e-6,
-        "the slider's last value",
-    )
-
-
-def test_two_panels_moved_at_once(open_notebook, tmp_path):
-    notebook = open_notebook(write_notebook(tmp_path / "two.ipynb", TWO_PANELS))
-    notebook.run_all(seconds=120)
-    first, second = notebook.panel(0), notebook.panel(1)
-    for panel in (first, second):
-        panel.unfold()
-    for _ in range(20):
-        first.press("shift", "ArrowRight")
-        second.press("shift", "ArrowLeft")
-    wait_for_shift(first, 2.0)
-    wait_for_shift(second, -2.0)
-    notebook.wait_until_idle()
-    held = "[round(p.values['shift'], 6) for p in (first, second)]"
-    assert notebook.execute(f"print({held}, first.error, second.error)") == (
-        "[2.0, -2.0] None None\n"
-    )
-    assert notebook.console_errors == []
-
-
 def test_kernel_panel_moved_while_a_cell_blocks(open_notebook, tmp_path):
     """Sliders wait for the cell; then the last value is drawn, and no queue of stale states."""
     cells = [CHAIN, "import time\ntime.sleep(3)"]

@@ -36,13 +36,6 @@ def test_numbers_at_ddpm_against_the_closed_form():
     assert numbers["end"] == pytest.approx(4.0358e-5, rel=1e-4)
 
 
-@pytest.mark.parametrize("n_steps", chain.LENGTHS)
-@pytest.mark.parametrize("schedule", chain.SCHEDULES)
-def test_the_variance_is_kept_by_every_schedule(schedule, n_steps):
-    amplitude, deviation = chain.coefficients(schedule, "root", n_steps)
-    assert np.abs(amplitude**2 + deviation**2 - 1).max() < 1e-12
-
-
 def test_the_bug_collapses_the_variance():
     """With β ε, v_t = (1 − β_t) v_{t−1} + β_t²; by brute force over 200,000 particles."""
     rng = np.random.default_rng(0)
@@ -71,23 +64,3 @@ def test_the_cut_and_its_total_variation_against_the_mixture(time):
         assert arrays["shown"][column] == arrays["t"]
         of_map = arrays["densities"][:, column]  # its cells are twice as wide
         assert np.abs(of_map - exact.reshape(-1, 2).mean(axis=1)).max() < 1e-2 * exact.max()
-
-
-def test_total_variation_of_needles_is_one():
-    assert chain.total_variation_to_noise(1.0, 1e-6) == pytest.approx(1, abs=1e-3)
-    assert chain.total_variation_to_noise(0.0, 1.0) == pytest.approx(0, abs=1e-12)
-
-
-def test_presets_show_what_they_promise():
-    panel = chain.panel()
-    panel.set(**panel.presets["the end values of T = 1000 for T = 100"])
-    assert "ᾱ = 0.3636" in panel.text()
-    panel.set(**panel.presets["β for √β"])
-    assert "variance of x = 0.01901" in panel.text()
-    panel.close()
-
-
-def test_nobody_can_change_what_the_cache_hands_out():
-    for array in chain.coefficients("ddpm", "root", 100):
-        with pytest.raises(ValueError, match="read-only"):
-            array *= 0

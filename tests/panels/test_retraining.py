@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from course_utils.objectives import PUBLISHED
-from course_utils.panels import retraining
+from course_utils.panels import retraining, weighting
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
 
@@ -84,19 +84,6 @@ def test_samples_and_errors_are_the_models():
     assert (shown["least"] < denoiser.eps_mse + 0.25).all()
 
 
-def test_least_error_in_the_plane_and_on_the_line():
-    moons, line = retraining._world("two_moons"), retraining._world("galaxies")
-    # at the data end a smooth law in the plane has e → 2, points have e → 0
-    assert moons.least_error[-1] == pytest.approx(2, abs=0.02)
-    assert line.least_error[-1] < 0.5
-    assert line.least == pytest.approx(3.7, abs=0.05)  # facts: 3.70 of log 82 at λ = 10
-    for world in (moons, line):
-        assert world.least_error[0] == pytest.approx(0, abs=1e-3)
-        # the average over the draws, an estimate in another way
-        off = np.trapezoid(world.ideal_on_training, world.levels) / 2 - world.least
-        assert abs(off) < 0.3
-
-
 def test_weight_moved_from_noise_to_detail_blurs_less_and_misses_more():
     """The picture of T9: blurred where noise is weighed, broken where detail is."""
     to_noise = compute(features=256, objective="cosine_x")[0]
@@ -107,49 +94,23 @@ def test_weight_moved_from_noise_to_detail_blurs_less_and_misses_more():
     assert detail["wasserstein"] > 2 * balanced["wasserstein"] > balanced["wasserstein_floor"]
 
 
-def test_with_many_features_w_matters_less():
-    names = ("cosine_eps", "cosine_v", "edm")
-    cost = {
-        n: sum(
-            compute(data="blurred_galaxies", features=n, ridge=1e-6, objective=name)[0]["above"]
-            for name in names
-        )
-        for n in (16, 512)
-    }
-    assert cost[512] < cost[16] / 5
-
-
-def test_only_models_of_the_same_settings_are_rivals():
-    rivals = compute()[1]["rivals"]
-    for w in ({"objective": "elbo"}, {"shift": 1.0}, {"gains": TO_DETAIL}, {"monotone_lock": True}):
-        assert compute(**w)[1]["rivals"] == rivals
-    for other in ({"ridge": 1e-3}, {"draws": "fresh"}, {"measure": "wasserstein"}, {"eta": 0.5}):
-        assert compute(**other)[1]["rivals"] != rivals
-    assert rivals == np.float32(rivals)  # as it goes to the browser
-
-
-def test_the_hand_lifts_w_where_it_stands_and_nowhere_else():
-    """A gain of one is one power of ten at its knot; neither bends elsewhere nor is rescaled."""
-    gains = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)  # at λ = 3
-    flat, bent = compute()[1], compute(gains=gains)[1]
-    np.testing.assert_allclose(flat["by_hand"], flat["unbent"])
-    np.testing.assert_allclose(bent["at_knots"] / flat["at_knots"], 10.0 ** np.array(gains))
-    far = (retraining.FINE <= 0) | (retraining.FINE >= 6)
-    np.testing.assert_allclose(bent["by_hand"][far], flat["by_hand"][far])
-    # the model is trained with that w: it is w of mean 1 that it keeps
-    np.testing.assert_array_equal(retraining.FINE[::16], bent["levels"][::5].round(9))
-    mean = bent["by_hand"][::16] / bent["weights"][::5]
-    np.testing.assert_allclose(mean, mean[0], rtol=1e-9)
-
-
-def test_samples_outside_the_frame_stand_on_its_edge_and_are_counted():
-    found = compute(features=16, ridge=1e-6, objective="elbo", gains=TO_DETAIL)[1]
-    reach, samples = retraining.REACH, found["samples"]
-    outside = (np.abs(samples) > reach).any(axis=1)
-    assert found["outside"] == f"{100 * outside.mean():.1f} % outside" and outside.any()
-    shown = np.stack([found["x"], found["y"]], axis=1)
-    np.testing.assert_array_equal(shown[~outside], samples[~outside])
-    assert (np.abs(shown[outside]) == reach).any(axis=1).all()
+def test_w_may_be_the_readers_own():
+    """A drawn curve and a plain function, to what the instrument's table of 161 levels keeps."""
+    gains = (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0)
+    desk = weighting.panel(objective="sigmoid", gains=gains)
+    drawn = retraining.panel(objective=desk.weighting, features=64)
+    same = compute(gains=gains, draws="training")[0]
+    assert drawn.results["above"] == pytest.approx(same["above"], abs=1e-3)
+    assert drawn.results["wasserstein"] == pytest.approx(same["wasserstein"], abs=1e-3)
+    tilt = retraining.panel(objective=lambda log_snr: np.exp(-log_snr / 4))
+    assert tilt.controls["objective"].options[0][0] == "your w"
+    tilt.set(objective="elbo")
+    assert tilt.results["above"] == 0
+    for wrong, words in ((3, "a weighting"), ([], "at least one"), (np.negative, "not negative")):
+        with pytest.raises(ValueError, match=words):
+            retraining.panel(objective=wrong)
+    for panel in (desk, drawn, tilt):
+        panel.close()
 
 
 def test_what_is_kept_of_the_elbo_s_runs_are_numbers_and_not_models():

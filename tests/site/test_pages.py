@@ -2,6 +2,7 @@
 
 import gzip
 import html.parser
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
@@ -16,30 +17,7 @@ READY = """async () => {
     for (const picture of document.images) picture.loading = "eager";
     await Promise.all([...document.images].map(picture => picture.decode().catch(() => {})));
 }"""
-FAULTS = r"""() => {
-    const page = document.scrollingElement, faults = [];
-    if (page.scrollWidth > page.clientWidth)
-        faults.push(`scrolls sideways: ${page.scrollWidth} > ${page.clientWidth}`);
-    for (const error of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
-        faults.push("formula: " + (error.title || error.dataset.mjxError || error.textContent));
-    for (const formula of document.querySelectorAll(".math"))
-        if (!formula.querySelector("mjx-container")) faults.push("unset: " + formula.textContent);
-    for (const picture of document.images) {
-        if (!picture.naturalWidth) faults.push("no picture: " + picture.src);
-        if (!picture.alt.trim()) faults.push("no words: " + picture.src);
-        const shape = picture.clientWidth * picture.naturalHeight;
-        if (Math.abs(shape / (picture.clientHeight * picture.naturalWidth) - 1) > 0.02)
-            faults.push("out of shape: " + picture.src);
-    }
-    const text = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (text.nextNode()) {
-        const inside = text.currentNode.parentElement;
-        if (inside.closest("pre, code, script, style, mjx-container, .sig")) continue;
-        const left = text.currentNode.data.match(/\$[^$]+\$|\\\(|\\\[|\\begin|\]\(|\*\*/);
-        if (left) faults.push("markup left: " + text.currentNode.data.trim().slice(0, 80));
-    }
-    return faults;
-}"""
+FAULTS = Path(__file__).with_name("faults.js").read_text(encoding="utf-8")
 
 AXE = '{exclude: [".highlight"]}'  # the colours of code are Pygments'
 
@@ -189,17 +167,6 @@ def test_no_barrier_that_axe_finds(site, paths, serve, page, width, scheme):
         if wrong := page.evaluate(f"() => axe.run({AXE})")["violations"]:
             found[path] = [(v["id"], [n["html"][:200] for n in v["nodes"][:4]]) for v in wrong]
     assert found == {}
-
-
-def test_a_picture_opens_at_a_touch(site, serve, phone):
-    phone.goto(serve(site) + "notebooks/01_the_discrete_chain.html")
-    picture = phone.locator(".bd-article img").first
-    small = picture.bounding_box()["width"]
-    picture.click()
-    opened = phone.locator("dialog.picture[open] img")
-    assert opened.bounding_box()["width"] > 2 * small
-    phone.get_by_role("button", name="Close").click()
-    assert phone.locator("dialog.picture[open]").count() == 0
 
 
 def test_the_search_finds_without_a_network(site, serve, phone):

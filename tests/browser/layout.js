@@ -1,0 +1,14 @@
+// How wide the page is, its smallest type and targets, and where controls and numbers end.
+() => ({
+    over: document.documentElement.scrollWidth - innerWidth,
+    type: Math.min(...[...document.querySelectorAll("text, label, td, p")].map(e =>
+        parseFloat(getComputedStyle(e).fontSize))),
+    small: [...document.querySelectorAll("input, select, button, summary, .won-target")]
+        .filter(e => e.getClientRects().length).map(e => {
+            const b = e.getBoundingClientRect();
+            const line = e.tagName === "line" ? 26 : 0;
+            return [e.outerHTML, Math.max(b.width, line), Math.max(b.height, line)]; })
+        .filter(([, w, h]) => Math.min(w, h) < 20),
+    end: document.querySelector(".won-buttons").getBoundingClientRect().bottom,
+    shown: document.querySelector(".won-readout").getBoundingClientRect().bottom,
+})
