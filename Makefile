@@ -20,7 +20,7 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 help:            ## this list
 	@echo "Everyday:"; awk -F ' *## ' '/^[a-z-]+:.*## /{split($$1, t, ":"); printf "  %-18s %s\n", t[1], $$2}' Makefile
-	@echo "For who maintains the course:"; awk -F ' *#: ' '/^[a-z-]+:.*#: /{split($$1, t, ":"); printf "  %-18s %s\n", t[1], $$2}' Makefile
+	@echo "For maintainers of the course:"; awk -F ' *#: ' '/^[a-z-]+:.*#: /{split($$1, t, ":"); printf "  %-18s %s\n", t[1], $$2}' Makefile
 
 lab: env         ## set up, then JupyterLab on the first notebook
 	$(PY) -m jupyterlab $(ROOT_FLAG) $(LAB_FLAGS) $(LAB_ARGS) notebooks/00_start_here.ipynb

@@ -3,7 +3,7 @@
     python .ci/environment.py                          .venv, from requirements.txt
     python .ci/environment.py build/site-env docs      beside it: what a dependency group adds
 
-uv installs where it is to be had, here or from PyPI; pip does else (INSTALLER=pip asks for it).
+uv installs where it is found, here or on PyPI; else pip does (INSTALLER=pip asks for it).
 An environment holds absolute paths: one that was moved or copied with its folder is made anew.
 Needs Python alone, of a version that pyproject.toml promises.
 """
@@ -101,7 +101,7 @@ def installer(python):
 
 
 def find_uv(python):
-    """Return the command of uv, fetched from PyPI if need be; None where it is not to be had."""
+    """Return the command of uv, fetched from PyPI if need be; None where it is not found."""
     if shutil.which("uv"):
         return ["uv"]
     uv = [python, "-m", "uv"]

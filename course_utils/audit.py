@@ -207,7 +207,7 @@ def audit(objective, floor=None, losses=None) -> Audit:
     """Return the report on an ``Objective``: ``print(audit(from_script(betas=betas)))``.
 
     Where a loss is needed, it is that of an ideal denoiser of the course's galaxies. With the
-    ``Floor`` of a sample of one's own, it is said where that sample's loss is earned; and with
+    ``Floor`` of your own sample, it says where that sample's loss is earned; and with
     ``losses``, the mean squared errors of the script's prediction at the floor's levels, how much
     of them is excess. Raises ``ValueError`` where the floor has fewer than two levels that training
     reaches, and for losses that do not fit it.

@@ -315,6 +315,8 @@ def _pieces(functions, truth, model, low, high, tolerance):
     rounding = np.array([0, 1e-13]) * (high - low)  # L is a difference of numbers about 1
     if (sizes[0] > 10 * tolerance * sizes[1] + rounding).any():
         best = (sizes[0] / sizes[1]).max()
-        raise ValueError(f"e and L cannot be had to {tolerance:.0e} here: tolerance={best:.0e} can")
+        raise ValueError(
+            f"e and L cannot be computed to {tolerance:.0e} here: tolerance={best:.0e} can"
+        )
     order = np.argsort(left)
     return Pieces(np.append(left[order], high), coarse[order], fine[order])

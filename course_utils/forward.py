@@ -1,8 +1,8 @@
 """Forward in noise: the chain S1, the SDE S2 with its exact solution, and paths for strong errors.
 
-Forward, every process of the course is linear: one step is z ← decay · z + noise · ε with
-ε ~ N(0, I), and a ``GaussianSteps`` holds the two coefficients of each step. Particles are an array
-[n], [n, d] or more, in VP coordinates; t = 0 is data and λ = +∞, t = 1 is noise. Whatever is random
+Forward, every process of the course is linear: one step is z ← decay · z + noise · ξ with
+ξ ~ N(0, I), and a ``GaussianSteps`` holds the two coefficients of each step. Particles are an array
+[n], [n, d] or more, in VP coordinates; t = 0 is data and λ = +∞, t = 1 is noise. All that is random
 takes an ``rng``, which is anything with ``standard_normal(shape)``.
 """
 
@@ -19,14 +19,14 @@ from course_utils.schedules import alpha, require_betas, sigma
 
 
 class GaussianSteps(NamedTuple):
-    """Steps z ← decay · z + noise · ε: ``decay`` and ``noise`` (a standard deviation), [N] each."""
+    """Steps z ← decay · z + noise · ξ: ``decay`` and ``noise`` (a standard deviation), [N] each."""
 
     decay: Float[ndarray, " N"]
     noise: Float[ndarray, " N"]
 
 
 def chain_steps(betas: ArrayLike):
-    """Return the steps [T] of the discrete chain S1: x_t = √(1 − β_t) x_{t−1} + √β_t ε.
+    """Return the steps [T] of the discrete chain S1: x_t = √(1 − β_t) x_{t−1} + √β_t ξ.
 
     Raises ``ValueError`` unless every β lies in (0, 1). Source: Ho et al. 2020, eq. 2.
     """
@@ -35,7 +35,7 @@ def chain_steps(betas: ArrayLike):
 
 
 def euler_maruyama_steps(betas: ArrayLike):
-    """Return the Euler–Maruyama steps of S2: x_i = x_{i−1} − ½ β_i x_{i−1} + √β_i ε.
+    """Return the Euler–Maruyama steps of S2: x_i = x_{i−1} − ½ β_i x_{i−1} + √β_i ξ.
 
     β_i = β(t_{i−1}) Δ ≥ 0, as ``discrete_betas(schedule, N, "left")`` gives them: the chain's list
     in another recursion, unstable beyond β_i = 4.
@@ -48,7 +48,7 @@ def euler_maruyama_steps(betas: ArrayLike):
 def transition(log_snr_from, log_snr_to):
     """Return α_{t|s} and σ_{t|s}: the exact solution of S2 from level λ_s to the noisier λ_t.
 
-    z_t = α_{t|s} z_s + σ_{t|s} ε with α_{t|s} = α_t/α_s and σ²_{t|s} = σ_t² (1 − e^{λ_t − λ_s}),
+    z_t = α_{t|s} z_s + σ_{t|s} ξ with α_{t|s} = α_t/α_s and σ²_{t|s} = σ_t² (1 − e^{λ_t − λ_s}),
     whatever the schedule between the two. λ_s = +∞ is clean data. Levels of any shapes that
     broadcast; returns a ``GaussianSteps`` of that shape. Raises ``ValueError`` where λ_t > λ_s.
     Source: Kingma et al. 2021, appendix A.
@@ -66,7 +66,7 @@ def exact_steps(levels: Float[ndarray, " n"]):
 
 
 def simulate(x0, steps, rng):
-    """Return the state after all steps, of the shape of x0: z ← decay · z + noise · ε each."""
+    """Return the state after all steps, of the shape of x0: z ← decay · z + noise · ξ each."""
     z = np.asarray(x0, dtype=np.float64)
     for decay, noise in zip(*steps, strict=True):
         z = decay * z + noise * rng.standard_normal(z.shape)

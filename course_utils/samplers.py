@@ -18,7 +18,7 @@ from course_utils.schedules import alpha, sigma
 
 
 class ReverseStep(NamedTuple):
-    """A step z_s = keep · z_t + eps_hat · ε̂(z_t, λ_t) + noise · ε towards the data."""
+    """A step z_s = keep · z_t + eps_hat · ε̂(z_t, λ_t) + noise · ξ towards the data."""
 
     keep: ndarray | float
     eps_hat: ndarray | float

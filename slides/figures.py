@@ -884,14 +884,14 @@ def block_3():
 
 
 def follow(truth, low, excess):
-    """Path and marginal KL up to λ = 5 of the ideal denoiser, spoilt on one unit of λ."""
+    """Path and marginal KL up to λ = 5 of the ideal denoiser, damaged on one unit of λ."""
 
-    def spoilt(z, log_snr):
+    def damaged(z, log_snr):
         return truth.eps(z, log_snr) + (low < log_snr < low + 1) * np.sqrt(2 * excess)
 
     steps = np.unique([*np.linspace(-10, low, 30), *np.linspace(low, low + 1, 40)])
     steps = np.append(steps, np.linspace(low + 1, 5, 120)[1:])
-    return path_and_marginal_kl(truth, spoilt, steps, per_sd=10)
+    return path_and_marginal_kl(truth, damaged, steps, per_sd=10)
 
 
 def numbers():

@@ -426,6 +426,27 @@ def test_no_symbol_before_its_meaning(symbol):
     assert any(symbol in row for row in rows), f"not in the table of symbols of {number}"
 
 
+# --- plain modern words -----------------------------------------------------------------------
+
+OLD_WORDS = re.compile(
+    r"(?i)\b(unless told|one's own|spoil(?:s|t|ed)?|rooms|(?:what|noise|that) (?:came|comes) in|"
+    r"hence|thereof|whence|hitherto|shall|beneath|(?:to|cannot|can) be had|for who|carry a hundred|"
+    r"whatever is|holds no more|who wants to)\b"
+)
+
+
+def test_words_are_of_today():
+    files = [*NOTEBOOKS, *ROOT.glob("*.md"), *ROOT.glob("slides/*.md"), *ROOT.glob("docs/**/*.md")]
+    files = [path for path in files if "node_modules" not in path.parts]
+    assert OLD_WORDS.search("a model that was spoilt") and not OLD_WORDS.search("spoiler, room")
+    for path in [*files, *ROOT.glob("course_utils/**/*.py")]:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            text = "\n".join(cell.source for cell in read(path).cells)
+        found = OLD_WORDS.search(text)
+        assert not found, f"{path.name}: …{text[max(0, found.start() - 40) : found.end() + 20]}…"
+
+
 RULES = (
     valid, executed_in_order, begins_with_the_installation, no_errors,
     stable_metadata, stable_text, opens_well, closes_well, short_cells,

@@ -72,9 +72,9 @@ _ddpm = np.linspace(1e-4, 0.02, 1000)
 EXERCISES["01.2"] = Exercise(
     lambda betas: betas * _later(betas),
     [[0.36, 0.2, 0.5], [0.7, 0.1, 0.1, 0.4], _ddpm[::50] * 20, _ddpm, [0.3]],
-    hint="ξ_t comes in with variance β_t; each later step multiplies it by its own 1 − β",
+    hint="ξ_t is added with variance β_t; each later step multiplies it by its own 1 − β",
     mistakes={
-        "β_t is what comes in at step t; the later steps shrink it": lambda b: b * 1.0,
+        "β_t is what step t adds; the later steps shrink it": lambda b: b * 1.0,
         "the step's own 1 − β is one too many: its draw is added after the shrinking":
             lambda b: b * (1 - b) * _later(b),
         "the steps before t do not touch ξ_t; those after it do":
@@ -85,11 +85,11 @@ EXERCISES["01.2"] = Exercise(
         "these are amplitudes; asked are variances": lambda b: np.sqrt(b * _later(b)),
         "√(1 − β) is what a step does to an amplitude; a variance is multiplied by 1 − β":
             lambda b: b * np.sqrt(_later(b)),
-        "the variance that comes in is β, not √β": lambda b: np.sqrt(b) * _later(b),
+        "the variance that is added is β, not √β": lambda b: np.sqrt(b) * _later(b),
         "shares of the whole: they add up to 1. Asked are variances, which add up to 1 − ᾱ_T":
             lambda b: b * _later(b) / (1 - _abar(b)[-1]),
-        "shares of Σβ: the later steps shrink what came in before": lambda b: b / b.sum(),
-        "this is what is left of a datum from step t on; multiply it by what comes in, β_t": _later,
+        "shares of Σβ: the later steps shrink what was added before": lambda b: b / b.sum(),
+        "this is what is left of a datum from step t on; multiply it by what is added, β_t": _later,
         "the order is reversed: the first entry belongs to step 1":
             lambda b: (b * _later(b))[::-1],
         "the later β are subtracted; each step multiplies by its own 1 − β":
@@ -103,7 +103,7 @@ EXERCISES["01.2"] = Exercise(
         "the running sums: asked is each draw by itself": lambda b: np.cumsum(b * _later(b)),
         "in proportion to β, out of 1 − ᾱ_T in all: but early draws are shrunk more":
             lambda b: b / b.sum() * (1 - _abar(b)[-1]),
-        "β once too often: it comes in once, and is then multiplied by 1 − β of later steps":
+        "β once too often: it is added once, and is then multiplied by 1 − β of later steps":
             lambda b: b**2 * _later(b),
         "the product runs the wrong way round: after step t come t + 1 … T":
             lambda b: b * np.append(np.cumprod(1 - b[1:])[::-1], 1.0),

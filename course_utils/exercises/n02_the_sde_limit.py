@@ -91,7 +91,7 @@ EXERCISES["02.2"] = Exercise(
             lambda B: 1 - np.exp(np.diff(B)),
         "second order in Δ, but not exact: keep the exponential":
             lambda B: np.diff(B) - np.diff(B) ** 2 / 2,
-        "B itself: what comes in during a step is a difference of two B": lambda B: B[1:],
+        "B itself: what a step adds is a difference of two B": lambda B: B[1:],
         "1 − e^{−B} is the variance that x_t has; a step's β needs the ratio of two ᾱ":
             lambda B: np.diff(1 - np.exp(-B)),
         "ᾱ itself; 1 − β_i is the ratio of two neighbours": lambda B: np.exp(-B[1:]),
@@ -107,7 +107,7 @@ EXERCISES["02.2"] = Exercise(
         "e^B grows; ᾱ falls as e^{−B}": lambda B: np.exp(B[1:]) - np.exp(B[:-1]),
         "twice the exponent: ᾱ is already a square": lambda B: 1 - np.exp(-2 * np.diff(B)),
         "∫β over the step was squared": lambda B: np.diff(B) ** 2,
-        "the average of B over the step: what comes in is its increase":
+        "the average of B over the step: what is added is its increase":
             lambda B: (B[1:] + B[:-1]) / 2,
         "1 minus ∫β over the step is no 1 − e^{−…}": lambda B: 1 - np.diff(B),
         "log(1 + ΔB) solves another equation: 1 − β_i = e^{−ΔB}": lambda B: np.log1p(np.diff(B)),
@@ -224,7 +224,7 @@ EXERCISES["02.4"] = Exercise(
             lambda b: b / (1 + b / 4),
         "β(1 − β) is right for the factor 1 − β; here it is 1 − β/2": lambda b: b * (1 - b),
         "β(2 − β) belongs to the factor 1 − β; here it is 1 − β/2": lambda b: b * (2 - b),
-        "β²: the variance that comes in is β, less a small term in β²": lambda b: b**2,
+        "β²: the variance to add is β, less a small term in β²": lambda b: b**2,
         "√β is the amplitude that the method uses; asked is a variance": np.sqrt,
         "1 − β²/4 is the product (1 − β/2)(1 + β/2), not the square's complement":
             lambda b: 1 - b**2 / 4,

@@ -243,7 +243,7 @@ EXERCISES["05.5"] = Exercise(
         "that is the noise σ, not its level λ": lambda s, sd: np.exp(-s / 2) / sd,
         "the logarithm is missing: λ = −2 ln σ": lambda s, sd: s + 2 * sd,
         "the logarithm is missing, and the sign": lambda s, sd: s - 2 * sd,
-        "four times: ln of a standard deviation enters twice, no more":
+        "four times: ln of a standard deviation enters twice, not four times":
             lambda s, sd: s + 4 * np.log(sd),
         "four times, and the wrong way": lambda s, sd: s - 4 * np.log(sd),
         "multiplied: a factor in σ is a summand in λ": lambda s, sd: s * 2 * np.log(sd),

@@ -262,7 +262,7 @@ EXERCISES["06.5"] = Exercise(
     tolerance=1e-4,  # a difference quotient is a fair answer
     mistakes={
         "that is dw/dλ: λ falls as t grows, so even the sign changes along the schedule": _slope,
-        "dλ/dt is negative on every schedule: you used its absolute value": -1,
+        "the sign is flipped: dλ/dt is negative, and so is sech′ where y > 0; one is missing": -1,
         "the absolute value: the sign is what the question is about":
             lambda t, b: np.abs(_slope(t, b) * _rate(t)),
         "that is dw/dλ times −½ dλ/dt, the ELBO's weighting; the chain rule has dλ/dt itself": -0.5,

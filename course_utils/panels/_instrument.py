@@ -516,7 +516,7 @@ class Instrument(Panel):
         return {"spec": spec, "values": self.values}
 
     def _tabulated(self, others=()):
-        """The keys of one's own objectives, of the one that is shown first, and of ``others``."""
+        """The keys of the reader's objectives, of the one shown first, and of ``others``."""
         wanted = {*_OWN, *others, self.start["objective"]} - {*PUBLISHED, "drawn"}
         return [key for key in self.controls["objective"].ends() if key in wanted]
 

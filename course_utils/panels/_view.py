@@ -22,7 +22,7 @@ def view(controls, compute, scene, *, kind=Panel, prepare=None, **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view.
 
     ``kind`` is the class of the panel, and ``options`` are those of ``widgets.panel.Panel``:
-    formats, presets, headline, shown. ``prepare(start)`` returns what the controls shall hold, and
+    formats, presets, headline, shown. ``prepare(start)`` returns the values of the controls, and
     the controls, where these depend on what was given.
     """
     prepare = prepare or (lambda start: (start, controls()))

@@ -1,6 +1,6 @@
 """The half-a-nat panel: spend a fixed excess of ELBO at any level, and look at the samples.
 
-The model is the galaxies' own ideal denoiser, spoilt in one band of levels by a constant:
+The model is the galaxies' own ideal denoiser, damaged in one band of levels by a constant:
 ε̂ = ε* + δ(λ). Since ε* errs symmetrically, E‖ε − ε̂‖² = e + δ², and the ELBO is worse by ½ ∫ δ² dλ,
 the same wherever the band lies. What the samples make of it depends on the band and the sampler.
 
@@ -51,7 +51,7 @@ from course_utils.widgets.scene import (
 ALT = (
     "Three plots. Left: the least error of the noise prediction over log-SNR, black, and on top of "
     "it, hatched, a box: the excess that was placed there. Its column, its right edge and its top "
-    "can be pulled. Middle: the histogram of 2000 samples of the spoilt model, orange, and the 82 "
+    "can be pulled. Middle: the histogram of 2000 samples of the damaged model, orange, and the 82 "
     "galaxies, black. Right: the Wasserstein distance of the samples from the galaxies, one dot at "
     "each level that was visited, orange for the ancestral sampler, blue for DDIM, grey between; "
     "the band is what 2000 real samples would have. Shown on request: the same at all levels, "
@@ -157,7 +157,7 @@ def _cells(level, width):
     return first, first + n
 
 
-def spoilt(squared):
+def damaged(squared):
     """Return ε̂ = ε* + δ as a function of z and one of ``LEVELS``; ε* between tabulated values."""
     deltas = np.sqrt(squared)
 
@@ -198,7 +198,7 @@ def _sampled(squared, eta, seed):
         return _states(eta, seed)[-1] / alpha(LEVELS[-1])
     i = np.flatnonzero(squared)[0]
     rng, step = Replay(_normals(seed)[1 + i :]), partial(ddim_step, eta=eta)
-    z = sample(spoilt(squared), LEVELS[i:], _states(eta, seed)[i], step, rng)
+    z = sample(damaged(squared), LEVELS[i:], _states(eta, seed)[i], step, rng)
     return z / alpha(LEVELS[-1])
 
 
@@ -206,7 +206,7 @@ def _sampled(squared, eta, seed):
 def _states(eta, seed):
     """All latents of the sampler without an excess, [STEPS + 1, N_PARTICLES]."""
     start, *noise = _normals(seed)
-    step, eps = partial(ddim_step, eta=eta), spoilt(np.zeros(STEPS))
+    step, eps = partial(ddim_step, eta=eta), damaged(np.zeros(STEPS))
     return frozen([*sample_states(eps, LEVELS, start, step, Replay(noise))])
 
 
@@ -240,7 +240,7 @@ def curve(width, amount, centres=tuple(CENTRES)):
     for centre in centres:
         first, last = _cells(centre, width)
         z, levels = np.interp(start, *_below(first)[::-1]), LEVELS[first : last + 1]
-        eps = spoilt(excess(centre, width, amount))
+        eps = damaged(excess(centre, width, amount))
         ancestral = sample(eps, levels, z, ancestral_step, Replay(noise))
         ddim = sample(eps, levels, z)
         found.append((_posterior_distance(ancestral, last), _transported_distance(ddim, last)))

@@ -23,7 +23,7 @@ from course_utils.datasets import grey_levels, images, to_pixels
 from course_utils.schedules import alpha, sigma
 
 MEASURES = ("frechet", "frechet_pixels", "precision", "recall", "memorised")
-N_LESSONS = 10_000  # the classifier learns from no more images
+N_LESSONS = 10_000  # the classifier learns from at most this many images
 
 
 class ImageMetrics:

@@ -32,7 +32,7 @@ class Panel(anywidget.AnyWidget):
         formats: number's name -> template such as ``"loss {:.3g} nats"``, or None to hide it. Round
             here: strict nbval compares the text.
         presets: name -> dict of control values, offered in a list.
-        start: name -> value of controls that shall start, and be reset to, elsewhere.
+        start: name -> value of controls that start, and are reset to, elsewhere.
         headline: a template of numbers by their names, written large; the first number if empty.
         shown: names of at most four numbers in the table beside it; the rest are "details".
 

@@ -103,7 +103,9 @@ class _Still:
         getattr(ax, f"set_{which}lim")(low, high)
         getattr(ax, f"set_{which}label")(axis.label)
         if axis.ticks is not None:
-            pairs = [t if isinstance(t, tuple) else (t, f"{t:g}") for t in axis.ticks]
+            pairs = [
+                t if isinstance(t, tuple) else (t, f"{t:g}".replace("-", "−")) for t in axis.ticks
+            ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
             getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
             getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them

@@ -1,6 +1,6 @@
 // What moves on a page: its panels, pictures that open, and the way to where notebooks run.
 
-// A panel takes the place of its picture once it comes in sight. Where its file cannot be had (a
+// A panel takes the place of its picture once it comes in sight. Where its file cannot be loaded (a
 // page that was opened from a disk), the picture stays.
 async function show(holder) {
     const [{ mount, host }, page] = await Promise.all([
