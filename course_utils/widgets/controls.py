@@ -32,7 +32,8 @@ class Control:
 
     def spec(self):
         """Return the control in JSON."""
-        return asdict(self) | {"kind": type(self).__name__}
+        made = asdict(self) | {"kind": type(self).__name__}
+        return made | {"decimals": decimals(self.step)} if "step" in made else made
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,6 @@ class Slider(Control):
 
     def ends(self):
         return [self.low, self.high]
-
-    def spec(self):
-        return super().spec() | {"decimals": decimals(self.step)}
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,6 @@ class Bars(Control):
         low, high, n = self.low, self.high, len(self.labels)
         alone = [(low,) * i + (high,) + (low,) * (n - i - 1) for i in range(n)]
         return [(low,) * n, *alone, (high,) * n]
-
-    def spec(self):
-        return super().spec() | {"decimals": decimals(self.step)}
 
 
 @dataclass(frozen=True)

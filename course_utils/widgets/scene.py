@@ -317,12 +317,10 @@ class Scene:
     @cached_property
     def _names(self):
         parts = [part for plot in self.plots() for part in (plot.x, plot.y, *plot.items)]
+        sources = [source for part in parts for source in _sources(part).values()]
+        names = [n for s in sources for n in (s if isinstance(s, tuple) else (s,))]
         words = {item.words for item in self.items(Ridges)}
-        found = set()
-        for part in parts:
-            for source in _sources(part).values():
-                found |= {n for n in _as_tuple(source) if isinstance(n, str)}
-        return found - words
+        return {name for name in names if isinstance(name, str)} - words
 
 
 def packed(arrays, kind=np.float32):
@@ -336,10 +334,8 @@ def _plot(plot, still):
     """A plot in JSON; its arrays that stand still go to ``still``."""
 
     def plain(part):
-        sources = _sources(part)
-        names = [field.name for field in fields(part) if field.name not in sources]
-        plain = {name: getattr(part, name) for name in names if name != "_"}
-        return plain | {name: named(source) for name, source in sources.items()}
+        sources = {name: named(source) for name, source in _sources(part).items()}
+        return {field.name: getattr(part, field.name) for field in fields(part)} | sources
 
     def named(source):
         if source is None or isinstance(source, str | int | float):
@@ -366,7 +362,3 @@ def _plot(plot, still):
 def _sources(part):
     """The fields of an axis or item that are ``Data``, by name."""
     return {field.name: getattr(part, field.name) for field in fields(part) if field.type is Data}
-
-
-def _as_tuple(source):
-    return source if isinstance(source, tuple) else (source,)
