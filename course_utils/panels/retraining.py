@@ -328,7 +328,7 @@ def scene():
     quality = Plot(
         "samples against ELBO",
         Axis(
-            *(-0.2, 10, "ELBO loss above that of w ≡ 1, nats"),
+            *(-0.2, 30, "ELBO loss above that of w ≡ 1, nats"),
             scale="asinh",
             linear=0.1,
             ticks=(-0.1, 0, 0.1, 1, 10),
