@@ -13,6 +13,12 @@ def frozen(value):
     return array
 
 
+def keep(instance, **values):
+    """Set what a frozen dataclass works out in ``__post_init__``."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
+
+
 def data_set(x):
     """Return data as a frozen float64 array [n, d], or raise ``ValueError`` with a remedy.
 
@@ -60,12 +66,11 @@ def require_levels_fit(log_snr, z):
     """
     if log_snr.ndim == 0:
         return
-    if log_snr.ndim != z.ndim or any(
-        n not in (1, m) for n, m in zip(log_snr.shape, z.shape, strict=True)
-    ):
+    pairs = zip(log_snr.shape, z.shape, strict=False)
+    if log_snr.ndim != z.ndim or any(n not in (1, m) for n, m in pairs):
         raise ValueError(
-            f"levels of shape {tuple(log_snr.shape)} do not fit z of shape {tuple(z.shape)}: "
-            "pass one level, or one per row as an array of shape [batch, 1]"
+            f"levels of shape {log_snr.shape} do not fit z of shape {z.shape}: pass one level, or "
+            "one per row as an array of shape [batch, 1]"
         )
 
 
@@ -74,11 +79,10 @@ def unknown(kind, name, known, aliases=None):
 
     ``known`` are the names; ``aliases`` maps other words, in lower case, to some of them.
     """
-    word = str(name).lower()
     words = {**{k.lower(): k for k in known}, **(aliases or {})}
-    near = words[get_close_matches(word, words, n=1, cutoff=0.0)[0]]
-    shown = reprlib.repr(name)
-    return ValueError(f"unknown {kind} {shown}: did you mean {near!r}? ({', '.join(known)})")
+    near = words[get_close_matches(str(name).lower(), words, n=1, cutoff=0.0)[0]]
+    said = f"unknown {kind} {reprlib.repr(name)}: did you mean {near!r}?"
+    return ValueError(f"{said} ({', '.join(known)})")
 
 
 def require_known(kind, name, known, aliases=None):

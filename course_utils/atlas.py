@@ -1,11 +1,14 @@
 """What is trained today: objectives of public models and scripts, each with where it stands.
 
 ``ATLAS["sana"].objective()`` is an ``Objective`` like those of ``PUBLISHED``; ``objectives()`` are
-both. An entry holds the arguments of ``from_script`` as its source has them, and nothing else. What
-a source leaves to its reader, such as a resolution, is said in ``kind``.
+both. An entry is a line of ``data/atlas.csv``, with its source, and one here, the arguments of
+``from_script`` as the source has them. What a source leaves to its reader, such as a resolution, is
+said in ``kind``.
 """
 
+import csv
 from dataclasses import dataclass, replace
+from importlib.resources import files
 
 import numpy as np
 
@@ -83,223 +86,55 @@ _CASCADE_BARS = np.cos((0.008 + _CASCADE_T) / 1.008 * np.pi / 2) ** 2
 _CASCADE_BARS = _CASCADE_BARS / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
 _CASCADE_BARS = _CASCADE_BARS[(_CASCADE_BARS > 1e-4) & (_CASCADE_BARS < 0.9999)]
 
-ATLAS = {
-    "sd15": Trained(
-        "Stable Diffusion 1.5",
-        2022,
-        "released configuration",
-        "CompVis/stable-diffusion configs/stable-diffusion/v1-inference.yaml",
-        {"betas": _SD},
-    ),
-    "sd21_v": Trained(
-        "Stable Diffusion 2.1, v",
-        2022,
-        "released configuration",
-        "Stability-AI/stablediffusion configs/stable-diffusion/v2-inference-v.yaml",
-        {"betas": _SD, "prediction": "v"},
-    ),
-    "sdxl": Trained(
-        "SDXL base",
-        2023,
-        "released configuration",
-        "Stability-AI/generative-models configs/inference/sd_xl_base.yaml",
-        {"betas": _SD},
-    ),
-    "sdxl_min_snr": Trained(
-        "SDXL, ε, Min-SNR-5",
-        2023,
-        "option --snr_gamma of the script",
-        "huggingface/diffusers examples/text_to_image/train_text_to_image_sdxl.py",
-        {"betas": _SD, "coefficient": ("min_snr", 5.0)},
-    ),
-    "sd_v_min_snr": Trained(
-        "SDXL script, v, Min-SNR-5",
-        2023,
-        "option --snr_gamma of the script",
-        "huggingface/diffusers examples/text_to_image/train_text_to_image_sdxl.py",
-        {"betas": _SD, "prediction": "v", "coefficient": ("min_snr", 5.0)},
-    ),
-    "sd_debiased": Trained(
-        "SD, debiased estimation",
-        2023,
-        "option of the script; Yu et al. 2023",
-        "kohya-ss/sd-scripts library/custom_train_functions.py",
-        {"betas": _SD, "coefficient": "debiased"},
-    ),
-    "sd_zero_snr": Trained(
-        "SD, v, zero terminal SNR",
-        2023,
-        "Lin et al. 2023; rescale_betas_zero_snr",
-        "huggingface/diffusers src/diffusers/schedulers/scheduling_ddim.py",
-        {"alpha_bars": zero_terminal(_SD_BARS), "prediction": "v"},
-    ),
-    "sd3_diffusers": Trained(
-        "SD3, diffusers' script",
-        2024,
-        "script's default: the loss is of x; shift 3 of the model",
-        "huggingface/diffusers examples/dreambooth/train_dreambooth_sd3.py; "
-        "kohya-ss/sd-scripts library/sd3_train_utils.py (shift)",
-        {"density": ("logit_normal", 0.0, 1.0), "shift": 3.0, "prediction": "sample"},
-    ),
-    "flux_diffusers": Trained(
-        "Flux.1-dev, diffusers' script",
-        2024,
-        "script's default: uniform; the dynamic shift is for sampling alone",
-        "huggingface/diffusers examples/dreambooth/train_dreambooth_lora_flux.py",
-        {"density": "uniform", "prediction": "flow"},
-    ),
-    "flux_kohya": Trained(
-        "Flux.1-dev, flux_shift, 1024 px",
-        2024,
-        "options --timestep_sampling flux_shift --model_prediction_type raw",
-        "kohya-ss/sd-scripts library/flux_train_utils.py",
-        {"density": ("logit_normal", 0.0, 1.0), "shift": np.exp(1.15), "prediction": "flow"},
-    ),
-    "flux_kohya_default": Trained(
-        "Flux.1-dev, sd-scripts' default",
-        2024,
-        "script's default: uniform, the loss is of x, shift 3",
-        "kohya-ss/sd-scripts library/flux_train_utils.py",
-        {"density": "uniform", "shift": 3.0, "prediction": "sample"},
-    ),
-    "edm2": Trained(
-        "EDM2",
-        2023,
-        "default, without its learnt uncertainty",
-        "NVlabs/edm2 training/training_loop.py",
-        {"density": ("lognormal", -0.4, 1.0), "prediction": "F", "data_sd": 0.5},
-    ),
-    "hdit": Trained(
-        "HDiT, 256 px",
-        2024,
-        "a configuration of the repository",
-        "crowsonkb/k-diffusion configs/config_oxford_flowers_shifted_window.json",
-        {
-            "sigmas": interpolated_cosine(256),
-            "prediction": "F",
-            "data_sd": 0.5,
-            "coefficient": ("soft_min_snr", 4.0),
-        },
-    ),
-    "simple_diffusion": Trained(
-        "simple diffusion, 256 px",
-        2023,
-        "a reader's code of Hoogeboom et al. 2023, with its weight",
-        "faverogian/simpleDiffusion diffusion/simple_diffusion.py",
-        {"schedule": Cosine(), "shift": 4.0, "coefficient": capped_inverse},
-    ),
-    "dit": Trained(
-        "DiT",
-        2022,
-        "default",
-        "facebookresearch/DiT diffusion/__init__.py",
-        {"betas": "linear"},
-    ),
-    "pixart": Trained(
-        "PixArt-α",
-        2023,
-        "default",
-        "PixArt-alpha/PixArt-alpha diffusion/iddpm.py",
-        {"betas": "linear"},
-    ),
-    "mar": Trained(
-        "MAR, loss of a token",
-        2024,
-        "default",
-        "LTH14/mar models/diffloss.py",
-        {"betas": "squaredcos_cap_v2"},
-    ),
-    "deepfloyd_if": Trained(
-        "DeepFloyd IF, stage I",
-        2023,
-        "released scheduler",
-        "huggingface/diffusers scripts/convert_if.py",
-        {"betas": "squaredcos_cap_v2"},
-    ),
-    "kandinsky21": Trained(
-        "Kandinsky 2.1, decoder",
-        2023,
-        "released configuration",
-        "ai-forever/Kandinsky-2 kandinsky2/configs.py",
-        {"betas": ("linear", 0.00085, 0.012)},
-    ),
-    "stable_cascade": Trained(
-        "Stable Cascade, stage C, 1B",
-        2024,
-        "training configuration, P2",
-        "Stability-AI/StableCascade train/train_c.py, configs/training/finetune_c_1b.yaml",
-        {"alpha_bars": _CASCADE_BARS, "coefficient": ("p2", 1.0, 1.0)},
-    ),
-    "sana": Trained(
-        "Sana, 1024 px",
-        2024,
-        "training configuration",
-        "NVlabs/Sana configs/sana_config/1024ms/Sana_1600M_img1024.yaml",
-        {"density": ("logit_normal", 0.0, 1.0), "shift": 3.0, "prediction": "flow"},
-    ),
-    "lumina2": Trained(
-        "Lumina-Image 2.0, 1024 px",
-        2025,
-        "training script",
-        "Alpha-VLLM/Lumina-Image-2.0 scripts/run_1024_finetune.sh, transport/transport.py",
-        {"density": ("logit_normal", 0.0, 1.0), "shift": np.exp(1.15), "prediction": "flow"},
-    ),
-    "hunyuan_dit": Trained(
-        "HunyuanDiT",
-        2024,
-        "training script",
-        "Tencent-Hunyuan/HunyuanDiT hydit/train.sh",
-        {"betas": ("scaled_linear", 0.00085, 0.018), "prediction": "v"},
-    ),
-    "cogvideox_2b": Trained(
-        "CogVideoX-2B",
-        2024,
-        "script's default; SNR shift 3, zero terminal SNR",
-        "huggingface/diffusers examples/cogvideo/train_cogvideox_lora.py, "
-        "scripts/convert_cogvideox_to_diffusers.py",
-        {"alpha_bars": zero_terminal(snr_shifted(_SD_BARS, 3.0)), "prediction": "v"},
-    ),
-    "wan": Trained(
-        "Wan 2.1, DiffSynth",
-        2025,
-        "default: shift 5 and a bell over σ",
-        "modelscope/DiffSynth-Studio diffsynth/diffusion/flow_match.py",
-        {"density": "uniform", "shift": 5.0, "prediction": "flow", "coefficient": bell},
-    ),
-    "ltx": Trained(
-        "LTX-Video, 4096 tokens",
-        2025,
-        "trainer's default; the mean grows with the tokens",
-        "Lightricks/LTX-Video-Trainer src/ltxv_trainer/timestep_samplers.py",
-        {"density": ("logit_normal", 2.05, 1.0), "prediction": "flow"},
-    ),
-    "svd": Trained(
-        "Stable Video Diffusion",
-        2023,
-        "as a public trainer has it",
-        "pixeli99/SVD_Xtend train_svd.py",
-        {"density": ("lognormal", 0.7, 1.6), "prediction": "F"},
-    ),
-    "stable_audio": Trained(
-        "Stable Audio 2",
-        2024,
-        "default of its trainer: v, uniform t",
-        "Stability-AI/stable-audio-tools stable_audio_tools/training/diffusion.py",
-        {"schedule": Cosine(), "prediction": "v"},
-    ),
-    "audioldm": Trained(
-        "AudioLDM",
-        2023,
-        "training configuration",
-        "haoheliu/AudioLDM-training-finetuning "
-        "audioldm_train/config/2023_08_23_reproduce_audioldm/audioldm_original.yaml",
-        {"betas": ("scaled_linear", 0.0015, 0.0195)},
-    ),
-    "f5_tts": Trained(
-        "F5-TTS",
-        2024,
-        "default",
-        "SWivid/F5-TTS src/f5_tts/model/cfm.py",
-        {"density": "uniform", "prediction": "flow"},
-    ),
+# Of each entry, by its key in data/atlas.csv, the arguments of ``from_script``.
+_SCRIPTS = {
+    "sd15": {"betas": _SD},
+    "sd21_v": {"betas": _SD, "prediction": "v"},
+    "sdxl": {"betas": _SD},
+    "sdxl_min_snr": {"betas": _SD, "coefficient": ("min_snr", 5.0)},
+    "sd_v_min_snr": {"betas": _SD, "prediction": "v", "coefficient": ("min_snr", 5.0)},
+    "sd_debiased": {"betas": _SD, "coefficient": "debiased"},
+    "sd_zero_snr": {"alpha_bars": zero_terminal(_SD_BARS), "prediction": "v"},
+    "sd3_diffusers": {"density": ("logit_normal", 0.0, 1.0), "shift": 3.0, "prediction": "sample"},
+    "flux_diffusers": {"density": "uniform", "prediction": "flow"},
+    "flux_kohya": {
+        "density": ("logit_normal", 0.0, 1.0),
+        "shift": np.exp(1.15),
+        "prediction": "flow",
+    },
+    "flux_kohya_default": {"density": "uniform", "shift": 3.0, "prediction": "sample"},
+    "edm2": {"density": ("lognormal", -0.4, 1.0), "prediction": "F", "data_sd": 0.5},
+    "hdit": {
+        "sigmas": interpolated_cosine(256),
+        "prediction": "F",
+        "data_sd": 0.5,
+        "coefficient": ("soft_min_snr", 4.0),
+    },
+    "simple_diffusion": {"schedule": Cosine(), "shift": 4.0, "coefficient": capped_inverse},
+    "dit": {"betas": "linear"},
+    "pixart": {"betas": "linear"},
+    "mar": {"betas": "squaredcos_cap_v2"},
+    "deepfloyd_if": {"betas": "squaredcos_cap_v2"},
+    "kandinsky21": {"betas": ("linear", 0.00085, 0.012)},
+    "stable_cascade": {"alpha_bars": _CASCADE_BARS, "coefficient": ("p2", 1.0, 1.0)},
+    "sana": {"density": ("logit_normal", 0.0, 1.0), "shift": 3.0, "prediction": "flow"},
+    "lumina2": {"density": ("logit_normal", 0.0, 1.0), "shift": np.exp(1.15), "prediction": "flow"},
+    "hunyuan_dit": {"betas": ("scaled_linear", 0.00085, 0.018), "prediction": "v"},
+    "cogvideox_2b": {"alpha_bars": zero_terminal(snr_shifted(_SD_BARS, 3.0)), "prediction": "v"},
+    "wan": {"density": "uniform", "shift": 5.0, "prediction": "flow", "coefficient": bell},
+    "ltx": {"density": ("logit_normal", 2.05, 1.0), "prediction": "flow"},
+    "svd": {"density": ("lognormal", 0.7, 1.6), "prediction": "F"},
+    "stable_audio": {"schedule": Cosine(), "prediction": "v"},
+    "audioldm": {"betas": ("scaled_linear", 0.0015, 0.0195)},
+    "f5_tts": {"density": "uniform", "prediction": "flow"},
 }
+
+
+def _read():
+    """The entries in the order of the table, which says of each where it stands."""
+    table = files("course_utils").joinpath("data/atlas.csv").read_text(encoding="utf-8")
+    for key, name, year, kind, source in [*csv.reader(table.splitlines())][1:]:
+        yield key, Trained(name, int(year), kind, source, _SCRIPTS[key])
+
+
+ATLAS = dict(_read())

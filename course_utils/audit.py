@@ -30,12 +30,8 @@ from course_utils.objectives import (
     from_script,
 )
 from course_utils.predictions import eps_loss_to
-from course_utils.schedules import (
-    LOG_SNR_MAX,
-    LOG_SNR_MIN,
-    StepList,
-)
-from course_utils.variance import ErrorMoments, draw_variance, least_variance
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, StepList
+from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import made_monotone
 
 POINTS = 4001  # levels on which a weighting is judged
@@ -110,9 +106,8 @@ def _excess(objective, w, floor, losses):
     if not ((losses >= 0) & (losses < np.inf)).all():
         raise ValueError("losses are mean squared errors: finite and not negative")
     least, unsure = least_loss(objective, floor)
-    # w stands before the squared error of ε
-    weights = w(floor.log_snr) * np.divide(1, eps_loss_to(objective.prediction, floor.log_snr))
-    weights = weights / objective.rest(floor.log_snr)
+    factor = eps_loss_to(objective.prediction, floor.log_snr) * objective.rest(floor.log_snr)
+    weights = w(floor.log_snr) / factor  # for w stands before the squared error of ε
     above = cumulative_trapezoid(weights * (losses - least), floor.log_snr, initial=0)
     low = np.flatnonzero(losses < least - 4 * unsure - 1e-9 * least)
     return Excess(
@@ -165,9 +160,8 @@ class Audit:
             _verdict(self),
             f"nearest published objective, up to a factor: {PUBLISHED[key].name}{moved}; what "
             f"differs is at most {difference:.1%} of the peak",
-            f"on {data}, half "
-            f"of the loss is earned below λ = {half:.1f} and the middle half between "
-            f"{quarter:.1f} and {three:.1f}",
+            f"on {data}, half of the loss is earned below λ = {half:.1f} and the middle half "
+            f"between {quarter:.1f} and {three:.1f}",
             f"one draw of it has {self.variance_ratio:.2f} times the least possible variance"
             + (", on the course's galaxies" if self.own_sample else ""),
         ]
@@ -197,18 +191,16 @@ def _verdict(found):
 
 
 def _at_pure_noise(found):
-    prediction = found.objective.prediction
-    share = f"{found.terminal:.2%} of the draws are pure noise (λ = −∞, zero terminal SNR). "
-    if prediction in ("eps", "score"):
-        return share + "There ε is the input itself: nothing is learnt from them"
-    if found.objective.weight(PURE_NOISE) < 1e-9:
-        return share + (
-            "Their coefficient is 0, so that the first step of every sampler is never trained"
+    if found.objective.prediction in ("eps", "score"):
+        said = "There ε is the input itself: nothing is learnt from them"
+    elif found.objective.weight(PURE_NOISE) < 1e-9:
+        said = "Their coefficient is 0, so that the first step of every sampler is never trained"
+    else:
+        said = (
+            "Their loss is that of guessing x from nothing, with the mean as its best answer; T4 "
+            "speaks of the finite levels"
         )
-    return share + (
-        "Their loss is that of guessing x from nothing, with the mean as its best answer; T4 "
-        "speaks of the finite levels"
-    )
+    return f"{found.terminal:.2%} of the draws are pure noise (λ = −∞, zero terminal SNR). {said}"
 
 
 def audit(objective, floor=None, losses=None) -> Audit:
@@ -221,7 +213,9 @@ def audit(objective, floor=None, losses=None) -> Audit:
     reaches, and for losses that do not fit it.
     """
     w = objective.implied_weighting()
-    low, high = _reached(objective, w)
+    low, high = w.span
+    if not np.isfinite([low, high]).all():
+        low, high = max(low, LOG_SNR_MIN), min(high, LOG_SNR_MAX)
     levels = np.linspace(low, high, POINTS)
     weights = w(levels)
     weights = weights / weights.max()
@@ -231,12 +225,13 @@ def audit(objective, floor=None, losses=None) -> Audit:
     error = curve.at(levels)[0] if floor is None else _on(floor, levels)
     loss = cumulative_trapezoid(weights * error, levels, initial=0)
     judged, errors = _judged(objective, levels)
-    drawn = _Sampled(objective, low, high)
+    p = objective.density(levels)
+    drawn = DensitySchedule(levels, np.maximum(p, 1e-25 * p.max()))  # where p is 0, w is too
     return Audit(
         objective=objective,
         log_snr=frozen(levels),
         weights=frozen(weights),
-        density=frozen(objective.density(levels)),
+        density=frozen(p),
         rises=rises(judged, w(judged), np.maximum(ROUNDING, 5 * errors)),
         sampling_error=float(np.mean(errors)),
         terminal=objective.levels.terminal if isinstance(objective.levels, StepList) else 0.0,
@@ -280,20 +275,18 @@ def coefficients(objective, w):
     """Return the coefficient of each step [T] that turns a script's objective into the weighting w.
 
     It is w(λ_t)/(p(λ_t) · (loss of what the network predicts / ε-loss)), with a mean of 1: to be
-    pasted in the place of the script's own. A step of pure noise gets the limit, 0 for all but the
-    ε-loss.
-    Raises ``ValueError`` for an objective whose levels are no list.
+    pasted in the place of the script's own. A step of pure noise gets 0, its limit for all but the
+    ε-loss. Raises ``ValueError`` for an objective whose levels are no list.
     """
     if not isinstance(objective.levels, StepList):
         raise ValueError(
             "only a list of steps has a coefficient for each: pass betas, alpha_bars or sigmas"
         )
     steps = objective.levels.steps
-    reached = np.isfinite(steps)
-    at = steps[reached]
-    found = np.zeros(len(steps))
+    at = steps[np.isfinite(steps)]
     loss = eps_loss_to(objective.prediction, at) * objective.rest(at)
-    found[reached] = w(at) / (objective.density(at) * loss)
+    found = np.zeros(len(steps))
+    found[: len(at)] = w(at) / (objective.density(at) * loss)
     return found / np.average(found, weights=objective.levels.shares)
 
 
@@ -332,17 +325,8 @@ def _nearest(levels, weights):
     return best[0], float(best[1]), float(found[best])
 
 
-def _reached(objective, w):
-    low, high = w.span
-    if np.isfinite([low, high]).all():
-        return low, high
-    return max(low, LOG_SNR_MIN), min(high, LOG_SNR_MAX)
-
-
 def _judged(objective, levels):
-    """The levels on which w may rise or not, those of the steps where there are steps; and how
-    well p is known there, as a relative standard error.
-    """
+    """The levels or steps on which w may rise, and the relative error of p there."""
     if not isinstance(objective.levels, StepList):
         return levels, np.zeros(len(levels))
     steps, shares = objective.levels.steps[::-1], objective.levels.shares[::-1]
@@ -358,18 +342,6 @@ def _galaxies_curve(low, high):
     return ErrorCurve.from_mixtures(truth, log_snr=(low, high)), moments
 
 
-@dataclass(frozen=True)
-class _Sampled:
-    objective: Objective
-    log_snr_min: float
-    log_snr_max: float
-
-    def density(self, log_snr):
-        p = self.objective.density(log_snr)
-        levels = np.linspace(self.log_snr_min, self.log_snr_max, POINTS)
-        return p / np.trapezoid(self.objective.density(levels), levels)
-
-
 # --- The command ----------------------------------------------------------------------------------
 
 
@@ -378,28 +350,20 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m course_utils.audit", description=__doc__.split("\n")[0]
     )
-    levels = parser.add_mutually_exclusive_group(required=True)
-    levels.add_argument(
-        "--betas", help="a file, or with their ends after colons " + ", ".join(BETAS)
-    )
+    levels, add = parser.add_mutually_exclusive_group(required=True), parser.add_argument
+    levels.add_argument("--betas", help=f"a file, or {', '.join(BETAS)} with ends after colons")
     levels.add_argument("--alpha-bars", help="a file of numbers")
     levels.add_argument("--sigmas", help="a file of numbers")
     levels.add_argument("--density", help=f"{', '.join(DENSITIES)}, with parameters after colons")
     levels.add_argument("--config", help="a JSON file with the arguments of from_script")
-    parser.add_argument("--draws", help="a file of the steps that the loader drew")
-    parser.add_argument("--shift", type=float, default=1.0, help="the time shift of SD3 and Flux")
-    parser.add_argument(
-        "--prediction", default="epsilon", help=", ".join(dict.fromkeys(SCRIPT_PREDICTIONS))
-    )
-    parser.add_argument(
-        "--coefficient",
-        default="1",
-        help=f"a number, {', '.join(COEFFICIENTS)} with parameters after colons (min_snr:5), or a "
-        "file with one number a step",
-    )
-    parser.add_argument("--data-sd", type=float, default=1.0)
-    parser.add_argument("--make-monotone", metavar="FILE", help="write coefficients that do")
-    parser.add_argument("--picture", metavar="FILE", help="write the report as a PNG, too")
+    add("--draws", help="a file of the steps that the loader drew")
+    add("--shift", type=float, default=1.0, help="the time shift of SD3 and Flux")
+    add("--prediction", default="epsilon", help=", ".join(SCRIPT_PREDICTIONS))
+    factors = f"{', '.join(COEFFICIENTS)} with parameters after colons (min_snr:5)"
+    add("--coefficient", default="1", help=f"a number, {factors}, or a file of one a step")
+    add("--data-sd", type=float, default=1.0)
+    add("--make-monotone", metavar="FILE", help="write coefficients that do")
+    add("--picture", metavar="FILE", help="write the report as a PNG, too")
     given = parser.parse_args(arguments)
     try:
         objective = from_script(**_read(given))
@@ -422,39 +386,25 @@ def main(arguments=None):
 def _read(given):
     if given.config:
         return json.loads(Path(given.config).read_text(encoding="utf-8"))
-    lists = {"alpha_bars": given.alpha_bars, "sigmas": given.sigmas, "draws": given.draws}
-    found = {key: _numbers(value) for key, value in lists.items() if value is not None}
-    if given.betas:
-        named = given.betas.split(":")[0] in BETAS
-        found["betas"] = _named(given.betas) if named else _numbers(given.betas, BETAS)
-    if given.density:
-        found["density"] = _named(given.density)
-    factor = given.coefficient
-    if factor.split(":")[0] in COEFFICIENTS:
-        found["coefficient"] = _named(factor)
-    else:
-        try:
-            found["coefficient"] = float(factor)
-        except ValueError:
-            found["coefficient"] = _numbers(factor, COEFFICIENTS)
-    more = {"shift": given.shift, "prediction": given.prediction, "data_sd": given.data_sd}
-    return found | more
+    found = {"shift": given.shift, "prediction": given.prediction, "data_sd": given.data_sd}
+    names = {"betas": BETAS, "density": DENSITIES, "coefficient": COEFFICIENTS}
+    for key in (*names, "alpha_bars", "sigmas", "draws"):
+        if getattr(given, key) is not None:
+            found[key] = _value(getattr(given, key), names.get(key))
+    return found
 
 
-def _numbers(value, names=()):
-    """The numbers of a file: one a line, or with commas or spaces."""
-    if names and not Path(value).is_file():
-        raise unknown("name or file", value, names)
-    text = Path(value).read_text(encoding="utf-8").replace(",", " ")
-    try:
-        return np.array(text.split(), dtype=float)
-    except ValueError as error:
-        raise ValueError(f"{value} must hold numbers alone: {error}") from None
-
-
-def _named(words):
+def _value(words, names):
+    """A name with its parameters, the numbers of a file (one a line, or with commas), or one."""
     name, *parameters = words.split(":")
-    return (name, *map(float, parameters))
+    if names and name in names:
+        return (name, *map(float, parameters))
+    if names and not Path(words).is_file():
+        try:
+            return float(words)
+        except ValueError:
+            raise unknown("name or file", words, names) from None
+    return np.array(Path(words).read_text(encoding="utf-8").replace(",", " ").split(), float)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,8 @@ from course_utils.mixtures import GaussianMixture
 def galaxy_velocities() -> Float[ndarray, "82"]:
     """Return the velocities of 82 galaxies of the Corona Borealis region in km/s, sorted.
 
-    Sources: Postman, Huchra & Geller 1986 (the survey); Roeder 1990 (the 82 as a sample for
-    density estimation). The 78th value reads 26960, as measured, where some copies of the table
-    have 26690.
+    Sources: Postman, Huchra & Geller 1986; Roeder 1990, who took the 82 for density estimation. The
+    78th reads 26960, as measured, where some copies of the table have 26690.
     """
     text = files("course_utils").joinpath("data/galaxies.csv").read_text(encoding="utf-8")
     return frozen(np.loadtxt(text.splitlines(), skiprows=1))
@@ -49,10 +48,7 @@ def velocity_scale():
 
 
 def km_per_s(log_snr):
-    """Return the blur in km/s at level λ, ``velocity_scale()`` · e^{−λ/2}.
-
-    It is the standard deviation σ/α of the noise in the data's unit, for levels of any shape.
-    """
+    """Return the blur in km/s at level λ, e^{−λ/2} standard deviations; levels of any shape."""
     return velocity_scale() * np.exp(-np.asarray(log_snr) / 2)
 
 
@@ -62,10 +58,8 @@ def km_per_s(log_snr):
 def planar_law(name):
     """Return the law of a shape of ``PLANAR``: a ``GaussianMixture`` whose centres fill the shape.
 
-    The centres have mean 0 and a variance of 1 averaged over the two coordinates. Where neighbours
-    stand closer than 1.5 standard deviations, as in all but ``blobs``, the density ripples by less
-    than 1e-3 along the shape, and its ideal denoiser is known at every level. Raises ``ValueError``
-    for an unknown name, with the nearest.
+    The centres have mean 0 and a variance of 1 averaged over the two coordinates. Raises
+    ``ValueError`` for an unknown name, with the nearest.
     """
     return _planar_law(PLANAR[require_known("shape", name, tuple(PLANAR))])
 
@@ -118,10 +112,9 @@ PLANAR = {
 def digits(held_out=500, seed=0):
     """Return handwritten digits as (train [1797 − held_out, 64], held-out [held_out, 64]).
 
-    8×8 images from scikit-learn, 17 grey levels 0 … 16 scaled by pixel/8 − 1 to [−1, 1]: mean
-    −0.39, standard deviation 0.75 over all pixels, background −1. ``seed`` fixes which images are
-    held out. Raises ``ValueError`` unless some images are left on both sides. Source: Alpaydin &
-    Kaynak 1998 (optical recognition of handwritten digits, UCI).
+    8×8 images from scikit-learn, 17 grey levels 0 … 16 scaled by pixel/8 − 1 to [−1, 1]. ``seed``
+    fixes which are held out. Raises ``ValueError`` unless some images are left on both sides.
+    Source: Alpaydin & Kaynak 1998 (optical recognition of handwritten digits, UCI).
     """
     (train, _), (rest, _) = labelled_digits(held_out, seed)
     return train, rest
@@ -144,10 +137,9 @@ def labelled_fashion(held_out=500, seed=0):
     """Return ((x, labels), (x, labels)): 60,000 pictures of clothes, and some held out, [.., 784].
 
     28×28 images, 256 grey levels scaled by pixel/127.5 − 1; ``held_out`` of the 10,000 test images,
-    chosen by ``seed``; labels 0 … 9, T-shirt to ankle boot. They are read from the four files of
-    Debian's package dataset-fashion-mnist, or from the folder named in the environment variable
-    FASHION_MNIST. Raises ``ValueError`` where they are missing. Source: Xiao, Rasul & Vollgraf 2017
-    (arXiv 1708.07747).
+    chosen by ``seed``. They are read from Debian's package dataset-fashion-mnist, or from the
+    folder named in the variable FASHION_MNIST. Raises ``ValueError`` where they are missing.
+    Source: Xiao, Rasul & Vollgraf 2017 (arXiv 1708.07747).
     """
     folder = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
     kinds = ("images-idx3", "labels-idx1")
@@ -216,6 +208,3 @@ def grey_levels(white=16):
 def to_pixels(x: ArrayLike, white=16) -> UInt8[ndarray, "..."]:
     """Return the nearest grey level 0 … white of each coordinate of x, the inverse of scaling."""
     return np.rint((np.clip(x, -1, 1) + 1) * (white / 2)).astype(np.uint8)
-
-
-GREY_LEVELS = frozen(grey_levels())  # of ``digits``

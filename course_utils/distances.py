@@ -34,9 +34,9 @@ MASS_TOLERANCE = 1e-3  # by how much a density's mass on its grid may miss 1
 def total_variation(p: Float[ndarray, " m"], q: Float[ndarray, " m"], x: Float[ndarray, " m"]):
     """Return ½ ∫ |p − q| dx, between 0 (the same law) and 1 (they share nothing).
 
-    p − q is joined by a cubic spline whose parts above and below zero are integrated exactly: the
-    error falls as the fourth power of the spacing. Raises ``ValueError`` for a grid that does not
-    increase, and for a density that is negative or whose mass on the grid is not 1.
+    Exact for the cubic spline through p − q: the error falls as the fourth power of the spacing.
+    Raises ``ValueError`` for a grid that does not increase, and for a density that is negative or
+    whose mass on the grid is not 1.
     """
     p, q, x = _densities(p, q, x)
     difference = CubicSpline(x, p - q)
@@ -50,9 +50,8 @@ def kl_divergence(p: Float[ndarray, " m"], q: Float[ndarray, " m"], x: Float[nda
     """Return KL(p‖q) = ∫ [p log(p/q) − p + q] dx in nats, by the trapezoid rule.
 
     The added q − p integrates to zero and makes the integrand nowhere negative, so that small
-    divergences lose no digits. For smooth densities that vanish at the ends of the grid the rule
-    is exact to rounding once the grid resolves them. Infinite where p has mass and q has none.
-    Raises as ``total_variation`` does.
+    divergences lose no digits. Infinite where p has mass and q has none. Raises as
+    ``total_variation`` does.
     """
     p, q, x = _densities(p, q, x)
     return float(np.trapezoid(kl_div(p, q), x))
@@ -64,8 +63,8 @@ def wasserstein_densities(
 ):
     """Return W_r between two densities on one grid, r = ``order``, 1 or 2.
 
-    Between grid points mass is spread evenly, and for that the result is exact: the error falls
-    as the square of the spacing. Raises as ``total_variation`` does.
+    Exact for mass spread evenly between grid points: the error falls as the square of the spacing.
+    Raises as ``total_variation`` does.
     """
     p, q, x = _densities(p, q, x)
     return _wasserstein(_law_of_density(p, x), _law_of_density(q, x), order)
@@ -89,8 +88,7 @@ def wasserstein_to_density(
 ):
     """Return W_r between a sample, [n] or [n, 1], and a density on a grid.
 
-    Even for a perfect sampler it is not zero: its floor is that of n real points (``noise_floor``
-    with ``distance=lambda a, b: wasserstein_to_density(a, p, x)``).
+    Even for a perfect sampler it is not zero: its floor is that of n real points (``noise_floor``).
     """
     p, _, x = _densities(p, p, x)
     return _wasserstein(_law_of_sample(sample), _law_of_density(p, x), order)
@@ -135,7 +133,7 @@ def nearest_distances(sample: ArrayLike, real: ArrayLike):
 
     ``off`` is the mean distance from each of ``sample`` [n, d] to the nearest of ``real`` [m, d]:
     large for blurred samples. ``missed`` is that from each real point to the nearest sample: large
-    where a part of the data is left out. Both depend on n and m, and real samples have a floor.
+    where a part of the data is left out.
     """
     sample, real = data_set(sample), data_set(real)
     off, missed = (KDTree(b).query(a)[0].mean() for a, b in ((sample, real), (real, sample)))
@@ -154,33 +152,11 @@ def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
     """Return the distance between two independent real samples of size n: mean and spread.
 
     ``draw(n, rng)`` returns one real sample, as ``GaussianMixture.sample`` does; ``distance(a, b)``
-    is any distance of two samples. ``spread`` is the standard deviation of a single distance, so
-    the floor itself is known to spread/√repeats. A sampler whose distance is within the spread of
+    is any distance of two samples. ``spread`` is that of a single distance: a sampler within it of
     the floor cannot be told from the truth with n points.
     """
     values = [distance(draw(n, rng), draw(n, rng)) for _ in range(repeats)]
     return Floor(float(np.mean(values)), float(np.std(values, ddof=1)), repeats)
-
-
-class Interval(NamedTuple):
-    """A value and its standard error; value ± 1.96 error is a 95 % interval."""
-
-    value: float
-    error: float
-
-
-def bootstrap(statistic, *samples, rng, repeats=200):
-    """Return the ``Interval`` of ``statistic(*samples)``: its spread over resampled samples.
-
-    Every sample [n, …] is drawn anew with replacement, each by itself, ``repeats`` times. The
-    spread serves as standard error about the value found: percentiles would not do for a statistic
-    that resampling shifts, such as a Fréchet distance. It covers these samples, not another
-    training run: for that repeat the run with other seeds. Source: Efron 1979.
-    """
-    again = [
-        statistic(*(s[rng.integers(len(s), size=len(s))] for s in samples)) for _ in range(repeats)
-    ]
-    return Interval(float(statistic(*samples)), float(np.std(again, ddof=1)))
 
 
 # --- Gaussians, in closed form -------------------------------------------------------------------
@@ -209,8 +185,8 @@ def gaussian_wasserstein(m_p, v_p, m_q, v_q):
 def gaussian_total_variation(m_p, v_p, m_q, v_q):
     """Return the total variation between two normal laws on the line, by where densities cross.
 
-    Between two crossings one density is the larger, outside them the other, so it is
-    |P(outside) − Q(outside)|. Numbers or arrays that broadcast.
+    Outside the two crossings one density is the larger, so it is |P(outside) − Q(outside)|. Numbers
+    or arrays that broadcast.
     """
     m_p, v_p, m_q, v_q = np.broadcast_arrays(*(np.asarray(x, float) for x in (m_p, v_p, m_q, v_q)))
     # In u = (x − m_p)/√v_p twice the log densities differ by the quadratic a u² + 2 b u + c.
@@ -268,22 +244,12 @@ def _wasserstein(law_a, law_b, order):
     """(∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^r du)^{1/r}: between all levels of both the gap is a straight line."""
     levels = np.unique(np.concatenate([law_a[0], law_b[0]]))
     (a_start, a_end), (b_start, b_end) = _quantiles(law_a, levels), _quantiles(law_b, levels)
-    mean = {1: _mean_size, 2: _mean_square}[order](a_start - b_start, a_end - b_end)
+    start, end = a_start - b_start, a_end - b_end
+    size, square = np.abs(start) + np.abs(end), start**2 + end**2
+    mean = {1: size / 2, 2: (square + start * end) / 3}[order]
+    crossing = (start * end < 0) & (order == 1)  # |y| makes two triangles there
+    mean[crossing] = square[crossing] / (2 * size[crossing])
     return float(np.sum(np.diff(levels) * mean) ** (1 / order))
-
-
-def _mean_size(start, end):
-    """The mean of |y| along straight lines from start to end; two triangles where it crosses 0."""
-    size = np.abs(start) + np.abs(end)
-    crossing = start * end < 0
-    mean = size / 2
-    mean[crossing] = (start**2 + end**2)[crossing] / (2 * size[crossing])
-    return mean
-
-
-def _mean_square(start, end):
-    """The mean of y² along straight lines from start to end."""
-    return (start**2 + start * end + end**2) / 3
 
 
 def _quantiles(law, levels):

@@ -39,8 +39,7 @@ class ErrorCurve(Table):
     """e(λ) and L(λ) of one model: ``noise_error`` ≥ 0, and ``path_kl`` in nats.
 
     e(λ) = E Var(ε|z) + E‖ε̂_model − ε̂_truth‖²; for one x, E‖ε − ε̂_model‖².
-    L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), where p is the model's own diffused law,
-    prior included, so that path and marginal KL are one (T6).
+    L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), p the model's own diffused law (T6).
     """
 
     noise_error: Float[ndarray, " n"]
@@ -59,20 +58,19 @@ class ErrorCurve(Table):
     ) -> "ErrorCurve":
         """Return the mean curve of draws x of the truth and ε, in any dimension.
 
-        The same draws serve at every level, so that the mean is smooth in λ; it is as far off as a
-        mean of n draws is. With ``weights``, such as those of ``every_noise``, it is an integral.
-        ``model`` and ``log_snr`` as in ``from_mixtures``.
+        The same draws serve at every level, so that the mean is smooth in λ. With ``weights``, such
+        as those of ``every_noise``, it is an integral. ``model`` and ``log_snr`` as in
+        ``from_mixtures``.
         """
-        levels, means = table_levels(log_snr), []
+        levels, means, model = table_levels(log_snr), [], model or truth
         weights = np.full(len(x), 1 / len(x)) if weights is None else weights
         for level in levels:
             a, s = alpha(level), sigma(level)
             z = a * x + s * noise
             error = (a / s) ** 2 * truth.posterior_variance(z, level)
-            if model is not None:
-                error += np.sum((model.eps(z, level) - truth.eps(z, level)) ** 2, axis=1)
+            error += np.sum((model.eps(z, level) - truth.eps(z, level)) ** 2, axis=1)
             log_q = -np.sum(noise**2 + np.log(2 * np.pi * s**2), axis=1) / 2  # of z given x
-            kl = log_q - (model or truth).diffuse(level).log_prob(z)
+            kl = log_q - model.diffuse(level).log_prob(z)
             means.append((weights @ error, weights @ kl))
         return cls(levels, *np.transpose(means))
 
@@ -93,10 +91,9 @@ class ErrorCurve(Table):
 
 
 def every_noise(x: Float[ndarray, "n d"], step: float = 0.15):
-    """Return (x, ε, weights): points x with all nodes of a trapezoid rule over ε ~ N(0, I).
+    """Return (x, ε, weights): points x, d ≤ 2, with all nodes of a trapezoid rule over ε ~ N(0, I).
 
-    A quadrature for ``ErrorCurve.from_draws`` and a data set in one or two dimensions; it has
-    n (16/step)^d nodes.
+    A quadrature for ``ErrorCurve.from_draws``, of n (16/step)^d nodes.
     """
     axis = np.arange(-8, 8 + step / 2, step)
     noise = np.stack(np.meshgrid(*[axis] * x.shape[1]), axis=-1).reshape(-1, x.shape[1])
@@ -116,12 +113,9 @@ def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bo
 
     The result is a float whose ``.bound`` says how far it may be off, through w and through e.
     ``breaks`` are levels at which w jumps or bends sharply; ``w.breaks`` count too, if w has them.
-    What they do not name is found on a first scan of a thousand levels per unit of λ, and closed in
-    on by halving. The scan cannot see what is over between two of its levels: a spike much narrower
-    than 1e-3.
-
-    Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve it, or if the result is
-    known to worse than 1e-7 of itself (for a curve from your own table, only its bound says).
+    Others are found on a first scan of a thousand levels per unit of λ, which cannot see a spike
+    much narrower than 1e-3. Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve
+    it, or if the result is known to worse than 1e-7 of itself.
     """
     span = curve._range(log_snr_min, log_snr_max)
     return _known(_integral(_loss_cells, w, curve, *span, breaks), curve)
@@ -130,10 +124,10 @@ def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bo
 def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bounded:
     """Return ∫ (dw/dt) L dt + w(λ_max) L(0) − w(λ_min) L(1) (T3), from L alone.
 
-    The integral is a Stieltjes sum: increments of w, each with a mean of L. The last term does not
-    depend on the model's parameters; it is the constant that S5's ∝ hides. w is looked at on other
-    levels than in ``weighted_loss``, and refined by itself: the two sides share the function w and
-    the law of z, nothing else. ``breaks``, ``.bound`` and errors as there.
+    The integral is a Stieltjes sum: increments of w, each with a mean of L. The last term is the
+    constant that S5's ∝ hides. w is looked at on other levels than in ``weighted_loss``: the two
+    sides share the function w and the law of z, nothing else. ``breaks``, ``.bound`` and errors as
+    there.
     """
     parts = elbo_parts(w, curve, log_snr_min, log_snr_max, breaks)
     return _known(Bounded(sum(parts), sum(part.bound for part in parts)), curve)
@@ -157,8 +151,7 @@ def elbo_parts(
 def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
     """Return what the ELBO terms with a minus sign amount to, as a share of L_w (T5).
 
-    It is −∫ min(dw/dt, 0) L dt / L_w, on the levels of ``curve.between``: 0 where w is monotone,
-    and where w has one peak, but for a small L(1), how much L_w grows if w is made monotone.
+    It is −∫ min(dw/dt, 0) L dt / L_w, on the levels of ``curve.between``: 0 where w is monotone.
     """
     levels, error, kl = curve.between(log_snr_min, log_snr_max)
     weights = evaluate(w, levels)
@@ -248,8 +241,8 @@ def negative_log_likelihood(curve: ErrorCurve) -> Bounded:
     """Return −log p(x) in nats from the denoising errors of one x over all levels (T8).
 
     −log p(x) = ½ log 2πe − ½ ∫ (α² − e(λ; x)) dλ, where α² is the error that N(0, 1) would have.
-    ``curve`` belongs to one x under a model that has a density. Raises ``ValueError`` if its levels
-    do not reach so far that e and α² agree at both ends. Source: Kong et al. 2023.
+    Raises ``ValueError`` unless the levels of ``curve``, of one x under a model that has a density,
+    reach so far that e and α² agree at both ends. Source: Kong et al. 2023.
     """
     ends = curve.log_snr[[0, -1]]
     difference = alpha(ends) ** 2 - curve.at(ends)[0]
@@ -265,16 +258,11 @@ def negative_log_likelihood(curve: ErrorCurve) -> Bounded:
 
 
 class ElboTerms(NamedTuple):
-    """The discrete ELBO's terms in nats: ``prior``, ``reconstruction``, ``diffusion`` [T]."""
+    """The discrete ELBO's terms in nats; their sum is at least −log p(x)."""
 
     prior: float
     reconstruction: float
     diffusion: Float[ndarray, " T"]
-
-    @property
-    def negative_elbo(self) -> float:
-        """Their sum, an upper bound of −log p(x)."""
-        return self.prior + self.reconstruction + float(np.sum(self.diffusion))
 
 
 def elbo_terms(
@@ -348,18 +336,12 @@ def path_and_marginal_kl(
     path: D_KL(q(z_1) ‖ N(0, 1)) + ½ ∫ E‖ε̂ − E_q[ε|z]‖² dλ up to each level, from errors;
     marginal: D_KL(q(z_t) ‖ p(z_t)), where p solves the model's own Fokker–Planck equation on a
     grid in z of ``per_sd`` points in the last level's σ (Crank–Nicolson, second order);
-    excess: ½ ∫ E‖ε̂ + σ ∇log p‖² dλ, from ε̂ and p. T6 says path = marginal + excess. No two are
-    computed from one another. Raises ``ValueError`` unless the levels increase, and for a last
-    level so high that the grid would have millions of points.
+    excess: ½ ∫ E‖ε̂ + σ ∇log p‖² dλ, from ε̂ and p. T6 says path = marginal + excess.
+    Raises ``ValueError`` unless the levels increase.
     """
     levels = require_increasing("log_snr", log_snr)
     reach = np.abs(truth.means).max() + 9 * np.sqrt(1 + truth.variances.max())
     step = sigma(levels[-1]) / per_sd
-    if reach > 1e6 * step:
-        raise ValueError(
-            f"a grid of {2 * reach:.3g} in steps of {step:.3g} is too long: end at a lower level "
-            f"than {levels[-1]:g}, or take a smaller per_sd than {per_sd:g}"
-        )
     z = step * np.arange(-int(reach / step), int(reach / step) + 1)[:, None]
 
     def density(level):
@@ -414,20 +396,14 @@ def loss_draws(
 ) -> Float[ndarray, " n"]:
     """Return the draws ½ w(λ_t)/p(λ_t) ‖ε − ε̂‖² for given x and ε and times t.
 
-    No randomness in here: the same x, ε, t under two schedules are common random numbers.
+    eps is called with z [n, d] and levels [n, 1]. No randomness in here: the same x, ε, t under two
+    schedules are common random numbers.
     """
     levels = schedule.log_snr(t)
-    squared = squared_errors(eps, x, noise, levels)
-    return evaluate(w, levels) / schedule.density(levels) * squared / 2
-
-
-def squared_errors(
-    eps, x: Float[ndarray, "n d"], noise: Float[ndarray, "n d"], log_snr: Float[ndarray, " n"]
-) -> Float[ndarray, " n"]:
-    """Return ‖ε − ε̂(z, λ)‖² at z = α x + σ ε; eps is called with z [n, d] and levels [n, 1]."""
-    column = np.asarray(log_snr, dtype=float)[:, None]
+    column = levels[:, None]
     z = alpha(column) * x + sigma(column) * noise
-    return np.sum((noise - _predicted(eps, z, column)) ** 2, axis=1)
+    squared = np.sum((noise - _predicted(eps, z, column)) ** 2, axis=1)
+    return evaluate(w, levels) / schedule.density(levels) * squared / 2
 
 
 def _predicted(eps, z, log_snr):

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from course_utils._checks import frozen, require_increasing, require_range
+from course_utils._checks import frozen, keep, require_increasing, require_range
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Pieces, halved, interpolation_rules, legendre_series
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
@@ -119,9 +119,8 @@ class _Line:
     def posterior(self, offset, anchor, a, s, fourth=False):
         """Return log q(z), E[ε|z] and Var(ε|z) at z = a·anchor + offset [c, n], as [3, c, n].
 
-        With ``fourth`` the third and fourth central moments of ε given z follow. anchor, a and s
-        are [c]. Only offsets are ever formed: in z itself, what is narrow and far from 0 would be
-        rounded away.
+        With ``fourth`` the third and fourth central moments of ε given z follow. Only offsets are
+        ever formed: in z itself, what is narrow and far from 0 would be rounded away.
         """
         first, count = self._near(offset, anchor, a, s)
         found, order = np.empty((5 if fourth else 3, *offset.shape)), np.argsort(count)
@@ -220,8 +219,8 @@ class Table:
     """Two functions of λ at the same increasing levels, at least 6: what curves have in common.
 
     Between the levels go the polynomials of ``pieces``, those that ``from_mixtures`` has made, or a
-    spline of degree 5 through the table; ``bound`` says how far either may be off anywhere on the
-    range. For a spline that is its distance from the one through every second level, an estimate.
+    spline of degree 5 through the table. ``bound`` says how far either may be off: of a spline, its
+    distance from the one through every second level.
     """
 
     log_snr: Float[ndarray, " n"]
@@ -230,11 +229,10 @@ class Table:
     def __post_init__(self):
         levels = require_increasing("log_snr", self.log_snr, least=6)
         names = [f.name for f in fields(self) if f.name not in ("log_snr", "pieces")]
-        table = [frozen(getattr(self, name)) for name in names]
-        pieces = self.pieces or Pieces.through(levels, np.stack(table, axis=1))
-        kept = dict(zip(names, table, strict=True), exact=self.pieces is not None)
-        for name, value in {**kept, "log_snr": levels, "pieces": pieces}.items():
-            object.__setattr__(self, name, value)
+        table = {name: frozen(getattr(self, name)) for name in names}
+        exact = self.pieces is not None
+        pieces = self.pieces or Pieces.through(levels, np.stack([*table.values()], axis=1))
+        keep(self, **table, log_snr=levels, pieces=pieces, exact=exact)
 
     @classmethod
     def from_mixtures(
@@ -252,8 +250,7 @@ class Table:
         levels of the table, at least 6, or the two ends of 161; [−10, 10] if left out.
 
         Both functions hold to about ``tolerance`` times their size nearby, L to rounding at best,
-        between the levels of the table too: intervals of λ are halved until they do. Raises
-        ``ValueError`` where they cannot, with the tolerance that is possible.
+        between the levels too. Raises ``ValueError`` where they cannot.
         """
         truth, model = on_the_line(truth, model, x)
         levels = table_levels(log_snr)
@@ -296,8 +293,7 @@ def on_the_line(truth, model, x):
 def _pieces(functions, truth, model, low, high, tolerance):
     """Both integrals from level ``low`` to ``high`` as ``Pieces``.
 
-    Intervals are halved until the last coefficients of the series, which the value leaves out, are
-    below ``tolerance`` of the function. Raises ``ValueError`` if that fails.
+    Intervals are halved until the last coefficients, which the value leaves out, are small.
     """
     nodes, series = legendre_series(DEGREES)
     edges = np.linspace(low, high, int(np.ceil((high - low) / WIDEST)) + 1)

@@ -38,13 +38,11 @@ def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     e(λ) = e^λ E[½ Σ_k r_k(z) ‖x_i − x_k‖²], where r_k(z) is how likely z = α x_i + σ ε came from
     x_k: given z, x_i is itself a draw from r, so that half the mean squared distance to it is
     tr Cov(x|z). The sum over k is exact, and the mean over ``draws`` pairs (x_i, ε), the same at
-    every level, has no bias. It costs draws · n · (d + levels). Where almost no draw leaves a
-    doubt, the mean hangs on a few, and its standard error is itself uncertain.
+    every level, has no bias. Where almost no draw leaves a doubt, its standard error is uncertain.
 
     ``log_snr``: increasing levels, 41 on [−10, 10] if left out. ``data_sd``: what ``from_script``
-    was told; x is divided by it. ``rng``: a ``Generator``, or a seed. Raises ``ValueError`` for
-    data that are empty, one point alone, or not finite.
-    Source of the idea: Xu et al. 2025, arXiv 2506.13763, who estimate the same loss.
+    was told; x is divided by it. Raises ``ValueError`` for data that are one point alone, or not
+    finite. Source of the idea: Xu et al. 2025, arXiv 2506.13763, who estimate the same loss.
     """
     x = np.ma.asanyarray(x)
     x = data_set(x.reshape(len(x), -1) if x.ndim and x.size else x)

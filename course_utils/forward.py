@@ -14,7 +14,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.integrate import cumulative_simpson, simpson
 
-from course_utils._checks import require_known, require_levels_fit
+from course_utils._checks import require_levels_fit
 from course_utils.schedules import alpha, require_betas, sigma
 
 
@@ -28,8 +28,7 @@ class GaussianSteps(NamedTuple):
 def chain_steps(betas: ArrayLike):
     """Return the steps [T] of the discrete chain S1: x_t = √(1 − β_t) x_{t−1} + √β_t ξ.
 
-    Raises ``ValueError`` unless every β lies strictly between 0 and 1. Source: Ho et al. 2020,
-    eq. 2.
+    Raises ``ValueError`` unless every β lies in (0, 1). Source: Ho et al. 2020, eq. 2.
     """
     betas = require_betas(betas)
     return GaussianSteps(np.sqrt(1 - betas), np.sqrt(betas))
@@ -38,8 +37,8 @@ def chain_steps(betas: ArrayLike):
 def euler_maruyama_steps(betas: ArrayLike):
     """Return the Euler–Maruyama steps of S2: x_i = x_{i−1} − ½ β_i x_{i−1} + √β_i ξ.
 
-    β_i = β(t_{i−1}) Δ for i = 1 … N, at least 0, as ``discrete_betas(schedule, N, "left")`` gives
-    them: the same list as the chain's, in another recursion, which is unstable beyond β_i = 4.
+    β_i = β(t_{i−1}) Δ ≥ 0, as ``discrete_betas(schedule, N, "left")`` gives them: the chain's list
+    in another recursion, unstable beyond β_i = 4.
     Source: Song et al. 2021, eq. 11; Kloeden & Platen 1992, section 10.2.
     """
     betas = np.asarray(betas, dtype=np.float64)
@@ -50,9 +49,9 @@ def transition(log_snr_from, log_snr_to):
     """Return α_{t|s} and σ_{t|s}: the exact solution of S2 from level λ_s to the noisier λ_t.
 
     z_t = α_{t|s} z_s + σ_{t|s} ξ with α_{t|s} = α_t/α_s and σ²_{t|s} = σ_t² (1 − e^{λ_t − λ_s}),
-    whatever the schedule between the two and however far apart they are. λ_s = +∞ is clean data.
-    Levels of any shapes that broadcast; returns a ``GaussianSteps`` of that shape. Raises
-    ``ValueError`` where λ_t > λ_s. Source: Kingma et al. 2021, appendix A.
+    whatever the schedule between the two. λ_s = +∞ is clean data. Levels of any shapes that
+    broadcast; returns a ``GaussianSteps`` of that shape. Raises ``ValueError`` where λ_t > λ_s.
+    Source: Kingma et al. 2021, appendix A.
     """
     lost = -np.expm1(_fall(log_snr_from, log_snr_to))
     return GaussianSteps(alpha(log_snr_to) / alpha(log_snr_from), sigma(log_snr_to) * np.sqrt(lost))
@@ -89,8 +88,7 @@ def state_moments(x0, steps, variance=0.0):
 def noised(x, log_snr, rng):
     """Return z = α x + σ ε: a draw from q(z_t|x), in one step from clean data.
 
-    x is [n], [n, d] or more; ``log_snr`` is one level or [n, 1]. Raises ``ValueError`` for levels
-    that do not fit. Source: Ho et al. 2020, eq. 4.
+    ``log_snr`` is one level or [n, 1]; raises ``ValueError`` for others. Source: Ho et al. 2020.
     """
     a, s = alpha(log_snr), sigma(log_snr)
     require_levels_fit(a, x)
@@ -101,8 +99,7 @@ def posterior(z, x, log_snr, log_snr_to):
     """Return mean and variance of q(z_s|z_t, x): a step back, from λ_t to λ_s, with x known.
 
     mean = (α_s/α_t) e^{λ_t − λ_s} z_t + α_s (1 − e^{λ_t − λ_s}) x and variance =
-    σ_s² (1 − e^{λ_t − λ_s}). z and x have one shape; a level is a number or [n, 1]. Returns the
-    mean in that shape and the variance in the levels'. Raises ``ValueError`` where λ_s < λ_t.
+    σ_s² (1 − e^{λ_t − λ_s}). A level is a number or [n, 1]. Raises ``ValueError`` where λ_s < λ_t.
     Source: Ho et al. 2020, eq. 6–7; Kingma et al. 2021, appendix A.
     """
     fall = _fall(log_snr_to, log_snr)
@@ -139,19 +136,16 @@ class ErrorConstants(NamedTuple):
 def error_constants(schedule, recursion, rule, x0, t):
     """Return the ``ErrorConstants`` at time t ∈ (0, 1] of steps that start at the point x0.
 
-    ``recursion`` is "chain" or "em", ``rule`` that of ``discrete_betas``; the schedule has a finite
-    β(t). With I = ∫₀ᵗβ², E = c (β(t) − β(0)) for c = 1, 0, −1 at right, mid and left points and
-    E = −I for exact β_i, and with m, v the exact mean and variance at t:
+    ``recursion`` is "chain" or "em", ``rule`` that of ``discrete_betas``. With I = ∫₀ᵗβ²,
+    E = c (β(t) − β(0)) for c = 1, 0, −1 at right, mid and left points and E = −I for exact β_i, and
+    with m, v the exact mean and variance at t:
 
         chain           log decay −½ (E + I)    variance ½ (1 − v) (E + I)
         Euler–Maruyama  log decay −½ (E + ½ I)  variance ½ (1 − v) E
                                                        + ¼ ∫₀ᵗ β² [(1 − v)/(1 − v_s) + 1 − v] ds
 
-    and the mean's is half of the log decay's times m. The integrals are Simpson's. Raises
-    ``ValueError`` for an unknown recursion or rule.
+    and the mean's is half of the log decay's times m. The integrals are Simpson's.
     """
-    require_known("recursion", recursion, ("chain", "em"))
-    require_known("rule", rule, ("exact", "left", "mid", "right"))
     s = np.linspace(0, t, 1001)
     beta = schedule.beta(s)
     elapsed = cumulative_simpson(beta, x=s, initial=0)
@@ -180,8 +174,7 @@ def euler_maruyama(x0, drift, diffusion, increments: Float[ndarray, "N ..."], dt
     """Return the last state of Euler–Maruyama for dX = drift(X, t) dt + diffusion(X, t) dW.
 
     ``increments`` [N, *x0.shape] are the path's W(t_{i+1}) − W(t_i), t_i = i dt: N(0, dt) numbers.
-    Two grids see the same path if the coarse one gets ``coarsen(increments, factor)``. Source:
-    Kloeden & Platen 1992, section 10.2.
+    Source: Kloeden & Platen 1992, section 10.2.
     """
     x = np.asarray(x0, dtype=np.float64)
     for i, dw in enumerate(increments):
@@ -193,8 +186,7 @@ def geometric_brownian_motion(x0, drift, volatility, increments: Float[ndarray, 
     """Return the exact X_T of dX = drift · X dt + volatility · X dW along the given path.
 
     X_T = x0 exp[(drift − ½ volatility²) T + volatility W_T]: noise that multiplies the state, in
-    contrast to S2. Arguments as in ``euler_maruyama``, drift and volatility numbers. Source:
-    Kloeden & Platen 1992, section 4.4.
+    contrast to S2. Source: Kloeden & Platen 1992, section 4.4.
     """
     growth = (drift - volatility**2 / 2) * len(increments) * dt
     return x0 * np.exp(growth + volatility * increments.sum(axis=0))

@@ -16,8 +16,7 @@ movement of w is then a complete retraining by one Cholesky factorisation.
     z = sample(denoiser.eps, levels, z_start)
 
 Theorem T9: of all Θ, and so of all weightings, w ≡ 1 gives the least ½ ∫ e dλ + ρ‖Θ‖² on the very
-draws that built A_λ and b_λ (``Denoiser.objective``). No theorem: the loss without the ridge, the
-loss on fresh draws, and the look of the samples may be better for another w.
+draws that built A_λ and b_λ. The loss on fresh draws, and the samples, may be better for another w.
 """
 
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import cho_solve, cholesky, lapack
 from scipy.special import ndtr
 
-from course_utils._checks import data_set, frozen, require_increasing, require_levels_fit
+from course_utils._checks import data_set, frozen, keep, require_increasing, require_levels_fit
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
@@ -52,8 +51,8 @@ class FourierFeatures:
     def draw(cls, n_features, dim, rng, *, frequencies=(0.3, 8.0), level_frequency=0.3):
         """Return random features: |ω| log-uniform on ``frequencies``, ν ~ N(0, level_frequency²).
 
-        ω has a uniform direction, b is uniform on [0, 2π). Features are drawn one after another, so
-        that of two sizes from one seed the larger contains the smaller.
+        ω has a uniform direction, b is uniform on [0, 2π). Of two sizes from one seed the larger
+        contains the smaller.
         """
         low, high = frequencies
         rows = rng.standard_normal((n_features, dim + 3))  # one row for each feature
@@ -66,13 +65,12 @@ class FourierFeatures:
         for name in ("of_z", "of_level", "phase"):
             array = np.array(getattr(self, name), dtype=np.float32, order="C")
             array.flags.writeable = False
-            object.__setattr__(self, name, array)
+            keep(self, **{name: array})
 
     def __call__(self, z: ArrayLike, log_snr) -> Float32[ndarray, "n f"]:
         """Return the features of z [n, d] at one level or at levels [n, 1]."""
         z, log_snr = np.asarray(z, np.float32), np.asarray(log_snr, np.float32)
         require_levels_fit(log_snr, z)
-        # φ_k = cos(ω_k · z + ν_k λ + b_k), in one array for speed
         angle = z @ self.of_z
         angle += log_snr * self.of_level + self.phase
         return np.cos(angle, out=angle)
@@ -119,8 +117,8 @@ class Draws:
 class LinearDenoiser:
     """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at each level.
 
-    Of A_λ, ``gram`` holds the upper triangles, F(F + 1)/2 numbers a level, row by row; ``cross`` is
-    b_λ and ``constant`` c_λ, averaged over the training draws. Make one with ``precompute``.
+    Of A_λ, ``gram`` holds the upper triangles, row by row; ``cross`` is b_λ and ``constant`` c_λ,
+    averaged over the training draws. Make one with ``precompute``.
     """
 
     log_snr: Float[ndarray, " levels"]
@@ -139,9 +137,8 @@ class LinearDenoiser:
         """Return the model of the data x [n, d], with ``n_draws`` draws of (x, ε) a level.
 
         ``log_snr``: increasing levels, by default 51 on [−10, 10]. ``features`` are drawn by
-        ``FourierFeatures.draw(n_features, d, rng, **spread)`` if not given. Takes some 0.5 s for
-        256 features: the matrices are summed in float64. Raises ``ValueError`` for data with gaps
-        and for levels that do not increase.
+        ``FourierFeatures.draw(n_features, d, rng, **spread)`` if not given. Raises ``ValueError``
+        for data with gaps and for levels that do not increase.
         """
         x = data_set(x)
         levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, N_LEVELS) if log_snr is None else log_snr
@@ -170,9 +167,9 @@ class LinearDenoiser:
     def retrain(self, w, ridge=1e-4):
         """Return the ``Denoiser`` of Θ = (A(w) + ρ)⁻¹ b(w): least ½ ∫ w e dλ + ρ‖Θ‖² (T9).
 
-        ``w`` is a function of the level, w ≥ 0; only its shape counts: it is divided by its mean
-        over the levels, so that ρ = ``ridge`` > 0 means the same for every w. Raises ``ValueError``
-        for a w that is negative, not finite or zero throughout.
+        ``w`` is a function of the level; it is divided by its mean over the levels, so that ρ =
+        ``ridge`` > 0 means the same for every w. Raises ``ValueError`` for a w that is negative,
+        not finite or zero throughout.
         """
         weights = evaluate(w, self.log_snr)
         mass = weights @ self.cells
@@ -202,22 +199,15 @@ class LinearDenoiser:
 
     @cached_property
     def _upper(self):
-        """Where the upper triangle stands, as a mask: quicker than two lists of indices."""
+        """Where the upper triangle stands, as a mask."""
         return np.triu(np.ones((self.features.count,) * 2, dtype=bool))
-
-    @cached_property
-    def _unweighted(self):
-        """A(1), b(1) and c(1): the ELBO's loss as one quadratic form."""
-        ones = np.ones_like(self.log_snr)
-        return *self.normal_equations(ones), float(self.cells @ self.constant / 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Denoiser:
     """A trained ``LinearDenoiser``: its coefficients Θ = ``theta`` and its losses.
 
-    ``weights`` are w at the model's levels, of mean 1; ``condition`` is an estimate of the
-    condition number of A(w) + ρ in the 1-norm.
+    ``weights`` are w at the model's levels, of mean 1; ``condition`` is about that of A(w) + ρ.
     """
 
     model: LinearDenoiser
@@ -238,11 +228,10 @@ class Denoiser:
     def _theta32(self):
         return self.theta.astype(np.float32)
 
-    @cached_property
+    @property
     def elbo_loss(self):
         """½ ∫ e dλ on the training draws, in nats: the ELBO's diffusion term, w ≡ 1."""
-        matrix, right, constant = self.model._unweighted
-        return float(constant + np.sum(self.theta * (matrix @ self.theta - 2 * right)))
+        return float(self.model.cells @ self.eps_mse / 2)
 
     @property
     def penalty(self):
@@ -263,18 +252,8 @@ class Denoiser:
         linear = np.tensordot(self.model.cross, self.theta, axes=2)
         return self.model.constant - 2 * linear + quadratic
 
-    @property
-    def weighted_loss(self):
-        """½ ∫ w e dλ + ρ‖Θ‖² on the training draws, which this Θ minimises."""
-        return float(self.model.cells @ (self.weights * self.eps_mse) / 2) + self.penalty
-
     def eps_mse_on(self, draws: Draws) -> Float[ndarray, " levels"]:
-        """Return e(λ) = E‖ε − ε̂‖² on other ``Draws`` of this model; quicker than ``eps_mse(eps)``.
-
-        Raises ``ValueError`` for the draws of a model with other features.
-        """
-        if draws.features is not self.model.features:
-            raise ValueError("these draws have other features: make them with model.draws(...)")
+        """Return e(λ) = E‖ε − ε̂‖² on fresh ``Draws`` of this model; quicker than ``eps_mse``."""
         phi, target = draws._regression
         residual = phi.reshape(-1, phi.shape[2]) @ self._theta32
         residual -= target.reshape(residual.shape)
@@ -293,8 +272,7 @@ def _draw(x, levels, n, rng, features):
 
 
 def _freeze(model, *names):
-    for name in names:
-        object.__setattr__(model, name, frozen(getattr(model, name)))
+    keep(model, **{name: frozen(getattr(model, name)) for name in names})
 
 
 def _mean_square(difference):

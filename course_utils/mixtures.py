@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from course_utils._checks import data_set, frozen, require_levels_fit
+from course_utils._checks import data_set, frozen, keep, require_levels_fit
 from course_utils.schedules import alpha, sigma
 
 PART = 2**16  # numbers in an array of points and components, above which points go by parts
@@ -22,11 +22,10 @@ PART = 2**16  # numbers in an array of points and components, above which points
 class GaussianMixture:
     """The law Σ_k w_k N(μ_k, v_k I) in d dimensions.
 
-    ``weights`` [K] are non-negative and sum to one, ``means`` are [K, d], ``variances`` [K] are
-    non-negative; a variance of 0 puts a point mass at the mean. All three are copied. In the
-    methods z is [n, d], and a level ``log_snr`` is one finite number or [n, 1]; many points cost
-    time, not memory. Raises ``ValueError`` for shapes that do not match, negative entries, or
-    weights whose sum is not one.
+    ``weights`` [K] are non-negative and sum to one, ``means`` are [K, d], ``variances`` [K] ≥ 0; a
+    variance of 0 puts a point mass at the mean. All three are copied. In the methods z is [n, d],
+    and a level ``log_snr`` is one finite number or [n, 1]. Raises ``ValueError`` for shapes that do
+    not match, negative entries, or weights whose sum is not one.
     """
 
     weights: ArrayLike
@@ -48,8 +47,7 @@ class GaussianMixture:
             )
         if not (variances >= 0).all():
             raise ValueError(f"variances must not be negative, got {variances.min():g}")
-        for name, array in {"weights": weights, "means": means, "variances": variances}.items():
-            object.__setattr__(self, name, array)
+        keep(self, weights=weights, means=means, variances=variances)
 
     @classmethod
     def from_data(cls, x, bandwidth=0.0):
@@ -79,10 +77,9 @@ class GaussianMixture:
         Raises ``ValueError`` where a component has no width: points have no density, diffuse first.
         """
         kept = self.weights > 0
-        if not kept.all():
-            return GaussianMixture(
-                self.weights[kept], self.means[kept], self.variances[kept]
-            ).log_prob(x)
+        if not kept.all():  # without them: a point mass of no weight would be a 0/0
+            some = GaussianMixture(self.weights[kept], self.means[kept], self.variances[kept])
+            return some.log_prob(x)
         if (self.variances == 0).any():
             raise ValueError(
                 "this mixture holds point masses and has no density: call diffuse(log_snr) first"

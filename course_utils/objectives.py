@@ -233,8 +233,8 @@ COEFFICIENTS = {
 def from_scheduler(scheduler, **more) -> Objective:
     """Return the objective of a script that trains with a scheduler of diffusers.
 
-    Its table of ᾱ and its prediction, or of a flow-matching scheduler its σ with the time shift;
-    ``more`` goes to ``from_script``. Raises ``ValueError`` for a scheduler without such a table.
+    ``more`` goes to ``from_script``. Raises ``ValueError`` for a scheduler without a table of ᾱ or,
+    if it is of flow matching, of σ.
     """
     config = scheduler.config
     if hasattr(scheduler, "alphas_cumprod"):
@@ -472,6 +472,7 @@ def _as(argument, log_snr, levels, shift, straight):
 
 
 def _require_weights(values):
+    values = np.asarray(values, dtype=float)
     bad = ~((values >= 0) & (values < inf))
     if bad.any():
         raise ValueError(

@@ -1,9 +1,8 @@
 """Integrals that know their error: each is computed twice, and the value whose error is seen kept.
 
 A rule of few nodes is compared with one of many. Their difference is the error of the first, up to
-the far smaller one of the second. So the first is what is returned, with the difference as its
-bound: the second is the better number, but nothing has measured it. Where the two differ by more
-than is wanted, the cell is halved.
+the far smaller one of the second; so the first is returned, with the difference as its bound. Where
+the two differ by more than is wanted, the cell is halved.
 """
 
 from dataclasses import dataclass
@@ -49,9 +48,8 @@ def halved(rule, cells, tolerance, floor=0.0, cuts=(), least=2e-13, most=200_000
     integrands: a coarse, a fine and a third integral over each cell, what else is wanted, and last
     a size. A cell is done when coarse and third differ from fine by less than ``tolerance`` times
     the sizes in its group, times its share of the group's width (or a thousandth, if that is more);
-    by less than ``floor``; or when it is narrower than ``least``. Two rules can agree on a jump by
-    chance, three hardly. A cell with one of the increasing ``cuts`` inside is halved there. After
-    ``most`` cells nothing is halved any more.
+    by less than ``floor``; or when it is narrower than ``least``. A cell with one of the increasing
+    ``cuts`` inside is halved there. After ``most`` cells nothing is halved any more.
     """
     parts, done, tried, cuts = cells, [], 0, np.append(cuts, np.inf)
     while len(parts[0]):
@@ -78,8 +76,7 @@ def halved(rule, cells, tolerance, floor=0.0, cuts=(), least=2e-13, most=200_000
 class Pieces:
     """Functions that are polynomials on neighbouring intervals, [m, p, k] Legendre coefficients.
 
-    ``value`` is what is given out, ``other`` a second estimate: their difference is what is known
-    of the error of the first.
+    ``value`` is what is given out; its difference from ``other`` is what is known of its error.
     """
 
     edges: np.ndarray

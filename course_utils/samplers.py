@@ -47,8 +47,7 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
 def ddim_step(eps, z, log_snr, log_snr_to, rng=None, eta=0.0):
     """Return z_s one DDIM step nearer the data, with stochasticity η (``ddim_coefficients``).
 
-    η = 0 is DDIM, which needs no ``rng``. ``functools.partial(ddim_step, eta=0.5)`` is the step
-    with another η.
+    ``functools.partial(ddim_step, eta=0.5)`` is the step with another η; η = 0 needs no ``rng``.
     """
     keep, eps_hat, noise = ddim_coefficients(log_snr, log_snr_to, eta)
     mean = keep * z + eps_hat * eps(z, log_snr)
@@ -67,8 +66,7 @@ class DpmSolver:
     """DPM-Solver++(2M): a DDIM step whose x̂ is extrapolated from the last step to mid-step.
 
     x̂ + (Δλ/Δλ_last) (x̂ − x̂_last)/2 takes the place of x̂: order 2 for one evaluation of ``eps``
-    a step. The first step, which has no last one, is DDIM's. To be used as
-    ``sample(eps, levels, z, DpmSolver())``. Source: Lu et al. 2022 (DPM-Solver++), algorithm 2.
+    a step, the first of which is DDIM's. Source: Lu et al. 2022 (DPM-Solver++), algorithm 2.
     """
 
     def __init__(self):
@@ -137,21 +135,20 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
     """Yield the N + 1 states of a sampler, one by one, from z at levels[0] towards the data.
 
     ``levels`` [N + 1] increase, from nearly pure noise, where z ~ N(0, I). The last state is a
-    latent at the last level: ``convert(eps(z, λ), z, λ, "eps", "x")`` makes the clean x̂ of it. Each
-    state is an array of its own. Raises ``ValueError`` at the call unless the levels increase and
-    are finite.
+    latent at the last level: ``convert(eps(z, λ), z, λ, "eps", "x")`` makes the clean x̂ of it.
+    Raises ``ValueError`` at the call unless the levels increase and are finite.
     """
     levels = require_increasing("levels", levels)
     if not np.isfinite(levels).all():
         raise ValueError("levels must be finite: cut the schedule by log_snr_min and log_snr_max")
-    return _states(eps, levels, np.array(z, dtype=np.float64), step, rng)
 
+    def states(z):
+        yield z.copy()  # the next state is made from z, whatever becomes of what is handed out
+        for log_snr, log_snr_to in pairwise(levels):
+            z = step(eps, z, log_snr, log_snr_to, rng)
+            yield z.copy()
 
-def _states(eps, levels, z, step, rng):
-    yield z.copy()  # the next state is made from z, whatever becomes of what is handed out
-    for log_snr, log_snr_to in pairwise(levels):
-        z = step(eps, z, log_snr, log_snr_to, rng)
-        yield z.copy()
+    return states(np.array(z, dtype=np.float64))
 
 
 def sample(eps, levels, z, step=ddim_step, rng=None):

@@ -12,7 +12,7 @@ from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 
-from course_utils._checks import frozen, require_known
+from course_utils._checks import frozen, keep, require_known
 
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, where none is given
 
@@ -37,15 +37,8 @@ class Schedule:
     schedule does not reach, and for times outside [0, 1].
 
     A schedule of your own is a subclass with three formulas of the whole, uncut schedule, whose
-    time is called u; all else follows from them. With parameters it is a frozen dataclass.
-
-        class Logistic(Schedule):
-            def level(self, u):        # λ(u), falling from u = 0 to 1
-                return -3 * logit(u)
-            def clock(self, log_snr):  # its inverse, the u at which it passes λ
-                return expit(-log_snr / 3)
-            def rate(self, u):         # β(u) = −σ² dλ/du
-                return 3 * expit(3 * logit(u)) / (u * (1 - u))
+    time is called u: ``level(u)`` is λ(u), falling from u = 0 to 1, ``clock(log_snr)`` its inverse,
+    and ``rate(u)`` is β(u) = −σ² dλ/du. With parameters it is a frozen dataclass.
     """
 
     log_snr_min: float = -np.inf
@@ -64,9 +57,8 @@ class Schedule:
                 f"need log_snr_min < log_snr_max, got {low:g} and {high:g}, of the levels "
                 f"{within[0]:.8g} to {within[1]:.8g} that {type(self).__name__} reaches"
             )
-        made = {"log_snr_min": low, "log_snr_max": high, "_start": start, "_length": stop - start}
-        for name, value in made.items():
-            object.__setattr__(self, name, float(value))
+        keep(self, log_snr_min=float(low), log_snr_max=float(high))
+        keep(self, _start=float(start), _length=float(stop - start))
 
     def log_snr(self, t):
         """Return λ(t)."""
@@ -117,10 +109,8 @@ class LinearBeta(Schedule):
 
     def __post_init__(self):
         if not 0 < self.beta_min <= self.beta_max:
-            raise ValueError(
-                f"need 0 < beta_min <= beta_max, since noise is only ever added: got "
-                f"{self.beta_min} and {self.beta_max}"
-            )
+            got = f"got {self.beta_min} and {self.beta_max}"
+            raise ValueError(f"need 0 < beta_min <= beta_max, for noise is only ever added: {got}")
         super().__post_init__()
 
     def level(self, u):
@@ -209,18 +199,15 @@ class StepList:
     n_draws: int = 0  # from which the shares were counted; 0: they are exact
 
     def __post_init__(self):
-        steps = frozen(self.steps)
-        falls = steps.ndim == 1 and (np.diff(steps) < 0).all()
-        if not falls or np.isfinite(steps).sum() < 3:
+        steps, n = frozen(self.steps), len(self.steps)
+        reached = np.isfinite(steps)
+        if not (np.diff(steps) < 0).all() or reached.sum() < 3 or not reached[:-1].all():
             raise ValueError(
                 "a script's levels go from data to noise, at least three with signal, each noisier "
-                "than the one before: turn the list round by [::-1], and drop what stands twice"
+                "than the one before, and only the last may be pure noise (β = 1, ᾱ = 0): turn the "
+                "list round by [::-1], and drop what stands twice"
             )
-        if not np.isfinite(steps[:-1]).all():
-            raise ValueError("only the last step may be pure noise (β = 1, ᾱ = 0), and none clean")
-        n = len(steps)
         shares = frozen(np.full(n, 1 / n) if self.shares is None else self.shares)
-        reached = np.isfinite(steps)
         # t = i/T at step i; t = 1 is pure noise, where no step is the one after the last
         whole = 1.0 if not reached.all() else 1 + shares[-1]
         at, t = steps[reached], np.cumsum(shares)[reached] / whole
@@ -231,13 +218,8 @@ class StepList:
         slopes = PchipInterpolator(-at, y)(-at, 1)
         for end in (0, -1):  # beside a long last step it is 0 there
             slopes[end] = slopes[end] or (np.diff(y) / -np.diff(at))[end]
-        object.__setattr__(self, "_time", CubicHermiteSpline(-at, y, slopes))
-        object.__setattr__(self, "_offsets", offsets)
-        object.__setattr__(self, "_whole", whole)
-        object.__setattr__(self, "steps", steps)
-        object.__setattr__(self, "shares", shares)
-        object.__setattr__(self, "log_snr_min", float(steps[reached][-1]))
-        object.__setattr__(self, "log_snr_max", float(steps[0]))
+        keep(self, steps=steps, shares=shares, log_snr_min=float(at[-1]), log_snr_max=float(at[0]))
+        keep(self, _time=CubicHermiteSpline(-at, y, slopes), _offsets=offsets, _whole=whole)
 
     @property
     def terminal(self):
@@ -272,8 +254,7 @@ def _offset(log_snr, t):
 def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     """Return DDPM's list [n_steps]: β rises in a straight line from 1e-4 to 0.02.
 
-    With another n_steps the end values stay, so a short list does not reach noise.
-    Source: Ho et al. 2020, section 4 (n_steps = 1000).
+    A short list has the same end values, and does not reach noise. Source: Ho et al. 2020, sec. 4.
     """
     return require_betas(np.linspace(beta_first, beta_last, n_steps))
 
@@ -293,17 +274,14 @@ def discrete_betas(schedule, n_steps, rule="exact"):
     """Return the chain's β_1 … β_N that belong to a continuous schedule, on the grid t_i = i/N.
 
     ``"exact"``: β_i = 1 − α_i²/α_{i−1}² = 1 − exp(−∫β) over the step, for which the chain has no
-    error at any N; the schedule needs only ``log_snr(t)``.
-    ``"left"``, ``"mid"``, ``"right"``: β_i = β(t)/N at that point of the step, with an error of
-    first order in 1/N; the schedule needs ``beta(t)``. Returns [n_steps]. Raises ``ValueError`` for
-    an unknown rule or a β_i outside (0, 1) (too few steps, or an infinite rate at an end).
+    error at any N. ``"left"``, ``"mid"``, ``"right"``: β_i = β(t)/N at that point of the step, with
+    an error of first order in 1/N. Returns [n_steps]. Raises ``ValueError`` for an unknown rule or
+    a β_i outside (0, 1) (too few steps, or an infinite rate at an end).
     """
     require_known("rule", rule, ("exact", "left", "mid", "right"))
     grid = np.arange(n_steps + 1) / n_steps
     if rule == "exact":
         return require_betas(-np.expm1(np.diff(log_expit(schedule.log_snr(grid)))))
-    if not hasattr(schedule, "beta"):
-        raise ValueError(f"rule {rule!r} needs β(t), which this schedule lacks: use rule='exact'")
     points = {"left": grid[:-1], "mid": (grid[:-1] + grid[1:]) / 2, "right": grid[1:]}[rule]
     return require_betas(schedule.beta(points) / n_steps)
 
@@ -317,9 +295,8 @@ def alpha_bar(betas):
 
 
 def log_snr_from_alpha_bar(alpha_bar):
-    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached.
+    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached; −∞ for ᾱ = 0.
 
-    ᾱ = 0, a chain that ends in pure noise (zero terminal SNR), gives −∞, and ᾱ = 1 gives +∞.
     Raises ``ValueError`` for ᾱ outside [0, 1].
     """
     value = np.asarray(alpha_bar, dtype=np.float64)

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from course_utils._checks import frozen, require_increasing, require_range
+from course_utils._checks import frozen, keep, require_increasing, require_range
 from course_utils.exact import Table, error_moments
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, sigma
 from course_utils.weightings import evaluate
@@ -38,12 +38,11 @@ class ErrorMoments(Table):
 
 @dataclass(frozen=True, eq=False)
 class DensitySchedule:
-    """The schedule whose uniform t samples levels with a given density p(λ).
+    """The schedule whose uniform t samples levels with a given density p(λ); see ``Schedule``.
 
     ``levels`` [n] increase; ``heights`` [n] ≥ 0 need not be normalised. Between two levels p is
-    constant (the mean of its ends), so that λ(t) is piecewise linear and ``density`` is exactly
-    what ``log_snr`` samples. Its methods are those of ``Schedule``; NaN for times and levels
-    outside. Raises ``ValueError`` for heights that are negative, or zero between two levels.
+    constant (the mean of its ends). NaN for times and levels outside. Raises ``ValueError`` for
+    heights that are negative, or zero between two levels.
     """
 
     levels: ArrayLike
@@ -51,16 +50,14 @@ class DensitySchedule:
 
     def __post_init__(self):
         levels, heights = require_increasing("levels", self.levels), frozen(self.heights)
-        if heights.shape != levels.shape:
-            raise ValueError(f"need one height for each of {len(levels)} levels")
         cells = np.diff(levels) * (heights[:-1] + heights[1:]) / 2
         if not ((heights >= 0).all() and (cells > 1e-30 * cells.sum()).all()):
             raise ValueError("a sampling density must be finite and positive: no level may be lost")
         share = np.concatenate([[0.0], np.cumsum(cells)])  # of the draws that fall below a level
         share /= share[-1]
-        _set(self, levels=levels, heights=heights, _share=share)
-        _set(self, _density=np.diff(share) / np.diff(levels))
-        _set(self, log_snr_min=float(levels[0]), log_snr_max=float(levels[-1]))
+        keep(self, levels=levels, heights=heights)
+        keep(self, _share=share, _density=np.diff(share) / np.diff(levels))
+        keep(self, log_snr_min=float(levels[0]), log_snr_max=float(levels[-1]))
 
     def log_snr(self, t):
         """Return λ(t), from the highest level at t = 0 to the lowest at t = 1."""
@@ -91,13 +88,13 @@ def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_M
 
     Kingma & Gao 2023 do so with a running average of the loss in bins of λ.
     """
-    levels = np.linspace(*require_range(log_snr_min, log_snr_max), 4001)
+    levels = np.linspace(log_snr_min, log_snr_max, 4001)
     return DensitySchedule(levels, evaluate(w, levels) * moments.at(levels)[0])
 
 
 def optimal_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     """Return the schedule of least variance: it samples in proportion to w(λ) √(E‖ε − ε̂‖⁴)."""
-    levels = np.linspace(*require_range(log_snr_min, log_snr_max), 4001)
+    levels = np.linspace(log_snr_min, log_snr_max, 4001)
     return DensitySchedule(levels, evaluate(w, levels) * np.sqrt(moments.at(levels)[1]))
 
 
@@ -124,19 +121,10 @@ def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX)
     return float((np.sum(weight * np.sqrt(second)) * width / 2) ** 2 - loss**2)
 
 
+@lru_cache(maxsize=16)
 def _cells(moments, low, high):
     """The midpoints of the cells, the cells' width, and both moments there."""
-    return _tabulated(moments, *require_range(low, high))
-
-
-@lru_cache(maxsize=16)
-def _tabulated(moments, low, high):
+    low, high = require_range(low, high)
     width = (high - low) / CELLS
     levels = low + width * (np.arange(CELLS) + 0.5)
     return frozen(levels), width, *map(frozen, moments.at(levels))
-
-
-def _set(instance, **values):
-    """Set what a frozen dataclass works out in __post_init__."""
-    for name, value in values.items():
-        object.__setattr__(instance, name, value)

@@ -52,16 +52,13 @@ class Weighting:
 def evaluate(w, log_snr):
     """Return the weights w(λ) of a ``Weighting`` or of any function, an array shaped as the levels.
 
-    Raises ``ValueError`` unless they are real, finite, not negative, and one for each level or one
-    for all.
+    Raises ``ValueError`` unless they are finite, not negative, and one for each level or for all.
     """
     levels = np.asarray(log_snr, dtype=float)
     if isinstance(w, Weighting):
         return w(levels)
     with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
         weights = np.asarray(w(levels))
-    if np.iscomplexobj(weights):
-        raise ValueError("w(λ) must be a real number, not a complex one: take its real part")
     if weights.shape not in ((), levels.shape):
         raise ValueError(
             f"w(λ) must be one weight for each level: for levels of shape {levels.shape} it "
@@ -78,9 +75,8 @@ def evaluate(w, log_snr):
 
 def sigmoid(bias=2.0) -> Weighting:
     """Return w(λ) = sigmoid(b − λ), monotone. Source: Kingma & Gao 2023."""
-    return Weighting(
-        lambda log_snr: expit(bias - log_snr), f"sigmoid, b = {bias:g}", "Kingma & Gao 2023"
-    )
+    name = f"sigmoid, b = {bias:g}"
+    return Weighting(lambda log_snr: expit(bias - log_snr), name, "Kingma & Gao 2023")
 
 
 def peak(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
@@ -96,7 +92,7 @@ def is_monotone(w, log_snr_min=None, log_snr_max=None):
 
     Monotone is said of a range: EDM's weighting is monotone for λ ≥ −3.31, and not below. An end
     that is left out is that of [−10, 10] or of ``w.span``, whichever is narrower. All rises
-    together may be 1e-9 of the largest value: rounding makes less.
+    together may be 1e-9 of the largest value, for rounding.
     """
     span = np.clip(_named(w).span, LOG_SNR_MIN, LOG_SNR_MAX)
     low = span[0] if log_snr_min is None else log_snr_min
@@ -109,10 +105,9 @@ def is_monotone(w, log_snr_min=None, log_snr_max=None):
 def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weighting:
     """Return the smallest monotone weighting that is nowhere below w on the range.
 
-    Equation: max w(s) over λ ≤ s ≤ λ_max, the running maximum from the clean side. A w with one
-    peak is raised to the peak's height on its noisy side and stays as it is on its clean side.
-    Below the range the result is constant; above it, w itself. Source: Kingma & Gao 2023 (the
-    monotone version of EDM's weighting).
+    Equation: max w(s) over λ ≤ s ≤ λ_max, the running maximum from the clean side. Below the range
+    the result is constant; above it, w itself. Source: Kingma & Gao 2023 (the monotone version of
+    EDM's weighting).
     """
     w, levels = _named(w), _grid(log_snr_min, log_snr_max)
     weights = w(levels)
@@ -138,14 +133,8 @@ def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weight
 def shifted(w, shift) -> Weighting:
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
     w = _named(w)
-    low, high = w.span
-    breaks = tuple(b + shift for b in w.breaks)
-    return replace(
-        w,
-        function=lambda log_snr: w(log_snr - shift),
-        breaks=breaks,
-        span=(low + shift, high + shift),
-    )
+    breaks, span = (tuple(level + shift for level in levels) for levels in (w.breaks, w.span))
+    return replace(w, function=lambda log_snr: w(log_snr - shift), breaks=breaks, span=span)
 
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # levels at which the course bends a weighting by hand
@@ -170,10 +159,9 @@ def bent(w, knots: ArrayLike, gains: ArrayLike) -> Weighting:
 def level_masses(w, log_snr: ArrayLike) -> tuple[Float[ndarray, " cells"], float]:
     """Return the measure p_w on a grid of increasing levels: a mass for each cell, and the atom.
 
-    Cell i, between log_snr[i] and log_snr[i + 1], weighs w(λ_i) − w(λ_{i+1}), the increase of w
-    over the time in which the process passes it; the atom at t = 0 weighs w(λ_max). Their sum is
-    w(λ_min). A negative mass marks where w is not monotone (T5); if there is none, p_w divided by
-    w(λ_min) is a probability (T4), whose survival function is w(λ)/w(λ_min).
+    Cell i, between log_snr[i] and log_snr[i + 1], weighs w(λ_i) − w(λ_{i+1}); the atom at t = 0
+    weighs w(λ_max). Their sum is w(λ_min). A negative mass marks where w is not monotone (T5); if
+    there is none, p_w divided by w(λ_min) is a probability (T4).
     """
     weights = evaluate(w, require_increasing("log_snr", log_snr))
     return -np.diff(weights), float(weights[-1])

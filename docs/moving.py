@@ -10,8 +10,9 @@ import json
 
 from course_utils.objectives import from_script
 from course_utils.panels._instrument import Instrument
+from course_utils.panels.weighting import chosen
 from course_utils.widgets.controls import Slider
-from course_utils.widgets.panel import recorded
+from course_utils.widgets.panel import plainly
 
 DESIGN = {"objective": "sigmoid", "gains": (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0)}
 SCRIPT = from_script(betas="scaled_linear", prediction="v", coefficient=("min_snr", 5))
@@ -30,7 +31,7 @@ PANELS = {
     "07": [("half_a_nat", "panel", {"amount": 0.0}), ("retraining", "panel", {})],
     "08": [
         ("weighting", "panel", DESIGN),
-        ("retraining", "panel", DESIGN | {"measure": "wasserstein"}),
+        ("retraining", "panel", {"measure": "wasserstein", "objective": chosen(**DESIGN)}),
     ],
 }
 # What is recorded: for a slider, how many of its steps lie between two states; else every value.
@@ -72,6 +73,22 @@ def as_json(module, panel):
         control = page["spec"]["controls"][name]
         control |= {"step": control["step"] * stride} if "step" in control else {}
     return json.dumps(page, separators=(",", ":"))
+
+
+def recorded(panel, along):
+    """Return a panel's states along some of its controls as JSON, for a page without a kernel.
+
+    ``along``: control -> values. One control moves at a time, the others stand where they start.
+    Fields that are those of the state before are left out.
+    """
+    states, fields = [], None
+    for values in [{}, *({name: value} for name in along for value in along[name])]:
+        panel.set(**panel.start | values)
+        changed, fields = panel.fields is not fields, panel.fields
+        states.append(plainly({"values": panel.values, "frame": panel.frame}))
+        states[-1]["fields"] = plainly(fields) if changed else None
+    panel.reset()
+    return {"spec": plainly(panel.spec), "controls": list(along), "states": states}
 
 
 def values(panel, name, stride):

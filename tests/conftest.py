@@ -25,9 +25,18 @@ def pytest_ignore_collect(collection_path, config):
     return True if mark and f"not {mark}" in config.option.markexpr else None
 
 
+# What takes long comes first, or one of two workers waits for it at the end. The first of the web
+# page's files builds the page; by the second's turn it is there.
+LONGEST = ["/07_", "/08_", ".ipynb", "test_lite.py", "browser/test_notebooks.py", "test_class.py"]
+LONGEST += ["test_live_slides.py", "test_pages.py"]
+
+
 def pytest_collection_modifyitems(items):
-    """What takes long comes first, or one of two workers waits for it at the end."""
-    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path.name[:2] not in "07 08"))
+    def rank(item):
+        path = item.path.as_posix()
+        return next((k for k, part in enumerate(LONGEST) if part in path), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 def pytest_addoption(parser):

@@ -3,9 +3,11 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import course_utils
 
@@ -102,3 +104,14 @@ assert not ipywidgets.widgets.widget._instances
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_every_package_that_is_imported_is_declared():
+    """As a dependency or in the extra `lab`; `distributed` serves whoever has a cluster."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    told = [*project["dependencies"], *project["optional-dependencies"]["lab"], "distributed"]
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")]
+    found = {name.split(".")[0] for source in sources for name in imported(source)}
+    found -= sys.stdlib_module_names | {"course_utils"}
+    names = {{"sklearn": "scikit-learn", "PIL": "pillow"}.get(name, name) for name in found}
+    assert len(names) > 9 and names <= {Requirement(each).name for each in told}

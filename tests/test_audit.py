@@ -165,7 +165,6 @@ def test_where_w_rises_is_said():
         ({"betas": SD_BETAS, "shift": 0.0}, "shift must be a positive"),
         ({"betas": "lineal"}, "did you mean 'linear'"),
         ({"density": ("logit_normal", 0.0, -1.0)}, "finite range"),
-        ({"schedule": SD_BETAS}, "schedule"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(arguments, words):

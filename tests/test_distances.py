@@ -7,7 +7,6 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import norm, wasserstein_distance
 
 from course_utils.distances import (
-    bootstrap,
     gaussian_kl,
     gaussian_total_variation,
     gaussian_wasserstein,
@@ -175,17 +174,3 @@ def test_the_floor_of_two_uniform_samples_is_known():
     floor = noise_floor(lambda n, rng: rng.uniform(size=n), 1, rng, repeats=4000)
     assert abs(floor.mean - 1 / 3) < 4 * np.sqrt(1 / 18 / 4000)
     assert floor.spread == pytest.approx(np.sqrt(1 / 18), rel=0.05)
-
-
-def test_bootstrap_error_of_a_mean_and_its_coverage():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=400)
-    found = bootstrap(np.mean, x, rng=rng, repeats=2000)
-    assert found.value == x.mean()
-    assert found.error == pytest.approx(x.std() / 20, rel=0.08)
-    inside = 0
-    for _ in range(200):
-        a, b = rng.normal(size=60), rng.normal(1, 1, size=50)
-        value, error = bootstrap(lambda a, b: a.mean() - b.mean(), a, b, rng=rng, repeats=100)
-        inside += abs(value + 1) < 1.96 * error
-    assert 0.87 < inside / 200 < 0.99

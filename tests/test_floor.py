@@ -100,31 +100,23 @@ def test_the_report_splits_a_loss_into_floor_and_excess():
     assert low.below is not None and "below the floor" in str(low)
 
 
+def losses_of(losses):
+    found = Floor(np.linspace(-5, 5, 5), np.ones(5), np.zeros(5), 1)
+    return audit(from_script(betas="scaled_linear"), floor=found, losses=losses)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: floor([[1.0], [np.nan]]), "NaN"),
         (lambda: floor(galaxies(), [1.0, 0.0]), "increasing"),
         (lambda: floor(galaxies(), data_sd=0.0), "data_sd must be"),
+        (lambda: losses_of([1.0]), "one loss for each"),
+        (lambda: losses_of(np.full(5, np.nan)), "finite and not negative"),
+        (lambda: audit(from_script(betas="linear"), losses=np.ones(5)), "floor"),
         (lambda: floor(3.0), "n, d"),
     ],
 )
-def test_bad_samples_are_refused_in_a_sentence(call, words):
+def test_bad_samples_and_losses_are_refused_in_a_sentence(call, words):
     with pytest.raises(ValueError, match=words):
         call()
-
-
-@pytest.mark.parametrize(
-    ("losses", "words"),
-    [
-        ([1.0], "one loss for each"),
-        (np.full(5, np.nan), "finite and not negative"),
-    ],
-)
-def test_bad_losses_are_refused_in_a_sentence(losses, words):
-    script = from_script(betas="scaled_linear")
-    found = Floor(np.linspace(-5, 5, 5), np.ones(5), np.zeros(5), 1)
-    with pytest.raises(ValueError, match=words):
-        audit(script, floor=found, losses=losses)
-    with pytest.raises(ValueError, match="floor"):
-        audit(script, losses=losses)

@@ -5,7 +5,6 @@ import pytest
 from comparing import standard_errors_off
 
 from course_utils import forward
-from course_utils.datasets import galaxies
 from course_utils.schedules import (
     Cosine,
     LinearBeta,
@@ -38,22 +37,6 @@ def distances(mean, variance, to_mean, to_variance):
 
 
 # --- The chain ---
-
-
-@pytest.mark.parametrize(
-    ("steps", "decay"),
-    [
-        (forward.chain_steps, lambda b: np.sqrt(1 - b)),
-        (forward.euler_maruyama_steps, lambda b: 1 - b / 2),
-    ],
-)
-def test_a_simulation_is_the_recursion(steps, decay):
-    rng, x, start = np.random.default_rng(14), galaxies(), galaxies().copy()
-    for beta in DDPM:
-        x = decay(beta) * x + np.sqrt(beta) * rng.standard_normal(x.shape)
-    end = forward.simulate(start, steps(DDPM), np.random.default_rng(14))
-    assert np.max(abs(end - x)) < 1e-13
-    assert np.array_equal(start, galaxies())  # the caller's array is left alone
 
 
 # --- Their limit ---

@@ -59,18 +59,6 @@ def test_bits_term_by_term():
     assert cost == pytest.approx(exact, abs=0.05)  # T6: the right score of a wrong law
 
 
-def test_bits_refuse_other_values_and_an_empty_range():
-    def bits(x, low=-1, high=1):
-        rng = np.random.default_rng(0)
-        return bits_per_dimension(lambda z, _: z, x, VALUES, low, high, rng, n_levels=1)
-
-    assert bits(np.zeros((3, 2))).total.shape == (3,)
-    with pytest.raises(ValueError, match="the given values alone"):
-        bits(np.full((3, 2), 0.3))
-    with pytest.raises(ValueError, match="log_snr_min < log_snr_max"):
-        bits(np.zeros((3, 2)), 1, 1)
-
-
 def test_frechet_against_scipy_and_the_closed_form():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(80, 5)) @ rng.normal(size=(5, 5)), rng.normal(1, 2, size=(90, 5))

@@ -9,15 +9,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from panel_driving import PANELS
 from test_notebooks import ROOT, RULES
 
 PATH = ROOT / "slides/live_panels.ipynb"
 LIVE = ROOT / "slides/live"
-ORDER = [
-    "counting", "chain", "sde_limit", "reverse", "elbo", "weighting", "sum_of_elbos", "half_a_nat",
-    "retraining",
-]  # fmt: skip
 SHARE = Path(sys.prefix) / "share/jupyter"
 # Of the notebooks' rules these make no sense for slides: a slide has neither goals nor exercises.
 NOT_FOR_SLIDES = {
@@ -38,35 +33,6 @@ def panel_module(name):
 @pytest.mark.parametrize("rule", sorted(set(RULES) - NOT_FOR_SLIDES))
 def test_keeps_the_notebooks_rules(nb, rule):
     assert list(RULES[rule](nb, PATH)) == []
-
-
-def test_every_panel_once_in_the_order_of_the_lecture(nb):
-    assert sorted(ORDER) == PANELS
-    called = [re.search(r"(\w+)\.panel\(", c.source) for c in nb.cells if c.cell_type == "code"]
-    assert [match and match[1] for match in called] == ORDER
-
-
-def test_each_panel_is_asked_about_shown_and_answered(nb):
-    types = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in nb.cells]
-    places = [k for k, cell in enumerate(nb.cells) if cell.cell_type == "code"]
-    for number, k in enumerate(places, start=1):
-        question, code, answer = nb.cells[k - 1 : k + 2]
-        assert types[k - 1 : k + 2] == ["slide", None, "fragment"]
-        assert question.source.startswith(f"## {number} · ")
-        assert "**Predict.** " in question.source and answer.source.startswith("**Look.** ")
-        assert code.metadata.jupyter.source_hidden
-        assert len(question.source) < 300 and len(answer.source) < 230, "it would not fit"
-
-
-def test_first_slide_names_the_key_that_the_settings_bind(nb):
-    path = LIVE / "jupyterlab-settings/@jupyterlab/shortcuts-extension"
-    (shortcut,) = json.loads((path / "shortcuts.jupyterlab-settings").read_text())["shortcuts"]
-    (key,) = shortcut["keys"]
-    assert f"**{key.replace(' ', ' + ')}**" in nb.cells[1].source
-    assert "deck-only" in nb.cells[1].metadata.tags
-    app = json.loads((LIVE / "voila.json").read_text())
-    assert app["TagRemovePreprocessor"]["remove_cell_tags"] == ["deck-only"]
-    assert app["Voila"]["ip"] == "127.0.0.1" and app["Voila"]["auto_token"] is True
 
 
 def test_settings_are_known_to_jupyterlab():

@@ -91,19 +91,6 @@ def test_edm_monotonic_is_monotone_for_data_of_any_spread(data_sd):
         assert_close(plateau / w(EDM_PEAK), 1.0, atol=1e-12)
 
 
-def test_parameters():
-    s = np.linspace(-8, 8, 33)
-    for name, parameters, truth in [
-        ("min_snr", {"min_snr_gamma": 1.0}, sech(s / 2) * np.minimum(1, np.exp(-s))),
-        ("edm", {"edm_data_sd": 1.0}, edm(s, 1.0)),
-        ("sigmoid", {"sigmoid_bias": -1}, expit(-1 - s)),
-        ("p2", {"p2_gamma": 2}, sech(s / 2) / (1 + np.exp(s)) ** 2),
-    ]:
-        w = implied(name, **parameters)
-        assert_close(w(s) / w(s[16]), truth / truth[16], rtol=1e-12)
-    assert published("p2", p2_gamma=2).name == "P2, γ = 2"
-
-
 def test_an_objective_of_one_s_own():
     """SNR times the x-loss is the ε-loss; the levels may be a schedule or a density."""
     one = Objective("a", "b", Cosine(), "x", np.exp).implied_weighting()

@@ -14,7 +14,7 @@ import numpy as np
 def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e-10) -> None:
     """Print `label: value unit`, with real numbers rounded to `digits` significant digits.
 
-    value   a number, or a short sequence of them, printed with commas; anything else as it is
+    value   a number, or a short sequence of them; anything else as it is
     digits  up to 8 for exact float64 results, 3 for float32, 2 for what a discretisation leaves
     noise   relative uncertainty between processors: 1e-10 suits float64, 1e-5 float32
 
@@ -37,9 +37,6 @@ def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e
 
 def report_below(label: str, residual, below: float = 1e-12) -> None:
     """Print `label: below 1e-12` if every |residual| is, whatever the residual's own digits.
-
-    residual  a number or an array of them
-    below     the bound, fixed beforehand
 
     A larger one is printed as it is, and raises ValueError where COURSE_STRICT_DIGITS is set.
     """

@@ -14,8 +14,8 @@ from course_utils.schedules import alpha, sigma
 # A model that is wrong on purpose: three broad clusters where the galaxies have finer structure.
 WRONG = GaussianMixture([0.1, 0.6, 0.3], [[-2.4], [-0.15], [0.95]], [0.04, 0.16, 0.6])
 REACH = 7  # standard deviations of the noise beyond which a point plays no part
-SMALLEST = -700  # exponents below are cut off: numbers so small that they cost ten times the time
 PER_SD = 4  # nodes of the trapezoid rule per standard deviation of the noise
+SMALLEST = -700  # exponents below are cut off: numbers so small that they cost ten times the time
 
 
 @cache
@@ -77,10 +77,9 @@ def likelihoods(z, means, sd):
 
 
 def ideal_eps(width=0.0):
-    """Return E[ε|z] as a function of z [n] and of levels, one or [n].
+    """Return ``GaussianMixture.eps``, but faster, as a function of z [n] and of levels, one or [n].
 
-    It is ``GaussianMixture.eps``, but faster. The data are the galaxies, each a Gaussian of
-    standard deviation ``width`` km/s. One kernel for all lets every weight and normaliser cancel:
+    The data are the galaxies, each a Gaussian of standard deviation ``width`` km/s:
     log p(x|z) = a z x/sd² − a² x²/2sd² + what does not depend on x.
     """
     powers, sums = np.stack([points(), -(points() ** 2)], axis=1), np.ones((2, len(points())))

@@ -61,8 +61,7 @@ def betas(schedule, n_steps):
 def coefficients(schedule, noise, n_steps):
     """Return amplitude of the signal and standard deviation of the noise, [T + 1] each.
 
-    x_t = amplitude · x_0 + deviation · ε in law, from t = 0. With ``noise="plain"`` every step
-    adds β ε where S1 adds √β ε.
+    x_t = amplitude · x_0 + deviation · ε in law. With ``noise="plain"`` a step adds β ε, not √β ε.
     """
     steps = chain_steps(betas(schedule, n_steps))
     if noise == "plain":
@@ -79,8 +78,7 @@ def cell_masses(edges, amplitude, deviation):
 def total_variation_to_noise(amplitude, deviation):
     """Return the total variation between the diffused galaxies and N(0, 1).
 
-    Half the summed differences of the exact masses in cells that become narrow near each galaxy
-    when its component is narrow; too small by less than 1e-4.
+    By the exact masses in cells, narrow near each galaxy whose component is; too small by 1e-4.
     """
     edges = COARSE
     if deviation < 0.2:
@@ -103,11 +101,7 @@ def dissolving(schedule, noise, n_steps):
 
 
 def compute(schedule, noise, n_steps, time):
-    """Return the numbers, the heat map with its steps, and what belongs to each step and to t.
-
-    Over the steps: ᾱ and the variance of the noise. At t: the density of all and of the fastest
-    galaxy alone, over ``X``.
-    """
+    """Return the numbers, the heat map with its steps, and what belongs to each step and to t."""
     amplitude, deviation = coefficients(schedule, noise, n_steps)
     t = max(1, round(n_steps * time))  # step 0, the bare points, has no density to show
     a, s = float(amplitude[t]), float(deviation[t])

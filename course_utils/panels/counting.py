@@ -105,12 +105,11 @@ def scene():
         width=1.2,
         cursor="λ",
     )
+    ticks = (1, 2, 5, 10, 20, 50, 82)
     count = Plot(
         "galaxies told apart so far",
         level_axis(LEVELS[0], LEVELS[-1]),
-        Axis(
-            0.9, 110, "exp of half the area up to λ", scale="log", ticks=(1, 2, 5, 10, 20, 50, 82)
-        ),
+        Axis(0.9, 110, "exp of half the area up to λ", scale="log", ticks=ticks),
         [
             Rule("kept", along="y", meaning="exact", dash="dot", label="kept"),
             Line(LEVELS, "count", meaning="data", secret=True, label="so far"),

@@ -1,6 +1,6 @@
 """The ELBO panel: bend the schedule; the loss stands still, the spread of its estimates moves."""
 
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -38,45 +38,31 @@ NAMED = {
 
 def controls():
     """Return the panel's controls."""
+    schedules = [
+        ("straight line: λ uniform", "straight"),
+        ("cosine", "cosine"),
+        ("flow matching", "flow_matching"),
+        ("linear β", "linear_beta"),
+        ("adaptive: p ∝ w E[e]", "adaptive"),
+        ("optimal: p ∝ w √E[e²]", "optimal"),
+    ]
+    weights = [
+        ("its own −½ dλ/dt: w(λ) = 1", "level"),
+        ("held at that of the straight line", "time"),
+    ]
+    knots = [f"λ = {knot}".replace("-", "−") for knot in KNOTS]
+    bend = "bend p: more or less time at each level"
     return {
-        "schedule": choice(
-            "schedule",
-            [
-                ("straight line: λ uniform", "straight"),
-                ("cosine", "cosine"),
-                ("flow matching", "flow_matching"),
-                ("linear β", "linear_beta"),
-                ("adaptive: p ∝ w E[e]", "adaptive"),
-                ("optimal: p ∝ w √E[e²]", "optimal"),
-            ],
-        ),
-        "weight": choice(
-            "weight at time t",
-            [
-                ("its own −½ dλ/dt: w(λ) = 1", "level"),
-                ("held at that of the straight line", "time"),
-            ],
-        ),
+        "schedule": choice("schedule", schedules),
+        "weight": choice("weight at time t", weights),
         "log_snr_min": slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
         "log_snr_max": slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
-        "gains": bars(
-            [f"λ = {knot}".replace("-", "−") for knot in KNOTS],
-            -1.5,
-            1.5,
-            0.1,
-            0.0,
-            label="bend p: more or less time at each level",
-            unit="powers of ten",
-        ),
+        "gains": bars(knots, -1.5, 1.5, 0.1, 0.0, bend, unit="powers of ten"),
     }
 
 
 def compute(schedule, weight, gains, log_snr_min, log_snr_max):
-    """Return the numbers, and λ at ``TIMES``, three curves over 401 ``levels`` and the estimates.
-
-    The curves: what each level adds to the loss, the density p of the schedule, and the density
-    of least variance. ``estimates`` [80] are those of batches of 25 draws.
-    """
+    """Return the numbers; λ at ``TIMES``, three curves over 401 ``levels``, and the estimates."""
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
     w = np.ones_like if weight == "level" else _held(by_hand)
@@ -85,11 +71,11 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     loss = elbo if weight == "level" else _loss(by_hand)
     variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
     estimates = draws.reshape(BATCHES, BATCH).mean(axis=1)
-    still = weight == "level" or abs(loss - elbo) < 5e-5
+    verdict = "the loss is the ELBO's, whatever the schedule"
+    if abs(loss - elbo) >= 5e-5:
+        verdict = "the loss has moved: another w(λ), no longer the ELBO"
     numbers = {
-        "verdict": "the loss is the ELBO's, whatever the schedule"
-        if still
-        else "the loss has moved: another w(λ), no longer the ELBO",
+        "verdict": verdict,
         "loss": loss,
         "elbo": elbo,
         "spread": float(np.sqrt(variance / BATCH)),
@@ -100,7 +86,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
         "beyond": int((estimates > REACH).sum()),
     }
     levels = np.linspace(*span, 401)
-    mean, second = _moments_at(*span)
+    mean, second = moments().at(levels)
     best = w(levels) * np.sqrt(second)
     sampled = by_hand.density(levels)
     arrays = {
@@ -155,12 +141,6 @@ def _eps(z, log_snr):
 def moments():
     """Return the moments of the galaxies' squared error under their own ideal denoiser."""
     return ErrorMoments.from_mixtures(galaxies_mixture())
-
-
-@lru_cache(maxsize=64)
-def _moments_at(low, high):
-    """Both moments at the 401 levels that are drawn."""
-    return frozen(moments().at(np.linspace(low, high, 401)))
 
 
 def _loss(schedule):

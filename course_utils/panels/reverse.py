@@ -12,14 +12,7 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, km_per_s, velocity_scale
 from course_utils.distances import wasserstein_to_density
 from course_utils.forward import coarsen
-from course_utils.panels._galaxies import (
-    Replay,
-    density,
-    ideal_eps,
-    mass_below,
-    points,
-    velocity,
-)
+from course_utils.panels._galaxies import Replay, density, ideal_eps, mass_below, points, velocity
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample_states
 from course_utils.schedules import LOG_SNR_MIN, alpha
@@ -61,10 +54,9 @@ def controls():
 def compute(eta, steps, log_snr_max, width, seed):
     """Return the numbers, the paths z [steps + 1, 400] at ``levels``, the samples, and the map.
 
-    The samples are in 1000 km/s. ``found`` and ``shares`` are what the bins between ``EDGES`` have
-    of the samples and of the exact law, in percent; ``edges`` are the same in 1000 km/s. One seed
-    means one start and one Brownian path a particle, whatever the other controls: a movement
-    changes the picture by what it changes in the sampler, not by chance.
+    ``found`` and ``shares`` are what the bins between ``EDGES`` have of the samples and of the
+    exact law, in percent. One seed means one start and one Brownian path a particle, whatever the
+    other controls: a movement changes the picture by what it changes in the sampler.
     """
     levels = np.linspace(LOG_SNR_MIN, log_snr_max, steps + 1)
     start, increments = _draws(seed)
@@ -106,7 +98,7 @@ def distance_to_nearest(samples):
     return velocity_scale() * np.abs(samples - points()[[above - 1, above]]).min(axis=0)
 
 
-@lru_cache(maxsize=8)  # 0.3 MB each
+@lru_cache(maxsize=8)
 def _draws(seed):
     rng = np.random.default_rng(seed)
     start = rng.standard_normal(N_PARTICLES)
@@ -118,7 +110,7 @@ def _bandwidth(log_snr, width):
     return np.sqrt((width / velocity_scale()) ** 2 + np.exp(-log_snr))
 
 
-@lru_cache(maxsize=32)  # 0.13 MB each, and 775 settings
+@lru_cache(maxsize=32)
 def _truth(log_snr_max, width):
     """The exact law of z/α at λ_max: grid, density, floor of W1, median distance to a galaxy."""
     bandwidth = _bandwidth(log_snr_max, width)
@@ -178,9 +170,7 @@ def scene():
         [
             Bars("edges", "found", sideways=True, meaning="model", label="400 samples"),
             Bars("edges", "shares", sideways=True, outline=True, meaning="exact", label="exact"),
-            Points(
-                np.full(len(velocities), -0.2), velocities, shape="dot", size=2.5, label="galaxies"
-            ),
+            Points(np.full(len(velocities), -0.2), velocities, size=2.5, label="galaxies"),
         ],
         width=1.2,
     )

@@ -17,17 +17,7 @@ from course_utils.forward import (
 from course_utils.panels._view import readable, view
 from course_utils.schedules import LinearBeta, discrete_betas
 from course_utils.widgets.controls import choice, dice, slider
-from course_utils.widgets.scene import (
-    Area,
-    Axis,
-    Band,
-    Handle,
-    Line,
-    Plot,
-    Points,
-    Scene,
-    Words,
-)
+from course_utils.widgets.scene import Area, Axis, Band, Handle, Line, Plot, Points, Scene, Words
 
 ALT = (
     "Four plots. First: paths of the stochastic differential equation over time, one of them "
@@ -55,18 +45,17 @@ X = np.linspace(-REACH, REACH, 201)
 
 def controls():
     """Return the panel's controls."""
-    rules = {
-        "right": "right: β(t_i)Δ",
-        "mid": "mid: β(t_i − Δ/2)Δ",
-        "left": "left: β(t_{i−1})Δ",
-        "exact": "exact: 1 − exp(−∫β)",
-    }
-    recursions = {"chain": "chain (S1)", "em": "Euler–Maruyama"}
+    rules = [
+        ("right: β(t_i)Δ", "right"),
+        ("mid: β(t_i − Δ/2)Δ", "mid"),
+        ("left: β(t_{i−1})Δ", "left"),
+        ("exact: 1 − exp(−∫β)", "exact"),
+    ]
     return {
         "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
         "t": slider("time t", 0.05, 1.0, 0.05, 0.3),
-        "rule": choice("β_i from", [(words, key) for key, words in rules.items()]),
-        "recursion": choice("recursion", [(words, key) for key, words in recursions.items()]),
+        "rule": choice("β_i from", rules),
+        "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
         "x0": slider("start x₀", -3.0, 3.0, 0.1, 1.5),
         "path": dice("new paths", 2),
     }
@@ -133,8 +122,8 @@ def compute(n_steps, rule, recursion, x0, t, path):
 
 
 def _steps(recursion, rule, n_steps):
-    betas = discrete_betas(SCHEDULE, n_steps, rule)
-    return {"chain": chain_steps, "em": euler_maruyama_steps}[recursion](betas)
+    steps = {"chain": chain_steps, "em": euler_maruyama_steps}[recursion]
+    return steps(discrete_betas(SCHEDULE, n_steps, rule))
 
 
 @cache
@@ -170,16 +159,12 @@ def _exact_path(path, points=1001):
 
     x_t = a_t ∫ √β/a dW with a = exp(−½∫β); on the finest grid the integrand is taken mid-step.
     """
-    integral = np.append(0, np.cumsum(_slope() * _increments(path, FINEST)))
+    middle = (np.arange(FINEST) + 0.5) / FINEST
+    integrand = np.sqrt(SCHEDULE.beta(middle)) * np.exp(_elapsed(middle) / 2)
+    integral = np.append(0, np.cumsum(integrand * _increments(path, FINEST)))
     t = np.linspace(0, 1, points)
     decay = np.exp(-_elapsed(t) / 2)
     return frozen([t, decay, decay * integral[:: FINEST // (points - 1)]])
-
-
-@cache
-def _slope():
-    middle = (np.arange(FINEST) + 0.5) / FINEST
-    return frozen(np.sqrt(SCHEDULE.beta(middle)) * np.exp(_elapsed(middle) / 2))
 
 
 @lru_cache(maxsize=8)

@@ -38,14 +38,7 @@ def scene():
     sides = [
         Bars(left, ("weighted_loss",), sideways=True, meaning="data", label="½ ∫ w e dλ"),
         Bars(right, ("gained",), sideways=True, meaning="mixture", label="∫ L dw"),
-        Bars(
-            right,
-            ("with_atom",),
-            sideways=True,
-            start="gained",
-            meaning="level",
-            label="atom",
-        ),
+        Bars(right, ("with_atom",), sideways=True, start="gained", meaning="level", label="atom"),
         Band(("kept", "with_atom"), *right, hatched=True, meaning="negative", label="negative"),
         Band(("sum_of_elbos", "kept"), *right, hatched=True, meaning="noise", label="constant"),
         Rule("weighted_loss", meaning="exact"),

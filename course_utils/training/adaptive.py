@@ -17,11 +17,10 @@ MEMORY = 0.7  # what earlier errors count after each ``observe``
 class LevelSampler:
     """Draws levels λ ~ p, with the weight of each draw in the loss.
 
-    ``draw(u)`` turns uniform numbers into levels and their coefficients w α²/p ÷ ∫ w α² dλ, so that
-    the expected loss is the same under every p. "uniform": p is flat on the range. A key of
-    ``PUBLISHED``: that objective's own p, cut to the range. "adaptive": p ∝ w(λ) times a running
-    mean of ‖ε − ε̂‖²/d in 64 bins, plus a uniform part; ``observe`` feeds it. Raises ``ValueError``
-    where w is zero everywhere. Source: Kingma & Gao 2023.
+    ``draw(u)`` turns uniform numbers into levels and their coefficients w α²/p ÷ ∫ w α² dλ.
+    "uniform": p is flat on the range. A key of ``PUBLISHED``: that objective's own p, cut to the
+    range. "adaptive": p ∝ w(λ) times a running mean of ‖ε − ε̂‖²/d in 64 bins, plus a uniform part;
+    ``observe`` feeds it. Raises ``ValueError`` where w is zero. Source: Kingma & Gao 2023.
     """
 
     def __init__(self, w, log_snr_min, log_snr_max, kind="adaptive"):

@@ -4,13 +4,8 @@
     metrics.measure(x)      Fréchet distances, precision, recall, memorised
     metrics.floor(500)      the same of real images: no model does better
 
-    bits_per_dimension(eps, x, values, …)          −ELBO of each image, term by term
-    frechet(a, b), within_manifold(a, b)           quality; precision and recall
-    nearer_to_first(points, train, held_out)       memorisation
-
-The last three take images as points [n, d], or features of them. ``ImageMetrics`` compares in the
-last hidden layer of a small classifier, trained here on the training images; the Fréchet distance
-in the plain pixels too, which no classifier chose.
+Images are points [n, d]. ``ImageMetrics`` compares in the last hidden layer of a small classifier,
+trained here on the training images; the Fréchet distance in the plain pixels too.
 """
 
 import warnings
@@ -34,8 +29,8 @@ N_LESSONS = 10_000  # the classifier learns from at most this many images
 class ImageMetrics:
     """Real ``images`` (see ``datasets.Images``), and a classifier in whose features to compare.
 
-    ``train`` and ``held_out`` are the real images, ``values`` the grey levels that their pixels
-    take, and ``accuracy`` is the classifier's on the held-out images. Samples are x [n, d].
+    ``values`` are the grey levels that pixels take, ``accuracy`` is that of the classifier on
+    held-out images. Samples are x [n, d].
     """
 
     def __init__(self, images):
@@ -83,9 +78,8 @@ class ImageMetrics:
     def floor(self, n, repeats=50):
         """Return mean and spread of each measure over draws of n training images.
 
-        They come from the N training images that ``memorised`` is not compared with. Draws of many
-        from few overlap and vary too little, so the spread is that between two halves that share no
-        image, of N/2 images each where n is more: a little too much rather than too little. Raises
+        They come from the N training images that ``memorised`` is not compared with. The spread is
+        that between two halves that share no image, of N/2 images each where n is more. Raises
         ``ValueError`` unless n ≤ N.
         """
         rng = np.random.default_rng(5)
@@ -134,9 +128,8 @@ def bits_per_dimension(
         diffusion       ½ ∫ ‖ε − ε̂(z_λ, λ)‖² dλ                            between the two
         reconstruction  −log p(x|z_0), p(x_i|z_0) ∝ N(z_0i; α x_i, σ²)    at log_snr_max
 
-    in nats, divided by d log 2. The last is a probability over the values, so the sum bounds the
-    code length of the images. ``eps`` is a function (z, log_snr [n, 1]) → ε̂. Every image gets
-    ``n_levels`` levels, one in each of as many equal cells, shifted together by chance. The
+    in nats, divided by d log 2. ``eps`` is a function (z, log_snr [n, 1]) → ε̂. Every image gets
+    ``n_levels`` levels, one in each of as many equal cells, shifted together by chance: the
     estimate is unbiased. Raises ``ValueError`` for an empty range of levels, and for images with
     gaps or with other values. Source: Kingma et al. 2021, eq. 11–19.
     """
@@ -182,9 +175,8 @@ def _neg_log_prob(x, z, values, spread):
 def frechet(a: ArrayLike, b: ArrayLike):
     """Return ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}) of two sets of features [n, d].
 
-    The squared W_2 between the normal laws with their means and covariances. Few points make it
-    too large, even for two real sets: compare at equal n, beside real against real. Source:
-    Dowson & Landau 1982; Heusel et al. 2017.
+    Few points make it too large, even for two real sets: compare at equal n, beside real against
+    real. Source: Dowson & Landau 1982; Heusel et al. 2017.
     """
     (m_a, c_a), (m_b, c_b) = (
         (x.mean(axis=0), np.atleast_2d(np.cov(x.T))) for x in (data_set(a), data_set(b))
@@ -197,12 +189,11 @@ def frechet(a: ArrayLike, b: ArrayLike):
 
 
 def within_manifold(points: ArrayLike, reference: ArrayLike, k=3) -> Bool[ndarray, " n"]:
-    """Return whether each point lies within reach of some reference point.
+    """Return whether each of points [n, d] lies within reach of some of reference [m, d], m > k.
 
-    A reference point reaches as far as its k-th nearest fellow. Then *precision* is the mean over
+    A reference point reaches as far as its k-th nearest fellow. *Precision* is the mean over
     samples with real points as reference, *recall* that over real points with samples as reference.
-    points [n, d], reference [m, d], m > k. Two real sets do not reach 1: see the floor. Source:
-    Kynkäänniemi et al. 2019.
+    Source: Kynkäänniemi et al. 2019.
     """
     points, reference = data_set(points), data_set(reference)
     reach = np.sort(cdist(reference, reference), axis=1)[:, k]  # the 0th is the point itself
@@ -212,9 +203,8 @@ def within_manifold(points: ArrayLike, reference: ArrayLike, k=3) -> Bool[ndarra
 def nearer_to_first(points: ArrayLike, first: ArrayLike, second: ArrayLike) -> Float[ndarray, " n"]:
     """Return 1 where a point's nearest neighbour is in ``first``, 0 if in ``second``, ½ for ties.
 
-    With as many training images as ``first`` as held-out images as ``second``, the mean is ½ for
-    new images and towards 1 for memorised ones. points [n, d]; the other two [m, d]. Raises
-    ``ValueError`` where these differ in size.
+    With training images as ``first`` and held-out ones as ``second``, the mean is ½ for new images
+    and towards 1 for memorised ones. Raises ``ValueError`` where the two differ in size.
     """
     points, first, second = data_set(points), data_set(first), data_set(second)
     if len(first) != len(second):

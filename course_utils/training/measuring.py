@@ -22,8 +22,7 @@ def measured(plan, model, seed):
 
     bits (held-out −ELBO in bits per dimension: total and its terms), bits_train (the total of as
     many training images), noise_error (held-out E‖ε − ε̂‖²/d at the levels ``plan.curve``); eta0
-    and eta1, ``image_metrics.MEASURES`` of DDIM and ancestral samples, whose noise the seed fixes;
-    sheets and side of the first samples.
+    and eta1, ``image_metrics.MEASURES`` of DDIM and ancestral samples; sheets and side of some.
     """
     metrics = metrics_for(plan.data, plan.held_out)
     found = {

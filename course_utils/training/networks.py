@@ -40,8 +40,7 @@ CHUNK = 60  # steps whose draws are made at once, and after which adaptive level
 def one_thread():
     """Give torch one thread and gradients inside, and what the reader had set again afterwards.
 
-    With two threads so small a network trains slower on two cores, and many times slower where
-    they are shared.
+    With more threads, so small a network trains slower.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -59,9 +58,8 @@ class Network(nn.Module):
     """v̂(z, λ): a residual MLP whose blocks are scaled and shifted by an embedding of the level.
 
     ``forward(z, log_snr)`` takes z [n, dim] and levels [n, 1] or [1, 1]; returns [n, dim]. The last
-    layer starts at zero, so that a new network predicts v̂ = 0. ``skip`` adds s(λ) z with a learnt
-    number s, zero at first: v contains the noise, which fills all dimensions, and a network that is
-    narrower than ``dim`` cannot pass it on.
+    layer starts at zero. ``skip`` adds s(λ) z with a learnt number s: v contains the noise, which
+    fills all dimensions, and a network that is narrower than ``dim`` cannot pass it on.
     """
 
     def __init__(self, dim, recipe, generator, dtype=torch.float32):
@@ -171,8 +169,7 @@ class Step(NamedTuple):
 def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
     """Train a new network and yield the ``Step`` after each; arguments as for ``train``.
 
-    The caller may measure ``Trained(step.average, recipe)`` on the way, for all that is seen at a
-    step is what a run of so many steps ends with.
+    What is seen at a step is what a run of so many steps ends with.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     x = torch.tensor(data_set(x), dtype=dtype, device=device)
@@ -215,10 +212,9 @@ def _follow(average, network, decay):
 def train(x, w, *, seed, recipe=None, label=None, device=None, dtype=torch.float32):
     """Return a ``Trained`` denoiser of the data x [n, d] for the weighting w.
 
-    ``seed`` fixes initial weights, batches, levels and noise; on one machine the result is then the
-    same each time. ``recipe`` is ``Recipe()`` where none is given. A ``label`` shows progress.
-    ``device`` is "cuda" where there is one, else "cpu". Raises ``ValueError`` for data with gaps,
-    for an improper w, and where the loss grows beyond all numbers.
+    ``seed`` fixes initial weights, batches, levels and noise. ``recipe`` is ``Recipe()`` where none
+    is given. A ``label`` shows progress. ``device`` is "cuda" where there is one, else "cpu".
+    Raises ``ValueError`` for data with gaps, for an improper w, and where the loss diverges.
     """
     recipe = recipe or Recipe()
     losses = []
@@ -242,10 +238,9 @@ class Trained:
     losses: np.ndarray = ()
 
     def eps(self, z, log_snr):
-        """Return ε̂ = σ z + α v̂ for z [n, d], NumPy, at one level or [n, 1].
+        """Return ε̂ = σ z + α v̂ for z [n, d], NumPy, at one level or [n, 1]; v̂ is in float32.
 
-        What ``samplers.sample`` and ``image_metrics.bits_per_dimension`` take. v̂ is in float32, the
-        rest in float64. Raises ``ValueError`` for levels of another shape or outside training's.
+        Raises ``ValueError`` for levels of another shape or outside training's.
         """
         z, level = np.asarray(z, dtype=float), np.asarray(log_snr, dtype=float)
         require_levels_fit(level, z)

@@ -6,15 +6,13 @@
     print(write_up(finding, reason="…"))
 
 A trial trains a network with w and with one weighting of the study, the comparator, from the same
-seeds, and looks at the difference of one held-out measure, seed by seed. Both are trained on the
-machine at hand: a seed stands for the same numbers on one kind of processor only.
+seeds on one machine, and looks at the difference of one held-out measure, seed by seed.
 
 A seed serves one hypothesis, and the k-th hypothesis of a folder is judged by an interval of
 confidence 1 − 0.05/2^(k−1). Where there is no difference, the chance that any of them all comes out
 as supported is then at most 0.025 (1 + ½ + ¼ + …) = 5 %, whatever was looked at in between.
 
-The two examples of notebook 08 come with their runs; ``python -m
-course_utils.training.preregistration`` makes them again.
+``python -m course_utils.training.preregistration`` makes the runs of notebook 08's two examples.
 """
 
 import hashlib
@@ -30,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from course_utils._checks import require_known
+from course_utils._checks import keep, require_known
 from course_utils.classroom.progress import progress
 from course_utils.training import study
 from course_utils.training.study import COMPARED, WEIGHTINGS, Plan, Summary
@@ -51,9 +49,8 @@ class Hypothesis:
 
     ``claim``: a sentence. ``measure``, one of ``HELD_OUT``, of your weighting will be "lower" or
     "higher" (``direction``) than that of ``versus``, one of ``study.COMPARED``, by more than
-    ``by`` ≥ 0, the smallest difference of interest, on average over training runs. ``seeds``, at
-    least two from 5 on, are those of the runs that decide it. Raises ``ValueError`` for anything
-    else.
+    ``by`` ≥ 0, on average over training runs. ``seeds``, at least two from 5 on, are those of the
+    runs that decide it. Raises ``ValueError`` for anything else.
     """
 
     claim: str
@@ -64,8 +61,7 @@ class Hypothesis:
     seeds: tuple
 
     def __post_init__(self):
-        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
-        object.__setattr__(self, "by", float(self.by))
+        keep(self, seeds=tuple(int(seed) for seed in self.seeds), by=float(self.by))
         require_known("held-out measure", self.measure, HELD_OUT)
         require_known("direction", self.direction, DIRECTIONS)
         require_known("weighting of the study", self.versus, COMPARED)
@@ -90,9 +86,8 @@ class Hypothesis:
 def verdict(difference, direction, by):
     """Return "supported", "not supported" or "undecided" for a claimed difference.
 
-    ``difference``: the ``Summary`` of own − comparator. The claim is that it is more than ``by`` in
-    its ``direction``. Supported: its whole interval is. Not supported: nothing of it is. Undecided:
-    the interval has a part on each side of the claim's threshold.
+    The claim is that own − comparator, a ``Summary``, is more than ``by`` in its ``direction``.
+    Supported: its whole interval is. Not supported: nothing of it is.
     """
     low, high = difference.low, difference.high
     if direction == "lower":
@@ -106,9 +101,7 @@ def expected_reach(measure, versus, n_seeds, results=None, steps=SHORT.n_steps):
     """Return half the length of the 95 % interval to be expected of a difference over n seeds.
 
     t_{0.975, n−1} s/√n, where s is the spread over seeds of measure(other) − measure(versus), the
-    root mean square over the other weightings of the stored study after so many ``steps``. To be
-    looked at before the number of seeds is chosen: a smaller difference will hardly be told from
-    none.
+    root mean square over the other weightings of the stored study after so many ``steps``.
     """
     groups = study.by_weighting(results or study.load_results(), steps)
     own = groups.pop(require_known("weighting of the study", versus, tuple(groups)))
@@ -129,10 +122,7 @@ def in_study(plan):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A hypothesis about a weighting w under a plan, the ``number``-th that was fixed in a folder.
-
-    ``register`` makes it.
-    """
+    """A hypothesis about w under a plan, the ``number``-th of a folder; ``register`` makes it."""
 
     hypothesis: Hypothesis
     w: object
@@ -172,25 +162,22 @@ class Trial:
         return [(self.plan, name, seed) for seed in self.hypothesis.seeds for name in self.names]
 
     def run(self, jobs=1):
-        """Train and measure what is missing, with progress bars; return the results of all runs.
+        """Train and measure what is missing, in ``jobs`` processes; return the results of all runs.
 
-        Interrupt it when you like: finished runs stay. ``jobs`` processes share the work. Raises
-        ``ValueError`` unless the hypothesis was fixed.
+        Interrupt it when you like: finished runs stay. Raises ``ValueError`` unless it was fixed.
         """
         self._require_fixed()
         if self.stored:
             return list(self.stored)
         own = {self.names[0]: self.w}
         runs = study.run_all(self.calls, self.folder, own=own, jobs=jobs, show=True)
-        if jobs != 1:
-            runs = progress(runs, len(self.calls), "runs")
-        return [found[-1] for found in runs]
+        return [
+            found[-1] for found in progress(runs, len(self.calls), "runs" if jobs != 1 else None)
+        ]
 
     def judge(self, runs):
-        """Return the ``Result`` of the hypothesis that was fixed, and of no other.
-
-        Raises ``ValueError`` if it was not fixed, if a run is missing or there twice, or if the
-        runs come from two kinds of machine, code or plan, so that seeds do not pair.
+        """Return the ``Result``; raises ``ValueError`` if the hypothesis was not fixed, if a run is
+        missing or there twice, or if the runs come from two kinds of machine, code or plan.
         """
         self._require_fixed()
         groups = [[r for r in runs if r["weighting"] == name] for name in self.names]
@@ -234,9 +221,8 @@ def register(hypothesis, w, plan=None, folder=FOLDER):
     """Write the hypothesis about the weighting w down, before its first run; return the ``Trial``.
 
     To fix the same again is to go on with it. Before its first run, another hypothesis about any of
-    its seeds takes its place; afterwards that is refused with a ``ValueError``: results of these
-    seeds have been seen. So is a w that is the comparator's. ``plan``: if left out, that of the
-    examples, ``SHORT``.
+    its seeds takes its place; afterwards that is refused with a ``ValueError``, and so is a w that
+    is the comparator's. ``plan``: ``SHORT`` if left out, that of the examples.
     """
     trial = Trial(hypothesis, w, plan or SHORT, Path(folder))
     record, folder = trial.record, trial.folder
@@ -266,9 +252,8 @@ def register(hypothesis, w, plan=None, folder=FOLDER):
 def fingerprint(w, plan):
     """Return eight characters that change with the shape of w on the plan's levels.
 
-    w at 65 levels, divided by its largest value there and rounded to four digits: a factor before
-    w changes nothing. Raises ``ValueError`` for a w that is negative, not finite or zero, or one
-    number that depends on how many levels it is asked for.
+    w at 65 levels, divided by its largest value there and rounded to four digits. Raises
+    ``ValueError`` for a w that is negative, not finite, zero, or a sum over its levels.
     """
     levels = np.linspace(plan.log_snr_min, plan.log_snr_max, 65)
     values = evaluate(w, levels)
@@ -299,10 +284,7 @@ def _read(path):
 
 
 def _refusal(new, clashes, involved):
-    """Why a hypothesis is too late, and in what it differs from the earlier one, if that is there.
-
-    ``involved``: all seeds of both.
-    """
+    """Why a hypothesis is too late, and in what it differs from an earlier one."""
     old = next((record["hypothesis"] for record in clashes.values()), {})
     changes = [f"{k} was {old[k]!r}, now {new[k]!r}" for k in old if old[k] != new[k]]
     under = f" under another hypothesis ({'; '.join(changes)})" if changes else ""
@@ -354,8 +336,8 @@ def compared(finding, measures=HELD_OUT):
 def write_up(finding, *, reason, not_shown=(), results=None):
     """Return the ``Report`` of a finding: what was fixed, what came out, and what was not shown.
 
-    ``reason``: why this was to be expected, a sentence or two. ``not_shown``: sentences of your
-    own beside those that hold for every trial. ``results`` of the study, for the floor.
+    ``reason``: why this was to be expected. ``not_shown``: sentences of your own beside those that
+    hold for every trial. ``results`` of the study, for the floor.
     """
     if not reason.strip():
         raise ValueError("the reason is empty: why was the claim to be expected?")
@@ -422,27 +404,15 @@ def _signed(summary):
 def examples():
     """Return the worked examples [(hypothesis, w), …] under the plan ``SHORT``.
 
-    Noisy levels are neglected, twice. The second was fixed when the first had been seen: bits had
-    fallen, and nobody had asked.
+    The second was fixed when the first had been seen: bits had fallen, and nobody had asked.
     """
     w = bent(WEIGHTINGS["sigmoid_2"], KNOTS, (-2.0, -2.0, -2.0, 0.0, 0.0, 0.0, 0.0))
-    first = Hypothesis(
-        claim="Neglecting the noisy levels makes the samples of DDIM worse",
-        measure="eta0.frechet",
-        direction="higher",
-        versus="sigmoid_2",
-        by=0.8,
-        seeds=range(5, 15),
-    )
-    second = Hypothesis(
-        claim="Neglecting the noisy levels lowers the bits: capacity goes where errors are",
-        measure="bits.total",
-        direction="lower",
-        versus="sigmoid_2",
-        by=0.0,
-        seeds=range(15, 25),
-    )
-    return [(first, w), (second, w)]
+    worse = "Neglecting the noisy levels makes the samples of DDIM worse"
+    fewer = "Neglecting the noisy levels lowers the bits: capacity goes where errors are"
+    return [
+        (Hypothesis(worse, "eta0.frechet", "higher", "sigmoid_2", 0.8, range(5, 15)), w),
+        (Hypothesis(fewer, "bits.total", "lower", "sigmoid_2", 0.0, range(15, 25)), w),
+    ]
 
 
 @cache

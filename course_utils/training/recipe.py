@@ -12,14 +12,12 @@ WARM = 60  # steps over which the rate rises
 class Recipe:
     """Adam on ``n_steps`` batches of ``batch`` latents; what comes out is an average of weights.
 
-    Nothing else in it knows ``n_steps``, so that a short run is the beginning of a long one, and
-    one run serves all budgets: the rate stays where it is after a warm-up, and an average over
-    weights, whose memory grows with the run, does what a falling rate would do.
-
-    The network has ``n_blocks`` blocks of ``width``; ``skip`` is for data of more dimensions than
-    that (``networks.Network``). ``levels`` is "adaptive", "uniform" or an objective, whose own p it
-    then is (``adaptive.LevelSampler``), between ``log_snr_min`` and ``log_snr_max``. Raises
-    ``ValueError`` for unknown levels, an empty range, or an average that would never move.
+    Nothing else in it knows ``n_steps``, so that a short run is the beginning of a long one: the
+    rate stays where it is after a warm-up, and an average over weights, whose memory grows with the
+    run, does what a falling rate would do. The network has ``n_blocks`` blocks of ``width``, and
+    ``skip`` (``networks.Network``). ``levels`` is "adaptive", "uniform" or an objective
+    (``adaptive.LevelSampler``). Raises ``ValueError`` for unknown levels, an empty range, or an
+    average that would never move.
     """
 
     n_steps: int = 1200
@@ -50,7 +48,6 @@ class Recipe:
         """Return what step n = 1 + ``step`` leaves of the average of weights, n/(n + 1/memory − 1).
 
         The weights of step n then count like n^(1/memory − 2): their mean age is ``memory`` times
-        the steps so far, and the random start is soon forgotten. Source: Karras et al. 2024
-        (EDM2), their power-function average.
+        the steps so far. Source: Karras et al. 2024 (EDM2), their power-function average.
         """
         return (step + 1) / (step + 1 / self.memory)

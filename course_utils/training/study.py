@@ -9,10 +9,8 @@ A run is measured along its way, so that one run serves all budgets (see ``Recip
 steps one factor is changed at a time: how levels are sampled, the learning rate, the width. Runs
 of one seed share initial weights, images, noise and the sampler's noise, whatever their weighting.
 
-Every run is a file of its own, written whenever it is measured. After each run the results so far
-go into two small files, ``study_digits.json`` and the sheets of samples ``study_digits.npz``.
-``load_results`` and ``load_sheets`` read them; no torch is needed for that. A run trains on 1297
-digits and measures on 500 held-out ones, beside a floor: real images in place of samples.
+Every run is a file of its own. After each, the results so far go into ``study_digits.json`` and the
+sheets of samples into ``study_digits.npz``, which are read without torch.
 """
 
 import argparse
@@ -64,9 +62,8 @@ class Plan(Recipe):
     """What all runs of a kind share: the recipe of training, and how the result is measured.
 
     A run is measured after ``n_steps`` and after each of the steps ``along``. Samples are drawn in
-    ``sampler_steps`` steps of equal Δλ between the levels −10 and 6: above 6 the noise is finer
-    than half a grey level, and the decoder of the ELBO takes over. ``data`` is a key of
-    ``datasets.IMAGES``; see ``PLANS`` for what suits each.
+    ``sampler_steps`` steps of equal Δλ between the recipe's levels: above 6 the noise is finer than
+    half a grey level. ``data``: a key of ``datasets.IMAGES``.
     """
 
     along: tuple = ()
@@ -112,8 +109,7 @@ AROUND = {
 def queue(data="digits", n_seeds=5, names=COMPARED):
     """Return the runs [(setting, plan, weighting, seed)], so ordered that early ones compare.
 
-    Setting "main" is ``PLANS[data]``. Those of ``AROUND`` follow after each of the first three
-    seeds, for three weightings on digits.
+    Setting "main" is ``PLANS[data]``; those of ``AROUND`` follow after each of three seeds.
     """
     runs = []
     for seed in range(n_seeds):
@@ -133,10 +129,9 @@ def run(plan, name, seed, w=None, path=None, label=None):
     """Train with one weighting and seed; return a list of dicts, one each time it was measured.
 
     ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of a
-    result, all plain numbers and text: weighting, seed, steps; those of ``measured``; sheets and
-    side (see ``sheet``); seconds on the clock until then (training, measuring); plan (its key),
-    code (see ``code``), machine. What was measured so far is in the file ``path``, where one is
-    given; a ``label`` shows progress.
+    result: weighting, seed, steps; those of ``measured``; seconds until then (training, measuring);
+    plan (its key), code, machine. ``path``: a file of what was measured so far; a ``label`` shows
+    progress.
     """
     from course_utils.training.networks import Trained, one_thread, train_steps
 
@@ -179,10 +174,9 @@ def sheet(result, eta=1):
 
 @cache
 def code():
-    """Return twelve characters that change with the sources that decide the numbers of a run.
+    """Return twelve characters that change with the sources and versions that decide a run.
 
-    And with the versions of torch and NumPy. Whether changed sources still make the same numbers is
-    for a test to say: that of the stored study trains its first 300 steps again.
+    Whether changed sources still make the same numbers is for the test of the stored study to say.
     """
     from course_utils.training import networks
 
@@ -209,16 +203,16 @@ def _processor():
 def run_all(calls, folder, *, own=None, jobs=1, scheduler=None, show=False):
     """Run what is missing in ``folder``, and yield the results of each run as it is finished.
 
-    ``calls``: (plan, weighting, seed) of each. A generator: runs that a former call finished, with
-    the same code, come first, at once. ``jobs`` processes of this machine (−1 for all cores), or
-    with ``scheduler="tcp://…"`` the workers of a Dask cluster, which need the course installed and
-    no common disk. ``own`` maps names that are not keys of ``WEIGHTINGS`` to weightings. ``show``:
-    a progress bar within each run, where there is one process.
+    ``calls``: (plan, weighting, seed) of each; what is there, made by the same code, comes first.
+    ``jobs`` processes of this machine (−1 for all cores), or with ``scheduler="tcp://…"`` the
+    workers of a Dask cluster, which need the course installed and no common disk. ``own`` maps
+    names that are not keys of ``WEIGHTINGS`` to weightings. ``show``: a progress bar within each
+    run, where there is one process.
     """
     own, missing = own or {}, []
     for name in {name for _, name, _ in calls}:
         require_known("weighting of the study", name, (*WEIGHTINGS, *own))
-    for plan in {plan.key: plan for plan, _, _ in calls}.values():
+    for plan in {plan for plan, _, _ in calls}:
         write_whole(Path(folder) / plan.key / "plan.json", json.dumps(asdict(plan), indent=1))
     for number, (plan, name, seed) in enumerate(calls, 1):
         path = run_file(folder, plan.key, name, seed)
@@ -285,10 +279,9 @@ def read_json(path):
 def write_results(runs, asked, folder):
     """Write ``study_digits.json`` and the sheets ``study_digits.npz`` into a folder.
 
-    ``runs``: the results of the finished ones of ``asked``, a ``queue``; the name is that of their
-    data. The json holds how and with what they were made, and every result with its setting. The
-    npz holds of the main setting's seed 0, for every weighting, budget and sampler, an array
-    "name/steps/eta0" or "…/eta1" of uint8 grey levels [12, side, side].
+    ``runs``: the results of the finished ones of ``asked``, a ``queue``. The json holds how they
+    were made, and every result with its setting; the npz of the main setting's seed 0 the samples
+    "weighting/steps/eta0" and "…/eta1", uint8 grey levels [12, side, side].
     """
     plans = {plan.key: (setting, plan) for setting, plan, *_ in asked}
     runs = [r | {"setting": plans[r["plan"]][0]} for found in runs for r in found]
@@ -296,15 +289,11 @@ def write_results(runs, asked, folder):
     runs.sort(key=lambda r: (order[r["setting"]], order[r["weighting"]], r["seed"], r["steps"]))
     plan = asked[0][1]
     metrics = metrics_for(plan.data, plan.held_out)
+    finished = sum(r["steps"] == plans[r["plan"]][1].n_steps for r in runs)
     head = {
         "about": f"{metrics.images.title}; made by make study; see course_utils/training/study.py.",
-        "runs_finished_and_asked": [
-            sum(r["steps"] == plans[r["plan"]][1].n_steps for r in runs),
-            len(asked),
-        ],
-        "plans": {
-            key: {"setting": setting} | asdict(plan) for key, (setting, plan) in plans.items()
-        },
+        "runs_finished_and_asked": [finished, len(asked)],
+        "plans": {key: {"setting": name} | asdict(plan) for key, (name, plan) in plans.items()},
         "curve_log_snr": plan.curve.tolist(),
         "floor": _floor(plan.data, plan.held_out, plan.n_samples),
         "classifier_accuracy": metrics.accuracy,
@@ -377,8 +366,7 @@ def value_of(result, measure):
 def summary(runs, measure):
     """Return the ``Summary`` of a measure over results of one weighting, by Student's t over seeds.
 
-    Seeds are what another training run would change, so they set the interval; a bootstrap of five
-    numbers would make it too short. Raises ``ValueError`` for fewer than two results.
+    Raises ``ValueError`` for fewer than two results.
     """
     return _over_seeds([value_of(r, measure) for r in runs], 0.95)
 
@@ -386,8 +374,7 @@ def summary(runs, measure):
 def compare(runs, others, measure, confidence=0.95):
     """Return the ``Summary`` of measure(runs) − measure(others), paired by seed.
 
-    The same seed means the same initial weights, images and noise. Raises ``ValueError`` unless
-    both have the same seeds, at least two.
+    Raises ``ValueError`` unless both have the same seeds, at least two.
     """
     return _over_seeds(differences(runs, others, measure), confidence)
 
@@ -427,12 +414,12 @@ def all_pairs(results, measure, **which):
     """
     groups = by_weighting(results, **which)
     pairs = list(combinations(groups, 2))
-    found = [compare(groups[a], groups[b], measure) for a, b in pairs]
     gaps = [differences(groups[a], groups[b], measure) for a, b in pairs]
     p = np.array([ttest_1samp(gap, 0).pvalue for gap in gaps])
     order = np.argsort(p)
     p[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    return dict(zip(pairs, zip(found, p.tolist(), strict=True), strict=True))
+    found = [(_over_seeds(gap, 0.95), float(each)) for gap, each in zip(gaps, p, strict=True)]
+    return dict(zip(pairs, found, strict=True))
 
 
 def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1.recall"), **which):
@@ -476,9 +463,8 @@ def main(arguments=None):
         if not sys.stderr.isatty():
             one = found[-1]
             words = f"{one['weighting']}, seed {one['seed']}, {one['steps']} steps"
-            print(
-                f"{len(finished)}/{len(asked)} {words}: {one['bits']['total']:.3f} bits", flush=True
-            )
+            bits = f"{one['bits']['total']:.3f} bits"
+            print(f"{len(finished)}/{len(asked)} {words}: {bits}", flush=True)
     return 0
 
 

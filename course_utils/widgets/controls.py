@@ -16,26 +16,24 @@ class Control:
     """One control: the words beside it, and the value at which it starts.
 
     ``folded``: it stands in a part of the panel under this title that opens at a click. ``play``:
-    a button beside it lets it run. ``hint`` is one sentence on what it does.
+    a button beside it lets it run.
+
+    ``check(value)`` returns a value as the control holds it, or raises ``ValueError``; ``ends()``
+    the values at which it is worth looking at, its ends first and last.
     """
 
     label: str
     value: object
     folded: str = ""
     play: bool = False
-    hint: str = ""
 
-    def check(self, value):
-        """Return a value as this control holds it; raises ``ValueError`` if it cannot."""
-        raise NotImplementedError
-
-    def ends(self):
-        """Return the values at which the control is worth looking at, its ends first and last."""
-        raise NotImplementedError
+    def __post_init__(self):
+        self.check(self.value)
 
     def spec(self):
         """Return the control in JSON."""
-        return asdict(self) | {"kind": type(self).__name__}
+        made = asdict(self) | {"kind": type(self).__name__}
+        return made | {"decimals": decimals(self.step)} if "step" in made else made
 
 
 @dataclass(frozen=True)
@@ -47,16 +45,11 @@ class Slider(Control):
     step: float = 0.1
     unit: str = ""
 
-    def __post_init__(self):
-        if not self.low <= self.value <= self.high:
-            where = f"{self.value} is outside {self.low} to {self.high}"
-            raise ValueError(f"slider {self.label!r}: value {where}")
-
     @property
     def whole(self):
         """Whether the values are integers."""
-        numbers_ = (self.low, self.high, self.step, self.value)
-        return all(isinstance(number, numbers.Integral) for number in numbers_)
+        four = (self.low, self.high, self.step, self.value)
+        return all(isinstance(number, numbers.Integral) for number in four)
 
     def check(self, value):
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -70,9 +63,6 @@ class Slider(Control):
     def ends(self):
         return [self.low, self.high]
 
-    def spec(self):
-        return super().spec() | {"decimals": decimals(self.step)}
-
 
 @dataclass(frozen=True)
 class Choice(Control):
@@ -84,9 +74,6 @@ class Choice(Control):
     options: tuple = ()
     slide: bool = False
     groups: dict = field(default_factory=dict)  # value: heading
-
-    def __post_init__(self):
-        self.check(self.value)
 
     def check(self, value):
         for _, option in self.options:
@@ -121,27 +108,13 @@ class Bars(Control):
     step: float = 0.1
     unit: str = ""
 
-    def __post_init__(self):
-        self.check(self.value)
-
     def check(self, value):
-        try:
-            value = tuple(float(number) for number in value)
-            fits = all(self.low <= number <= self.high for number in value)
-        except TypeError:
-            fits = False
-        if not fits or len(value) != len(self.labels):
-            wanted = f"pass {len(self.labels)} numbers from {self.low} to {self.high}"
-            raise ValueError(wanted)
-        return value
+        return _numbers(value, (len(self.labels),), self.low, self.high)
 
     def ends(self):
         low, high, n = self.low, self.high, len(self.labels)
         alone = [(low,) * i + (high,) + (low,) * (n - i - 1) for i in range(n)]
         return [(low,) * n, *alone, (high,) * n]
-
-    def spec(self):
-        return super().spec() | {"decimals": decimals(self.step)}
 
 
 @dataclass(frozen=True)
@@ -153,10 +126,7 @@ class Curve(Control):
     high: float = np.inf
 
     def check(self, value):
-        value = tuple(float(number) for number in value)
-        if len(value) not in (0, self.n) or not all(self.low <= x <= self.high for x in value):
-            raise ValueError(f"pass no or {self.n} numbers from {self.low:g} to {self.high:g}")
-        return value
+        return _numbers(value, (0, self.n), self.low, self.high)
 
     def ends(self):
         return [(), (0.0,) * self.n]
@@ -175,20 +145,26 @@ class Dice(Control):
         return [0, 1]
 
 
-def slider(label, low, high, step, value, unit="", **more):
-    """Return a slider from ``low`` to ``high``; ``more`` are fields of ``Control``.
+def _numbers(value, lengths, low, high):
+    """A tuple of so many floats within the range."""
+    try:
+        value = tuple(float(number) for number in value)
+    except TypeError:
+        value = None
+    if value is None or len(value) not in lengths or not all(low <= x <= high for x in value):
+        raise ValueError(f"pass {' or '.join(map(str, lengths))} numbers from {low} to {high}")
+    return value
 
-    Raises ``ValueError`` if ``value`` is outside the range.
-    """
+
+def slider(label, low, high, step, value, unit="", **more):
+    """Return a slider from ``low`` to ``high``; ``more`` are fields of ``Control``."""
     return Slider(label, value, low=low, high=high, step=step, unit=unit, **more)
 
 
-def choice(label, options, value=None, *, slide=False, **more):
-    """Return a list, or a slider, of ``options``: values or (words, value) pairs."""
+def choice(label, options, value=None, **more):
+    """Return a list, or with ``slide`` a slider, of ``options``: values or (words, value) pairs."""
     pairs = tuple(o if isinstance(o, tuple) else (str(o), o) for o in options)
-    return Choice(
-        label, pairs[0][1] if value is None else value, options=pairs, slide=slide, **more
-    )
+    return Choice(label, pairs[0][1] if value is None else value, options=pairs, **more)
 
 
 def switch(label, value=False, **more):

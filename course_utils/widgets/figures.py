@@ -163,26 +163,23 @@ class Ridges:
     flat without vanishing beside a sharp one.
     """
 
-    def __init__(self, ax, n, x, meaning="data", *, height=2.2, margin=0.62):
-        self.x, self.height = np.asarray(x), height
+    def __init__(self, ax, n, x, *, margin=0.62):
+        self.x = np.asarray(x)
         self.areas, self.lines, self.words = [], [], []
-        for i in reversed(range(n)):  # the lower ones in front
-            order = 3 + n - i
+        for order in range(3 + n, 3, -1):  # the lower ones in front
             white = {"color": "white", "alpha": 0.8, "lw": 0, "zorder": order}
             self.areas.append(ax.fill_between([0, 0], 0, 0, **white))
-            self.lines.append(line(ax, [], [], meaning, zorder=order, linewidth=1.3))
+            self.lines.append(line(ax, [], [], "data", zorder=order, linewidth=1.3))
             self.words.append(ax.text(self.x[-1], 0, "", fontsize=8.5, zorder=order + n))
-        for parts in (self.areas, self.lines, self.words):
-            parts.reverse()
         end = self.x[-1] + margin * (self.x[-1] - self.x[0])
-        ax.set(ylim=(-0.1, n - 1 + height), yticks=[], xlim=(self.x[0], end))
+        ax.set(ylim=(-0.1, n + 1.2), yticks=[], xlim=(self.x[0], end))
         ax.spines["left"].set_visible(False)
 
     def set(self, curves, words, meanings):
         """Show ``curves`` [n, len(x)], densities on one scale, with words and colours."""
         sharpest = np.max(curves)
         for i, (curve, word, meaning) in enumerate(zip(curves, words, meanings, strict=True)):
-            y = i + self.height * curve / np.sqrt(curve.max() * sharpest)
+            y = i + 2.2 * curve / np.sqrt(curve.max() * sharpest)
             self.areas[i].set_data(self.x, np.full_like(y, i), y)
             self.lines[i].set_data(self.x, y)
             self.lines[i].set_color(COLOURS[meaning])
@@ -195,10 +192,9 @@ def title(ax, words):
 
 
 def show(figure, alt):
-    """Return ``figure`` for display at the end of a cell: its picture, with ``alt`` as its words.
+    """Return ``figure`` for display at the end of a cell, with ``alt`` as its words.
 
-    The words are what a screen reader, a text export and strict nbval see. Raises ``ValueError``
-    if ``alt`` is empty.
+    A screen reader, a text export and strict nbval see those. Raises ``ValueError`` if empty.
     """
     return Shown(figure, alt)
 

@@ -36,9 +36,7 @@ class Panel(anywidget.AnyWidget):
         headline: a template of numbers by their names, written large; the first number if empty.
         shown: names of at most four numbers in the table beside it; the rest are "details".
 
-    Raises:
-        ValueError: ``start`` or ``presets`` name no control, or a value that it cannot take.
-        Exception: whatever the first ``compute`` raises.
+    Raises ``ValueError`` for a control or value that there is not, and whatever ``compute`` raises.
     """
 
     _esm = Path(__file__).with_name("panels.js")
@@ -65,9 +63,8 @@ class Panel(anywidget.AnyWidget):
         self.controls = dict(controls)
         self.formats, self.headline, self.shown = dict(formats or {}), headline, tuple(shown)
         self.presets = {name: self.checked(values) for name, values in (presets or {}).items()}
-        self.start = {name: c.value for name, c in self.controls.items()} | self.checked(
-            start or {}
-        )
+        own = {name: control.value for name, control in self.controls.items()}
+        self.start = own | self.checked(start or {})
         self.results, self.arrays = {}, {}  # of the last computation that succeeded
         self._showing = True  # no one has assigned values
         super().__init__(spec=self._spec())
@@ -106,11 +103,7 @@ class Panel(anywidget.AnyWidget):
     # What moves it
 
     def checked(self, values):
-        """Return values by control's name as the controls hold them.
-
-        Raises:
-            ValueError: no such control, or a value it cannot take.
-        """
+        """Return values by control's name as the controls hold them, or raise ``ValueError``."""
         found = {}
         for name, value in values.items():
             require_known("control", name, self.controls)
@@ -123,9 +116,8 @@ class Panel(anywidget.AnyWidget):
     def set(self, **values):
         """Set several controls and compute once.
 
-        Raises:
-            ValueError: no such control, or a value it cannot take (then none is changed).
-            Exception: whatever ``compute`` raises.
+        Raises ``ValueError`` for a control or value that there is not (then none is changed), and
+        whatever ``compute`` raises.
         """
         new = self.values | self.checked(values)
         if new != self.values or self.error is not None:
@@ -193,22 +185,6 @@ class Panel(anywidget.AnyWidget):
     def _phrases(self, results):
         said = [name for name in results if self.formats.get(name, "") is not None]
         return {name: _phrase(name, results[name], self.formats) for name in said}
-
-
-def recorded(panel, along):
-    """Return a panel's states along some of its controls as JSON, for a page without a kernel.
-
-    ``along``: control -> values. One control moves at a time, the others stand where they start.
-    Fields that are those of the state before are left out.
-    """
-    states, fields = [], None
-    for values in [{}, *({name: value} for name in along for value in along[name])]:
-        panel.set(**panel.start | values)
-        changed, fields = panel.fields is not fields, panel.fields
-        states.append(plainly({"values": panel.values, "frame": panel.frame}))
-        states[-1]["fields"] = plainly(fields) if changed else None
-    panel.reset()
-    return {"spec": plainly(panel.spec), "controls": list(along), "states": states}
 
 
 def plainly(part):

@@ -11,15 +11,11 @@ browser draws it live (``js/draw.js``) and matplotlib draws stills (``widgets/st
 Wherever a field is ``Data``, a string is the name of an array or number that ``compute`` returns;
 anything else is the number or the array itself, which then stands still.
 
-What goes to the browser
-    ``Scene.spec()`` is JSON: ``{"height": [px a row], "rows": [[plot or null]], "alt": words}``; a
-    plot is ``{"title", "x", "y", "width", "cursor", "items"}``; an axis and an item have the
-    fields of their class here, and an item also its class's name as ``"kind"``, a handle's own kind
-    being its ``"grip"``. Arrays that stand still are there under names of their own, ``"#0"``, …
-    ``Scene.frame(values)`` is what changes: ``{"shapes": {name: shape}, "data": bytes, "words":
-    {name: words}}``, where ``data`` has the numbers of all arrays, one after another in the order
-    of ``shapes``, as 32-bit floats. ``Scene.fields(values)`` is the same for heat maps, with one
-    byte a cell (255: as dense as the colours go); they are large and seldom change.
+To the browser go ``Scene.spec()`` once, JSON in which a plot, an axis and an item have the fields
+of their class here, an item also its class's name as ``"kind"``, a handle's own kind being its
+``"grip"``; and with each movement ``Scene.frame(values)``: the numbers of all arrays as 32-bit
+floats, ``{"shapes": {name: shape}, "data": bytes, "words": {name: words}}``. ``Scene.fields`` is
+the same for heat maps, with one byte a cell; they are large and seldom change.
 """
 
 from dataclasses import KW_ONLY, asdict, dataclass, fields
@@ -48,10 +44,10 @@ class Top:
 class Axis:
     """An axis from ``low`` to ``high``.
 
-    ``settle``: the range is the least that is shown. It widens at once when something leaves it,
-    and fits itself to what is there when the hand has let go. Axes of one name ``share`` settle
-    together. ``ticks`` are numbers, or (number, words) pairs; empty for none, None to choose. With
-    ``scale="asinh"`` the axis is linear below ``linear`` and logarithmic beyond.
+    ``settle``: the range is the least that is shown; it widens when something leaves it, and fits
+    itself when the hand has let go. Axes of one name ``share`` settle together. ``ticks`` are
+    numbers, or (number, words) pairs; empty for none, None to choose. With ``scale="asinh"`` the
+    axis is linear below ``linear`` and logarithmic beyond.
     """
 
     low: Data
@@ -73,8 +69,8 @@ class Axis:
 class Item:
     """What all that is drawn has.
 
-    ``meaning`` is a key of ``figures.COLOURS``. ``label`` names it in the plot's legend. What is
-    ``secret`` is drawn after the reader has guessed (see ``Question``). ``alpha`` is opacity.
+    ``meaning`` is a key of ``figures.COLOURS``, ``label`` its name in the legend. What is
+    ``secret`` is drawn after the reader has guessed (see ``Question``).
     """
 
     _: KW_ONLY
@@ -125,10 +121,7 @@ class Band(Item):
 
 @dataclass(frozen=True)
 class Bars(Item):
-    """A histogram: ``heights`` [n] over the bins between ``edges`` [n + 1]; or its outline.
-
-    The bars stand on ``start``, so that one can be stacked on another.
-    """
+    """A histogram or its outline: ``heights`` [n] over bins between ``edges``, on ``start``."""
 
     edges: Data
     heights: Data
@@ -224,7 +217,7 @@ class Handle(Item):
     - "rule": a line right across, at x (or y, as ``along`` says);
     - "edge": such a line between the two ends of the other coordinate, which is a pair;
     - "band": a region, x and y a pair each;
-    - "brush": the whole plot; what a stroke does with the control's curve is the panel's affair.
+    - "brush": the whole plot; what a stroke does is the panel's affair.
     """
 
     control: str
@@ -324,12 +317,10 @@ class Scene:
     @cached_property
     def _names(self):
         parts = [part for plot in self.plots() for part in (plot.x, plot.y, *plot.items)]
+        sources = [source for part in parts for source in _sources(part).values()]
+        names = [n for s in sources for n in (s if isinstance(s, tuple) else (s,))]
         words = {item.words for item in self.items(Ridges)}
-        found = set()
-        for part in parts:
-            for source in _sources(part).values():
-                found |= {n for n in _as_tuple(source) if isinstance(n, str)}
-        return found - words
+        return {name for name in names if isinstance(name, str)} - words
 
 
 def packed(arrays, kind=np.float32):
@@ -343,10 +334,8 @@ def _plot(plot, still):
     """A plot in JSON; its arrays that stand still go to ``still``."""
 
     def plain(part):
-        sources = _sources(part)
-        names = [field.name for field in fields(part) if field.name not in sources]
-        plain = {name: getattr(part, name) for name in names if name != "_"}
-        return plain | {name: named(source) for name, source in sources.items()}
+        sources = {name: named(source) for name, source in _sources(part).items()}
+        return {field.name: getattr(part, field.name) for field in fields(part)} | sources
 
     def named(source):
         if source is None or isinstance(source, str | int | float):
@@ -373,7 +362,3 @@ def _plot(plot, still):
 def _sources(part):
     """The fields of an axis or item that are ``Data``, by name."""
     return {field.name: getattr(part, field.name) for field in fields(part) if field.type is Data}
-
-
-def _as_tuple(source):
-    return source if isinstance(source, tuple) else (source,)

@@ -35,9 +35,8 @@ def figure(scene, values):
         grid = drawn.add_gridspec(len(scene.rows), 1, height_ratios=heights)
         for row, place, height in zip(scene.rows, grid, heights, strict=True):
             widths = [0.1 if plot is None else plot.width for plot in row]
-            for plot, cell in zip(
-                row, place.subgridspec(1, len(row), width_ratios=widths), strict=True
-            ):
+            cells = place.subgridspec(1, len(row), width_ratios=widths)
+            for plot, cell in zip(row, cells, strict=True):
                 if plot is not None:
                     _Still(drawn.add_subplot(cell), plot, values).draw(low=height < 170)
         FigureCanvasAgg(drawn)
@@ -72,12 +71,12 @@ class _Still:
 
     def draw(self, low=False):
         plot, ax = self.plot, self.ax
-        for which, axis in (("x", plot.x), ("y", plot.y)):
-            self.scale(which, axis)
+        self.scale("x", plot.x)
+        self.scale("y", plot.y)
         for item in plot.items:
             getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
-        for which, axis in (("x", plot.x), ("y", plot.y)):
-            self.limits(which, axis)
+        self.limits("x", plot.x)
+        self.limits("y", plot.y)
         figures.title(ax, plot.title)
         if ax.get_legend_handles_labels()[0]:
             # where the plot is low, above it beside the title
@@ -91,10 +90,10 @@ class _Still:
         set_scale = getattr(self.ax, f"set_{which}scale")
         if axis.scale == "sqrt":
             set_scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
+        elif axis.scale == "asinh":
+            set_scale("asinh", linear_width=axis.linear)
         else:
-            set_scale(
-                axis.scale, **({"linear_width": axis.linear} if axis.scale == "asinh" else {})
-            )
+            set_scale(axis.scale)
 
     def limits(self, which, axis):
         ax, low, high = self.ax, self.get(axis.low), self.get(axis.high)
@@ -105,8 +104,7 @@ class _Still:
         getattr(ax, f"set_{which}label")(axis.label)
         if axis.ticks is not None:
             pairs = [
-                tick if isinstance(tick, tuple) else (tick, f"{tick:g}".replace("-", "−"))
-                for tick in axis.ticks
+                t if isinstance(t, tuple) else (t, f"{t:g}".replace("-", "−")) for t in axis.ticks
             ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
             getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
@@ -127,14 +125,9 @@ class _Still:
     # Items
 
     def line(self, item, colour):
-        x, y = self.get(item.x), np.asarray(self.get(item.y))
-        style = {
-            "color": colour,
-            "ls": DASHES[item.dash],
-            "lw": _points(item.width),
-            "alpha": item.alpha,
-        }
-        self.ax.plot(x, y, **style)[0].set_label(item.label or None)
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width)}
+        lines = self.ax.plot(self.get(item.x), self.get(item.y), alpha=item.alpha, **style)
+        lines[0].set_label(item.label or None)
 
     def area(self, item, colour):
         x, y = np.asarray(self.get(item.x)), np.asarray(self.get(item.y))
@@ -151,16 +144,13 @@ class _Still:
         low, high = self.get(item.low), self.get(item.high)
         look = {"color": colour, "alpha": 0.25 * item.alpha, "lw": 0}
         if item.hatched:
-            look = {
-                "facecolor": to_rgba(colour, 0.25),
-                "edgecolor": colour,
-                "hatch": "////",
-                "lw": 1,
-            }
+            look = {"facecolor": to_rgba(colour, 0.25), "edgecolor": colour, "hatch": "////"}
+            look["lw"] = 1
+        look["label"] = item.label or None
         if item.x is None:
-            self.ax.axhspan(low, high, label=item.label or None, **look)
+            self.ax.axhspan(low, high, **look)
         else:
-            self.ax.fill_between(self.get(item.x), low, high, label=item.label or None, **look)
+            self.ax.fill_between(self.get(item.x), low, high, **look)
 
     def bars(self, item, colour):
         outline = {"fill": False, "baseline": None, "lw": _points(1.3), "alpha": item.alpha}
@@ -175,33 +165,19 @@ class _Still:
         )
 
     def points(self, item, colour):
-        self.ax.plot(
-            np.atleast_1d(self.get(item.x)),
-            np.atleast_1d(self.get(item.y)),
-            MARKERS[item.shape],
-            color=colour,
-            mfc="none" if item.shape == "ring" else colour,
-            ms=_points(item.size),
-            alpha=item.alpha,
-            label=item.label or None,
-            zorder=4,
-        )
+        x, y = np.atleast_1d(self.get(item.x)), np.atleast_1d(self.get(item.y))
+        look = {"ms": _points(item.size), "alpha": item.alpha, "zorder": 4}
+        look |= {"color": colour, "mfc": "none" if item.shape == "ring" else colour}
+        self.ax.plot(x, y, MARKERS[item.shape], label=item.label or None, **look)
 
     def heat(self, item, colour):
         (left, right), (bottom, top) = self.get(item.x), self.get(item.y)
         share = np.clip(np.divide(self.get(item.values), item.dense), 0, 1) ** item.power
         stops = [(0, "white"), (0.6, colour), (1, "#000a14")]
         ramp = LinearSegmentedColormap.from_list("", stops)
-        self.ax.imshow(
-            share,
-            cmap=ramp,
-            vmin=0,
-            vmax=1,
-            origin="lower",
-            aspect="auto",
-            interpolation="nearest",
-            extent=(left, right, bottom, top),
-        )
+        look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+        extent = (left, right, bottom, top)
+        self.ax.imshow(share, cmap=ramp, vmin=0, vmax=1, extent=extent, **look)
 
     def ridges(self, item, colour):
         x, curves = np.asarray(self.get(item.x)), np.asarray(self.get(item.curves))
@@ -213,23 +189,13 @@ class _Still:
             self.ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
             shown = COLOURS["negative"] if negative else colour
             self.ax.plot(x, y, color=shown, lw=_points(1.3), zorder=order)
-            self.ax.annotate(
-                words,
-                (x[-1], i),
-                (4, 1),
-                textcoords="offset points",
-                fontsize=8.5,
-                zorder=order + 9,
-            )
+            beside = {"textcoords": "offset points", "fontsize": 8.5, "zorder": order + 9}
+            self.ax.annotate(words, (x[-1], i), (4, 1), **beside)
 
     def words(self, item, colour):
-        self.ax.text(
-            item.x,
-            item.y,
-            item.text.format(**self.values),
-            transform=self.ax.transAxes,
-            ha={"centre": "center"}.get(item.align, item.align),
-        )
+        align = {"centre": "center"}.get(item.align, item.align)
+        said = item.text.format(**self.values)
+        self.ax.text(item.x, item.y, said, transform=self.ax.transAxes, ha=align)
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline

@@ -1,4 +1,4 @@
-"""The instrument on a page of its own, without a kernel: shown, found and pulled."""
+"""A panel on a page without a kernel, the instrument or a recording: shown, found and pulled."""
 
 import contextlib
 import json
@@ -12,20 +12,22 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The instru
 <main><h1 style="color: #767676">The instrument</h1><div id="place"></div></main>
 <script id="page" type="application/json">TABLES</script>
 <script type="module">
-import { mount } from "./panels.js";
+import { host, mount } from "./panels.js";
 const page = JSON.parse(document.getElementById("page").textContent);
-window.view = mount(document.getElementById("place"), page, {}, { address: true });
+const place = document.getElementById("place");
+window.view = page.states ? host(place, page) : mount(place, page, {}, { address: ADDRESSED });
 window.seen = () => JSON.parse(JSON.stringify(view.values));
 </script>"""
 
 
 @contextlib.contextmanager
-def shown(context, panel, *, hash="", page_of=None, width=1000, paper="#ffffff"):
-    """Show an instrument on a page without a kernel; what the page reports as an error fails."""
+def shown(context, page_of, *, hash="", width=1000, paper="#ffffff", address=True):
+    """Show what ``Panel.page`` or a recording holds; what the page reports as an error fails."""
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": 800})
     errors, asked = errors_of(page), []
-    body = PAGE.replace("TABLES", json.dumps(page_of or panel.page())).replace("PAPER", paper)
+    body = PAGE.replace("TABLES", json.dumps(page_of)).replace("PAPER", paper)
+    body = body.replace("ADDRESSED", json.dumps(address))
 
     def answer(route):
         asked.append(route.request.url)
@@ -36,7 +38,8 @@ def shown(context, panel, *, hash="", page_of=None, width=1000, paper="#ffffff")
 
     page.route("**/*", answer)
     page.goto(ADDRESS + hash)
-    page.wait_for_function("window.view?.picture.plots[0].scales")
+    laid_out = "document.querySelector('.won-picture')?.picture?.plots[0].scales"
+    page.wait_for_function(laid_out)
     yield page
     page.close()
     assert not errors, errors

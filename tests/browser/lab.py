@@ -1,7 +1,4 @@
-"""JupyterLab in Chromium: start it, open a copy of a notebook, move a panel, look.
-
-How a panel is found on a page, moved and read is known to ``PanelOnPage`` alone.
-"""
+"""JupyterLab in Chromium: start it, open a copy of a notebook, look."""
 
 import contextlib
 import json
@@ -9,14 +6,14 @@ import os
 import re
 import shutil
 import sys
-import time
 import urllib.request
 
 import nbformat
+from panel_page import PanelOnPage
 from serving import HOST, ROOT, errors_of, free_ports, serving
 
 TOKEN = "for-tests-only"
-PATIENCE = 60  # seconds: a busy continuous-integration machine is slow
+PATIENCE = 120  # seconds: a busy continuous-integration machine is slow
 
 
 @contextlib.contextmanager
@@ -146,111 +143,3 @@ class Notebook:
         """Close the page and end its kernel."""
         self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         self.page.close()
-
-
-class PanelOnPage:
-    """What a reader sees of one panel and can do to it."""
-
-    PANEL = ".won-panel"
-    AREA = f".jp-OutputArea-output:has({PANEL})"
-    PARTS = ".won-shown canvas, .won-headline, .won-control, .won-buttons button"
-
-    def __init__(self, root):
-        self.page, self.root = root.page, root
-        self.image = root.locator(".won-picture").first
-
-    # What is seen
-
-    def ready(self):
-        """Return the panel once its picture and numbers are there."""
-        headline = self.root.locator(".won-headline")
-        self.wait_until(lambda: headline.count() and headline.text_content(), "a picture")
-        return self
-
-    def picture(self):
-        """Return the pixels of the picture on show."""
-        return self.image.locator("canvas").evaluate_all(
-            "all => all.map(c => c.toDataURL()).join()"
-        )
-
-    def size(self):
-        """Return the picture's width and height on the page in CSS pixels."""
-        return tuple(self.image.evaluate("i => [i.clientWidth, i.clientHeight]"))
-
-    def numbers(self):
-        """Return headline and numbers in one line."""
-        return (
-            self.root.locator(".won-headline").text_content()
-            + " · "
-            + " · ".join(self.root.locator(".won-numbers tr").all_text_contents())
-        )
-
-    def error(self):
-        """Return the error on show, empty if there is none."""
-        return self.root.locator(".won-alert").text_content()
-
-    def cut_off(self):
-        """Return the words of controls and buttons that do not fit into their place."""
-        return self.root.locator(".won-control span, .won-value, button").evaluate_all(
-            "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)"
-            ".map(e => e.textContent)"
-        )
-
-    # What is done
-
-    def unfold(self):
-        """Answer the panel's question, if it asks one, and open every folded part."""
-        shown = self.root.get_by_role("button", name="Show it")
-        if shown.count() and shown.is_visible():
-            shown.click()
-        folded = self.root.locator(".won-folded:not([open]) > summary:visible")
-        while folded.count():  # one that is open is no longer among them
-            folded.first.click()
-
-    def inputs(self, upright=True):
-        """Return all visible sliders, with or without those that stand upright."""
-        found = "input[type=range]" if upright else ".won-control > label > input[type=range]"
-        return [each for each in self.root.locator(found).all() if each.is_visible()]
-
-    def input(self, name):
-        """Return the input of the control of that name."""
-        return self.root.locator(f"[data-control={name}]").locator("input, select").first
-
-    def handles(self):
-        """Return the handles in the picture that can be seen."""
-        return [each for each in self.root.locator(".won-handle").all() if each.is_visible()]
-
-    def lists(self):
-        """Return all visible drop-down lists."""
-        return [each for each in self.root.locator("select").all() if each.is_visible()]
-
-    def press(self, name, key="ArrowRight", times=1):
-        """Step a control by keyboard."""
-        for _ in range(times):
-            self.input(name).press(key)
-
-    def click(self, button):
-        """Click a button."""
-        self.root.get_by_role("button", name=button, exact=True).click()
-
-    def wait_until(self, condition, what, seconds=20):
-        """Wait for ``condition()``; what is still missing is named."""
-        limit = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > limit:
-                raise AssertionError(f"waited {seconds} s in vain for {what}")
-            self.page.wait_for_timeout(20)
-
-
-def drag(handle, dx, dy):
-    """Drag a handle of the picture by so many pixels, in steps."""
-    handle.scroll_into_view_if_needed()
-    box = handle.locator(".won-grip").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    mouse = handle.page.mouse
-    mouse.move(x, y)
-    mouse.down()
-    for i in range(1, 11):
-        mouse.move(x + dx * i / 10, y + dy * i / 10)
-        handle.page.wait_for_timeout(20)
-    mouse.up()

@@ -1,4 +1,4 @@
-"""A page with one panel and no notebook: the module asks, and a ``Panel`` of this process answers.
+"""A panel on a page, in JupyterLab or alone; alone, a ``Panel`` of this process answers.
 
 How the controls and handles of a panel are found, moved and read is known here alone.
 """
@@ -6,6 +6,7 @@ How the controls and handles of a panel are found, moved and read is known here 
 import base64
 import contextlib
 import json
+import time
 
 from serving import HOST, ROOT, errors_of
 
@@ -52,7 +53,7 @@ def shown(context, panel, *, width=1000, height=775, dark=False):
     page.route(f"{ADDRESS}**", lambda route: route.fulfill(**file(route.request.url, paper)))
     page.goto(ADDRESS)
     page.wait_for_function("window.ready && document.querySelector('.won-headline').textContent")
-    yield PanelPage(page, panel)
+    yield PanelOnPage(page.locator("#panel"), panel)
     page.close()
     assert not errors, errors
 
@@ -81,80 +82,109 @@ def answer(panel, message):
     return json.dumps({name: plain(value) for name, value in state.items()})
 
 
-class PanelPage:
-    """What a reader sees of a panel and can do to it."""
+class PanelOnPage:
+    """What a reader sees of one panel and can do to it; ``panel``: Python's side, if it is here."""
 
-    def __init__(self, page, panel):
-        self.page, self.panel = page, panel
+    PANEL = ".won-panel"
+    AREA = f".jp-OutputArea-output:has({PANEL})"
+    PARTS = ".won-shown canvas, .won-headline, .won-control, .won-buttons button"
 
-    def wait(self, condition, what):
-        """Wait until ``condition()`` holds."""
-        for _ in range(300):
-            if condition():
-                return
-            self.page.wait_for_timeout(20)
-        raise AssertionError(f"waited in vain for {what}")
+    def __init__(self, root, panel=None):
+        self.page, self.root, self.panel = root.page, root, panel
+        self.image = root.locator(".won-picture").first
 
     # What is seen
 
+    def ready(self):
+        """Return the panel once its picture and numbers are there."""
+        headline = self.root.locator(".won-headline")
+        self.wait(lambda: headline.count() and headline.text_content(), "a picture")
+        return self
+
+    def picture(self):
+        """Return the pixels of the picture on show."""
+        canvases = self.image.locator("canvas")
+        return canvases.evaluate_all("all => all.map(c => c.toDataURL()).join()")
+
     def readout(self):
         """Return headline, numbers and details as they stand on the screen."""
-        return self.page.evaluate(
-            """() => ({
-                headline: document.querySelector(".won-headline").textContent,
-                numbers: [...document.querySelectorAll(".won-numbers tr")].map(row =>
-                    [row.firstChild.textContent, row.lastChild.textContent]),
-                details: [...document.querySelectorAll(".won-details li")].map(i => i.textContent),
-            })"""
+        return {
+            "headline": self.root.locator(".won-headline").text_content(),
+            "numbers": self.root.locator(".won-numbers tr").evaluate_all(
+                "all => all.map(row => [row.firstChild.textContent, row.lastChild.textContent])"
+            ),
+            "details": self.root.locator(".won-details li").all_text_contents(),
+        }
+
+    def error(self):
+        """Return the error on show, empty if there is none."""
+        return self.root.locator(".won-alert").text_content()
+
+    def cut_off(self):
+        """Return the words of controls and buttons that do not fit into their place."""
+        return self.root.locator(".won-control span, .won-value, button").evaluate_all(
+            "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)"
+            ".map(e => e.textContent)"
         )
 
-    def alert(self):
-        return self.page.locator(".won-alert").inner_text()
+    def visible(self, selector):
+        """Return what can be seen of the handles, lists, … of this selector."""
+        return [each for each in self.root.locator(selector).all() if each.is_visible()]
 
     def handles(self):
-        """Return the handles that can be seen."""
-        return [h for h in self.page.locator(".won-handle").all() if h.is_visible()]
+        return self.visible(".won-handle")
 
-    def place(self, handle):
-        """Return where a handle can be taken: its grip's middle."""
-        box = handle.locator(".won-grip").bounding_box()
-        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    def input(self, name):
+        """Return the input of the control of that name."""
+        return self.root.locator(f"[data-control={name}]").locator("input, select").first
 
     # What is done
 
     def unfold(self):
-        """Have shown what is folded, and what a question hides."""
-        for part in self.page.locator(".won-folded").all():
+        """Open every folded part, and answer the panel's question, if it asks one."""
+        for part in self.root.locator(".won-folded").all():
             part.evaluate("part => { part.open = true; }")
         self.skip_question()
 
     def skip_question(self):
-        """Have shown what a question hides."""
-        button = self.page.get_by_role("button", name="Show it")
-        if button.count():
-            button.click()
+        shown = self.root.get_by_role("button", name="Show it")
+        if shown.count() and shown.is_visible():
+            shown.click()
 
-    def drag(self, handle, dx, dy, by="mouse"):
-        """Drag a handle by so many pixels, in steps."""
-        handle.scroll_into_view_if_needed()
-        x, y = self.place(handle)
-        path = [(x + dx * i / 8, y + dy * i / 8) for i in range(1, 9)]
-        if by == "mouse":
-            mouse = self.page.mouse
-            mouse.move(x, y)
-            mouse.down()
-            for point in path:
-                mouse.move(*point)
-            mouse.up()
-            return
-        session = self.page.context.new_cdp_session(self.page)
+    def click(self, button):
+        self.root.get_by_role("button", name=button, exact=True).click()
 
-        def touch(kind, *points):
-            where = [{"x": a, "y": b} for a, b in points]
-            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": where})
+    def wait(self, condition, what, seconds=20):
+        """Wait for ``condition()``; what is still missing is named."""
+        limit = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > limit:
+                raise AssertionError(f"waited {seconds} s in vain for {what}")
+            self.page.wait_for_timeout(20)
 
-        touch("touchStart", (x, y))
+
+def place(handle):
+    """Return where a handle can be taken: its grip's middle."""
+    box = handle.locator(".won-grip").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def drag(handle, dx, dy, by="mouse"):
+    """Drag a handle of a picture by so many pixels, in steps."""
+    handle.scroll_into_view_if_needed()
+    x, y = place(handle)
+    path = [(x + dx * i / 8, y + dy * i / 8) for i in range(9)]
+    if by == "mouse":
+        mouse = handle.page.mouse
+        mouse.move(x, y)
+        mouse.down()
         for point in path:
-            touch("touchMove", point)
-        touch("touchEnd")
-        session.detach()
+            mouse.move(*point)
+        mouse.up()
+        return
+    session = handle.page.context.new_cdp_session(handle.page)
+    kinds = ["touchStart", *["touchMove"] * 8, "touchEnd"]
+    for kind, point in zip(kinds, [*path, None], strict=True):
+        points = [{"x": point[0], "y": point[1]}] if point else []
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.detach()

@@ -48,7 +48,7 @@ def agree(page, panel):
 
 
 def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel):
-    with shown(browser_context, panel) as page:
+    with shown(browser_context, panel.page()) as page:
         before = {level: w_at(page, level) for level in (-8.0, 1.5, 8.0)}
         start, end = (place_of(page, 1.5, h) for h in (before[1.5], 4 * before[1.5]))
         drag(page, start, end)
@@ -59,7 +59,7 @@ def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel
 
 
 def test_every_handle_moves_by_mouse_and_by_keys(browser_context, panel):
-    with shown(browser_context, panel) as page:
+    with shown(browser_context, panel.page()) as page:
         for handle in reversed(page.locator(".won-handle").all()):
             name, label = handle.get_attribute("data-control"), handle.get_attribute("aria-label")
             assert label and handle.get_attribute("aria-valuetext"), name
@@ -76,7 +76,7 @@ def test_every_handle_moves_by_mouse_and_by_keys(browser_context, panel):
 
 
 def test_drawing_afresh_undoing_and_the_address(browser_context, panel):
-    with shown(browser_context, panel) as page:
+    with shown(browser_context, panel.page()) as page:
         start = page.evaluate("seen()")
         page.get_by_text("the hand", exact=True).click()
         page.get_by_label("draw w afresh").check()
@@ -98,7 +98,7 @@ def test_drawing_afresh_undoing_and_the_address(browser_context, panel):
         assert page.evaluate("seen()") == drawn
         page.get_by_role("button", name="Reset").click()
         assert page.evaluate("seen()") == start
-    with shown(browser_context, panel, hash=there) as page:
+    with shown(browser_context, panel.page(), hash=there) as page:
         assert page.evaluate("seen()") == drawn
         agree(page, panel)
 
@@ -106,7 +106,7 @@ def test_drawing_afresh_undoing_and_the_address(browser_context, panel):
 def test_numbers_on_the_screen_are_pythons(browser_context, panel):
     """For many random states: what is written is the same, to the last digit shown."""
     rng = np.random.default_rng(5)
-    with shown(browser_context, panel) as page:
+    with shown(browser_context, panel.page()) as page:
         for _ in range(12):
             values = panel.start | {
                 "objective": str(rng.choice([n for n in instrument.NAMES if n != "drawn"])),
@@ -122,7 +122,7 @@ def test_numbers_on_the_screen_are_pythons(browser_context, panel):
 def test_the_list_has_groups_and_goes_to_the_levels_that_are_reached(browser_context):
     panel = sum_of_elbos.panel(objective=from_script(betas="scaled_linear", name="mine"))
     seen = "[seen().objective, seen().log_snr_min, seen().log_snr_max]"
-    with shown(browser_context, panel) as page:
+    with shown(browser_context, panel.page()) as page:
         groups = page.locator("optgroup").evaluate_all("all => all.map(g => g.label)")
         assert groups == ["your own", "published", "by hand", "trained today"]
         assert page.evaluate(seen)[1:] == [-5.3, 7]
@@ -143,7 +143,7 @@ def test_the_list_has_groups_and_goes_to_the_levels_that_are_reached(browser_con
 def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
     panel = sum_of_elbos.panel()
     limits = "view.picture.plots.map(p => [...p.limits.x, ...p.limits.y])"
-    with shown(browser_context, panel) as page:
+    with shown(browser_context, panel.page()) as page:
         up, down = place_of(page, 1.0, 5), place_of(page, 1.0, 0.05)
         page.mouse.move(*place_of(page, 1.0, 0.7))
         page.mouse.down()
@@ -162,7 +162,7 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
 def test_under_the_pointer_and_under_a_finger(browser_context):
     """What stands at a level is written; a finger pulls as a mouse does; a pin stays as a ghost."""
     panel = weighting.panel()
-    with shown(browser_context, panel, width=390) as page:
+    with shown(browser_context, panel.page(), width=390) as page:
         place = place_of(page, 2.0, w_at(page, 2.0))
         page.mouse.move(*place)
         said = page.locator(".won-reading-line").inner_text()
@@ -192,7 +192,7 @@ def test_under_the_pointer_and_under_a_finger(browser_context):
 def test_no_barrier_that_axe_finds(browser_context, panel, paper):
     if not AXE.exists():
         absent("no axe-core: run `make widgets`")
-    with shown(browser_context, panel, paper=paper) as page:
+    with shown(browser_context, panel.page(), paper=paper) as page:
         for part in page.locator(".won-steer summary").all():
             part.click()
         page.evaluate(AXE.read_text(encoding="utf-8"))
@@ -238,8 +238,3 @@ def test_in_a_notebook_python_holds_what_is_on_the_screen(lab, tmp_path):
         page.wait_for_function(
             "words => document.querySelector('.won-headline').textContent === words", arg=wanted
         )
-        page.locator(".won-handle").first.focus()
-        cells = page.locator(".jp-Cell").count()
-        for key in "add":  # JupyterLab's shortcuts: a cell above, this one deleted
-            page.keyboard.press(key)
-        assert page.locator(".jp-Cell").count() == cells

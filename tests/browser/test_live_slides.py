@@ -10,7 +10,8 @@ import uuid
 import httpx
 import psutil
 import pytest
-from lab import Notebook, PanelOnPage, drag, jupyterlab
+from lab import Notebook, jupyterlab
+from panel_page import PanelOnPage, drag
 from serving import HOST, ROOT, errors_of, free_ports, serving
 
 SLIDES = ROOT / "slides"
@@ -97,7 +98,7 @@ def moved_by_mouse(panel):
     for handle in panel.handles():
         drag(handle, 60, -40)
         with contextlib.suppress(AssertionError):
-            panel.wait_until(lambda: panel.picture() != before, "a new picture", seconds=10)
+            panel.wait(lambda: panel.picture() != before, "a new picture", seconds=10)
             return
     raise AssertionError("no handle changes the picture")
 
@@ -124,7 +125,7 @@ def test_slides_turn_by_keyboard_and_every_panel_moves(browser_context, tmp_path
             assert beyond(show.page, panel.root.locator(PanelOnPage.PARTS)) == []
             assert beyond(show.page, on_screen.locator("h2, p")) == []
             assert panel.cut_off() == []
-            assert panel.size()[0] > 780, "too small to be read from the back row"
+            assert panel.image.bounding_box()["width"] > 780, "too small for the back row"
             moved_by_mouse(panel)
             show.wait_until_idle()
             assert panel.error() == ""

@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from lab import drag
+from panel_page import drag
 from serving import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -33,17 +33,17 @@ def test_every_panel_is_a_picture_before_it_runs_and_then_moves(path, open_noteb
         assert panel.cut_off() == []
 
         def stands(after, panel=panel):  # a galaxy's own curve may be on its way
-            panel.wait_until(lambda: panel.error() == "", f"no error after {after}")
+            panel.wait(lambda: panel.error() == "", f"no error after {after}")
 
         pictures = {panel.picture()}
-        sliders = panel.inputs()
+        sliders = panel.visible("input[type=range]")
         for k, slider in enumerate(sliders):
             for key in ("Home", "End", "ArrowLeft"):
                 slider.press(key)
                 notebook.wait_until_idle()
                 stands(f"slider {k}, {key}")
             pictures.add(panel.picture())
-        for chooser in panel.lists():
+        for chooser in panel.visible("select"):
             chooser.select_option(index=chooser.locator("option").count() - 1)
             notebook.wait_until_idle()
             stands("a list")

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from panel_page import shown
+from panel_page import drag, place, shown
 from PIL import Image
 from serving import ROOT, absent, chromium
 
@@ -70,13 +70,13 @@ def test_every_handle(context, name, by):
         for handle in handles:
             control = handle.get_attribute("data-control")
             across = handle.get_attribute("aria-orientation") == "horizontal"
-            before, start = panel.values[control], page.place(handle)
+            before, start = panel.values[control], place(handle)
             for way in (1, -1):  # one of them is no end
                 if by == "keys":
                     handle.press("ArrowRight" if way > 0 else "ArrowLeft")
                     handle.press("PageUp" if way > 0 else "PageDown")
                 else:
-                    page.drag(handle, *((45 * way, 0) if across else (0, -45 * way)), by)
+                    drag(handle, *((45 * way, 0) if across else (0, -45 * way)), by)
                 agrees(page, name)
                 if panel.values[control] != before:
                     break
@@ -88,7 +88,7 @@ def test_every_handle(context, name, by):
             assert handle.get_attribute("aria-valuetext")
             at_end = panel.values[control] in (words.ends()[0], words.ends()[-1])
             if by != "keys" and not at_end and (name, control) not in LAG:
-                moved = np.subtract(page.place(handle), start)[0 if across else 1]
+                moved = np.subtract(place(handle), start)[0 if across else 1]
                 assert abs(abs(moved) - 45) < 10, f"{control} left the hand: {moved}"  # half a step
 
 
@@ -185,10 +185,10 @@ def test_an_error_is_said_and_goes(context):
     panel._compute = failing
     with shown(context, panel) as page:
         page.page.locator("[data-control=time] input").press("End")
-        page.wait(lambda: page.alert() != "", "the error")
-        assert page.alert().startswith("ValueError: beyond <nine> (at time = 1.0")
+        page.wait(lambda: page.error() != "", "the error")
+        assert page.error().startswith("ValueError: beyond <nine> (at time = 1.0")
         page.page.locator("[data-control=time] input").press("Home")
-        page.wait(lambda: page.alert() == "", "the error to go")
+        page.wait(lambda: page.error() == "", "the error to go")
         agrees(page, "chain")
 
 

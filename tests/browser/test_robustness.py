@@ -1,4 +1,4 @@
-"""What else a reader does to panels: two at once, one while a cell works, one after a restart.
+"""What else a reader does to panels: one in two places, while a cell works, after a restart.
 
 Every panel here is the course's own, in JupyterLab started as `make lab` starts it.
 """
@@ -27,19 +27,51 @@ TWO_PANELS = [
 ]
 
 
+def test_two_views_the_keys_and_a_kernel_that_starts_anew(open_notebook, tmp_path):
+    cells = [CHAIN, "import ipywidgets\nipywidgets.VBox([chain_panel])"]
+    notebook = open_notebook(write_notebook(tmp_path / "views.ipynb", cells))
+    notebook.run_all()
+    page, panels = notebook.page, [notebook.panel(0), notebook.panel(1)]
+
+    def both_show(time):
+        for panel in panels:
+            panel.wait(lambda p=panel: float(p.input("time").input_value()) == time, time)
+        assert panels[0].readout() == panels[1].readout()
+
+    number = page.locator(".jp-Cell").count()
+    for key in ("a", "b", "d", "d", "ArrowRight"):  # none of them is a command of JupyterLab
+        panels[0].input("time").press(key)
+    notebook.wait_until_idle()
+    both_show(float(notebook.execute("print(chain_panel.values['time'])")))
+    assert page.locator(".jp-Cell").count() == number
+    notebook.execute("chain_panel.set(time=0.9)")
+    both_show(0.9)
+    notebook.start("notebook:restart-kernel")
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    page.wait_for_timeout(3000)
+    panels[0].input("time").press("ArrowRight")
+    panels[0].wait(lambda: "No answer from Python" in panels[0].error(), "words about the kernel")
+    notebook.run_all()
+    panel = notebook.panel()
+    before = panel.readout()
+    panel.input("time").press("ArrowRight")
+    panel.wait(lambda: panel.readout() != before, "the new panel to move")
+
+
 def test_kernel_panel_moved_while_a_cell_blocks(open_notebook, tmp_path):
     """Sliders wait for the cell; then the last value is drawn, and no queue of stale states."""
     cells = [CHAIN, "import time\ntime.sleep(3)"]
     notebook = open_notebook(write_notebook(tmp_path / "blocked.ipynb", cells))
     notebook.run_all()
     panel = notebook.panel()
-    old = panel.numbers()
+    old = panel.readout()
     notebook.page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex = 1")
     notebook.start("notebook:run-cell")
-    panel.press("time", times=30)
-    assert panel.numbers() == old
+    for _ in range(30):
+        panel.input("time").press("ArrowRight")
+    assert panel.readout() == old
     notebook.wait_until_idle()
-    panel.wait_until(lambda: panel.numbers() != old, "the last value")
+    panel.wait(lambda: panel.readout() != old, "the last value")
     notebook.wait_until_idle()
     said = notebook.execute("print(chain_panel.values['time'], asked, chain_panel.error)").split()
     assert said[0] == "0.4" and int(said[1]) <= 3 and said[2] == "None"

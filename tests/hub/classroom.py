@@ -138,30 +138,20 @@ class Kernel:
 
     async def ask(self, kind, content):
         """Send a request; returns the messages until it is answered and the kernel idle again."""
-        sent = await self.send(kind, content)
-        heard, answered, idle = [], False, False
-        while not (answered and idle):
-            message = await self.read()
-            if message["parent_header"].get("msg_id") != sent:
-                continue
-            heard.append(message)
-            answered |= message["msg_type"] == kind.replace("_request", "_reply")
-            idle |= message["content"].get("execution_state") == "idle"
-        return heard
-
-    async def send(self, kind, content):
-        """Send a message on the shell channel; returns its number."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "version": "5.3"}
         message = {"header": header | {"session": self.session, "date": ""}, "content": content}
         message |= {"channel": "shell", "parent_header": {}, "metadata": {}, "buffers": []}
         await self.socket.write_message(json.dumps(message))
-        return header["msg_id"]
-
-    async def read(self):
-        """Return the next message."""
-        raw = await self.socket.read_message()
-        assert raw is not None, "the server has closed the channel"
-        return json.loads(raw) if isinstance(raw, str) else deserialize_binary_message(raw)
+        heard, answered, idle = [], False, False
+        while not (answered and idle):
+            raw = await self.socket.read_message()
+            assert raw is not None, "the server has closed the channel"
+            message = json.loads(raw) if isinstance(raw, str) else deserialize_binary_message(raw)
+            if message["parent_header"].get("msg_id") == header["msg_id"]:
+                heard.append(message)
+                answered |= message["msg_type"] == kind.replace("_request", "_reply")
+                idle |= message["content"].get("execution_state") == "idle"
+        return heard
 
     async def run(self, code):
         """Run a cell; returns all text that nbval would compare. A cell that fails raises."""

@@ -20,7 +20,7 @@ def test_error_of_two_points_is_the_tanh_integral():
         return density * (d / b) ** 2 * (1 - np.tanh((d + b * u) * d / b**2) ** 2)
 
     exact, _ = integrate.quad(doubt, -12, 12, epsabs=1e-12)
-    assert noise_error([-d, d], [1.3])[0] == pytest.approx(exact, rel=1e-7)
+    assert noise_error([-d, d], np.array([1.3]))[0] == pytest.approx(exact, rel=1e-7)
 
 
 @pytest.mark.parametrize("squeeze", [1, 10])

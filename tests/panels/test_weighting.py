@@ -54,3 +54,16 @@ def test_unit_variance_moves_edm_and_nothing_else(data_sd):
     w = chosen("edm", **values)
     np.testing.assert_allclose(w(LEVELS), closed / closed.max(), rtol=1e-9, atol=1e-12)
     assert numbers("sd3", **values) == numbers("sd3")
+
+
+def test_presets_do_what_their_names_say():
+    found = {name: numbers(**values) for name, values in weighting.PRESETS.items()}
+    assert found["EDM, made monotone"]["verdict"] == "w is monotone"
+    assert found["all for the finest detail"]["coarse"] < 0.5
+    coarse = found["ELBO of what is coarser than 50 km/s"]
+    assert coarse["verdict"] == "w is monotone" and coarse["coarse"] > 0.95
+    assert found["P2 with γ = 0"]["peak"] == pytest.approx(0, abs=1e-6)
+    panel = weighting.panel(shift=1.0, gains=(0.5,) * 7, brush=(0.1,) * 161)
+    panel.set(**panel.presets["EDM, its own λ"])  # a preset clears what was bent before
+    assert panel.values["shift"] == 0 and not any(panel.values["gains"] + panel.values["brush"])
+    panel.close()

@@ -1,5 +1,6 @@
 """The built web page, served from this machine, and a browser that cannot leave it."""
 
+import fcntl
 import functools
 import json
 import subprocess
@@ -14,11 +15,18 @@ KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 
 
 @pytest.fixture(scope="session")
-def site():
-    """The folder of the web page, built now; a warning of Sphinx's is a failure."""
+def site(testrun_uid):
+    """The folder of the web page, built once a run; a warning of Sphinx's is a failure."""
     needed("npm", remedy="install Node, which brings MathJax for the web page")
-    done = subprocess.run(["make", "site"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (ROOT / "build").mkdir(exist_ok=True)
+    with open(ROOT / "build/site.run", "a+") as built_by:
+        fcntl.flock(built_by, fcntl.LOCK_EX)  # another worker may be building it
+        built_by.seek(0)
+        if built_by.read() != testrun_uid:
+            done = subprocess.run(["make", "site"], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+            built_by.truncate(0)
+            built_by.write(testrun_uid)
     return ROOT / "build/site"
 
 
