@@ -97,8 +97,8 @@ bench: env       #: measure speed, and write docs/measured.md
 residuals: env   #: measure residuals, and write docs/measured.md
 	$(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals docs/measured.md
 
-picture: env     #: the moving picture of the README, from the real panel
-	$(PY) docs/moving_picture.py .github/sum_of_elbos.webp
+picture: env     #: the moving picture of the README, from the real panel (needs Chromium)
+	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/browser $(PY) docs/picture.py .github/sum_of_elbos.webp
 
 address: env     #: set the repository's public address (URL=https://host/owner/name) in all places
 	$(PY) .ci/address.py $(URL)
