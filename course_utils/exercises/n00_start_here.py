@@ -18,6 +18,8 @@ EXERCISES["00.1"] = Exercise(
     [[2.0, 1.0, 1.0], [1.0, 7.0, 2.0, 2.0], [10.0], [3.0, 3.0, 3.0, 3.0, 3.0], [1.0, 999.0]],
     hint="What has probability P costs −log P nats to say, and that happens in a share P of cases",
     mistakes={
+        "that is half the area, in bits; the course counts in nats, and asked is exp of it":
+            "np.exp(np.sum(P * cost)) -> np.sum(P * cost) / np.log(2)",
         "that counts the different velocities; a rare one is seldom the one to be told apart": len,
         "that counts the entries: two entries of one velocity are never told apart": np.sum,
         "1/Σ P² is another count of effective points; the cost of saying which is a logarithm":

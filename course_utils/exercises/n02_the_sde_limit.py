@@ -24,6 +24,7 @@ EXERCISES["02.1"] = Exercise(
     ],
     hint="N alike errors add to N·Δ^a; of N random ones the variances add to N·Δ^2a",
     mistakes={
+        "that is the error of one step; there are N = 1/Δ of them": "power - lost -> power * 1.0",
         "the random errors do not vanish for nothing: only their mean is zero":
             "0.5, 1.0 -> 0.0, 1.0",
         "that is the power of the variance; asked is that of the error itself":

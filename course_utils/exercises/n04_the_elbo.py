@@ -65,6 +65,8 @@ EXERCISES["04.2"] = Exercise(
     hint="Call the limit A and the gap c/T: two sums are two equations for A and c",
     returns=("limit", "steps"),
     mistakes={
+        "the gap was counted from 2T on: it is c/T with T = n_steps at the coarse sum":
+            "n_steps * gap -> 2 * n_steps * gap",
         "order ½: the gap falls like 1/T; 1/√T is how random errors fall, nothing here is random":
             "2 * (coarse - fine) -> (coarse - fine) / (1 - 0.5**0.5); "
             "n_steps * gap / tolerance -> n_steps * (gap / tolerance) ** 2",

@@ -128,6 +128,10 @@ EXERCISES["05.5"] = Exercise(
     [([-3.3077, 0.0, 2.4], 0.5), ([1.0, -6.0], 3.0)],
     hint="After the division the noise is σ/data_sd on data of variance 1: what is −2 ln of that?",
     mistakes={
+        "shifted the wrong way, and once where λ needs twice":
+            "log_snr + 2 * np.log(data_sd) -> log_snr - np.log(data_sd)",
+        "you multiplied λ by a power of the standard deviation":
+            "log_snr + 2 * np.log(data_sd) -> log_snr * data_sd**2",
         "λ is a logarithm: dividing the data moves it, it does not rescale it":
             "log_snr + 2 * np.log(data_sd) -> log_snr / data_sd",
         "λ is a logarithm: the data's variance enters by its logarithm":
