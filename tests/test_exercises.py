@@ -4,6 +4,7 @@ Typical answers, right and wrong, stand in tests/wrong_answers/nXX.py, one file 
 """
 
 import copy
+import functools
 import importlib
 import itertools
 import re
@@ -18,6 +19,7 @@ from scipy.special import expit
 
 from course_utils.elbo import ErrorCurve
 from course_utils.exercises import Exercise, check, exercises
+from course_utils.exercises.slips import edited, slips
 from course_utils.forward import posterior
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import published
@@ -53,7 +55,7 @@ def test_reference_and_other_right_answers_pass(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_listed_mistake_is_named(name):
     exercise = EXERCISES[name]
-    assert len(exercise.mistakes) >= 4 and exercise.hint
+    assert len(exercise.mistakes) >= 2 and exercise.hint
     for message, mistake in exercise.mistakes.items():
         assert exercise.verdict(mistake) == f"not yet: {message}"
         assert "correct" not in message, "only the right answer may print this word"
@@ -379,6 +381,49 @@ def test_plain_values():
     assert NUMBER.verdict(80) == "not yet: not the expected result."
     assert WORD.verdict("elbo") == "not yet: no"
     assert WORD.verdict(3) == "not yet: expected a word in quotes, got an int"
+
+
+# --- slips derived from the reference ------------------------------------------------------------
+
+
+def small(x, gain, share):
+    square = np.sum(x**2)  # powers add up
+    return gain * np.exp(-share / 2) / (1 - share) + x[:-1] - np.minimum(square, 3.0)
+
+
+SMALL = Exercise(small, [([0.4, 1.1, 2.2], 0.7, 0.3), ([1.3, -0.4, 0.2], 2.1, 0.45)], {})
+DERIVED = {  # an edit of the reference -> the words for it
+    "gain * -> ": "the factor gain is missing",
+    "/ (1 - share) -> ": "the division by 1 − share is missing",
+    "/ (1 -> * (1": "it multiplies by 1 − share where it should divide",
+    "(1 - share) -> share": "share stands where 1 minus it belongs",
+    "-share -> share": "the minus before share is missing",
+    "x**2 -> x": "the square of x is missing: powers add up",
+    "np.sum -> np.mean": "the mean stands where the sum belongs: powers add up",
+    "np.minimum -> np.maximum": "the larger stands where the smaller belongs",
+    "np.minimum(square, 3.0) -> square": "3.0 is left out of the smaller",
+    "x[:-1] -> x[1:]": "x is taken one place too late",
+    "share / 2 -> share / 4": "4 stands where 2 belongs",
+    "gain * -> share *": "share stands where gain belongs",
+    "gain * -> gain**2 *": "in place of gain stands its square",
+    "np.exp(-share / 2) -> (1 - share / 2)": "only the first terms of",
+    "x**2 -> x; gain * -> ": "two things at once.",
+}
+
+
+@pytest.mark.parametrize("edit", DERIVED)
+def test_a_slip_in_the_reference_is_named_without_a_list(edit):
+    assert f"not yet: {DERIVED[edit]}" in SMALL.verdict(edited(small, edit))
+
+
+def test_no_slip_is_named_that_changes_nothing_or_differs_from_the_attempt():
+    assert SMALL.verdict(edited(small, "gain * -> 1 * gain *")) == "correct"
+    assert "given" in SMALL.verdict(lambda x, gain, share: np.cbrt(x[:2]) * gain)
+    assert "given" in SMALL.verdict(edited(small, "square, 3.0 -> square, 2.9"))
+
+
+def test_a_reference_without_source_has_no_slips():
+    assert not list(slips(np.sin)) and not list(slips(functools.partial(small, gain=1)))
 
 
 # --- what `check` prints ------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from course_utils.exercises.slips import edited, slips
+
 NOT_ATTEMPTED = "not attempted yet"
 CORRECT = "correct"
 FLOAT32 = ", to the seven digits of float32"
@@ -54,12 +56,16 @@ class Exercise:
             for trial in trials
         ]
         self.mistakes = {
-            message: mistake if callable(mistake) else self._times(mistake)
+            message: mistake if callable(mistake) else self._changed(mistake)
             for message, mistake in self.mistakes.items()
         }
 
-    def _times(self, factor):
-        return lambda *arguments: factor * self.reference(*arguments)
+    def _changed(self, how):
+        """The reference times a number, or with an edit in its text."""
+        if not isinstance(how, str):
+            return lambda *arguments: how * self.reference(*arguments)
+        function = functools.cache(lambda: edited(self.reference, how))
+        return lambda *arguments: function()(*arguments)
 
     def verdict(self, attempt: object) -> str:
         """Return the verdict in words: see `course_utils.exercises`; let only Ctrl-C through."""
@@ -129,14 +135,16 @@ class Exercise:
         got = self.run(function, said, written)
         changed = f"your function changes its argument {' and '.join(sorted(written))}"
         if wrong := self.differing(got, self._expected):
-            words = self._name(got) or self._describe(function, got, wrong)
+            if self.returns and not self.differing([row[::-1] for row in got], self._expected):
+                raise _NotYet(f"mind the order of the results: ({', '.join(self.returns)})")
+            words = self._name(function, got) or self._describe(function, got, wrong)
             raise _NotYet(f"{words}\n  Besides, {changed}: work on a copy" if written else words)
         if written:
             return f"right, but {changed}: whoever calls it loses the data. Work on a copy"
         doubles = [[p.astype(float) if p.dtype == np.float32 else p for p in r] for r in got]
         return CORRECT + FLOAT32 * bool(self.differing(doubles, self._expected))
 
-    def _name(self, got):
+    def _name(self, function, got):
         """The listed mistake that explains most, the first of equals; "" if none does.
 
         If none fits, one that fits but for a sign or the like: then two things went wrong.
@@ -148,6 +156,8 @@ class Exercise:
         ]
         if named:
             return max(named, key=lambda pair: pair[0])[1]
+        if derived := self._derived(function, got):
+            return derived
         if self.returns or self._form(got, {0}) or self._pattern(got, self._expected, 0):
             return ""
         for message, outcomes, _ in self._known:
@@ -156,6 +166,77 @@ class Exercise:
                     "what is expected", "that"
                 )
         return ""
+
+    def _derived(self, function, got):
+        """The simplest slip in the reference that gives the attempt's results, in words."""
+        wrong = self.differing(got, self._expected)
+        best, best_parts = None, set()
+        for slip in slips(self.reference):
+            allowed = wrong - self._coarse if slip.rank > 2 else wrong
+            if not allowed:
+                break
+            parts = self._explained(slip, got) & allowed
+            if len(parts) > len(best_parts) and self._confirmed(slip, function, parts):
+                best, best_parts = slip, parts
+            if best_parts == wrong:
+                break
+        if best is None:
+            return ""
+        place = ", ".join(name for k, name in enumerate(self.returns) if k in best_parts)
+        one = 0 < len(best_parts) < len(self.returns)
+        return f"in {place}, {best.sentence()}" if one else best.sentence()
+
+    def _explained(self, slip, got):
+        """The parts in which a slip differs from the reference, if it gives what was got there."""
+        differ, missed, outcomes = set(), set(), []
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            function = slip.function()
+            for k in self._cheapest:
+                right = self._expected[k]
+                found = [_parts(function(*_fresh(self.trials[k])), right, self.returns)]
+                differ |= self.differing(found, [right])
+                missed |= self.differing([got[k]], found)
+                if differ & missed:
+                    return set()
+                outcomes.append(found[0])
+            return {k for k in differ if _varied([part[k] for part in outcomes])}
+        return set()
+
+    def _confirmed(self, slip, function, parts):
+        """Whether slip and attempt agree on other numbers too: few trials agree by accident."""
+        with contextlib.suppress(Exception), _overheard(io.StringIO()):
+            slipped = slip.function()
+            for k, trial in self._others:
+                a, b = (
+                    _parts(f(*_fresh(trial)), self._expected[k], self.returns)
+                    for f in (function, slipped)
+                )
+                if parts & self.differing([a], [b]):
+                    return False
+        return True
+
+    @functools.cached_property
+    def _others(self):
+        """(k, trial k with other numbers); where results say little, many and very different."""
+        rng, spread = np.random.default_rng(0), 0.9 if self._coarse else 0.03
+        return [
+            (k, [a * rng.uniform(1 - spread, 1, np.shape(a)) if _is_real(a) else a for a in trial])
+            for k in self._cheapest[: (len(self.trials) + 1) // 2]
+            for trial in [self.trials[k]] * (10 if self._coarse else 1)
+        ]
+
+    @functools.cached_property
+    def _coarse(self):
+        """The parts that are words, places, counts or shares: much agrees there by accident."""
+        parts = list(zip(*self._expected, strict=True))
+        return {k for k, part in enumerate(parts) if part[0].dtype.kind == "U" or _simple(part)}
+
+    @functools.cached_property
+    def _cheapest(self):
+        return sorted(
+            range(len(self.trials)), key=lambda k: sum(np.size(a) for a in self.trials[k])
+        )
 
     def _as_function(self, attempt):
         if not callable(attempt):
@@ -362,7 +443,27 @@ def _same(a, b, tolerance):
     least = 1e-3 * tolerance * scale + 1e-12
     if a.dtype == np.float32:  # seven digits, of which a difference such as 1 − ᾱ loses some
         tolerance, least = max(tolerance, 1e-4), 1e-5 * max(scale, 1.0)
-    return np.allclose(a, b, rtol=tolerance, atol=least, equal_nan=True)
+    close = np.isfinite(b) & (np.abs(a - b) <= least + tolerance * np.abs(b))
+    return bool(np.all(close | (a == b) | (np.isnan(a) & np.isnan(b))))
+
+
+def _varied(results):
+    """Whether results vary, within arrays if there are any: many slips give one value for all."""
+    arrays = [part for part in results if part.size > 1] or [np.array(results)]
+    return any(len(set(array.ravel().tolist())) > 1 for array in arrays)
+
+
+def _is_real(value):
+    return isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+
+
+def _fresh(trial):
+    return [a.copy() if isinstance(a, np.ndarray) else a for a in trial]
+
+
+def _simple(part):
+    numbers = np.concatenate([np.atleast_1d(array) for array in part])
+    return bool(np.all(np.abs(600 * numbers - np.round(600 * numbers)) < 1e-9))
 
 
 def _numbers(value):
