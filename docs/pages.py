@@ -1,4 +1,4 @@
-"""Build the course's web page: `make site`, or `python docs/pages.py FOLDER`.
+"""Build the course's web page: `make site`, or `python docs/pages.py FOLDER [offline]`.
 
 The notebooks are the only source of themselves. They are copied as they stand, with their outputs,
 and only the copy is changed: solutions and set-up are folded, a live panel is its picture until the
@@ -49,8 +49,11 @@ MENDED = {
 }
 
 
-def main(target):
-    """Write the web page into ``target``, and the notebooks that run in a browser below it."""
+def main(target, offline=None):
+    """Write the web page into ``target``, and the notebooks that run in a browser below it.
+
+    With any word as ``offline``, Python and its packages lie there too.
+    """
     from sphinx.cmd.build import build_main  # in the site's environment alone
 
     target = Path(target).resolve()
@@ -60,16 +63,16 @@ def main(target):
     gather(sources)
     os.environ["COURSE_ROOT"] = str(ROOT)
     status = build_main(["--quiet", "--fail-on-warning", "--keep-going", str(sources), str(target)])
-    lighten(target)
-    return status or lite.build(target / "lite")
+    lighten(target, {'class="runs"': r"\g<0> data-offline"} if offline else {})
+    return status or lite.build(target / "lite", offline)
 
 
-def lighten(target):
+def lighten(target, others):
     """Take out of the built pages what they load and do not need, and mend their barriers."""
     for page in target.rglob("*.html"):
         spared = SPARED.format("" if page.name == "search.html" else SEARCH)
         text = page.read_text(encoding="utf-8")
-        for pattern, new in {spared: "", **MENDED}.items():
+        for pattern, new in {spared: "", **MENDED, **others}.items():
             text = re.sub(pattern, new, text)
         page.write_text(text, encoding="utf-8")
     for path in (target / "_static").rglob("*.map"):

@@ -138,6 +138,11 @@ def line(ax, x, y, meaning, *, label=None, **options):
     return ax.plot(x, y, color=colour, label=label, **options)[0]
 
 
+def _fill(area, x, low, high):
+    """Move an area between two curves; it has a ``set_data`` from matplotlib 3.10 on only."""
+    area.set_verts([np.c_[np.r_[x, x[::-1]], np.r_[low, high[::-1]]]])
+
+
 class SignedArea:
     """The area under a curve, hatched in vermilion where it is negative; ``set`` moves it."""
 
@@ -150,8 +155,8 @@ class SignedArea:
 
     def set(self, x, y):
         """Show the area between y [n] and zero over x [n]."""
-        self.above.set_data(x, np.zeros_like(y), np.maximum(y, 0))
-        self.below.set_data(x, np.zeros_like(y), np.minimum(y, 0))
+        _fill(self.above, x, np.zeros_like(y), np.maximum(y, 0))
+        _fill(self.below, x, np.zeros_like(y), np.minimum(y, 0))
         self.below.set_visible(bool((y < 0).any()))
         self.edge.set_data(x, y)
 
@@ -180,7 +185,7 @@ class Ridges:
         sharpest = np.max(curves)
         for i, (curve, word, meaning) in enumerate(zip(curves, words, meanings, strict=True)):
             y = i + 2.2 * curve / np.sqrt(curve.max() * sharpest)
-            self.areas[i].set_data(self.x, np.full_like(y, i), y)
+            _fill(self.areas[i], self.x, np.full_like(y, i), y)
             self.lines[i].set_data(self.x, y)
             self.lines[i].set_color(COLOURS[meaning])
             self.words[i].set(text="  " + word, y=i + 0.08, color=COLOURS[meaning])

@@ -61,7 +61,7 @@ class Server(SimpleHTTPRequestHandler):
         settings = json.loads(Path(super().translate_path(self.path)).read_text(encoding="utf-8"))
         data = settings["jupyter-config-data"]
         data["exposeAppInBrowser"] = True
-        data["litePluginSettings"][KERNEL]["pyodideUrl"] = "./static/pyodide/pyodide.mjs"
+        data["litePluginSettings"][KERNEL].setdefault("pyodideUrl", "./static/pyodide/pyodide.mjs")
         body = json.dumps(settings).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

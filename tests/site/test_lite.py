@@ -2,31 +2,32 @@
 
 Pyodide's compiled packages come from its own server, which no test reaches. Everything else is
 tried: its core (from npm) runs here in the page's JupyterLite, and installs and loads the course.
+An offline site, which has an older Pyodide with its packages, runs 00 to 06 from top to bottom.
 """
 
 import email
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 
+import lite
 import nbformat
 import pytest
 from lab import HAS_KERNEL, execute
+from lite import normal
 from packaging.requirements import Requirement
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 from pages import ROOT
+from panel_page import PanelOnPage, drag
 
 pytestmark = [pytest.mark.full, pytest.mark.browser]
 PYODIDE = ROOT / "docs/node_modules/pyodide"
 BOOT = ["ipython", "jedi", "micropip", "packaging"]  # what the kernel loads before anything
-
-
-def normal(name):
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +125,7 @@ def core(site, pyodide):
     """
     folder = ROOT / "build/pyodide-boot"
     folder.mkdir(parents=True, exist_ok=True)
-    todo, boot = list(BOOT), {}
-    while todo:
-        package = pyodide[normal(todo.pop())]
-        boot[normal(package["name"])] = package
-        todo += [name for name in package["depends"] if normal(name) not in boot]
+    boot = lite.with_dependencies(BOOT, PYODIDE / "pyodide-lock.json")
     pins = sorted(f"{package['name']}=={package['version']}" for package in boot.values())
     stamp = folder / "pins"
     if not stamp.exists() or stamp.read_text().split() != pins:
@@ -141,7 +138,9 @@ def core(site, pyodide):
         package["file_name"] = wheel.name
         package["sha256"] = hashlib.sha256(wheel.read_bytes()).hexdigest()
     lock = json.loads((PYODIDE / "pyodide-lock.json").read_text())
-    lock["packages"] |= {name: pyodide[normal(name)] for name in lock["packages"]}
+    lock["packages"] |= {
+        name: boot[normal(name)] for name in lock["packages"] if normal(name) in boot
+    }
     (folder / "pyodide-lock.json").write_text(json.dumps(lock))
     return [folder, PYODIDE]
 
@@ -179,3 +178,52 @@ def test_the_kernel_starts_and_installs_the_course_from_the_site(site, core, ser
     check = "from course_utils.classroom import install_check\ninstall_check.check()"
     printed = execute(page, check)
     assert "OK   data" in printed and "PyTorch" in printed and "OK   Python" not in printed
+
+
+@pytest.fixture(scope="module")
+def offline(site, serve):
+    """The address of a site that has Python and its packages too: `make site OFFLINE=1`."""
+    subprocess.run(["make", "build/offline-env/pyodide"], cwd=ROOT, check=True)
+    folder = ROOT / "build/offline-site"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = f"import lite, pathlib; lite.build(pathlib.Path({str(folder / 'lite')!r}), True)"
+    python = ROOT / "build/site-env/bin/python"
+    subprocess.run([python, "-c", command], cwd=ROOT / "docs", check=True, stdout=subprocess.PIPE)
+    return serve(folder, [folder / "lite/static/pyodide"])
+
+
+RUN_ALL = """async () => {
+    await jupyterapp.commands.execute("notebook:run-all-cells");
+    return JSON.stringify(jupyterapp.shell.currentWidget.content.model.toJSON());
+}"""
+OFFLINE = sorted(p for p in (ROOT / "notebooks").glob("*.ipynb") if not lite.needs_torch(p.name))
+
+
+def printed(notebook):
+    """What each cell of code printed or returned as text, but for the look at the installation."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "install_check.check()" not in cell.source:
+            said = [o.get("text", o.get("data", {}).get("text/plain", "")) for o in cell.outputs]
+            yield cell.source, "".join(said)
+
+
+@pytest.mark.parametrize("path", OFFLINE, ids=lambda path: path.stem)
+def test_a_notebook_runs_without_a_network_and_prints_what_is_saved(path, offline, page):
+    page.set_default_timeout(180_000)
+    page.goto(f"{offline}lite/notebooks/index.html?path={path.name}")
+    page.wait_for_function(HAS_KERNEL)
+    ran = nbformat.reads(page.evaluate(RUN_ALL), as_version=4)
+    outputs = [output for cell in ran.cells for output in cell.get("outputs", [])]
+    errors = [output.evalue for output in outputs if output.output_type == "error"]
+    assert not errors
+    assert list(printed(ran)) == list(printed(nbformat.read(path, as_version=4)))
+    if path.stem == "06_sum_of_elbos":
+        (place,) = [i for i, cell in enumerate(ran.cells) if "sum_of_elbos.panel(" in cell.source]
+        page.evaluate("i => jupyterapp.shell.currentWidget.content.scrollToItem(i)", place)
+        panel = PanelOnPage(page.locator(PanelOnPage.AREA).first).ready()
+        headline = panel.readout()["headline"]
+        assert headline.startswith("0.948189 = 0.948189")
+        drag(panel.handles()[3], 0, 40)
+        panel.wait(lambda: panel.readout()["headline"] != headline, "other numbers")
+        left, right = re.findall(r"\d\.\d{6}", panel.readout()["headline"])
+        assert left == right and not panel.error()
