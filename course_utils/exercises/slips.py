@@ -93,7 +93,7 @@ class Slip:
 
 
 def slips(reference: Callable) -> Iterator[Slip]:
-    """Yield the slips of a reference, the simplest first; none where its source is not to be had.
+    """Yield the slips of a reference, the simplest first; none where it has no source.
 
     Two simple ones at once come last.
     """
@@ -186,12 +186,12 @@ class _Source:
             yield 1, f"in place of the result stands {its}", _new(template, _=node)
         for name in self.names:
             part = ast.Name(name, ast.Load())
-            yield -1, f"that is {_thing(part)}, and more is asked", part
+            yield -1, f"your result is {_thing(part)}", part
             for words, template in EXTRA.items():
                 yield 2.5, words.format(_thing(part)), _new(template, a=node, b=part)
         for part in ast.walk(self.tree):
             if isinstance(part, ast.BinOp | ast.Call) and part is not node:
-                yield 1.2, f"that is {_thing(part)}, and more is asked", part
+                yield 1.2, f"your result is {_thing(part)}", part
         for words, template in ALONE.items():
             for parts in itertools.permutations(self.arguments, words.count("{}")):
                 named = {
@@ -199,7 +199,7 @@ class _Source:
                 }
                 yield (
                     3.5,
-                    f"that is {words.format(*parts)}, and more is asked",
+                    f"your result is {words.format(*parts)}",
                     _new(template, **named),
                 )
 
