@@ -128,7 +128,7 @@ def test_the_list_of_commands_is_short_and_whole():
     # Run by `make test`, the inner make would announce the folder it enters.
     command = ["make", "--no-print-directory", "help"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    everyday, maintainers = shown.stdout.split("For who maintains the course:")
+    everyday, maintainers = shown.stdout.split("For maintainers of the course:")
     assert len(everyday.splitlines()) - 1 <= 12
     rules = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
     listed = re.findall(r"^  ([a-z-]+) {2,}\S", everyday + maintainers, re.M)

@@ -216,9 +216,7 @@ class _Source:
         finally:
             for holder, key, old in reversed(undo):
                 holder[key] = old
-        namespace = {**self.reference.__globals__, "np": np}
-        exec(code, namespace)
-        return namespace[self.reference.__name__]
+        return _defined(code, self.reference)
 
 
 def _edits(node):
@@ -433,8 +431,13 @@ def edited(reference: Callable, edits: str) -> Callable:
         if old not in body:
             raise ValueError(f"{old!r} does not stand in {reference.__name__}")
         body = body.replace(old, new)
-    namespace = dict(reference.__globals__)
-    exec(f"{head}\n{body}", namespace)
+    return _defined(f"{head}\n{body}", reference)
+
+
+def _defined(code, reference):
+    """The function that a reference's edited source defines."""
+    namespace = {**reference.__globals__, "np": np}
+    exec(code, namespace)  # noqa: S102 (source of the course's own, never something read)
     return namespace[reference.__name__]
 
 
