@@ -392,6 +392,7 @@ def _limits(finding):
         yield "A comparison with the study's weightings, which were trained by another plan."
     if (number := finding.trial.number) > 1:
         yield f"What the hypotheses before it found: it is number {number}. Tell of all."
+    yield "Trials of other folders: the interval counts the hypotheses of its own folder alone."
 
 
 def _signed(summary):
