@@ -219,7 +219,7 @@ def test_a_notebook_runs_without_a_network_and_prints_what_is_saved(path, offlin
     assert not errors
     assert list(printed(ran)) == list(printed(nbformat.read(path, as_version=4)))
     if path.stem == "06_sum_of_elbos":
-        (place,) = [i for i, cell in enumerate(ran.cells) if "sum_of_elbos.panel(" in cell.source]
+        (place,) = [i for i, cell in enumerate(ran.cells) if cell.source.endswith("panel.panel()")]
         page.evaluate("i => jupyterapp.shell.currentWidget.content.scrollToItem(i)", place)
         panel = PanelOnPage(page.locator(PanelOnPage.AREA).first).ready()
         headline = panel.readout()["headline"]
