@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from deck_source import FOLDER, slides
 from pypdf import PdfReader
 from serving import chromium, needed
@@ -78,7 +79,7 @@ def test_the_panel_follows_the_hand_and_the_keys_are_its_own(opened):
     dot.press("ArrowRight")
     assert page.url.endswith(f"#{number}")
     panel.set(gains=[0.0] * 4 + [float(dot.get_attribute("aria-valuenow"))] + [0.0] * 2)
-    assert page.locator(".won-headline").inner_text() == panel.frame["readout"]["headline"]
+    expect(page.locator(".won-headline")).to_have_text(panel.frame["readout"]["headline"])
     page.mouse.click(20, 400)  # beside the panel
     page.keyboard.press("ArrowRight")
     page.wait_for_function("n => location.hash === `#${n}`", arg=number + 1)
