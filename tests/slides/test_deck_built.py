@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
 from deck_source import FOLDER, slides
+from playwright.sync_api import expect
 from pypdf import PdfReader
 from serving import chromium, needed
 
