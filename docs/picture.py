@@ -58,7 +58,7 @@ def frames(page):
 def main(path):
     """Write the animation to ``path`` as a WebP and print its size."""
     panel = sum_of_elbos.panel()
-    with chromium(device_scale_factor=1) as context, shown(context, panel) as page:
+    with chromium(device_scale_factor=1) as context, shown(context, panel.page()) as page:
         first, *rest = frames(page)
     first.save(path, save_all=True, append_images=rest, duration=100, loop=0, quality=42, method=6)
     print(f"{path}: {len(rest) + 1} frames")
