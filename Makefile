@@ -100,7 +100,7 @@ audit:           #: known vulnerabilities of the pinned packages (asks a databas
 
 bench: env       #: measure speed, and write docs/measured.md
 	$(PYTHON) .ci/environment.py build/bench-env bench
-	JUPYTER_PATH=$(CURDIR)/build/bench-env/share/jupyter \
+	JUPYTER_PATH=$(CURDIR)/.venv/share/jupyter \
 		build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed docs/measured.md $(BENCH_ARGS)
 
 residuals: env   #: measure residuals, and write docs/measured.md
