@@ -58,6 +58,17 @@ def require_range(log_snr_min, log_snr_max):
     return low, high
 
 
+def require_fall(clean, noisy):
+    """Return λ_t − λ_s ≤ 0, or raise ``ValueError`` where λ rises towards the noise."""
+    fall = np.subtract(noisy, clean)
+    if not (fall <= 0).all():
+        raise ValueError(
+            "λ falls towards the noise: levels in the other direction, as a sampler takes them, "
+            "are turned round by [::-1]"
+        )
+    return fall
+
+
 def require_levels_fit(log_snr, z):
     """Raise ``ValueError`` unless the levels broadcast to z's shape without ambiguity.
 

@@ -204,7 +204,7 @@ def test_path_kl_is_marginal_kl_and_the_excess(truth):
         (lambda: ErrorCurve.from_mixtures(GaussianMixture([1], [[0, 1]], [1])), "one dimension"),
         (lambda: CURVE.at([0, 10.1]), r"leave the tabulated range \[-10, 10\]"),
         (lambda: CURVE.between(3, 3), "log_snr_min < log_snr_max"),
-        (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "decrease"),
+        (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
         (lambda: weighted_loss(lambda s: -s, CURVE), "not negative"),
         (lambda: negative_log_likelihood(CURVE), "wider range"),
         # [n] − [n, 1] would broadcast to [n, n] and give some number

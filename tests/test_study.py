@@ -11,7 +11,7 @@ from comparing import assert_close
 from scipy.stats import ttest_rel
 
 from course_utils.training import study
-from course_utils.training.measuring import BITS
+from course_utils.training.image_metrics import BITS
 from course_utils.training.study import Plan, compare, run_all, summary, table, value_of
 
 TINY = Plan(n_steps=3, along=(2,), width=8, n_blocks=1, n_samples=30, sampler_steps=3, n_levels=2)

@@ -21,6 +21,7 @@ import io
 import json
 import os
 import platform
+import re
 import sys
 import time
 import warnings
@@ -38,9 +39,8 @@ from course_utils import datasets, distances, objectives, samplers, schedules, v
 from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.objectives import PUBLISHED
-from course_utils.training import adaptive, image_metrics, measuring, recipe
-from course_utils.training.image_metrics import metrics_for
-from course_utils.training.measuring import ETAS, MEASURED, measured
+from course_utils.training import adaptive, image_metrics, recipe
+from course_utils.training.image_metrics import ETAS, MEASURED, measured, metrics_for
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, made_monotone, sigmoid
 
@@ -181,7 +181,7 @@ def code():
     from course_utils.training import networks
 
     theory = (schedules, samplers, variance, weightings, objectives, distances, datasets)
-    modules = (*theory, recipe, adaptive, networks, image_metrics, measuring)
+    modules = (*theory, recipe, adaptive, networks, image_metrics)
     parts = [*map(inspect.getsource, modules), version("torch"), version("numpy")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -190,11 +190,9 @@ def _processor():
     """The processor's name, or the GPU's where torch sees one."""
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
         return sys.modules["torch"].cuda.get_device_name()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    cpu = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", cpu.read_text("utf-8")) if cpu.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 # --- All runs -----------------------------------------------------------------------------------
