@@ -45,13 +45,7 @@ from course_utils.schedules import (
     ddpm_betas,
     discrete_betas,
 )
-from course_utils.weightings import (
-    is_monotone,
-    level_masses,
-    made_monotone,
-    sample_levels,
-    sigmoid,
-)
+from course_utils.weightings import is_monotone, level_masses, made_monotone, sample_levels, sigmoid
 
 TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 GALAXIES = galaxies()[:, 0]

@@ -48,9 +48,6 @@ def test_settings_are_known_to_jupyterlab():
         )
 
 
-# --- what the slides say ------------------------------------------------------------------------
-
-
 def results(name, **values):
     panel = panel_module(name).panel()
     panel.set(**values)

@@ -37,9 +37,6 @@ class Constant:
         return np.full(shape, self.value)
 
 
-# --- One step ---
-
-
 def textbook(noisy, clean, eta):
     """keep, eps_hat and noise of a DDIM step from α² and σ², in 80 digits."""
     with localcontext() as context:
@@ -71,8 +68,6 @@ def one_step_each():
         name: made() if made is samplers.DpmSolver else made for name, (made, _) in STEPS.items()
     }
 
-
-# --- Many steps with the exact score: the law itself is carried along, without Monte Carlo ---
 
 Z = np.linspace(-7, 7, 1401)
 NODE, WEIGHT = np.polynomial.hermite_e.hermegauss(21)
@@ -144,9 +139,6 @@ def test_the_exact_score_of_the_galaxies_returns_the_galaxies():
         z = samplers.sample(law.eps, np.linspace(-10, 14, 301), start, step, rng)
         x = convert(law.eps(z, 14.0), z, 14.0, "eps", "x")
         assert abs(x - galaxies().T).min(axis=1).max() < 1e-2
-
-
-# --- The loop ---
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -75,10 +75,7 @@ FORMULAS = {
         lambda: ddim_step(GALAXIES.eps, Z, 1.0, 2.0),
         lambda: bare_ddim(Z, 1.0, 2.0),
     ),
-    "sigmoid(2), 4001 levels": (
-        partial(sigmoid(2), LEVELS),
-        lambda: expit(2 - LEVELS),
-    ),
+    "sigmoid(2), 4001 levels": (partial(sigmoid(2), LEVELS), lambda: expit(2 - LEVELS)),
 }
 
 
