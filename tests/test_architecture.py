@@ -91,7 +91,7 @@ def test_theory_imports_in_order():
 
 
 def test_nothing_changes_at_import_and_theory_is_light():
-    """Theory loads no torch, widgets or matplotlib and leaves NumPy as it was; panels, no torch."""
+    """Theory is without torch, widgets, matplotlib; panels without torch; no setting changes."""
     code = f"""
 import sys, numpy
 before = numpy.geterr(), numpy.get_printoptions()
@@ -101,6 +101,11 @@ print(*{{"torch", "ipywidgets", "matplotlib", "sklearn"}} & set(sys.modules))
 import ipywidgets, course_utils.panels.counting
 print(*{{"torch", "matplotlib.pyplot", "ipympl", "plotly", "bqplot"}} & set(sys.modules))
 assert not ipywidgets.widgets.widget._instances
+import torch
+torch.set_num_threads(2)
+import course_utils.training.networks
+assert (torch.get_num_threads(), torch.get_default_dtype()) == (2, torch.float32)
+assert torch.is_grad_enabled()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

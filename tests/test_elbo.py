@@ -9,6 +9,7 @@ from comparing import assert_close, refused, standard_errors_off
 from jaxtyping import TypeCheckError
 from scipy import integrate
 from scipy.stats import norm
+from truths import HILLS
 
 from course_utils.datasets import galaxies
 from course_utils.elbo import (
@@ -29,7 +30,6 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import Cosine, FlowMatching, LinearLogSnr, alpha, sigma
 from course_utils.weightings import sigmoid
 
-HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 WRONG = GaussianMixture([0.5, 0.5], [[-0.8], [1.1]], [0.5, 0.3])
 BROAD = GaussianMixture([1.0], [[0.0]], [1.3])
 FEW = GaussianMixture.from_data(galaxies()[::16])

@@ -9,14 +9,14 @@ from comparing import assert_close, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
+from truths import HILLS
 
 from course_utils.datasets import galaxies
 from course_utils.mixtures import PART, GaussianMixture
 from course_utils.schedules import alpha, sigma
 
-TWO = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 MIXTURES = {
-    "two": TWO,
+    "two": HILLS,
     "one component": GaussianMixture([1.0], [[0.3]], [0.5]),
     "equal means": GaussianMixture([0.5, 0.5], [[0.2], [0.2]], [0.1, 2.0]),
     "equal components": GaussianMixture([0.4, 0.6], [[0.2], [0.2]], [0.3, 0.3]),
@@ -98,7 +98,7 @@ def test_posterior_variance_is_the_second_derivative(mixture, log_snr):
 def test_one_level_per_row():
     z, level = np.linspace(-1, 1, 4)[:, None], np.array([[-2.0], [0.0], [3.0], [9.0]])
     for method in ("score", "denoise", "eps", "posterior_variance"):
-        function = getattr(TWO, method)
+        function = getattr(HILLS, method)
         rows = [function(z[i : i + 1], level[i, 0])[0] for i in range(4)]
         assert_close(function(z, level), np.array(rows), rtol=1e-13)
 
@@ -190,7 +190,7 @@ test_what_is_refused_is_explained = refused(
         lambda: GaussianMixture.from_data(np.ma.masked_equal([1.0, -999, 2.0], -999)),
         "1 masked entries: drop those rows",
     ),
-    (lambda: TWO.log_prob(np.eye(2)), r"points must be \[n, 1\]"),
+    (lambda: HILLS.log_prob(np.eye(2)), r"points must be \[n, 1\]"),
     (lambda: MIXTURES["plane"].eps(np.eye(2), np.zeros(2)), r"\[batch, 1\]"),
     (lambda: MIXTURES["zero width"].log_prob(np.eye(1)), r"call diffuse\(log_snr\) first"),
 )

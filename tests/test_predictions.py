@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from comparing import assert_close, refused
-from scipy.special import expit
+from truths import amplitudes
 
 from course_utils.predictions import NAMES, convert, eps_loss_to
 
@@ -14,7 +14,7 @@ PAIRS = list(itertools.product(NAMES, NAMES))
 
 def all_names(x, eps, log_snr):
     """The latent and the five targets, from their definitions."""
-    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    a, s = amplitudes(log_snr)
     z = a * x + s * eps
     return z, {"x": x, "eps": eps, "v": a * eps - s * x, "score": -eps / s, "velocity": eps - x}
 
