@@ -1,6 +1,5 @@
 """Settings of every test; ``--residuals docs/measured.md`` records the residuals there."""
 
-import hypothesis
 import measured
 import pytest
 from jaxtyping import install_import_hook
@@ -8,10 +7,6 @@ from jaxtyping import install_import_hook
 # The modules of arrays. Not those of many small calls, where checking would cost more than 3 %.
 CHECKED = "distances elbo exact linear_model training.image_metrics variance"
 install_import_hook([f"course_utils.{name}" for name in CHECKED.split()], "annotations.checked")
-
-# The same examples at each run, on every machine.
-hypothesis.settings.register_profile("steady", derandomize=True, max_examples=40, deadline=None)
-hypothesis.settings.load_profile("steady")
 
 
 # Slower tests, whose imports take seconds: read only where `-m` does not exclude them.
