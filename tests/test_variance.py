@@ -105,7 +105,7 @@ def test_a_schedule_from_a_density_is_that_schedule(named):
     np.testing.assert_allclose(made.density(levels[1:-1] + 5e-4), named.density(levels[1:-1]), 1e-2)
     for of in ("log_snr_rate", "beta"):
         np.testing.assert_allclose(getattr(made, of)(t), getattr(named, of)(t), rtol=1e-2)
-    assert made.density(10.5) == made.density(-10.5) == 0 and np.isnan(made.log_snr(1.5))
+    assert made.density(10.5) == made.density(-10.5) == 0 and np.isnan(made.time(10.5))
     ends = made.log_snr_min, made.log_snr_max, *made.log_snr([0, 1])
     assert ends == (-10.0, 10.0, 10.0, -10.0)
     for rule in ("exact", "mid"):
