@@ -25,7 +25,6 @@ from course_utils.samplers import ddim_step
 from course_utils.schedules import Cosine, alpha, sigma
 from course_utils.weightings import sigmoid
 
-pytestmark = pytest.mark.benchmark
 ROOT = Path(__file__).parents[2]
 GALAXIES = GaussianMixture.from_data(galaxies())
 Z, X, LEVELS = np.linspace(-2, 2, 50)[:, None], galaxies()[:, 0], np.linspace(-10, 10, 4001)

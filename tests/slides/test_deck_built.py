@@ -13,7 +13,6 @@ from serving import chromium, needed
 
 from course_utils.panels import sum_of_elbos
 
-pytestmark = pytest.mark.full
 SLIDES = slides()
 # px at 1280 × 720: least size of body, footer, a panel's words (enlarged by 1.22), and a formula's
 # 1 em; contrast of WCAG 2.2, level AA
