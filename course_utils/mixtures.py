@@ -111,6 +111,9 @@ class GaussianMixture:
         def formula(z, a, s):
             mean, r, gain = self._posterior(z, a, s)
             total = self.dim * (r * self.variances * s**2 / self._spread(a, s))
+            if np.ptp(self.variances) == 0:  # all m_k − E[x|z] are (1 − a gain) (μ_k − Σ r μ)
+                squares = cdist(r @ self.means, self.means, "sqeuclidean")
+                return (total + r * (1 - a * gain) ** 2 * squares).sum(axis=1)
             for j in range(self.dim):
                 m_j = (1 - a * gain) * self.means[:, j] + gain * z[:, j, None]
                 total += r * (m_j - mean[:, j, None]) ** 2

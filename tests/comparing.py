@@ -4,6 +4,7 @@ Each is shown to fail on a wrong value in test_comparing.py.
 """
 
 import numpy as np
+import pytest
 
 
 def largest_difference(actual, expected):
@@ -39,3 +40,15 @@ def standard_errors_off(estimate, standard_error, truth):
     if not (np.isfinite(estimate) and np.isfinite(truth) and 0 < standard_error < np.inf):
         return np.inf
     return float(abs(estimate - truth) / standard_error)
+
+
+def refused(*cases):
+    """Return a test that each ``call`` of (call, words) is refused in those words, and in few."""
+
+    @pytest.mark.parametrize(("call", "words"), cases, ids=[words for _, words in cases])
+    def test(call, words):
+        with pytest.raises(ValueError, match=words) as refusal:
+            call()
+        assert len(str(refusal.value)) < 300
+
+    return test

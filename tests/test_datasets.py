@@ -95,9 +95,6 @@ def test_the_split_is_the_seed_s_and_labels_belong():
             digits(n)
 
 
-# --- Fashion-MNIST --------------------------------------------------------------------------------
-
-
 def test_fashion_is_read_from_idx_files(tmp_path, monkeypatch):
     pixels = write_idx_set(tmp_path)
     monkeypatch.setenv("FASHION_MNIST", str(tmp_path))

@@ -27,10 +27,7 @@ from course_utils.schedules import (
 torch = pytest.importorskip("torch")
 
 LAW = GaussianMixture.from_data(galaxies())
-BETAS = {
-    "linear": ddpm_betas(),
-    "scaled_linear": ddpm_betas(1000, 1e-4**0.5, 0.02**0.5) ** 2,
-}
+BETAS = {"linear": ddpm_betas(), "scaled_linear": ddpm_betas(1000, 1e-4**0.5, 0.02**0.5) ** 2}
 START = np.random.default_rng(0).standard_normal((50, 1))
 NORMALS = np.random.default_rng(1).standard_normal((1001, 50, 1))
 
@@ -153,9 +150,6 @@ def test_flow_matching_by_euler_is_ddim(diffusers):
         u = torch.from_numpy(convert(LAW.eps(z, level), z, level, "eps", "velocity"))
         y = scheduler.step(u, scheduler.timesteps[i], torch.from_numpy(y)).prev_sample.numpy()
     assert_close(y, ours(levels, samplers.ddim_step), atol=5e-6)
-
-
-# --- training scripts and the atlas ---
 
 
 def test_scripts(diffusers):

@@ -90,9 +90,6 @@ def asked(panel, values, n=7):
     panel.comm.handle_msg(message)
 
 
-# What is sent
-
-
 def test_the_frame_has_what_the_scene_names_and_nothing_more():
     panel, _ = waves()
     sent = arrays(panel.frame)
@@ -128,9 +125,6 @@ def test_a_recording_is_json_and_ends_where_it_began():
     shift, size = start["shift"], start["size"]
     assert moved == [(shift, size), (0.5, size), (2.0, size), (shift, 3)]
     assert record["controls"] == ["shift", "size"] and panel.values == start
-
-
-# What moves it
 
 
 def test_set_computes_once_and_only_if_something_changed():
@@ -184,9 +178,6 @@ def test_start_and_presets_must_fit():
         choice("n", ["a", "b"], "c")
 
 
-# Words
-
-
 def test_text_holds_the_rounded_numbers_and_follows():
     panel, _ = waves()
     assert panel.text() == "Two waves that move.\npeak 1.00 m\nkind sine\nline hidden: no\nsize 1"
@@ -231,9 +222,6 @@ def test_a_panel_is_a_widget_and_its_bundle_has_view_picture_and_words():
     assert metadata == {"image/png": {"width": 940, "height": 200}}
 
 
-# Errors
-
-
 def test_an_error_is_shown_kept_raised_and_cleared():
     panel, _ = waves()
     frame, text = panel.frame, panel.text()
@@ -255,9 +243,6 @@ def test_what_a_scene_names_must_be_computed():
         scene.Line([0], [0], meaning="modell")
     with pytest.raises(ValueError, match="unknown scale 'lin'"):
         Axis(0, 1, scale="lin")
-
-
-# The helper with which other tests drive panels
 
 
 def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():

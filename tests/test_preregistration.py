@@ -57,9 +57,6 @@ def untrained(monkeypatch):
     return study.run
 
 
-# --- the hypothesis -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -85,9 +82,6 @@ def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
     assert len({base.key, *(other.key for other in others)}) == 9
     same = Weighting(lambda s: 7 * W(s), "another name")  # a factor is no other weighting
     assert replace(base, w=same).key == base.key
-
-
-# --- fixing ---------------------------------------------------------------------------------------
 
 
 def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):
@@ -138,9 +132,6 @@ def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_pa
             register(hypothesis(), w, TINY, tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     register(hypothesis(), lambda s: 1.0, TINY, tmp_path)  # a constant is no mistake
-
-
-# --- judging and reporting ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -231,9 +222,6 @@ def test_a_report_says_all_of_it(tmp_path, untrained):
     write_up(other.judge(other.run()), reason="so").save(tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "it is number 2" in text and "difference, 97.5 % interval" in text
-
-
-# --- the examples ---------------------------------------------------------------------------------
 
 
 def test_the_stored_examples_are_those_of_the_notebook_and_name_their_code(tmp_path):

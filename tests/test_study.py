@@ -52,9 +52,6 @@ def numbers(runs):
     return [{k: v for k, v in r.items() if k != "seconds"} for r in results]
 
 
-# --- which runs -----------------------------------------------------------------------------------
-
-
 def test_the_queue_begins_with_what_compares():
     asked = study.queue()
     assert len(asked) == len(set(asked)) == 30 + 3 * 5 * 3
@@ -66,9 +63,6 @@ def test_the_queue_begins_with_what_compares():
     assert found["half the rate", "edm"] == replace(centre, learning_rate=1e-3)
     assert found["narrow", "edm"] == replace(centre, width=64)
     assert study.queue("fashion", 1, ["edm"]) == [("main", study.PLANS["fashion"], "edm", 0)]
-
-
-# --- interruption, resuming, other settings and other code ----------------------------------------
 
 
 def test_an_interrupted_study_keeps_what_was_finished(tmp_path, pretended):
@@ -130,9 +124,6 @@ def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pr
     assert not pretended
 
 
-# --- one run --------------------------------------------------------------------------------------
-
-
 def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
     assert [[r["steps"] for r in found] for found in tiny_runs] == [[2, 3]] * 4
     first, one = tiny_runs[0]
@@ -175,12 +166,6 @@ def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
         there = run_all(calls(TINY), tmp_path, scheduler=cluster.scheduler_address)
         assert numbers(there) == numbers(tiny_runs)
     assert len(list(tmp_path.rglob(f"*.{study.code()}.json"))) == 4
-
-
-# --- 28×28 images ---------------------------------------------------------------------------------
-
-
-# --- results --------------------------------------------------------------------------------------
 
 
 def test_results_are_written_and_read_back(tiny_runs, tmp_path):

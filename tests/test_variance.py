@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from truths import HILLS
 
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, loss_draws, weighted_loss
@@ -27,7 +28,6 @@ from course_utils.variance import (
 from course_utils.weightings import sigmoid
 
 GALAXIES = GaussianMixture.from_data(galaxies())
-HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 WRONG = GaussianMixture([0.5, 0.5], [[-0.8], [1.1]], [0.5, 0.3])
 CASES = {"galaxies": (GALAXIES, GALAXIES), "hills": (HILLS, HILLS), "wrong": (HILLS, WRONG)}
 RANGE = {"log_snr_min": -10, "log_snr_max": 10}
