@@ -34,7 +34,7 @@ from course_utils.panels._galaxies import (
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.widgets.controls import dice, slider, switch
+from course_utils.widgets.controls import Dice, Slider, Switch
 from course_utils.widgets.scene import (
     Axis,
     Band,
@@ -71,12 +71,12 @@ EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
 def controls():
     """Return the panel's controls."""
     return {
-        "level": slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
-        "width": slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
-        "amount": slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
-        "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
-        "seed": dice("new draws"),
-        "rest": switch("show W1 at all levels"),
+        "level": Slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
+        "width": Slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
+        "amount": Slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
+        "eta": Slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
+        "seed": Dice("new draws"),
+        "rest": Switch("show W1 at all levels"),
     }
 
 
