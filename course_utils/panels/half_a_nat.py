@@ -25,8 +25,8 @@ from course_utils.panels._galaxies import (
     Replay,
     bin_density,
     error_curve,
+    galaxies_mixture,
     ideal_eps,
-    likelihoods,
     mass_below,
     points,
     velocity,
@@ -276,8 +276,7 @@ def _posterior_distance(z, i):
 
 def posterior_shares(z, i):
     """Return how often each galaxy, sorted, is drawn from p(x|z) of latents z [n] at level i."""
-    r = likelihoods(z, alpha(LEVELS[i]) * points(), sigma(LEVELS[i]))
-    return r @ (1 / r.sum(axis=0)) / len(z)
+    return galaxies_mixture().responsibilities(z[:, None], LEVELS[i]).mean(axis=0)
 
 
 def _transported_distance(z, i):
