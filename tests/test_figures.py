@@ -20,7 +20,7 @@ def notebook_cell(before_drawing=lambda: None, before_showing=lambda: None):
     figure, (ax, other) = figures.new_figure(1, 2, size=(5, 2.2))
     before_drawing()
     figures.line(ax, [0, 1], [-1, 1], "data", label="$\\alpha$")
-    figures.SignedArea(ax, "weight", negative_label="negative").set(np.arange(3), np.arange(3) - 1)
+    figures.signed_area(ax, np.arange(3), np.arange(3) - 1, "weight")
     ax.plot([0, 1], [1, -1], label="plain")
     ax.legend(loc="lower right")
     ax.set(xlabel="x", ylabel="y", ylim=(-1.5, 1.5))
@@ -127,20 +127,17 @@ def test_lines_differ_from_the_paper(palette, paper):
 
 
 def test_signed_area_parts_at_zero():
-    _, ax = figures.new_figure()
-    area = figures.SignedArea(ax, "mixture")
     x = np.linspace(0, 2 * np.pi, 50)
-    area.set(x, np.sin(x))
-    assert corners(area.above).min() == 0 and corners(area.above).max() > 0.99
-    assert corners(area.below).max() == 0 and corners(area.below).min() < -0.99
-    assert area.below.get_hatch() and not area.above.get_hatch()  # never by colour alone
-    assert_close(area.edge.get_ydata(), np.sin(x))
-    assert area.below.get_visible()
-    area.set(x, x)
-    assert corners(area.below).min() == 0
-    assert not area.below.get_visible()
-    area.set(x, np.where(x == x[7], -1e-9, x))
-    assert area.below.get_visible()
+    for y, parts in ((np.sin(x), 2), (x, 1), (np.where(x == x[7], -1e-9, x), 2)):
+        _, ax = figures.new_figure()
+        figures.signed_area(ax, x, y, "mixture")
+        above, *below = ax.collections
+        assert corners(above).min() == 0 and corners(above).max() == pytest.approx(y.max())
+        assert len(below) == parts - 1 and not above.get_hatch()
+        for area in below:
+            assert corners(area).max() == 0 and corners(area).min() == pytest.approx(y.min())
+            assert area.get_hatch()  # never by colour alone
+        assert_close(ax.lines[0].get_ydata(), y)
 
 
 def test_shown_figures_have_words():

@@ -11,7 +11,7 @@ from panel_driving import drive
 from PIL import Image
 
 from course_utils.widgets import scene
-from course_utils.widgets.controls import bars, choice, dice, slider, switch
+from course_utils.widgets.controls import Dice, Slider, Switch, bars, choice
 from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
 
@@ -56,12 +56,12 @@ def waves(**options):
         return found, {"height": y, "crest": shift, "top": 4, "map": grid, **more}
 
     controls = {
-        "shift": slider("shift", 0, 5, 0.01, 1.0, "rad"),
-        "size": slider("size", 0, 3, 1, 1),
+        "shift": Slider("shift", 0, 5, 0.01, 1.0, "rad"),
+        "size": Slider("size", 0, 3, 1, 1),
         "kind": choice("kind", ["sine", "cosine"]),
         "gains": bars("abc", -1, 1, 0.1, 0, "gain", "dB"),
-        "on": switch("odd"),
-        "seed": dice("new draws"),
+        "on": Switch("odd"),
+        "seed": Dice("new draws"),
     }
     options = {
         "formats": {"peak": "peak {:.2f} m", "odd": "line hidden: {}", "shift": None},
@@ -173,7 +173,7 @@ def test_start_and_presets_must_fit():
     with pytest.raises(ValueError, match="size cannot be 9"):
         waves(start={"size": 9})
     with pytest.raises(ValueError, match="the nearest it can be is 3"):
-        slider("n", 0, 3, 1, 9)
+        Slider("n", 0, 3, 1, 9)
     with pytest.raises(ValueError, match="choose one of 'a', 'b'"):
         choice("n", ["a", "b"], "c")
 
@@ -194,7 +194,7 @@ def test_text_holds_the_rounded_numbers_and_follows():
 def small(compute, **options):
     """Return a panel of one line and one slider."""
     plot = Plot("a line", Axis(0, 1), Axis(0, 1), [scene.Line([0, 1], "y")])
-    panel = {"t": slider("t", 0.0, 1.0, 0.1, 0.5)}
+    panel = {"t": Slider("t", 0.0, 1.0, 0.1, 0.5)}
     shown = Scene([[plot]], height=100, alt="A line.")
     return Panel(shown, lambda t: (compute(t), {"y": [0, t]}), panel, **options)
 
@@ -238,7 +238,7 @@ def test_what_a_scene_names_must_be_computed():
     with pytest.raises(KeyError, match="y"):
         plot = Plot("", Axis(0, 1), Axis(0, 1), [scene.Line([0, 1], "y")])
         shown = Scene([[plot]], height=100, alt="A line.")
-        Panel(shown, lambda t: ({}, {}), {"t": slider("t", 0.0, 1.0, 0.1, 0.5)})
+        Panel(shown, lambda t: ({}, {}), {"t": Slider("t", 0.0, 1.0, 0.1, 0.5)})
     with pytest.raises(ValueError, match="unknown meaning 'modell': did you mean 'model'"):
         scene.Line([0], [0], meaning="modell")
     with pytest.raises(ValueError, match="unknown scale 'lin'"):

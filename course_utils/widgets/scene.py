@@ -45,9 +45,9 @@ class Axis:
     """An axis from ``low`` to ``high``.
 
     ``settle``: the range is the least that is shown; it widens when something leaves it, and fits
-    itself when the hand has let go. Axes of one name ``share`` settle together. ``ticks`` are
-    numbers, or (number, words) pairs; empty for none, None to choose. With ``scale="asinh"`` the
-    axis is linear below ``linear`` and logarithmic beyond.
+    itself when the hand has let go. ``ticks`` are numbers, or (number, words) pairs; empty for
+    none, None to choose. With ``scale="asinh"`` the axis is linear below ``linear`` and logarithmic
+    beyond.
     """
 
     low: Data
@@ -57,7 +57,6 @@ class Axis:
     scale: str = "linear"
     ticks: tuple | None = None
     settle: bool = False
-    share: str = ""
     linear: float = 1.0
     top: Top | None = None
 
@@ -133,7 +132,7 @@ class Bars(Item):
 
 @dataclass(frozen=True)
 class Points(Item):
-    """Marks at (x, y), [n] or numbers; ``shape``: "dot", "ring", "square", "star" or "tick".
+    """Marks at (x, y), [n] or numbers; ``shape``: "dot", "ring", "square" or "star".
 
     ``trail``: a faint mark stays behind, with "moves" wherever it has been, with "rests" wherever
     the hand let go; while the number ``same`` is another, marks left before it are not shown. The

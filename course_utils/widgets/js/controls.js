@@ -4,7 +4,7 @@
  *     const control = makeControl(name, spec, {input(name, value), release(name)});
  *     control.root, control.show(value), control.text(value), control.value(start, amount, times)
  */
-import { readable } from "./draw.js";
+import { fixed } from "./arithmetic.js";
 
 /** Make the inputs of one control. */
 export function makeControl(name, spec, hand) {
@@ -35,7 +35,7 @@ export function keepKeys(node) {
 class Control {
   constructor(name, spec, hand) {
     Object.assign(this, { name, spec, hand });
-    this.root = element("div", { class: "won-control", title: spec.hint || null });
+    this.root = element("div", { class: "won-control" });
     this.root.dataset.control = name;
   }
 
@@ -99,8 +99,7 @@ class Slider extends Control {
 
   text(value) {
     const { decimals, unit } = this.spec;
-    const digits = value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-    return `${digits.replace("-", "−")}${unit ? ` ${unit}` : ""}`;
+    return fixed(value, decimals, true) + (unit && ` ${unit}`);
   }
 
   describe(value) {
@@ -218,12 +217,13 @@ class Bars extends Control {
   }
 
   show(value) {
-    this.now = value;
     value.forEach((number, i) => {
+      if (number === this.now?.[i]) return;
       this.nodes[i].value = number;
       this.outs[i].textContent = this.one(number).split(" ")[0];
       this.nodes[i].setAttribute("aria-valuetext", this.one(number));
     });
+    this.now = value;
   }
 
   one(number) {
@@ -275,5 +275,3 @@ class Dice extends Control {
 }
 
 const KINDS = { Slider, Choice, Switch, Bars, Curve, Dice };
-
-export { readable };

@@ -12,7 +12,7 @@ import {
 } from "./arithmetic.js";
 import { element, keepKeys } from "./controls.js";
 import { readable } from "./draw.js";
-import { PanelView } from "./panel.js";
+import { PanelView, same } from "./panel.js";
 
 const HAND = { gains: [0, 0, 0, 0, 0, 0, 0], brush: [] }; // nothing bent
 const STEPS = 200; // that can be undone
@@ -152,7 +152,7 @@ export class InstrumentView extends PanelView {
   // What can be undone
 
   remember() {
-    if (JSON.stringify(this.past[this.place_in_past]) === JSON.stringify(this.values)) return;
+    if (same(this.past[this.place_in_past], this.values)) return;
     this.past = [...this.past.slice(0, this.place_in_past + 1), this.values].slice(-STEPS);
     this.place_in_past = this.past.length - 1;
     this.showSteps();
@@ -215,7 +215,7 @@ export class InstrumentView extends PanelView {
     }
     const { blur, w, e, L, rate } = reading(this.values, this.tables, place.x);
     const parts = [`λ ${place.x.toFixed(2)}`, `blur ${readable(blur, 3)} km/s`, `w ${readable(w, 3)}`,
-      `e ${readable(e, 3)}`, `L ${readable(L, 3)} nats`, `p_w ${readable(rate, 2)}`];
+      `e ${readable(e, 3)}`, `L ${readable(L, 3)} nats`, `−dw/dλ ${readable(rate, 2)}`];
     this.hovering.textContent = parts.join("  ·  ").replaceAll("-", "−");
   }
 }
@@ -259,7 +259,7 @@ export function known(spec, state) {
 }
 
 function toAddress(values, start) {
-  const other = Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(start[name]));
+  const other = Object.entries(values).filter(([name, value]) => !same(value, start[name]));
   const words = other.length ? `#w=${encodeURIComponent(JSON.stringify(Object.fromEntries(other)))}` : location.pathname + location.search;
   history.replaceState(null, "", words);
 }
