@@ -58,6 +58,7 @@ def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel
         agree(page, panel)
 
 
+@pytest.mark.full
 def test_every_handle_moves_by_mouse_and_by_keys(browser_context, panel):
     with shown(browser_context, panel.page()) as page:
         for handle in reversed(page.locator(".won-handle").all()):
@@ -75,6 +76,7 @@ def test_every_handle_moves_by_mouse_and_by_keys(browser_context, panel):
         agree(page, panel)
 
 
+@pytest.mark.full
 def test_drawing_afresh_undoing_and_the_address(browser_context, panel):
     with shown(browser_context, panel.page()) as page:
         start = page.evaluate("seen()")
@@ -119,6 +121,7 @@ def test_numbers_on_the_screen_are_pythons(browser_context, panel):
             agree(page, panel)
 
 
+@pytest.mark.full
 def test_the_list_has_groups_and_goes_to_the_levels_that_are_reached(browser_context):
     panel = sum_of_elbos.panel(objective=from_script(betas="scaled_linear", name="mine"))
     seen = "[seen().objective, seen().log_snr_min, seen().log_snr_max]"
@@ -140,6 +143,7 @@ def test_the_list_has_groups_and_goes_to_the_levels_that_are_reached(browser_con
     panel.close()
 
 
+@pytest.mark.full
 def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
     panel = sum_of_elbos.panel()
     limits = "view.picture.plots.map(p => [...p.limits.x, ...p.limits.y])"
@@ -159,6 +163,7 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context):
     panel.close()
 
 
+@pytest.mark.full
 def test_under_the_pointer_and_under_a_finger(browser_context):
     """What stands at a level is written; a finger pulls as a mouse does; a pin stays as a ghost."""
     panel = weighting.panel()
@@ -188,7 +193,8 @@ def test_under_the_pointer_and_under_a_finger(browser_context):
     panel.close()
 
 
-@pytest.mark.parametrize("paper", ["#ffffff", pytest.param("#111111", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("paper", ["#ffffff", "#111111"])
 def test_no_barrier_that_axe_finds(browser_context, panel, paper):
     if not AXE.exists():
         absent("no axe-core: run `make widgets`")
