@@ -39,7 +39,7 @@ from course_utils import datasets, distances, objectives, samplers, schedules, v
 from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.objectives import PUBLISHED
-from course_utils.training import adaptive, image_metrics, recipe
+from course_utils.training import image_metrics, recipe
 from course_utils.training.image_metrics import ETAS, MEASURED, measured, metrics_for
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, made_monotone, sigmoid
@@ -181,7 +181,7 @@ def code():
     from course_utils.training import networks
 
     theory = (schedules, samplers, variance, weightings, objectives, distances, datasets)
-    modules = (*theory, recipe, adaptive, networks, image_metrics)
+    modules = (*theory, recipe, networks, image_metrics)
     parts = [*map(inspect.getsource, modules), version("torch"), version("numpy")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
