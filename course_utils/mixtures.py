@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from course_utils._checks import data_set, frozen, keep, require_levels_fit
+from course_utils._checks import data_set, freeze, keep, require_levels_fit
 from course_utils.schedules import alpha, sigma
 
 PART = 2**16  # numbers in an array of points and components, above which points go by parts
@@ -33,8 +33,9 @@ class GaussianMixture:
     variances: ArrayLike
 
     def __post_init__(self):
-        weights, means = frozen(self.weights), data_set(self.means)
-        variances = frozen(self.variances)
+        freeze(self, "weights", "variances")
+        keep(self, means=data_set(self.means))
+        weights, means, variances = self.weights, self.means, self.variances
         if not weights.shape == variances.shape == means.shape[:1]:
             raise ValueError(
                 "weights and variances must be [K] beside means [K, d], got shapes "
@@ -47,7 +48,6 @@ class GaussianMixture:
             )
         if not (variances >= 0).all():
             raise ValueError(f"variances must not be negative, got {variances.min():g}")
-        keep(self, weights=weights, means=means, variances=variances)
 
     @classmethod
     def from_data(cls, x, bandwidth=0.0):
