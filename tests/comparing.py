@@ -42,13 +42,18 @@ def standard_errors_off(estimate, standard_error, truth):
     return float(abs(estimate - truth) / standard_error)
 
 
+def refuses(words, call, *arguments, **options):
+    """Fail unless the call is refused in these words, and in few."""
+    with pytest.raises(ValueError, match=words) as refusal:
+        call(*arguments, **options)
+    assert len(str(refusal.value)) < 300
+
+
 def refused(*cases):
-    """Return a test that each ``call`` of (call, words) is refused in those words, and in few."""
+    """Return a test of many (call, words)."""
 
     @pytest.mark.parametrize(("call", "words"), cases, ids=[words for _, words in cases])
     def test(call, words):
-        with pytest.raises(ValueError, match=words) as refusal:
-            call()
-        assert len(str(refusal.value)) < 300
+        refuses(words, call)
 
     return test

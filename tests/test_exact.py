@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refuses
 from numpy.polynomial import legendre
 from scipy.special import expit
 from truths import HILLS, NODES, WEIGHTS, point
@@ -138,8 +138,7 @@ def test_a_step_is_found_wherever_it_is(jump, side):
 def test_what_cannot_be_resolved_is_refused(monkeypatch):
     monkeypatch.setattr("course_utils.elbo.halved", partial(halved, most=5000))  # to be quick
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="not resolved"):
-        weighted_loss(lambda s: rng.random(s.shape), CURVE, 0, 1)
+    refuses("not resolved", weighted_loss, lambda s: rng.random(s.shape), CURVE, 0, 1)
 
 
 @pytest.mark.parametrize("w", [np.ones_like, lambda s: np.exp(-s / 2), lambda s: (s < 3) * 1.0])
@@ -209,14 +208,12 @@ def test_the_error_between_few_levels_is_no_longer_overlooked():
 
 @pytest.mark.full
 def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
-    with pytest.raises(ValueError, match=r"tolerance=\S+e-1\d can"):
-        ErrorCurve.from_mixtures(BROAD, tolerance=1e-17)
+    refuses(r"tolerance=\S+e-1\d can", ErrorCurve.from_mixtures, BROAD, tolerance=1e-17)
     assert ErrorCurve.from_mixtures(HILLS, tolerance=1e-6).bound < 1e-5
 
 
 def test_what_float64_cannot_resolve_is_refused():
-    with pytest.raises(ValueError, match="cannot be resolved"):
-        expected(error_and_kl, point(1.0), HILLS, np.array([60.0]))
+    refuses("cannot be resolved", expected, error_and_kl, point(1.0), HILLS, np.array([60.0]))
 
 
 def test_thousands_of_points():

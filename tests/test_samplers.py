@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refuses
 from scipy.interpolate import CubicSpline
 from truths import HILLS
 
@@ -167,10 +167,8 @@ def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
     ],
 )
 def test_levels_in_the_wrong_direction_are_refused_at_the_call(levels, advice):
-    with pytest.raises(ValueError, match=advice):
-        samplers.sample_states(HILLS.eps, levels, np.zeros((4, 1)))
+    refuses(advice, samplers.sample_states, HILLS.eps, levels, np.zeros((4, 1)))
 
 
 def test_an_eta_beyond_the_ancestral_is_refused():
-    with pytest.raises(ValueError, match=r"from 0 .* to 1"):
-        samplers.ddim_coefficients(0.0, 1.0, 1.5)
+    refuses(r"from 0 .* to 1", samplers.ddim_coefficients, 0.0, 1.0, 1.5)

@@ -7,7 +7,7 @@ from itertools import chain, product
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refuses
 from scipy.stats import ttest_rel
 
 from course_utils.training import study
@@ -111,13 +111,11 @@ def test_the_code_s_name_follows_sources_and_versions(monkeypatch):
 
 
 def test_a_plan_of_unknown_images_is_refused():
-    with pytest.raises(ValueError, match="'fashion'"):
-        Plan(data="fashio")
+    refuses("'fashion'", Plan, data="fashio")
 
 
 def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pretended):
-    with pytest.raises(ValueError, match="'min_snr'"):
-        next(run_all(calls(TINY, ["minsnr"]), tmp_path))
+    refuses("'min_snr'", next, run_all(calls(TINY, ["minsnr"]), tmp_path))
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match=r"cannot write to the folder .*choose one of your own"):
         next(run_all(calls(TINY), tmp_path / "file"))
@@ -226,8 +224,7 @@ def test_intervals_over_seeds_are_student_s_and_paired():
         (lambda: compare(runs, others[:3], "bits.total"), "same seeds"),
         (lambda: value_of(runs[0], "bits.totl"), r"'bits\.total'"),
     ):
-        with pytest.raises(ValueError, match=words):
-            wrong()
+        refuses(words, wrong)
 
 
 def test_all_pairs_are_corrected_for_their_number():
