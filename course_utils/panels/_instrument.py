@@ -511,7 +511,8 @@ class Instrument(Panel):
         """Return all that a page without a kernel needs, as JSON: see ``mount`` in index.js."""
         spec = plainly(self.spec)
         galaxies = [("all", 0), *((f"no. {k}", k) for k in KEPT)]
-        spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded="model and range").spec()
+        folded = self.controls["galaxy"].folded
+        spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded=folded).spec()
         spec["local"]["tables"] = tables(KEPT, objectives=self._tabulated(ATLAS))
         return {"spec": spec, "values": self.values}
 
