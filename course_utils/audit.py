@@ -6,7 +6,6 @@ python -m course_utils.audit --alpha-bars alpha_bars.csv --coefficient weights.c
 """
 
 import argparse
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -348,7 +347,6 @@ def main(arguments=None):
     levels.add_argument("--alpha-bars", help="a file of numbers")
     levels.add_argument("--sigmas", help="a file of numbers")
     levels.add_argument("--density", help=f"{', '.join(DENSITIES)}, with parameters after colons")
-    levels.add_argument("--config", help="a JSON file with the arguments of from_script")
     add("--draws", help="a file of the steps that the loader drew")
     add("--shift", type=float, default=1.0, help="the time shift of SD3 and Flux")
     add("--prediction", default="epsilon", help=", ".join(SCRIPT_PREDICTIONS))
@@ -372,13 +370,11 @@ def main(arguments=None):
             w = made_monotone(objective.implied_weighting(), low, high)
             np.savetxt(given.make_monotone, coefficients(objective, w), fmt="%.9g")
             print(f"coefficients that make it monotone: {given.make_monotone}")
-    except (ValueError, OSError, TypeError) as error:  # TypeError: an unknown key of the file
+    except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
 
 
 def _read(given):
-    if given.config:
-        return json.loads(Path(given.config).read_text(encoding="utf-8"))
     found = {"shift": given.shift, "prediction": given.prediction, "data_sd": given.data_sd}
     for key in ("betas", "density", "coefficient", "alpha_bars", "sigmas", "draws"):
         if words := getattr(given, key):

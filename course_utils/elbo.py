@@ -112,10 +112,10 @@ def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bo
     """Return L_w = ½ ∫ w(λ) e(λ) dλ over the range (T1), from e alone.
 
     The result is a float whose ``.bound`` says how far it may be off, through w and through e.
-    ``breaks`` are levels at which w jumps or bends sharply; ``w.breaks`` count too, if w has them.
-    Others are found on a first scan of a thousand levels per unit of λ, which cannot see a spike
-    much narrower than 1e-3. Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve
-    it, or if the result is known to worse than 1e-7 of itself.
+    Where w jumps or bends is found, from a first scan of a thousand levels per unit of λ on. A
+    spike much narrower than 1e-3 is not seen there: name such levels in ``breaks``. Raises
+    ``ValueError`` if w is negative, if 200,000 cells do not resolve it, or if the result is known
+    to worse than 1e-7 of itself.
     """
     span = curve._range(log_snr_min, log_snr_max)
     return _known(_integral(_loss_cells, w, curve, *span, breaks), curve)
@@ -211,7 +211,7 @@ def _first_cells(side, curve, low, high):
 def _integral(side, w, curve, low, high, breaks):
     """½ ∫ w e dλ or −∫ L dw, as ``side`` says, with its bound."""
     cells, first = _first_cells(side, curve, low, high)
-    breaks = np.unique([b for b in (*breaks, *getattr(w, "breaks", ())) if low < b < high])
+    breaks = np.array([b for b in breaks if low < b < high])
     cuts = np.unique([breaks - AROUND, breaks + AROUND])
 
     def rule(left, right, _, piece):

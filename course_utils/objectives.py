@@ -41,7 +41,6 @@ class Objective:
         weight: the factor before the squared error, a function of λ; 1 if left out.
         rest: a factor of what the network predicts beside its name (EDM's F, data that are not of
             standard deviation 1); 1 if left out.
-        breaks: the levels at which ``weight`` bends sharply or jumps.
         transform: what is done to the implied weighting, such as ``made_monotone``; nothing if
             left out.
     """
@@ -52,7 +51,6 @@ class Objective:
     prediction: str
     weight: Callable = np.ones_like
     rest: Callable = np.ones_like
-    breaks: tuple[float, ...] = ()
     transform: Callable = lambda w: w
 
     def __post_init__(self):
@@ -77,7 +75,7 @@ class Objective:
             return self.density(log_snr) * self.weight(log_snr) * self.loss(log_snr)
 
         ends = [getattr(self.levels, f"log_snr_{e}", b) for e, b in (("min", -inf), ("max", inf))]
-        w = self.transform(Weighting(implied, self.name, self.reference, self.breaks))
+        w = self.transform(Weighting(implied, self.name))
         return replace(w, name=self.name, reference=self.reference, span=tuple(ends))
 
 
@@ -141,7 +139,6 @@ _ENTRIES = {
         Cosine(),
         "x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
-        breaks=(np.log(min_snr_gamma),) if min_snr_gamma > 0 else (),
     ),
     "truncated_snr": lambda: Objective(
         "truncated SNR",
@@ -149,7 +146,6 @@ _ENTRIES = {
         Cosine(),
         "x",
         weight=lambda log_snr: np.maximum(np.exp(log_snr), 1),
-        breaks=(0.0,),
     ),
     "sigmoid": lambda sigmoid_bias=2.0: Objective(
         f"sigmoid, b = {sigmoid_bias:g}",

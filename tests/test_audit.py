@@ -1,7 +1,5 @@
 """What a training script weighs: its loss by hand, the lists of diffusers, and bad input."""
 
-import json
-
 import numpy as np
 import pytest
 from comparing import refused
@@ -171,20 +169,18 @@ test_bad_input_is_refused_in_a_sentence = refused(
 
 
 def test_the_command(tmp_path, capsys):
-    pasted, config = tmp_path / "monotone.csv", tmp_path / "config.json"
+    pasted = tmp_path / "monotone.csv"
     main(["--betas", "scaled_linear", "--make-monotone", str(pasted)])
     assert "w is not monotone" in capsys.readouterr().out
     picture = tmp_path / "w.png"
     main(["--betas", "scaled_linear", "--coefficient", str(pasted), "--picture", str(picture)])
     assert "w is monotone" in capsys.readouterr().out
     assert picture.read_bytes().startswith(b"\x89PNG")
-    config.write_text(json.dumps({"density": ["logit_normal", 0, 1], "prediction": "flow"}))
-    main(["--config", str(config)])
+    main(["--density", "logit_normal:0:1", "--prediction", "flow"])
     assert "SD3" in capsys.readouterr().out
-    config.write_text(json.dumps({"beta": [0.1, 0.2]}))
     for arguments, words in (
         (["--betas", "linear", "--prediction", "vpred"], "did you mean 'v_prediction'"),
-        (["--config", str(config)], "'beta'"),
+        (["--betas", "lineal"], "did you mean 'linear'"),
     ):
         with pytest.raises(SystemExit):
             main(arguments)

@@ -12,8 +12,7 @@ from course_utils.objectives import PUBLISHED
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
-from course_utils.training.adaptive import LevelSampler, uniform_times
-from course_utils.training.recipe import Recipe
+from course_utils.training.recipe import LevelSampler, Recipe, uniform_times
 from course_utils.weightings import sigmoid
 
 torch = pytest.importorskip("torch")

@@ -96,16 +96,6 @@ def test_a_table_of_weights_is_never_left():
     assert_close(made_monotone(table, -2, 0)(-2.0), 2.0, rtol=1e-9)  # the largest of that range
 
 
-def test_breaks_are_carried_along():
-    w = Weighting(lambda s: np.where(s < 1, 3.0, 1.0), "step", breaks=(1.0,))
-    assert shifted(w, 0.5).normalised().breaks == (1.5,)
-    assert bent(w, [-9, 9], [0, 0]).breaks == (1.0, -9.0, 9.0)
-    assert PUBLISHED["min_snr"].implied_weighting().normalised().breaks == (np.log(5),)
-    two = made_monotone(lambda s: 2 * np.exp(-((s + 4) ** 2)) + np.exp(-((s - 4) ** 2)))
-    shore = -4 + np.sqrt(np.log(2))  # from here on the summit at 4 is the higher
-    assert_close(two.breaks, [-10, shore, -4, 4, 10], atol=1e-7)
-
-
 def test_bent_copies_what_it_is_given():
     w, knots, gains = sigmoid(0), np.array([-4.0, 0.0, 4.0]), np.array([-1.0, 0.5, 2.0])
     curved, between = bent(w, knots, gains), np.linspace(-4, 4, 200)

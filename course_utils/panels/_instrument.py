@@ -232,12 +232,7 @@ def drawn(w):
 
 def compute(**state):
     """Return the numbers and arrays of a state; what the state leaves out is as in ``START``."""
-    found = numbers(state)
-    gained = found["integral"] + found["below"]
-    with_atom = gained + found["atom"]
-    # what the right side's bar is made of: ends of its parts, in nats
-    ends = {"gained": gained, "with_atom": with_atom, "kept": with_atom - found["below"]}
-    return found, arrays(state) | ends
+    return numbers(state), arrays(state)
 
 
 def numbers(state):
@@ -267,6 +262,10 @@ def numbers(state):
         "constant": -constant,
         "integral": integral,
         "below": below,
+        # what the right side's bar is made of: ends of its parts, in nats
+        "gained": integral + below,
+        "with_atom": integral + below + atom,
+        "kept": integral + atom,
         "atom_mass": atom_mass,
         "positive": positive,
         "negative": negative,
@@ -355,7 +354,6 @@ def arrays(state):
         "rate": rate,
         "product": rate * _means(kl),
         "layer_levels": levels,
-        "layer_signs": signs,
         "layer_negative": (signs < 0).astype(float),
         "layer_words": [layer_words(*named, grid[-1]) for named in zip(levels, signs, strict=True)],
         "layers": np.array([density(SPREAD, points(), np.exp(-x / 2)) for x in levels]),
@@ -456,13 +454,13 @@ def plot_of_w(width=1.0):
     """w(λ) with p(λ), to be pulled, painted, and cut at both ends of the range."""
     axis = Axis(LOWEST, HIGHEST, "w(λ)", scale="log", settle=True)
     items = [
-        Handle("brush", kind="brush", along="y", meaning="weight"),
+        Handle("brush", grip="brush", along="y", meaning="weight"),
         Line("grid", "before", meaning="noise", dash="dot", width=1.4, label="before bending"),
         Line("grid", "heights", meaning="weight", label="w", width=3),
         Line("grid", "sampled", meaning="exact", dash="dash", width=1.3, label="p"),
-        Handle("log_snr_min", x="low", kind="rule", meaning="noise"),
-        Handle("log_snr_max", x="high", kind="rule", meaning="noise"),
-        Handle("gains", x=KNOTS, y="knots", along="y", kind="knots", meaning="weight"),
+        Handle("log_snr_min", x="low", grip="rule", meaning="noise"),
+        Handle("log_snr_max", x="high", grip="rule", meaning="noise"),
+        Handle("gains", x=KNOTS, y="knots", along="y", grip="knots", meaning="weight"),
     ]
     return Plot("pull the curve: w(λ), and p(λ)", level_axis(*SPAN), axis, items, width, cursor="λ")
 
@@ -511,7 +509,8 @@ class Instrument(Panel):
         """Return all that a page without a kernel needs, as JSON: see ``mount`` in index.js."""
         spec = plainly(self.spec)
         galaxies = [("all", 0), *((f"no. {k}", k) for k in KEPT)]
-        spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded="model and range").spec()
+        folded = self.controls["galaxy"].folded
+        spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded=folded).spec()
         spec["local"]["tables"] = tables(KEPT, objectives=self._tabulated(ATLAS))
         return {"spec": spec, "values": self.values}
 

@@ -138,7 +138,7 @@ def compute(schedule, noise, n_steps, time):
 
 def scene():
     """Return the scene: the map, the cut beside it, and the two variances below."""
-    time = Handle("time", x="t", factor="per_step", kind="rule", meaning="exact")
+    time = Handle("time", x="t", factor="per_step", grip="rule", meaning="exact")
     position = Axis(-REACH, REACH, "position $x_t$")
     over_map = Plot(
         "the galaxies' density at every step",

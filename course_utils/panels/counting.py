@@ -88,7 +88,7 @@ def scene():
         Axis(0, n + 3, "number, by velocity"),
         [
             Points("velocities", "order", meaning="data", size=4),
-            Handle("keep", y="keep", along="y", kind="rule", meaning="noise"),
+            Handle("keep", y="keep", along="y", grip="rule", meaning="noise"),
             Handle("leave_out", x="near", y="left_out", along="y", meaning="negative"),
         ],
     )

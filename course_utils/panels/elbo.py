@@ -195,7 +195,7 @@ def scene():
         [
             Line("levels", "best", meaning="exact", dash="dot", width=1.4, label="best p"),
             Line("levels", "sampled", meaning="level", dash="dash", label="p"),
-            Handle("gains", x=KNOTS, y="at_knots", along="y", kind="knots", meaning="level"),
+            Handle("gains", x=KNOTS, y="at_knots", along="y", grip="knots", meaning="level"),
         ],
         cursor="λ",
     )

@@ -296,8 +296,8 @@ def scene():
             Line(levels, error_curve().at(levels)[0], meaning="exact", label="least"),
             Band("inside", "least", "raised", meaning="negative", hatched=True, label="excess δ²"),
             Words(0.03, 0.82, "hatched area = 2 × {excess:.3f} nats"),
-            Handle("level", x=("low", "high"), kind="band", meaning="noise"),
-            Handle("width", x="high", y=("top", 3), factor=2, kind="edge", meaning="noise"),
+            Handle("level", x=("low", "high"), grip="band", meaning="noise"),
+            Handle("width", x="high", y=("top", 3), factor=2, grip="edge", meaning="noise"),
             Handle(
                 "amount", x="middle", y="top", along="y", factor="half_width", meaning="negative"
             ),
@@ -326,7 +326,7 @@ def scene():
             Points("level", "by_ancestral", meaning="model", label="ancestral", **dot),
             Points("level", "by_ddim", meaning="data", label="DDIM", **dot),
             Points("level", "by_both", meaning="noise", **dot),
-            Handle("level", x="level", kind="rule", meaning="noise"),
+            Handle("level", x="level", grip="rule", meaning="noise"),
         ],
         width=1.1,
         cursor="λ",

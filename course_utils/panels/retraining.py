@@ -296,7 +296,7 @@ def scene():
         [
             Line(FINE, "unbent", meaning="noise", dash="dot", label="before it was bent"),
             Line(FINE, "by_hand", meaning="weight", label="w"),
-            Handle("gains", x=KNOTS, y="at_knots", along="y", kind="knots", meaning="weight"),
+            Handle("gains", x=KNOTS, y="at_knots", along="y", grip="knots", meaning="weight"),
         ],
         width=1.5,
         cursor="λ",

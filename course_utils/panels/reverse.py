@@ -158,7 +158,7 @@ def scene():
             Heat((LOG_SNR_MIN, HIGHEST), (-REACH, REACH), "darkness", meaning="noise", dense=2.2),
             Line("levels", "faint", meaning="model", width=0.8, alpha=0.3),
             Line("levels", "bold", meaning="model", width=1.8),
-            Handle("log_snr_max", x="top", kind="rule", meaning="exact"),
+            Handle("log_snr_max", x="top", grip="rule", meaning="exact"),
         ],
         width=1.7,
         cursor="λ",

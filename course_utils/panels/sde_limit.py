@@ -189,7 +189,7 @@ def scene():
             Line(TIMES, "others", meaning="noise", width=0.7, alpha=0.45),
             Line("grid", "states", meaning="model", width=2.2, label="N steps"),
             Line("times", "exact_path", meaning="exact", width=0.9, label="SDE"),
-            Handle("t", x="now", kind="rule", meaning="exact"),
+            Handle("t", x="now", grip="rule", meaning="exact"),
             Handle("x0", x=0, y="start", along="y", meaning="model"),
         ],
         width=1.6,

@@ -31,8 +31,7 @@ from course_utils.classroom.progress import progress
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha, sigma
-from course_utils.training.adaptive import LevelSampler, uniform_times
-from course_utils.training.recipe import Recipe
+from course_utils.training.recipe import LevelSampler, Recipe, uniform_times
 
 CHUNK = 60  # steps whose draws are made at once, and after which adaptive levels adapt
 # The function behind torch.optim.Adam, whose first use loads a compiler, for some seconds.

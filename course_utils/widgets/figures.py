@@ -146,11 +146,12 @@ def signed_area(ax, x, y, meaning, *, label=None):
     line(ax, x, y, meaning, linewidth=1.2)
 
 
-def ridges(ax, x, curves, words, colours):
+def ridges(ax, x, curves, words, colours, apart=1.0):
     """Stack densities over x one above another, the first lowest, with words beyond their ends.
 
     ``curves`` [n, m] are on one scale, each drawn as high as the root of its peak: a broad layer
-    looks flat without vanishing beside a sharp one. ``colours`` has one a curve.
+    looks flat without vanishing beside a sharp one. ``colours`` has one a curve. ``apart``: how
+    many layers the words are apart, more than 1 where these are lower than words.
     """
     sharpest = np.max(curves)
     for i, (curve, colour) in enumerate(zip(curves, colours, strict=True)):
@@ -158,9 +159,8 @@ def ridges(ax, x, curves, words, colours):
         order = 3 + len(curves) - i  # the lower ones in front
         ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
         ax.plot(x, y, color=colour, lw=1.3, zorder=order)
-        # the words fill the height up to the highest peak: they need more room than a layer has
         beside = {"textcoords": "offset points", "fontsize": 8.5, "zorder": order + len(curves)}
-        ax.annotate(words[i], (x[-1], (1 + 1.2 / len(curves)) * i), (5, 1), **beside)
+        ax.annotate(words[i], (x[-1], apart * i), (5, 1), **beside)
 
 
 def title(ax, words):

@@ -182,7 +182,7 @@ class _Still:
     def ridges(self, item, colour):
         colours = [COLOURS["negative"] if less else colour for less in self.get(item.negative)]
         x, curves = np.asarray(self.get(item.x)), np.asarray(self.get(item.curves))
-        figures.ridges(self.ax, x, curves, self.get(item.words), colours)
+        figures.ridges(self.ax, x, curves, self.get(item.words), colours, apart=1.2)
 
     def words(self, item, colour):
         align = {"centre": "center"}.get(item.align, item.align)
@@ -196,8 +196,8 @@ class _Still:
 
     def handle(self, item, colour):
         """A still has no handles, but for the line or the dots that stand where one is."""
-        if item.kind in ("rule", "edge"):
+        if item.grip in ("rule", "edge"):
             at = item.x if item.along == "x" else item.y
             self.rule(Rule(at, along=item.along, meaning=item.meaning), colour)
-        elif item.kind in ("point", "knots"):
+        elif item.grip in ("point", "knots"):
             self.points(Points(item.x, item.y, meaning=item.meaning, size=8), colour)

@@ -584,7 +584,7 @@ function drawn(s, w, x, y, error, terms, tables) {
 /** The data smoothed at the middles of six equal parts of |p_w|, the noisiest first. */
 function layers(masses, atom, { grid, centres }, tables) {
   const total = masses.reduce((sum, mass) => sum + Math.abs(mass), atom);
-  const found = { layer_levels: [], layer_signs: [], layer_words: [], layers: [] };
+  const found = { layer_levels: [], layer_negative: [], layer_words: [], layers: [] };
   let [i, sum] = [0, Math.abs(masses[0])];
   for (let k = 0; k < LAYERS; k++) {
     const wanted = ((k + 0.5) / LAYERS) * total;
@@ -596,7 +596,7 @@ function layers(masses, atom, { grid, centres }, tables) {
     const level = isAtom ? grid.at(-1) : centres[i];
     const sign = isAtom || masses[i] > 0 ? 1 : -1;
     found.layer_levels.push(level);
-    found.layer_signs.push(sign);
+    found.layer_negative.push(Number(sign < 0));
     found.layer_words.push(layerWords(level, sign, isAtom, tables));
     found.layers.push(smoothed(tables.points, tables.places, Math.exp(-level / 2)));
   }

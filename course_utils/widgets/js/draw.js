@@ -17,6 +17,7 @@ import { ticks as niceTicks } from "d3-array";
 import { theme, watchTheme } from "./theme.js";
 
 const SETTLE = 450; // ms after the hand has let go
+const MISSED = 3; // frames in a row that are late: more is drawn than this machine can
 const TYPE = 12; // CSS pixels
 const DASHES = { "": [], dash: [6, 4], dot: [1.5, 3], dashdot: [7, 3, 1.5, 3] };
 const SNAPS = [1, 1.5, 2, 3, 5, 7, 10];
@@ -291,6 +292,7 @@ export class Picture {
     // measures words: on a canvas of the page that would have all laid out anew
     this.ruler = new OffscreenCanvas(1, 1).getContext("2d");
     this.held = false;
+    this.missed = 0; // frames in a row, see pace
     this.secret = false; // whether secret items are still hidden
     this.values = null;
     this.ghost = null;
@@ -325,6 +327,8 @@ export class Picture {
     clearTimeout(this.settling);
     this.settling = setTimeout(() => {
       this.held = false;
+      this.missed = 0;
+      this.resize();
       this.request();
     }, SETTLE);
   }
@@ -375,10 +379,11 @@ export class Picture {
 
   resize() {
     const width = Math.floor(this.root.clientWidth);
-    const ratio = (window.devicePixelRatio || 1) * this.enlarged();
+    const ratio = this.missed < MISSED ? (window.devicePixelRatio || 1) * this.enlarged() : 1;
     if (!width || (width === this.width && ratio === this.ratio)) return;
     [this.width, this.ratio] = [width, ratio];
     this.font = `${TYPE}px ${getComputedStyle(this.root).fontFamily}`;
+    this.patterns = null;
     this.ruler.font = this.font;
     const { height, boxes } = layout(this.scene, width, (words) => this.length(words));
     this.height = height;
@@ -398,10 +403,17 @@ export class Picture {
   }
 
   request() {
-    this.frame ??= requestAnimationFrame(() => {
+    this.frame ??= requestAnimationFrame((now) => {
       this.frame = null;
       this.paint();
+      if (this.held && this.missed < MISSED) requestAnimationFrame((next) => this.pace(next - now));
     });
+  }
+
+  /** Where a picture takes longer than a frame, it has fewer pixels until the hand rests. */
+  pace(taken) {
+    this.missed = taken > 25 && taken < 250 ? this.missed + 1 : 0;
+    if (this.missed === MISSED && this.ratio > 1) this.resize();
   }
 
   paint() {

@@ -56,14 +56,12 @@ export class InstrumentView extends PanelView {
     for (const [name, value] of Object.entries({ ...numbers, ...arrays })) {
       if (typeof value === "number") shown[name] = { shape: [], data: [value] };
       else if (typeof value[0] === "number") shown[name] = { shape: [value.length], data: value };
+      else if (name === "layers") {
+        const data = Float64Array.from(value.flatMap((layer) => [...layer]));
+        shown[name] = { shape: [value.length, value[0].length], data };
+      }
     }
-    const { layers, layer_signs, layer_words } = arrays;
-    const words = { layer_words };
-    if (!layers) return { arrays: shown, words, readout: this.readoutOf(numbers) };
-    const data = new Float64Array(layers.length * layers[0].length);
-    layers.forEach((layer, i) => data.set(layer, i * layer.length));
-    shown.layers = { shape: [layers.length, layers[0].length], data };
-    shown.layer_negative = { shape: [layers.length], data: layer_signs.map((sign) => Number(sign < 0)) };
+    const words = { layer_words: arrays.layer_words };
     return { arrays: shown, words, readout: this.readoutOf(numbers) };
   }
 

@@ -49,6 +49,7 @@ circle.won-target, rect.won-target { fill: transparent; }
   background: var(--won-paper); border: 4px solid var(--won-accent); }
 .won-panel :focus-visible { outline: 3px solid var(--won-focus); outline-offset: 2px; }
 .won-panel .won-handle:focus-visible { outline: none; }
+.won-panel input[type=range]:focus-visible { outline-offset: -3px; }
 .won-panel button, .won-panel select { font: inherit; color: var(--won-ink); background: var(--won-paper);
   border: 1px solid var(--won-soft); border-radius: 4px; min-height: 28px; padding: 2px 10px; cursor: pointer; max-width: 100%; }
 .won-panel select { width: 100%; }
