@@ -145,11 +145,6 @@ def test_the_gap_has_order_one_with_its_constant_on_any_schedule(schedule):
     assert extrapolated == pytest.approx(gap_constant(curve, schedule), rel=1e-3)
 
 
-def shifted_noise(base, low, high, mass):
-    height = np.sqrt(mass / (high - low))
-    return lambda z, level: base.eps(z, level) + height * (low < level < high)
-
-
 def test_a_linear_prediction_keeps_the_models_marginals_gaussian():
     """ε̂ = k σ z + c: mean and variance of p follow two ordinary equations."""
     k, c, levels = 0.8, 0.1, np.arange(-6, 3.001, 0.02)
@@ -172,7 +167,9 @@ def test_a_linear_prediction_keeps_the_models_marginals_gaussian():
 
 @pytest.mark.parametrize("truth", [GaussianMixture.from_data([0.8]), HILLS], ids=["x", "data"])
 def test_path_kl_is_marginal_kl_and_the_excess(truth):
-    eps = shifted_noise(HILLS, -2, -1, 1.0)
+    def eps(z, level):  # off by 1 from λ = −2 to −1
+        return HILLS.eps(z, level) + (-2 < level < -1)
+
     residuals = []
     for step, per_sd in [(0.1, 8), (0.05, 16)]:
         levels = np.arange(-8, 2 + step / 2, step)

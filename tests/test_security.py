@@ -78,14 +78,9 @@ def licence(distribution):
     return words or (about.get("License") or "").strip().split("\n")[0]
 
 
-def locked():
-    """Return the names of the packages that `make env` installs."""
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    return [re.split(r"[=<>;\[ ]", line)[0] for line in lines if line and line[0] not in "#-"]
-
-
 def test_each_package_has_a_licence_that_lets_all_use_it():
-    for name in locked():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    for name in (re.split(r"[=<>;\[ ]", line)[0] for line in lines if line and line[0] not in "#-"):
         with contextlib.suppress(metadata.PackageNotFoundError):  # it is for another machine
             words = licence(metadata.distribution(name))
             assert PERMISSIVE.search(words) and not COPYLEFT.search(words), f"{name}: {words!r}"
