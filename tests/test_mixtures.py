@@ -18,6 +18,7 @@ MIXTURES = {
     "one component": GaussianMixture([1.0], [[0.3]], [0.5]),
     "equal means": GaussianMixture([0.5, 0.5], [[0.2], [0.2]], [0.1, 2.0]),
     "equal components": GaussianMixture([0.4, 0.6], [[0.2], [0.2]], [0.3, 0.3]),
+    "one width": GaussianMixture([0.2, 0.8], [[0, 1], [2, -1]], [0.3, 0.3]),
     "zero width": GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [0.0, 0.0]),
     "one width zero": GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [0.0, 0.3]),
     "tiny weight": GaussianMixture([1e-300, 1.0], [[-3.0], [1.0]], [0.1, 0.2]),
