@@ -6,9 +6,9 @@ from difflib import get_close_matches
 import numpy as np
 
 
-def frozen(value):
-    """Return a float64 copy that nobody can change: what a model keeps, and what a cache gives."""
-    array = np.array(value, dtype=np.float64)
+def frozen(value, dtype=np.float64):
+    """Return a copy that nobody can change: what a model keeps, and what a cache gives."""
+    array = np.array(value, dtype=dtype, order="C")
     array.flags.writeable = False
     return array
 
@@ -17,6 +17,11 @@ def keep(instance, **values):
     """Set what a frozen dataclass works out in ``__post_init__``."""
     for name, value in values.items():
         object.__setattr__(instance, name, value)
+
+
+def freeze(instance, *names, dtype=np.float64):
+    """Put ``frozen`` copies in the place of a frozen dataclass's arrays."""
+    keep(instance, **{name: frozen(getattr(instance, name), dtype) for name in names})
 
 
 def data_set(x):
@@ -56,6 +61,17 @@ def require_range(log_snr_min, log_snr_max):
             f"need a finite range with log_snr_min < log_snr_max, got {low:g} and {high:g}"
         )
     return low, high
+
+
+def require_fall(clean, noisy):
+    """Return λ_t − λ_s ≤ 0, or raise ``ValueError`` where λ rises towards the noise."""
+    fall = np.subtract(noisy, clean)
+    if not (fall <= 0).all():
+        raise ValueError(
+            "λ falls towards the noise: levels in the other direction, as a sampler takes them, "
+            "are turned round by [::-1]"
+        )
+    return fall
 
 
 def require_levels_fit(log_snr, z):

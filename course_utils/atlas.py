@@ -1,9 +1,8 @@
 """What is trained today: objectives of public models and scripts, each with where it stands.
 
 ``ATLAS["sana"].objective()`` is an ``Objective`` like those of ``PUBLISHED``; ``objectives()`` are
-both. An entry is a line of ``data/atlas.csv``, with its source, and one here, the arguments of
-``from_script`` as the source has them. What a source leaves to its reader, such as a resolution, is
-said in ``kind``.
+both. An entry is a line of ``data/atlas.csv``: its source, and the arguments of ``from_script`` as
+the source has them. What a source leaves to its reader, such as a resolution, is said in ``kind``.
 """
 
 import csv
@@ -12,7 +11,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from course_utils.objectives import BETAS, PUBLISHED, Objective, from_script
+from course_utils.objectives import BETAS, PUBLISHED, Objective, from_script, from_words
 from course_utils.schedules import Cosine, alpha_bar
 from course_utils.weightings import made_monotone
 
@@ -79,62 +78,29 @@ def capped_inverse(snr):
     return 1 / (1 + np.minimum(snr, 5))
 
 
-_SD = ("scaled_linear", 0.00085, 0.012)
 _SD_BARS = alpha_bar(BETAS["scaled_linear"]())
-_CASCADE_T = (np.arange(1000) + 0.5) / 1000
-_CASCADE_BARS = np.cos((0.008 + _CASCADE_T) / 1.008 * np.pi / 2) ** 2
-_CASCADE_BARS = _CASCADE_BARS / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
-_CASCADE_BARS = _CASCADE_BARS[(_CASCADE_BARS > 1e-4) & (_CASCADE_BARS < 0.9999)]
+_CASCADE = np.cos((0.008 + (np.arange(1000) + 0.5) / 1000) / 1.008 * np.pi / 2) ** 2
+_CASCADE = _CASCADE / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
 
-# Of each entry, by its key in data/atlas.csv, the arguments of ``from_script``.
-_SCRIPTS = {
-    "sd15": {"betas": _SD},
-    "sd21_v": {"betas": _SD, "prediction": "v"},
-    "sdxl": {"betas": _SD},
-    "sdxl_min_snr": {"betas": _SD, "coefficient": ("min_snr", 5.0)},
-    "sd_v_min_snr": {"betas": _SD, "prediction": "v", "coefficient": ("min_snr", 5.0)},
-    "sd_debiased": {"betas": _SD, "coefficient": "debiased"},
-    "sd_zero_snr": {"alpha_bars": zero_terminal(_SD_BARS), "prediction": "v"},
-    "sd3_diffusers": {"density": ("logit_normal", 0.0, 1.0), "shift": 3.0, "prediction": "sample"},
-    "flux_diffusers": {"density": "uniform", "prediction": "flow"},
-    "flux_kohya": {
-        "density": ("logit_normal", 0.0, 1.0),
-        "shift": np.exp(1.15),
-        "prediction": "flow",
-    },
-    "flux_kohya_default": {"density": "uniform", "shift": 3.0, "prediction": "sample"},
-    "edm2": {"density": ("lognormal", -0.4, 1.0), "prediction": "F", "data_sd": 0.5},
-    "hdit": {
-        "sigmas": interpolated_cosine(256),
-        "prediction": "F",
-        "data_sd": 0.5,
-        "coefficient": ("soft_min_snr", 4.0),
-    },
-    "simple_diffusion": {"schedule": Cosine(), "shift": 4.0, "coefficient": capped_inverse},
-    "dit": {"betas": "linear"},
-    "pixart": {"betas": "linear"},
-    "mar": {"betas": "squaredcos_cap_v2"},
-    "deepfloyd_if": {"betas": "squaredcos_cap_v2"},
-    "kandinsky21": {"betas": ("linear", 0.00085, 0.012)},
-    "stable_cascade": {"alpha_bars": _CASCADE_BARS, "coefficient": ("p2", 1.0, 1.0)},
-    "sana": {"density": ("logit_normal", 0.0, 1.0), "shift": 3.0, "prediction": "flow"},
-    "lumina2": {"density": ("logit_normal", 0.0, 1.0), "shift": np.exp(1.15), "prediction": "flow"},
-    "hunyuan_dit": {"betas": ("scaled_linear", 0.00085, 0.018), "prediction": "v"},
-    "cogvideox_2b": {"alpha_bars": zero_terminal(snr_shifted(_SD_BARS, 3.0)), "prediction": "v"},
-    "wan": {"density": "uniform", "shift": 5.0, "prediction": "flow", "coefficient": bell},
-    "ltx": {"density": ("logit_normal", 2.05, 1.0), "prediction": "flow"},
-    "svd": {"density": ("lognormal", 0.7, 1.6), "prediction": "F"},
-    "stable_audio": {"schedule": Cosine(), "prediction": "v"},
-    "audioldm": {"betas": ("scaled_linear", 0.0015, 0.0195)},
-    "f5_tts": {"density": "uniform", "prediction": "flow"},
+# What scripts compute, by its name in the table.
+COMPUTED = {
+    "cosine": Cosine(),
+    "cosine_cut": _CASCADE[(_CASCADE > 1e-4) & (_CASCADE < 0.9999)],
+    "cosine_interpolated": interpolated_cosine(256),
+    "zero_terminal": zero_terminal(_SD_BARS),
+    "zero_terminal_shifted": zero_terminal(snr_shifted(_SD_BARS, 3.0)),
+    "bell": bell,
+    "capped_inverse": capped_inverse,
 }
 
 
 def _read():
-    """The entries in the order of the table, which says of each where it stands."""
+    """The entries in the order of the table, which says of each where it stands, and its script."""
     table = files("course_utils").joinpath("data/atlas.csv").read_text(encoding="utf-8")
-    for key, name, year, kind, source in [*csv.reader(table.splitlines())][1:]:
-        yield key, Trained(name, int(year), kind, source, _SCRIPTS[key])
+    for key, name, year, kind, source, words in [*csv.reader(table.splitlines())][1:]:
+        pairs = (part.split("=") for part in words.split())
+        script = {k: COMPUTED[v] if v in COMPUTED else from_words(v) for k, v in pairs}
+        yield key, Trained(name, int(year), kind, source, script)
 
 
 ATLAS = dict(_read())

@@ -6,16 +6,16 @@ python -m course_utils.audit --alpha-bars alpha_bars.csv --coefficient weights.c
 """
 
 import argparse
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
-from course_utils._checks import frozen, unknown
+from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, negative_share
 from course_utils.mixtures import GaussianMixture
@@ -28,8 +28,8 @@ from course_utils.objectives import (
     SCRIPT_PREDICTIONS,
     Objective,
     from_script,
+    from_words,
 )
-from course_utils.predictions import eps_loss_to
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, StepList
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import made_monotone
@@ -38,13 +38,11 @@ POINTS = 4001  # levels on which a weighting is judged
 ROUNDING = 1e-4  # to which the spacing of a list of steps is known that was kept in float32
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two weightings as losses: equal up to ``factor``, but for ``difference`` at ``at``."""
+class Comparison(NamedTuple):
+    """Two weightings as losses: equal up to ``factor``, but for ``difference``."""
 
     factor: float  # by which the second is divided to lie on the first
     difference: float  # the largest that is left, as a share of the first's largest value
-    at: float  # the level λ where it is
 
 
 def compare(first, second, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Comparison:
@@ -53,10 +51,13 @@ def compare(first, second, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> 
     The factor c is that of least squares, Σ w₁ w₂ / Σ w₁²; what is left is |w₂/c − w₁|/max w₁.
     """
     levels = np.linspace(log_snr_min, log_snr_max, POINTS)
-    one, two = first(levels), second(levels)
-    factor = (one @ two) / (one @ one)
-    left = np.abs(two / factor - one) / one.max()
-    return Comparison(float(factor), float(left.max()), float(levels[left.argmax()]))
+    return _compare(first(levels), second(levels))
+
+
+def _compare(first, second):
+    factor = (first @ second) / (first @ first)
+    left = np.abs(second / factor - first).max() / first.max() if factor else np.inf
+    return Comparison(float(factor), float(left))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def least_loss(objective, floor):
     It is the mean over the numbers of x of the squared error of the script's prediction, before its
     coefficient: e(λ)/d · (loss of the prediction / ε-loss).
     """
-    factor = eps_loss_to(objective.prediction, floor.log_snr) * objective.rest(floor.log_snr)
+    factor = objective.loss(floor.log_snr)
     return floor.noise_error * factor / floor.dim, floor.standard_error * factor / floor.dim
 
 
@@ -106,8 +107,7 @@ def _excess(objective, w, floor, losses):
     if not ((losses >= 0) & (losses < np.inf)).all():
         raise ValueError("losses are mean squared errors: finite and not negative")
     least, unsure = least_loss(objective, floor)
-    factor = eps_loss_to(objective.prediction, floor.log_snr) * objective.rest(floor.log_snr)
-    weights = w(floor.log_snr) / factor  # for w stands before the squared error of ε
+    weights = w(floor.log_snr) / objective.loss(floor.log_snr)  # w is the factor of ε's error
     above = cumulative_trapezoid(weights * (losses - least), floor.log_snr, initial=0)
     low = np.flatnonzero(losses < least - 4 * unsure - 1e-9 * least)
     return Excess(
@@ -219,7 +219,7 @@ def audit(objective, floor=None, losses=None) -> Audit:
     levels = np.linspace(low, high, POINTS)
     weights = w(levels)
     weights = weights / weights.max()
-    curve, moments = _galaxies_curve(np.floor(low), np.ceil(high))
+    curve, moments = _galaxies_curve(10 * np.floor(low / 10), 10 * np.ceil(high / 10))
     if floor is None and losses is not None:
         raise ValueError("losses are read beside a floor: pass floor=floor(x, log_snr) too")
     error = curve.at(levels)[0] if floor is None else _on(floor, levels)
@@ -246,13 +246,13 @@ def audit(objective, floor=None, losses=None) -> Audit:
 
 def _on(floor, levels):
     """The floor's error at levels, 0 beyond its own."""
-    inside = (levels >= floor.log_snr[0]) & (levels <= floor.log_snr[-1])
-    if inside.sum() < 2:
+    error = np.interp(levels, floor.log_snr, floor.noise_error, left=0, right=0)
+    if np.count_nonzero(error) < 2:
         raise ValueError(
             f"the floor's levels, from {floor.log_snr[0]:.1f} to {floor.log_snr[-1]:.1f}, are none "
             f"that training reaches: from {levels[0]:.1f} to {levels[-1]:.1f}"
         )
-    return np.where(inside, floor.at(levels), 0.0)
+    return error
 
 
 def rises(levels, weights, error=0.0):
@@ -284,9 +284,8 @@ def coefficients(objective, w):
         )
     steps = objective.levels.steps
     at = steps[np.isfinite(steps)]
-    loss = eps_loss_to(objective.prediction, at) * objective.rest(at)
     found = np.zeros(len(steps))
-    found[: len(at)] = w(at) / (objective.density(at) * loss)
+    found[: len(at)] = w(at) / (objective.density(at) * objective.loss(at))
     return found / np.average(found, weights=objective.levels.shares)
 
 
@@ -307,22 +306,15 @@ def _nearest(levels, weights):
     inside = (levels >= LOG_SNR_MIN) & (levels <= LOG_SNR_MAX)  # beyond, one end is all there is
     levels, weights = levels[inside], weights[inside] / weights[inside].max()
 
-    def difference(key, shift):
-        other = np.interp(levels - shift, wide, tables[key])
-        if not other.any():
-            return np.inf
-        factor = (weights @ other) / (weights @ weights)
-        return np.abs(other / factor - weights).max() / weights.max() if factor else np.inf
-
     found = {
-        (key, shift): difference(key, shift)
-        for key in tables
+        (key, shift): _compare(weights, np.interp(levels - shift, wide, table)).difference
+        for key, table in tables.items()
         for shift in np.linspace(-8, 8, 161).round(1)
     }
     still = min((k for k in found if k[1] == 0), key=found.get)
     moved = min(found, key=found.get)
     best = moved if found[moved] < found[still] / 3 else still
-    return best[0], float(best[1]), float(found[best])
+    return best[0], float(best[1]), found[best]
 
 
 def _judged(objective, levels):
@@ -355,7 +347,6 @@ def main(arguments=None):
     levels.add_argument("--alpha-bars", help="a file of numbers")
     levels.add_argument("--sigmas", help="a file of numbers")
     levels.add_argument("--density", help=f"{', '.join(DENSITIES)}, with parameters after colons")
-    levels.add_argument("--config", help="a JSON file with the arguments of from_script")
     add("--draws", help="a file of the steps that the loader drew")
     add("--shift", type=float, default=1.0, help="the time shift of SD3 and Flux")
     add("--prediction", default="epsilon", help=", ".join(SCRIPT_PREDICTIONS))
@@ -379,32 +370,18 @@ def main(arguments=None):
             w = made_monotone(objective.implied_weighting(), low, high)
             np.savetxt(given.make_monotone, coefficients(objective, w), fmt="%.9g")
             print(f"coefficients that make it monotone: {given.make_monotone}")
-    except (ValueError, OSError, TypeError) as error:  # TypeError: an unknown key of the file
+    except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
 
 
 def _read(given):
-    if given.config:
-        return json.loads(Path(given.config).read_text(encoding="utf-8"))
     found = {"shift": given.shift, "prediction": given.prediction, "data_sd": given.data_sd}
-    names = {"betas": BETAS, "density": DENSITIES, "coefficient": COEFFICIENTS}
-    for key in (*names, "alpha_bars", "sigmas", "draws"):
-        if getattr(given, key) is not None:
-            found[key] = _value(getattr(given, key), names.get(key))
+    for key in ("betas", "density", "coefficient", "alpha_bars", "sigmas", "draws"):
+        if words := getattr(given, key):
+            path = Path(words)  # of numbers, one a line, or with commas
+            text = path.read_text(encoding="utf-8").replace(",", " ") if path.is_file() else None
+            found[key] = np.array(text.split(), float) if text else from_words(words)
     return found
-
-
-def _value(words, names):
-    """A name with its parameters, the numbers of a file (one a line, or with commas), or one."""
-    name, *parameters = words.split(":")
-    if names and name in names:
-        return (name, *map(float, parameters))
-    if names and not Path(words).is_file():
-        try:
-            return float(words)
-        except ValueError:
-            raise unknown("name or file", words, names) from None
-    return np.array(Path(words).read_text(encoding="utf-8").replace(",", " ").split(), float)
 
 
 if __name__ == "__main__":

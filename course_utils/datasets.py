@@ -55,18 +55,14 @@ def km_per_s(log_snr):
 # --- Shapes in the plane ------------------------------------------------------------------------
 
 
+@cache
 def planar_law(name):
     """Return the law of a shape of ``PLANAR``: a ``GaussianMixture`` whose centres fill the shape.
 
     The centres have mean 0 and a variance of 1 averaged over the two coordinates. Raises
     ``ValueError`` for an unknown name, with the nearest.
     """
-    return _planar_law(PLANAR[require_known("shape", name, tuple(PLANAR))])
-
-
-@cache
-def _planar_law(entry):
-    _, make_centres, spread = entry
+    _, make_centres, spread = PLANAR[require_known("shape", name, tuple(PLANAR))]
     x = make_centres()
     x = x - x.mean(axis=0)
     x /= np.sqrt(x.var(axis=0).mean())

@@ -16,7 +16,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded
 
-from course_utils._checks import frozen, require_increasing, require_range
+from course_utils._checks import frozen, require_fall, require_increasing, require_range
 from course_utils.exact import Table, error_and_kl, expected, on_the_line, table_levels
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Bounded, halved, interpolation_rules
@@ -112,10 +112,10 @@ def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bo
     """Return L_w = ½ ∫ w(λ) e(λ) dλ over the range (T1), from e alone.
 
     The result is a float whose ``.bound`` says how far it may be off, through w and through e.
-    ``breaks`` are levels at which w jumps or bends sharply; ``w.breaks`` count too, if w has them.
-    Others are found on a first scan of a thousand levels per unit of λ, which cannot see a spike
-    much narrower than 1e-3. Raises ``ValueError`` if w is negative, if 200,000 cells do not resolve
-    it, or if the result is known to worse than 1e-7 of itself.
+    Where w jumps or bends is found, from a first scan of a thousand levels per unit of λ on. A
+    spike much narrower than 1e-3 is not seen there: name such levels in ``breaks``. Raises
+    ``ValueError`` if w is negative, if 200,000 cells do not resolve it, or if the result is known
+    to worse than 1e-7 of itself.
     """
     span = curve._range(log_snr_min, log_snr_max)
     return _known(_integral(_loss_cells, w, curve, *span, breaks), curve)
@@ -211,7 +211,7 @@ def _first_cells(side, curve, low, high):
 def _integral(side, w, curve, low, high, breaks):
     """½ ∫ w e dλ or −∫ L dw, as ``side`` says, with its bound."""
     cells, first = _first_cells(side, curve, low, high)
-    breaks = np.unique([b for b in (*breaks, *getattr(w, "breaks", ())) if low < b < high])
+    breaks = np.array([b for b in breaks if low < b < high])
     cuts = np.unique([breaks - AROUND, breaks + AROUND])
 
     def rule(left, right, _, piece):
@@ -281,7 +281,7 @@ def elbo_terms(
     the data. Raises ``ValueError`` unless the levels decrease.
     Source: Ho et al. 2020, eq. 5; Kingma et al. 2021, eq. 11.
     """
-    levels = _decreasing(log_snr)
+    levels = np.asarray(log_snr, dtype=float)
     truth, model = on_the_line(truth, model, x)
     error, kl = expected(error_and_kl, truth, model, levels[1:])[0].T
     reconstruction = 0.5 * np.log(2 * np.pi * np.e) - levels[0] / 2
@@ -292,14 +292,15 @@ def step_kl(noise_error: ArrayLike, log_snr: ArrayLike, log_snr_to: ArrayLike):
     """Return what one reverse step from λ_t to λ_s > λ_t costs: ½ (e^{λ_s − λ_t} − 1) e(λ_t).
 
     It is E D_KL(q(z_s|z_t, x) ‖ p(z_s|z_t)) in nats, exactly, if p has the posterior's variance
-    and its mean with x̂ in place of x (T7). Arrays broadcast. Source: Kingma et al. 2021, eq. 14.
+    and its mean with x̂ in place of x (T7). Arrays broadcast. Raises ``ValueError`` where
+    λ_s < λ_t. Source: Kingma et al. 2021, eq. 14.
     """
-    return 0.5 * np.expm1(np.subtract(log_snr_to, log_snr)) * noise_error
+    return 0.5 * np.expm1(-require_fall(log_snr_to, log_snr)) * noise_error
 
 
 def discretisation_gap(log_snr: Float[ndarray, " n"], curve: ErrorCurve) -> float:
     """Return Σ_j K_j − ½ ∫ e dλ over levels λ_0 > … > λ_T: what few steps cost (T7)."""
-    levels = _decreasing(log_snr)
+    levels = np.asarray(log_snr, dtype=float)
     steps = step_kl(curve.at(levels[1:])[0], levels[1:], levels[:-1])
     return float(steps.sum() - weighted_loss(np.ones_like, curve, levels[-1], levels[0]))
 
@@ -373,17 +374,13 @@ def _carried(p, z, predicted, s, width):
     drift = (drift[:-1] + drift[1:]) / 4  # half the drift at the faces between the cells
     spread = s**2 / (2 * step)
     gain, loss = (drift + spread) / step, (spread - drift) / step  # flux = gain·left − loss·right
-    diagonal = np.zeros_like(p)
-    diagonal[:-1] -= gain
-    diagonal[1:] -= loss
-    rhs = p + width / 2 * diagonal * p
-    rhs[1:] += width / 2 * gain * p[:-1]
-    rhs[:-1] += width / 2 * loss * p[1:]
+    change = np.diff(gain * p[:-1] - loss * p[1:], prepend=0, append=0)  # nothing leaves the grid
     bands = np.zeros((3, len(p)))
-    bands[0, 1:], bands[1], bands[2, :-1] = loss, diagonal, gain
-    bands *= -width / 2
+    bands[0, 1:], bands[2, :-1] = -loss, -gain
+    bands[1] = np.append(gain, 0) + np.append(0, loss)
+    bands *= width / 2
     bands[1] += 1
-    return solve_banded((1, 1), bands, rhs, check_finite=False)
+    return solve_banded((1, 1), bands, p - width / 2 * change, check_finite=False)
 
 
 def loss_draws(
@@ -412,13 +409,3 @@ def _predicted(eps, z, log_snr):
     if value.shape != z.shape:
         raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
     return value
-
-
-def _decreasing(log_snr):
-    levels = np.asarray(log_snr, dtype=float)
-    if levels.ndim != 1 or levels.size < 2 or not (np.diff(levels) < 0).all():
-        raise ValueError(
-            "log_snr must be at least two levels that decrease, from the data to the noise; one "
-            "that rises is turned round by [::-1]"
-        )
-    return levels

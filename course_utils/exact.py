@@ -65,13 +65,7 @@ def error_moments(_, of_truth, of_model):
 
 def _of_some_levels(functions, laws, a, s, tolerance):
     entropy = 0.5 * np.log(2 * np.pi * np.e * s**2)
-    total, cells = np.zeros((2, len(a), 2)), []
-    for i, amplitudes in enumerate(zip(a, s, strict=True)):
-        alone = np.zeros(len(laws[0].means), bool)
-        if len(laws) == 1 and functions is error_and_kl:
-            alone = laws[0].alone(*amplitudes)
-            total[:, i] = laws[0].without_doubt(alone, *amplitudes)
-        cells.append(_cells(laws, ~alone, *amplitudes))
+    cells = [_cells(laws, *amplitudes) for amplitudes in zip(a, s, strict=True)]
     level = np.repeat(np.arange(len(a)), [len(of_level[0]) for of_level in cells])
     left, right, anchor = (np.concatenate(x) for x in zip(*cells, strict=True))
 
@@ -84,9 +78,7 @@ def _of_some_levels(functions, laws, a, s, tolerance):
         both = np.einsum("mcn,rn,c->rcm", np.exp(given[0][0]) * f, RULES, half)
         return np.concatenate([both, both])  # f is smooth, two rules will do
 
-    if not len(left):
-        return total
-    cells = left, right, level, anchor
+    cells, total = (left, right, level, anchor), np.zeros((2, len(a), 2))
     (_, _, level, _), found = halved(rule, cells, max(tolerance, 1e-14), FLOOR)
     for which in (0, 1):
         np.add.at(total[which], level, found[which])
@@ -100,21 +92,8 @@ class _Line:
         kept = mixture.weights > 0
         both = np.stack([mixture.means[kept, 0], mixture.variances[kept]])
         (self.means, self.variances), which = np.unique(both, axis=1, return_inverse=True)
-        self.weights = np.bincount(which.ravel(), mixture.weights[kept])
-        self.log_weights = np.log(self.weights)
+        self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights[kept]))
         self.one_width = np.ptp(self.variances) == 0
-
-    def alone(self, a, s):
-        """Which components no other comes near: there z leaves no doubt."""
-        far = np.sqrt(8 * FAR * (a**2 * self.variances[0] + s**2)) / a
-        gaps = np.diff(self.means, prepend=-np.inf, append=np.inf) > far
-        return gaps[:-1] & gaps[1:] & self.one_width
-
-    def without_doubt(self, alone, a, s):
-        """What these add to e, Σ w a² v/C, and to L, Σ w log(√C/(w s)): nothing to integrate."""
-        spread = a**2 * self.variances[alone] + s**2
-        kl = 0.5 * np.log(spread) - np.log(s) - self.log_weights[alone]
-        return self.weights[alone] @ np.stack([a**2 * self.variances[alone] / spread, kl], axis=1)
 
     def posterior(self, offset, anchor, a, s, fourth=False):
         """Return log q(z), E[ε|z] and Var(ε|z) at z = a·anchor + offset [c, n], as [3, c, n].
@@ -177,16 +156,14 @@ class _Line:
         return log_q, mean, *(moment / total for moment in moments)
 
 
-def _cells(laws, doubtful, a, s, step=2.0, reach=5):
+def _cells(laws, a, s, step=2.0, reach=5):
     """(left, right, anchor) of the cells at one level, as offsets from a·anchor, a component."""
     edges, runs = [], []
-    if not doubtful.any():
-        return np.zeros((3, 0))
-    for law, used in zip(laws, (doubtful, slice(None)), strict=False):
+    for law in laws:
         for variance in np.unique(law.variances):
-            means = law.means[used][law.variances[used] == variance]
+            means = law.means[law.variances == variance]
             width = step * np.sqrt(a**2 * variance + s**2)
-            if len(means) and width < 1e-12 * np.abs(a * means).max():
+            if width < 1e-12 * np.abs(a * means).max():
                 raise ValueError(
                     f"a component of width {width / step:.0e} at {np.abs(a * means).max():.3g} "
                     "cannot be resolved in float64: take lower levels"
@@ -304,7 +281,7 @@ def _pieces(functions, truth, model, low, high, tolerance):
         found = expected(functions, truth, model, levels.ravel(), tolerance)
         coarse, fine = series @ found.reshape(2, len(left), DEGREES, 2)
         coarse[:, KEPT:] = 0
-        wanted = tolerance * np.abs(fine).sum(axis=1) + [1e-16, 1e-13]  # rounding of e and L
+        wanted = max(tolerance, 1e-14) * np.abs(fine).sum(axis=1) + [1e-16, 1e-13]  # rounding
         tried += len(left)
         bad = (np.abs(fine[:, KEPT:]).sum(axis=1) > wanted).any(axis=1)
         bad &= (half > NARROWEST) & (tried < MOST)

@@ -27,10 +27,6 @@ class Floor:
     standard_error: Float[ndarray, " m"]
     dim: int
 
-    def at(self, log_snr):
-        """Return the error at levels inside the table, between its levels in a straight line."""
-        return np.interp(log_snr, self.log_snr, self.noise_error)
-
 
 def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     """Return the floor of a sample x [n, …], images included, as the network sees it.

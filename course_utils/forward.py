@@ -14,7 +14,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.integrate import cumulative_simpson, simpson
 
-from course_utils._checks import require_levels_fit
+from course_utils._checks import require_fall, require_levels_fit
 from course_utils.schedules import alpha, require_betas, sigma
 
 
@@ -53,7 +53,7 @@ def transition(log_snr_from, log_snr_to):
     broadcast; returns a ``GaussianSteps`` of that shape. Raises ``ValueError`` where λ_t > λ_s.
     Source: Kingma et al. 2021, appendix A.
     """
-    lost = -np.expm1(_fall(log_snr_from, log_snr_to))
+    lost = -np.expm1(require_fall(log_snr_from, log_snr_to))
     return GaussianSteps(alpha(log_snr_to) / alpha(log_snr_from), sigma(log_snr_to) * np.sqrt(lost))
 
 
@@ -102,22 +102,11 @@ def posterior(z, x, log_snr, log_snr_to):
     σ_s² (1 − e^{λ_t − λ_s}). A level is a number or [n, 1]. Raises ``ValueError`` where λ_s < λ_t.
     Source: Ho et al. 2020, eq. 6–7; Kingma et al. 2021, appendix A.
     """
-    fall = _fall(log_snr_to, log_snr)
+    fall = require_fall(log_snr_to, log_snr)
     require_levels_fit(fall, z)
     kept, lost = np.exp(fall), -np.expm1(fall)
     mean = alpha(log_snr_to) * (kept / alpha(log_snr) * z + lost * x)
     return mean, sigma(log_snr_to) ** 2 * lost
-
-
-def _fall(clean, noisy):
-    """Return λ_t − λ_s ≤ 0, or raise ``ValueError`` where λ rises towards the noise."""
-    fall = np.subtract(noisy, clean)
-    if not (fall <= 0).all():
-        raise ValueError(
-            "λ falls towards the noise: levels in the other direction, as a sampler takes them, "
-            "are turned round by [::-1]"
-        )
-    return fall
 
 
 # --- How fast N steps approach S2 ---------------------------------------------------------------

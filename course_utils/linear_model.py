@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import cho_solve, cholesky, lapack
 from scipy.special import ndtr
 
-from course_utils._checks import data_set, frozen, keep, require_increasing, require_levels_fit
+from course_utils._checks import data_set, freeze, frozen, require_increasing, require_levels_fit
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
@@ -62,10 +62,7 @@ class FourierFeatures:
         return cls(size * direction.T, level_frequency * rows[:, dim + 2], 2 * np.pi * turn)
 
     def __post_init__(self):
-        for name in ("of_z", "of_level", "phase"):
-            array = np.array(getattr(self, name), dtype=np.float32, order="C")
-            array.flags.writeable = False
-            keep(self, **{name: array})
+        freeze(self, "of_z", "of_level", "phase", dtype=np.float32)
 
     def __call__(self, z: ArrayLike, log_snr) -> Float32[ndarray, "n f"]:
         """Return the features of z [n, d] at one level or at levels [n, 1]."""
@@ -91,7 +88,7 @@ class Draws:
     features: FourierFeatures
 
     def __post_init__(self):
-        _freeze(self, "log_snr", "x", "noise")
+        freeze(self, "log_snr", "x", "noise")
 
     @property
     def z(self) -> Float[ndarray, "levels n d"]:
@@ -128,7 +125,7 @@ class LinearDenoiser:
     constant: Float[ndarray, " levels"]
 
     def __post_init__(self):
-        _freeze(self, "log_snr", "gram", "cross", "constant")
+        freeze(self, "log_snr", "gram", "cross", "constant")
 
     @classmethod
     def precompute(
@@ -217,7 +214,7 @@ class Denoiser:
     condition: float
 
     def __post_init__(self):
-        _freeze(self, "theta", "weights")
+        freeze(self, "theta", "weights")
 
     def eps(self, z: Float[ndarray, "n d"], log_snr):
         """Return ε̂ = σ z + α φᵀΘ at one level or at levels [n, 1]; φᵀΘ in float32."""
@@ -269,10 +266,6 @@ def _draw(x, levels, n, rng, features):
     shape = len(levels), n, x.shape[1]
     chosen = x[rng.integers(len(x), size=shape[:2])]
     return Draws(levels, chosen, rng.standard_normal(shape), features)
-
-
-def _freeze(model, *names):
-    keep(model, **{name: frozen(getattr(model, name)) for name in names})
 
 
 def _mean_square(difference):

@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from course_utils._checks import data_set, frozen, keep, require_levels_fit
+from course_utils._checks import data_set, freeze, keep, require_levels_fit
 from course_utils.schedules import alpha, sigma
 
 PART = 2**16  # numbers in an array of points and components, above which points go by parts
@@ -33,8 +33,9 @@ class GaussianMixture:
     variances: ArrayLike
 
     def __post_init__(self):
-        weights, means = frozen(self.weights), data_set(self.means)
-        variances = frozen(self.variances)
+        freeze(self, "weights", "variances")
+        keep(self, means=data_set(self.means))
+        weights, means, variances = self.weights, self.means, self.variances
         if not weights.shape == variances.shape == means.shape[:1]:
             raise ValueError(
                 "weights and variances must be [K] beside means [K, d], got shapes "
@@ -47,7 +48,6 @@ class GaussianMixture:
             )
         if not (variances >= 0).all():
             raise ValueError(f"variances must not be negative, got {variances.min():g}")
-        keep(self, weights=weights, means=means, variances=variances)
 
     @classmethod
     def from_data(cls, x, bandwidth=0.0):
@@ -111,6 +111,9 @@ class GaussianMixture:
         def formula(z, a, s):
             mean, r, gain = self._posterior(z, a, s)
             total = self.dim * (r * self.variances * s**2 / self._spread(a, s))
+            if np.ptp(self.variances) == 0:  # all m_k − E[x|z] are (1 − a gain) (μ_k − Σ r μ)
+                squares = cdist(r @ self.means, self.means, "sqeuclidean")
+                return (total + r * (1 - a * gain) ** 2 * squares).sum(axis=1)
             for j in range(self.dim):
                 m_j = (1 - a * gain) * self.means[:, j] + gain * z[:, j, None]
                 total += r * (m_j - mean[:, j, None]) ** 2
@@ -151,9 +154,7 @@ class GaussianMixture:
         rows = max(1, PART // len(self.weights))
         one_each = log_snr.ndim > 0 and len(log_snr) > 1
         with np.errstate(divide="ignore", under="ignore"):  # log 0 of a weight; far components
-            if len(z) <= rows:
-                return formula(z, alpha(log_snr), sigma(log_snr))
-            parts = [slice(i, i + rows) for i in range(0, len(z), rows)]
+            parts = [slice(i, i + rows) for i in range(0, max(1, len(z)), rows)]
             levels = [log_snr[part] if one_each else log_snr for part in parts]
             return np.concatenate(
                 [formula(z[k], alpha(at), sigma(at)) for k, at in zip(parts, levels, strict=True)]

@@ -26,7 +26,7 @@ from course_utils.schedules import (
     ddpm_betas,
     log_snr_from_alpha_bar,
 )
-from course_utils.weightings import Weighting, made_monotone
+from course_utils.weightings import Weighting, evaluate, made_monotone
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ class Objective:
         levels: a schedule, whose uniform t samples p(λ), or the density p(λ) itself.
         prediction: a name of ``predictions.NAMES``: "x", "eps", "v", "score" or "velocity".
         weight: the factor before the squared error, a function of λ; 1 if left out.
-        rest: the part of ``weight`` that is no coefficient of a script, but belongs to what its
-            network predicts (EDM's F, data that are not of standard deviation 1); 1 if left out.
-        breaks: the levels at which ``weight`` bends sharply or jumps.
+        rest: a factor of what the network predicts beside its name (EDM's F, data that are not of
+            standard deviation 1); 1 if left out.
         transform: what is done to the implied weighting, such as ``made_monotone``; nothing if
             left out.
     """
@@ -52,7 +51,6 @@ class Objective:
     prediction: str
     weight: Callable = np.ones_like
     rest: Callable = np.ones_like
-    breaks: tuple[float, ...] = ()
     transform: Callable = lambda w: w
 
     def __post_init__(self):
@@ -63,6 +61,10 @@ class Objective:
         with np.errstate(under="ignore"):
             return getattr(self.levels, "density", self.levels)(np.asarray(log_snr, dtype=float))
 
+    def loss(self, log_snr):
+        """Return the squared error of what the network predicts, over that of ε."""
+        return eps_loss_to(self.prediction, log_snr) * self.rest(log_snr)
+
     def implied_weighting(self) -> Weighting:
         """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant.
 
@@ -70,11 +72,10 @@ class Objective:
         """
 
         def implied(log_snr):
-            factor = eps_loss_to(self.prediction, log_snr)
-            return self.density(log_snr) * self.weight(log_snr) * factor
+            return self.density(log_snr) * self.weight(log_snr) * self.loss(log_snr)
 
         ends = [getattr(self.levels, f"log_snr_{e}", b) for e, b in (("min", -inf), ("max", inf))]
-        w = self.transform(Weighting(implied, self.name, self.reference, self.breaks))
+        w = self.transform(Weighting(implied, self.name))
         return replace(w, name=self.name, reference=self.reference, span=tuple(ends))
 
 
@@ -138,7 +139,6 @@ _ENTRIES = {
         Cosine(),
         "x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
-        breaks=(np.log(min_snr_gamma),) if min_snr_gamma > 0 else (),
     ),
     "truncated_snr": lambda: Objective(
         "truncated SNR",
@@ -146,7 +146,6 @@ _ENTRIES = {
         Cosine(),
         "x",
         weight=lambda log_snr: np.maximum(np.exp(log_snr), 1),
-        breaks=(0.0,),
     ),
     "sigmoid": lambda sigmoid_bias=2.0: Objective(
         f"sigmoid, b = {sigmoid_bias:g}",
@@ -289,14 +288,8 @@ def from_script(
     do not fit the coefficients; for an unknown prediction or density; and for a coefficient that is
     negative or not finite.
     """
-    lists = {
-        "betas": betas,
-        "alpha_bars": alpha_bars,
-        "sigmas": sigmas,
-        "schedule": schedule,
-        "density": density,
-    }
-    given = {key: value for key, value in lists.items() if value is not None}
+    lists = dict(betas=betas, alpha_bars=alpha_bars, sigmas=sigmas, schedule=schedule)
+    given = {k: value for k, value in (lists | {"density": density}).items() if value is not None}
     drawn = [] if draws is None else ["draws"]
     if len(given or drawn) != 1 or (drawn and "density" in given):
         raise ValueError(
@@ -306,16 +299,14 @@ def from_script(
         )
     if schedule is not None and not hasattr(schedule, "density"):
         raise ValueError("schedule must be one of course_utils.schedules; a list goes in as betas")
-    words = {word.lower(): word for word in SCRIPT_PREDICTIONS}
-    word = words[require_known("prediction", str(prediction).lower(), words)]
-    target = SCRIPT_PREDICTIONS[word]
+    target = SCRIPT_PREDICTIONS[require_known("prediction", prediction, SCRIPT_PREDICTIONS)]
     straight = target == "velocity"
     for what, value in (("shift", shift), ("data_sd", data_sd)):
         if not 0 < value < inf:
             raise ValueError(f"{what} must be a positive number, got {value}")
 
     def loss(log_snr):  # of the script's prediction, over the ε-loss
-        factor = np.exp(log_snr) + data_sd**-2 if word == "F" else 1.0
+        factor = np.exp(log_snr) + data_sd**-2 if prediction == "F" else 1.0
         return eps_loss_to(target, log_snr) * factor
 
     def x_loss(snr):
@@ -325,17 +316,22 @@ def from_script(
     coefficient = _of_name("coefficient", coefficient, COEFFICIENTS, x_loss)
     before = _coefficient(coefficient, levels, shift, straight)
     if isinstance(levels, StepList):
-        _require_weights(before(levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift)))
+        evaluate(before, levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift))
     own = 2 * np.log(data_sd)
 
     def rest(log_snr):  # that is in neither p nor the coefficient nor the name of the prediction
         return loss(log_snr - own) / eps_loss_to(target, log_snr)
 
-    def weight(log_snr):
-        return _require_weights(before(log_snr - own)) * rest(log_snr)
-
     moved = _moved(levels, own - 2 * np.log(shift))
-    return Objective(name, "", moved, target, weight, rest=rest)
+    return Objective(name, "", moved, target, lambda log_snr: before(log_snr - own), rest)
+
+
+def from_words(words):
+    """Return what words of a command mean: 5 of "5", and ("p2", 1, 1) of "p2:1:1"; or a name."""
+    name, *parameters = words.split(":")
+    if parameters:
+        return (name, *map(float, parameters))
+    return float(name) if name[0].isdigit() else name
 
 
 def _of_straight_path(t):
@@ -389,7 +385,9 @@ def _levels(given, draws, straight):
             levels = _of_straight_path(value) if straight else -2 * np.log(value)
     if draws is None:
         return StepList(levels)
-    return _drawn(_steps_of(levels, np.ravel(draws)) if given else levels)
+    if given and not np.isin(draws, np.arange(len(levels))).all():
+        raise ValueError(f"draws beside a list are its steps, from 0 to {len(levels) - 1}")
+    return _drawn(levels[np.ravel(draws).astype(int)] if given else levels)
 
 
 def _named_density(value):
@@ -400,12 +398,6 @@ def _named_density(value):
         return made
     # of scipy: all but one draw in a million lie between
     return _Levels(made.pdf, *require_range(*made.ppf([1e-6, 1 - 1e-6])))
-
-
-def _steps_of(levels, draws):
-    if not np.isin(draws, np.arange(len(levels))).all():
-        raise ValueError(f"draws beside a list are its steps, from 0 to {len(levels) - 1}")
-    return levels[draws.astype(int)]
 
 
 def _drawn(log_snr):
@@ -449,7 +441,6 @@ def _coefficient(coefficient, levels, shift, straight):
             f"{len(value)} coefficients beside {n} steps: pass one for each step of betas, "
             "alpha_bars or sigmas, or a function of log_snr, snr, sigma, t or alpha_bar"
         )
-    _require_weights(value)
     at = np.maximum(levels.steps[::-1] - 2 * np.log(shift), PURE_NOISE)
     return lambda log_snr: np.interp(log_snr, at, value[::-1])
 
@@ -469,14 +460,3 @@ def _as(argument, log_snr, levels, shift, straight):
             return np.interp(-own, -levels.steps, np.arange(len(levels.steps)))
         return sigma if straight else levels.time(own)
     return log_snr
-
-
-def _require_weights(values):
-    values = np.asarray(values, dtype=float)
-    bad = ~((values >= 0) & (values < inf))
-    if bad.any():
-        raise ValueError(
-            f"a coefficient is {values[bad].flat[0]:g}: the factor before a squared error must be "
-            "finite and not negative (a division by an SNR of 0?)"
-        )
-    return values

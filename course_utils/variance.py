@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from course_utils._checks import frozen, keep, require_increasing, require_range
 from course_utils.exact import Table, error_moments
-from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, sigma
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Schedule, sigma
 from course_utils.weightings import evaluate
 
 CELLS = 20_000  # of the midpoint rule over λ
@@ -36,12 +36,12 @@ class ErrorMoments(Table):
         return tuple(np.maximum(moment, 0.0) for moment in super().at(log_snr))
 
 
-@dataclass(frozen=True, eq=False)
-class DensitySchedule:
-    """The schedule whose uniform t samples levels with a given density p(λ); see ``Schedule``.
+@dataclass(frozen=True)
+class DensitySchedule(Schedule):
+    """The schedule whose uniform t samples levels with a given density p(λ).
 
     ``levels`` [n] increase; ``heights`` [n] ≥ 0 need not be normalised. Between two levels p is
-    constant (the mean of its ends). NaN for times and levels outside. Raises ``ValueError`` for
+    constant (the mean of its ends). The time of a level outside is NaN. Raises ``ValueError`` for
     heights that are negative, or zero between two levels.
     """
 
@@ -57,30 +57,22 @@ class DensitySchedule:
         share /= share[-1]
         keep(self, levels=levels, heights=heights)
         keep(self, _share=share, _density=np.diff(share) / np.diff(levels))
-        keep(self, log_snr_min=float(levels[0]), log_snr_max=float(levels[-1]))
+        super().__post_init__()
 
-    def log_snr(self, t):
-        """Return λ(t), from the highest level at t = 0 to the lowest at t = 1."""
-        return np.interp(1 - np.asarray(t), self._share, self.levels, left=np.nan, right=np.nan)
+    def level(self, u):
+        return np.interp(1 - u, self._share, self.levels)
 
-    def time(self, log_snr):
-        """Return t(λ), the share of the draws above that level."""
+    def clock(self, log_snr):
         return 1 - np.interp(log_snr, self.levels, self._share, left=np.nan, right=np.nan)
+
+    def rate(self, u):
+        return sigma(self.level(u)) ** 2 / self.density(self.level(u))
 
     def density(self, log_snr):
         """Return p(λ) = −dt/dλ; 0 outside the range."""
-        log_snr = np.asarray(log_snr)
         cell = np.searchsorted(self.levels, log_snr, "right") - 1
-        inside = (log_snr >= self.log_snr_min) & (log_snr <= self.log_snr_max)
+        inside = (log_snr >= self.levels[0]) & (log_snr <= self.levels[-1])
         return np.where(inside, self._density[np.clip(cell, 0, len(self._density) - 1)], 0.0)
-
-    def log_snr_rate(self, t):
-        """Return dλ/dt = −1/p(λ)."""
-        return -1 / self.density(self.log_snr(t))
-
-    def beta(self, t):
-        """Return β(t) = −σ² dλ/dt."""
-        return -(sigma(self.log_snr(t)) ** 2) * self.log_snr_rate(t)
 
 
 def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):

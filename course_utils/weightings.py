@@ -25,14 +25,12 @@ ROUNDING = 1e-9  # of w's largest value: a total rise below this is no rise
 class Weighting:
     """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape.
 
-    ``breaks`` are levels at which w jumps or bends sharply: integrals over λ stop there. ``span``
-    holds the levels on which it is meant: those that its objective samples.
+    ``span`` holds the levels on which it is meant: those that its objective samples.
     """
 
     function: Callable
     name: str
     reference: str = ""
-    breaks: tuple[float, ...] = ()
     span: tuple[float, float] = (-np.inf, np.inf)
 
     def __call__(self, log_snr):
@@ -123,18 +121,14 @@ def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weight
         log_snr = np.maximum(log_snr, log_snr_min)
         return np.maximum(w(log_snr), highest_above(log_snr))
 
-    covered = weights < highest_above(levels)
-    shores = np.flatnonzero(covered[1:] & ~covered[:-1])  # where a higher summit comes in sight
-    shores = _highest(lambda s: -np.abs(w(s) - highest_above(s)), levels, shores)
-    breaks = (*w.breaks, log_snr_min, *shores, *summits[np.diff(heights) < 0])
-    return Weighting(running_maximum, f"{w.name}, monotone", w.reference, breaks)
+    return Weighting(running_maximum, f"{w.name}, monotone", w.reference)
 
 
 def shifted(w, shift) -> Weighting:
     """Return w(λ − shift): the same shape, moved towards clean data by ``shift`` units of λ."""
     w = _named(w)
-    breaks, span = (tuple(level + shift for level in levels) for levels in (w.breaks, w.span))
-    return replace(w, function=lambda log_snr: w(log_snr - shift), breaks=breaks, span=span)
+    span = tuple(level + shift for level in w.span)
+    return replace(w, function=lambda log_snr: w(log_snr - shift), span=span)
 
 
 KNOTS = (-9, -6, -3, 0, 3, 6, 9)  # levels at which the course bends a weighting by hand
@@ -153,7 +147,7 @@ def bent(w, knots: ArrayLike, gains: ArrayLike) -> Weighting:
     def equalised(log_snr):
         return w(log_snr) * 10 ** g(np.clip(log_snr, knots[0], knots[-1]))
 
-    return replace(w, function=equalised, name=f"{w.name}, bent", breaks=(*w.breaks, *knots))
+    return replace(w, function=equalised, name=f"{w.name}, bent")
 
 
 def level_masses(w, log_snr: ArrayLike) -> tuple[Float[ndarray, " cells"], float]:
@@ -202,9 +196,7 @@ def _highest(f, levels, indices):
 
 def _named(w):
     """The weighting itself, or a plain function of λ under its own name."""
-    if isinstance(w, Weighting):
-        return w
-    return Weighting(w, getattr(w, "__name__", "w"), breaks=tuple(getattr(w, "breaks", ())))
+    return w if isinstance(w, Weighting) else Weighting(w, getattr(w, "__name__", "w"))
 
 
 def _grid(log_snr_min, log_snr_max):

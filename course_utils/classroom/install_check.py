@@ -67,23 +67,21 @@ def python_problem(version=None):
     return f"{problem}: install one of these, then `make PYTHON=python3.11 lab`" if problem else ""
 
 
-def packages_problem():
-    """Return what is missing, too old, too new or broken among the course's packages."""
+def broken_packages():
+    """Return which of the installed packages do not load: a mixture of installers may break one."""
     names = [requirement.name for requirement in _requirements()]
-    problems = _misfits() or [f"{n} is there, but does not load" for n in names if not _loads(n)]
-    return _with_repair(problems)
+    return [f"{name} is there, but does not load" for name in names if not _loads(name)]
 
 
-def torch_problem():
+def lab_misfits():
+    """Return what is wrong with JupyterLab, or with the part of ipywidgets that it loads."""
+    return _misfits("jupyterlab", extra="lab") + _misfits("jupyterlab_widgets", of="ipywidgets")
+
+
+def torch_misfits():
     """Return what is wrong with PyTorch; nothing before notebook 07 imports it."""
     problems = _misfits("torch", extra="lab")
-    return _with_repair(problems and [*problems, "notebooks 00 to 06 run without it"])
-
-
-def lab_problem():
-    """Return what is wrong with JupyterLab, or with the part of ipywidgets that it loads."""
-    widgets = _misfits("jupyterlab_widgets", of="ipywidgets")
-    return _with_repair(_misfits("jupyterlab", extra="lab") + widgets)
+    return problems and [*problems, "notebooks 00 to 06 run without it"]
 
 
 def data_problem():
@@ -93,18 +91,20 @@ def data_problem():
     return "" if found == 82 else f"{found} velocities, not 82, in {path}: fetch the course again"
 
 
+# Each is answered by a sentence, or by a list of problems that one repair mends.
 QUESTIONS = {
     "Python": python_problem,
-    "packages": packages_problem,
-    "PyTorch, from notebook 07 on": torch_problem,
-    "JupyterLab, with its part of the sliders": lab_problem,
+    "packages": lambda: _misfits() or broken_packages(),
+    "PyTorch, from notebook 07 on": torch_misfits,
+    "JupyterLab, with its part of the sliders": lab_misfits,
     "data": data_problem,
 }
 
 
 def _answer(question):
     try:
-        return question()
+        found = question()
+        return found if isinstance(found, str) else _with_repair(found)
     except metadata.PackageNotFoundError as error:
         return _with_repair([f"{error.args[0]} is not installed"])
     except Exception as error:  # the reader gets a sentence, whatever happens
@@ -159,7 +159,6 @@ def _misfit(name, wanted, found=None):
 
 
 def _loads(name):
-    """Whether an installed package can be imported: a mixture of installers may break it."""
     try:
         importlib.import_module(MODULES.get(name, name.replace("-", "_")))
     except Exception:

@@ -13,17 +13,12 @@ INTERVAL = 0.1  # seconds between two redraws
 def progress(iterable, total, label):
     """Yield from the iterable and show how many of ``total`` are done; a label of None is quiet."""
     show = _display(total, label) if label is not None else None
-    if show is None:
-        yield from iterable
-        return
     drawn = 0.0
-    done = 0
     for done, item in enumerate(iterable, 1):
-        if (now := time.monotonic()) - drawn > INTERVAL:
+        if show and (done == total or time.monotonic() - drawn > INTERVAL):
             show(done)
-            drawn = now
+            drawn = time.monotonic()
         yield item
-    show(done)
 
 
 def _display(total, label):
@@ -40,7 +35,7 @@ def _display(total, label):
 
         def move(done):
             bar.value = done
-            if done >= total:
+            if done == total:
                 shown.update(words, raw=True)
 
         return move
@@ -48,8 +43,7 @@ def _display(total, label):
         return None
 
     def line(done):
-        filled = round(30 * done / max(total, 1))
-        end = "\n" if done >= total else ""
+        filled, end = round(30 * done / total), "\n" if done == total else ""
         text = f"\r{label} {'█' * filled}{'·' * (30 - filled)} {done}/{total}{end}"
         print(text, end="", file=sys.stderr, flush=True)
 

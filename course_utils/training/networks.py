@@ -24,16 +24,18 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.adam import adam
 
 from course_utils._checks import data_set, require_levels_fit
 from course_utils.classroom.progress import progress
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha, sigma
-from course_utils.training.adaptive import LevelSampler, uniform_times
-from course_utils.training.recipe import Recipe
+from course_utils.training.recipe import LevelSampler, Recipe, uniform_times
 
 CHUNK = 60  # steps whose draws are made at once, and after which adaptive levels adapt
+# The function behind torch.optim.Adam, whose first use loads a compiler, for some seconds.
+ADAM = dict(beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0, amsgrad=False, maximize=False)
 
 
 @contextmanager
@@ -178,19 +180,21 @@ def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
     average = deepcopy(network).requires_grad_(False)
     generator = torch.Generator(device).manual_seed(seed + 2**32)
     levels = LevelSampler(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels)
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
+    weights = list(network.parameters())
+    state = [[torch.zeros_like(weight) for weight in weights] for _ in range(2)]
+    counts = [torch.zeros((), dtype=torch.float32, device=device) for _ in weights]
     for first in range(0, recipe.n_steps, CHUNK):
         batches = draw_batches(x, levels, CHUNK, recipe.batch, generator)
         errors = []
         steps = range(first, min(first + CHUNK, recipe.n_steps))
         for step, *draws in zip(steps, *batches, strict=False):
-            optimiser.param_groups[0]["lr"] = recipe.rate(step)
-            optimiser.zero_grad()
             loss, error = batch_loss(network, *draws)
-            loss.backward()
-            optimiser.step()
             errors.append(error)
-            _follow(average, network, recipe.decay(step))
+            slopes = list(torch.autograd.grad(loss, weights))
+            with torch.no_grad():
+                adam(weights, slopes, *state, [], counts, lr=recipe.rate(step), fused=True, **ADAM)
+                for mean, weight in zip(average.parameters(), weights, strict=True):
+                    mean.lerp_(weight, 1 - recipe.decay(step))
             yield Step(loss.detach(), network, average)
         errors = torch.stack(errors).cpu().numpy()
         if not np.isfinite(errors).all():
@@ -201,12 +205,6 @@ def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
             )
         log_snr = batches.log_snr[: len(errors)].cpu().numpy().astype(float)
         levels.observe(log_snr, errors * alpha(log_snr) ** 2)
-
-
-@torch.no_grad()
-def _follow(average, network, decay):
-    for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(weight, 1 - decay)
 
 
 def train(x, w, *, seed, recipe=None, label=None, device=None, dtype=torch.float32):

@@ -170,7 +170,7 @@ class Trial:
         if self.stored:
             return list(self.stored)
         own = {self.names[0]: self.w}
-        runs = study.run_all(self.calls, self.folder, own=own, jobs=jobs, show=True)
+        runs = study.run_all(self.calls, self.folder, own=own, jobs=jobs)
         return [
             found[-1] for found in progress(runs, len(self.calls), "runs" if jobs != 1 else None)
         ]
@@ -429,7 +429,7 @@ def store_examples(folder=".study/examples", out=study.DATA, jobs=1, plan=SHORT)
     for hypothesis, w in examples():
         trial = Trial(hypothesis, w, plan, Path(folder))
         made = study.run_all(trial.calls, folder, own={trial.names[0]: w}, jobs=jobs)
-        runs = [found[-1] for found in progress(made, len(trial.calls), trial.key)]
+        runs = [found[-1] for found in made]
         runs.sort(key=lambda r: (r["weighting"] in WEIGHTINGS, r["seed"]))
         # twelve samples of each weighting are enough
         runs = [r if r["seed"] == hypothesis.seeds[0] else r | {"sheets": {}} for r in runs]

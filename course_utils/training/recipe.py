@@ -1,10 +1,22 @@
-"""How a network is trained: everything about a run but its data, weighting and seed. No torch."""
+"""How a network is trained: all but its data, weighting and seed, and where it draws its levels.
+
+Nothing here needs torch.
+"""
 
 from dataclasses import dataclass
 
-from course_utils._checks import require_known, require_range
-from course_utils.training.adaptive import KINDS
+import numpy as np
 
+from course_utils._checks import require_known, require_range
+from course_utils.objectives import PUBLISHED
+from course_utils.schedules import alpha
+from course_utils.variance import DensitySchedule
+from course_utils.weightings import evaluate
+
+KINDS = ("adaptive", "uniform", *PUBLISHED)
+N_BINS = 64  # of λ, in which the running error is kept
+UNIFORM = 0.1  # height of the uniform part of an adaptive density, beside a mean height of 1
+MEMORY = 0.7  # what earlier errors count after each ``observe``
 WARM = 60  # steps over which the rate rises
 
 
@@ -16,7 +28,7 @@ class Recipe:
     rate stays where it is after a warm-up, and an average over weights, whose memory grows with the
     run, does what a falling rate would do. The network has ``n_blocks`` blocks of ``width``, and
     ``skip`` (``networks.Network``). ``levels`` is "adaptive", "uniform" or an objective
-    (``adaptive.LevelSampler``). Raises ``ValueError`` for unknown levels, an empty range, or an
+    (``LevelSampler``). Raises ``ValueError`` for unknown levels, an empty range, or an
     average that would never move.
     """
 
@@ -51,3 +63,60 @@ class Recipe:
         the steps so far. Source: Karras et al. 2024 (EDM2), their power-function average.
         """
         return (step + 1) / (step + 1 / self.memory)
+
+
+class LevelSampler:
+    """Draws levels λ ~ p, with the weight of each draw in the loss.
+
+    ``draw(u)`` turns uniform numbers into levels and their coefficients w α²/p ÷ ∫ w α² dλ.
+    "uniform": p is flat on the range. A key of ``PUBLISHED``: that objective's own p, cut to the
+    range. "adaptive": p ∝ w(λ) times a running mean of ‖ε − ε̂‖²/d in 64 bins, plus a uniform part;
+    ``observe`` feeds it. Raises ``ValueError`` where w is zero. Source: Kingma & Gao 2023.
+    """
+
+    def __init__(self, w, log_snr_min, log_snr_max, kind="adaptive"):
+        self.kind = require_known("kind of levels", kind, KINDS)
+        low, high = require_range(log_snr_min, log_snr_max)
+        self.w, self.edges = w, np.linspace(low, high, N_BINS + 1)
+        fine = np.linspace(low, high, 4001)
+        self.total = np.trapezoid(evaluate(w, fine) * alpha(fine) ** 2, fine)
+        if not self.total > 0:
+            raise ValueError(f"w is zero on [{low:g}, {high:g}]: nothing would be learnt")
+        self.middles = (self.edges[:-1] + self.edges[1:]) / 2
+        # before anything is seen: the error α² of v̂ = 0 on data of variance 1, once in each bin
+        self.sums, self.counts = alpha(self.middles) ** 2, np.ones(N_BINS)
+        if kind == "adaptive":
+            self._follow_the_error()
+        else:
+            p = PUBLISHED[kind].density if kind in PUBLISHED else np.ones_like
+            self.schedule = DensitySchedule(fine, p(fine))
+
+    def _follow_the_error(self):
+        error = np.interp(self.edges, self.middles, self.sums / self.counts)
+        share = evaluate(self.w, self.edges) / self.total * error
+        share /= share.mean() or 1.0  # w may be zero at every edge
+        self.schedule = DensitySchedule(self.edges, share + UNIFORM)
+
+    def draw(self, u):
+        """Return the levels λ(u) and their coefficients, of the shape of u in [0, 1]."""
+        log_snr = self.schedule.log_snr(u)
+        weight = evaluate(self.w, log_snr) / self.total * alpha(log_snr) ** 2
+        return log_snr, weight / self.schedule.density(log_snr)
+
+    def observe(self, log_snr, error):
+        """Take note of errors ‖ε − ε̂‖²/d at levels of the same shape; earlier ones fade."""
+        if self.kind != "adaptive":
+            return
+        bins = np.clip(np.searchsorted(self.edges, log_snr.ravel()) - 1, 0, N_BINS - 1)
+        self.sums = MEMORY * self.sums + np.bincount(bins, error.ravel(), N_BINS)
+        self.counts = MEMORY * self.counts + np.bincount(bins, minlength=N_BINS)
+        self._follow_the_error()
+
+
+def uniform_times(start, batch):
+    """Return (start + k/batch) mod 1, k = 0 … batch − 1, for uniform numbers ``start`` [n, 1].
+
+    Each of the numbers [n, batch] is uniform by itself, and a row covers [0, 1) evenly. Source:
+    Kingma et al. 2021 (VDM), low-discrepancy times.
+    """
+    return (start + np.arange(batch) / batch) % 1

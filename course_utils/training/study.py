@@ -21,6 +21,7 @@ import io
 import json
 import os
 import platform
+import re
 import sys
 import time
 import warnings
@@ -38,9 +39,8 @@ from course_utils import datasets, distances, objectives, samplers, schedules, v
 from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.objectives import PUBLISHED
-from course_utils.training import adaptive, image_metrics, measuring, recipe
-from course_utils.training.image_metrics import metrics_for
-from course_utils.training.measuring import ETAS, MEASURED, measured
+from course_utils.training import image_metrics, recipe
+from course_utils.training.image_metrics import ETAS, MEASURED, measured, metrics_for
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, made_monotone, sigmoid
 
@@ -181,7 +181,7 @@ def code():
     from course_utils.training import networks
 
     theory = (schedules, samplers, variance, weightings, objectives, distances, datasets)
-    modules = (*theory, recipe, adaptive, networks, image_metrics, measuring)
+    modules = (*theory, recipe, networks, image_metrics)
     parts = [*map(inspect.getsource, modules), version("torch"), version("numpy")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -190,24 +190,21 @@ def _processor():
     """The processor's name, or the GPU's where torch sees one."""
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
         return sys.modules["torch"].cuda.get_device_name()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    cpu = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", cpu.read_text("utf-8")) if cpu.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 # --- All runs -----------------------------------------------------------------------------------
 
 
-def run_all(calls, folder, *, own=None, jobs=1, scheduler=None, show=False):
+def run_all(calls, folder, *, own=None, jobs=1, scheduler=None):
     """Run what is missing in ``folder``, and yield the results of each run as it is finished.
 
     ``calls``: (plan, weighting, seed) of each; what is there, made by the same code, comes first.
     ``jobs`` processes of this machine (−1 for all cores), or with ``scheduler="tcp://…"`` the
     workers of a Dask cluster, which need the course installed and no common disk. ``own`` maps
-    names that are not keys of ``WEIGHTINGS`` to weightings. ``show``: a progress bar within each
-    run, where there is one process.
+    names that are not keys of ``WEIGHTINGS`` to weightings. One process shows progress in each run.
     """
     own, missing = own or {}, []
     for name in {name for _, name, _ in calls}:
@@ -220,7 +217,7 @@ def run_all(calls, folder, *, own=None, jobs=1, scheduler=None, show=False):
         if found and found[-1]["steps"] == plan.n_steps:
             yield found
         else:
-            label = f"run {number} of {len(calls)}" if show and jobs == 1 else None
+            label = f"run {number} of {len(calls)}" if jobs == 1 else None
             here = path if scheduler is None else None
             missing.append((plan, name, seed, own.get(name), here, label))
     for found in _spread(missing, jobs, scheduler):
@@ -457,14 +454,13 @@ def main(arguments=None):
     calls = [(plan, name, seed) for _, plan, name, seed in asked]
     made = run_all(calls, given.runs, jobs=given.jobs, scheduler=given.scheduler)
     finished = []
-    for found in progress(made, len(asked), "study"):
+    for found in made:
         finished.append(found)
         write_results(finished, asked, given.out)
-        if not sys.stderr.isatty():
-            one = found[-1]
-            words = f"{one['weighting']}, seed {one['seed']}, {one['steps']} steps"
-            bits = f"{one['bits']['total']:.3f} bits"
-            print(f"{len(finished)}/{len(asked)} {words}: {bits}", flush=True)
+        one = found[-1]
+        words = f"{one['weighting']}, seed {one['seed']}, {one['steps']} steps"
+        bits = f"{one['bits']['total']:.3f} bits"
+        print(f"{len(finished)}/{len(asked)} {words}: {bits}", flush=True)
     return 0
 
 
