@@ -721,8 +721,8 @@ def layers(figure, ax):
     words = [f"λ = {q:.1f}: {in_km_s(q, 2)}".replace("-", "−") for q in chosen]
     curves = [smoothed(q, x) for q in chosen]
     figures.ridges(ax, x, curves, words, [figures.COLOURS["data"]] * 5)
-    ax.set(xlabel="z/α, in standard deviations", xticks=range(-4, 6, 2), xlim=(-4, 11.75))
-    ax.set(ylim=(-0.1, 7.2), yticks=[])
+    ax.set(xlabel="z/α, in standard deviations", xticks=range(-4, 6, 2), xlim=(-4, 12.5))
+    ax.set(ylim=(-0.1, 6.4), yticks=[])
     ax.spines["left"].set_visible(False)
     figures.title(ax, "five layers, levels from $p_w$")
 

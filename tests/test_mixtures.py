@@ -124,7 +124,7 @@ def test_near_and_far_all_is_finite_and_underflows_quietly(mixture):
         for log_snr in LEVELS:
             far = np.full((2, mixture.dim), 40.0) * [[1], [-1]]
             z = np.concatenate([points(mixture, log_snr), far])
-            for name in ("eps", "score", "denoise", "posterior_variance"):
+            for name in ("eps", "score", "denoise", "posterior_variance", "responsibilities"):
                 assert np.isfinite(getattr(mixture, name)(z, log_snr)).all()
             assert np.isfinite(mixture.diffuse(log_snr).log_prob(z)).all()
 
