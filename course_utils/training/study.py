@@ -125,13 +125,12 @@ def queue(data="digits", n_seeds=5, names=COMPARED):
 # --- One run ------------------------------------------------------------------------------------
 
 
-def run(plan, name, seed, w=None, path=None, label=None):
+def run(plan, name, seed, w=None, label=None):
     """Train with one weighting and seed; return a list of dicts, one each time it was measured.
 
     ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of a
     result: weighting, seed, steps; those of ``measured``; seconds until then (training, measuring);
-    plan (its key), code, machine. ``path``: a file of what was measured so far; a ``label`` shows
-    progress.
+    plan (its key), code, machine. A ``label`` shows progress.
     """
     from course_utils.training.networks import Trained, one_thread, train_steps
 
@@ -151,8 +150,6 @@ def run(plan, name, seed, w=None, path=None, label=None):
             seconds = {"training": begun - start - measuring}
             measuring += time.perf_counter() - begun
             found.append(_rounded(one | {"seconds": seconds | {"measuring": measuring}} | made))
-            if path:
-                write_whole(path, json.dumps(found))
     return found
 
 
@@ -218,8 +215,7 @@ def run_all(calls, folder, *, own=None, jobs=1, scheduler=None):
             yield found
         else:
             label = f"run {number} of {len(calls)}" if jobs == 1 else None
-            here = path if scheduler is None else None
-            missing.append((plan, name, seed, own.get(name), here, label))
+            missing.append((plan, name, seed, own.get(name), label))
     for found in _spread(missing, jobs, scheduler):
         one = found[-1]
         path = run_file(folder, one["plan"], one["weighting"], one["seed"], one["code"])
