@@ -1,7 +1,7 @@
 # make lab | make test | make help
 PYTHON ?= python3
 PY := .venv/bin/python
-PYTEST := $(PY) -m pytest
+PYTEST := $(PY) -m pytest -p tests.no_grammar
 # A file's tests on one of two workers; the files in tests/conftest.py's order.
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := COURSE_STRICT_DIGITS=1 $(PYTEST) $(TWO) --nbval --nbval-current-env notebooks/0[78]*.ipynb notebooks/0[0-6]*.ipynb slides
@@ -99,9 +99,7 @@ audit:           #: known vulnerabilities of the pinned packages (asks a databas
 	build/audit-env/bin/pip-audit -r requirements.txt --no-deps --disable-pip
 
 bench: env       #: measure speed, and write docs/measured.md
-	$(PYTHON) .ci/environment.py build/bench-env bench
-	JUPYTER_PATH=$(CURDIR)/build/bench-env/share/jupyter \
-		build/bench-env/bin/python -m pytest -m benchmark -s tests/benchmarks --speed docs/measured.md $(BENCH_ARGS)
+	$(PYTEST) -m benchmark -s tests/benchmarks --speed docs/measured.md $(BENCH_ARGS)
 
 residuals: env   #: measure residuals, and write docs/measured.md
 	$(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals docs/measured.md
@@ -124,7 +122,7 @@ COMPILE := -m uv pip compile --quiet --config-file .ci/lock.toml --universal --p
 lock: env        #: pin the newest versions that pyproject.toml admits, for all platforms and Pythons
 	$(PY) -m uv --version || $(PY) -m pip install uv
 	$(PY) $(COMPILE) --extra lab --extra present --group test -o build/lock.txt
-	$(PY) $(COMPILE) --group docs --group hub --group bench -c build/lock.txt -o build/lock-more.txt
+	$(PY) $(COMPILE) --group docs --group hub -c build/lock.txt -o build/lock-more.txt
 	{ sed -n "/^#/p" requirements.txt; cat build/lock.txt; } > .lock && mv .lock requirements.txt
 	{ sed -n "/^#/p" .ci/requirements.txt; grep -vxFf requirements.txt build/lock-more.txt; } > .lock && mv .lock .ci/requirements.txt
 

@@ -86,11 +86,12 @@ class GaussianMixture:
             )
         return self._by_parts(lambda x, a, s: self._shares(x, 1.0, 0.0)[1], x, 0.0)
 
-    def score(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, "n d"]:
-        """Return ∇ log q(z) at level λ: Σ_k r_k (α μ_k − z)/C_k with C_k = α² v_k + σ².
+    def responsibilities(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, "n K"]:
+        """Return r_k(z) = w_k N(z; α μ_k, C_k)/q(z) with C_k = α² v_k + σ²: whose z this is."""
+        return self._by_parts(lambda z, a, s: self._shares(z, a, s)[0], z, log_snr)
 
-        r_k(z) = w_k N(z; α μ_k, C_k)/q(z) says how likely z came from component k.
-        """
+    def score(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, "n d"]:
+        """Return ∇ log q(z) at level λ: Σ_k r_k (α μ_k − z)/C_k."""
         return self._by_parts(self._score, z, log_snr)
 
     def eps(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, "n d"]:
@@ -110,6 +111,9 @@ class GaussianMixture:
         def formula(z, a, s):
             mean, r, gain = self._posterior(z, a, s)
             total = self.dim * (r * self.variances * s**2 / self._spread(a, s))
+            if np.ptp(self.variances) == 0:  # all m_k − E[x|z] are (1 − a gain) (μ_k − Σ r μ)
+                squares = cdist(r @ self.means, self.means, "sqeuclidean")
+                return (total + r * (1 - a * gain) ** 2 * squares).sum(axis=1)
             for j in range(self.dim):
                 m_j = (1 - a * gain) * self.means[:, j] + gain * z[:, j, None]
                 total += r * (m_j - mean[:, j, None]) ** 2

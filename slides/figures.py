@@ -223,7 +223,7 @@ def counting(figure, axes):
     figures.title(of_points, "82 galaxies, a dot each")
     levels = np.linspace(-16, 24, 161)
     half = noise_error(v / velocity_scale(), levels) / 2
-    figures.SignedArea(of_error, "data").set(levels, half)
+    figures.signed_area(of_error, levels, half, "data")
     figures.level_axis(of_error, -16, 24)
     of_error.set(ylim=(0, 0.5), xticks=[-10, 0, 10, 20], ylabel="½ e(λ)")
     of_error.text(5, 0.13, f"area\n{np.log(counted()):.4f}", ha="center", fontsize=12)
@@ -656,7 +656,7 @@ def fifteen(figure, axes):
     for ax, (key, w) in zip(axes.flat, weightings().items(), strict=True):
         height = w(levels)
         rising = np.append(np.diff(height) > 1e-9, False)
-        figures.SignedArea(ax, "weight").set(levels, height)
+        figures.signed_area(ax, levels, height, "weight")
         ax.fill_between(levels, height, where=rising, lw=0, **figures.NEGATIVE)
         ax.set(xlim=(-10, 10), ylim=(0, 1.15), xticks=[-10, 0, 10], yticks=[])
         mark, colour = ("✗", "negative") if rising.any() else ("✓", "weight")
@@ -685,8 +685,8 @@ def two_sides(figure, axes):
         e = curve().at(grid)[0]
         masses = level_masses(w, grid)[0]
         half, product = w(grid) * e / 2, masses / np.diff(grid) * curve().at(centres)[1]
-        figures.SignedArea(of_loss, "data").set(grid, half)
-        figures.SignedArea(of_sum, "mixture").set(centres, product)
+        figures.signed_area(of_loss, grid, half, "data")
+        figures.signed_area(of_sum, centres, product, "mixture")
         figures.title(of_loss, f"{NAMES[key]}: ½ w e: {weighted_loss(w, curve()):.6f}")
         figures.title(of_sum, f"−w′ L, and the ends: {sum_of_elbos(w, curve()):.6f}")
         figures.level_axis(of_sum, -10, 10)
@@ -718,12 +718,12 @@ def layers(figure, ax):
     fine = np.linspace(-10, 10, 4001)
     shares = 1 - w(fine) / w(-10.0)
     chosen = np.interp([0.1, 0.3, 0.5, 0.7, 0.9], shares, fine)
-    ridges = figures.Ridges(ax, 5, x, margin=0.75)
     words = [f"λ = {q:.1f}: {in_km_s(q, 2)}".replace("-", "−") for q in chosen]
-    ridges.set([smoothed(q, x) for q in chosen], words, ["data"] * 5)
-    for word in ridges.words:
-        word.set_fontsize(9)
-    ax.set(xlabel="z/α, in standard deviations", xticks=range(-4, 6, 2), ylim=(-0.4, 6.2))
+    curves = [smoothed(q, x) for q in chosen]
+    figures.ridges(ax, x, curves, words, [figures.COLOURS["data"]] * 5)
+    ax.set(xlabel="z/α, in standard deviations", xticks=range(-4, 6, 2), xlim=(-4, 11.75))
+    ax.set(ylim=(-0.1, 7.2), yticks=[])
+    ax.spines["left"].set_visible(False)
     figures.title(ax, "five layers, levels from $p_w$")
 
 

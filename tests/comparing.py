@@ -4,6 +4,7 @@ Each is shown to fail on a wrong value in test_comparing.py.
 """
 
 import numpy as np
+import pytest
 
 
 def largest_difference(actual, expected):
@@ -39,3 +40,20 @@ def standard_errors_off(estimate, standard_error, truth):
     if not (np.isfinite(estimate) and np.isfinite(truth) and 0 < standard_error < np.inf):
         return np.inf
     return float(abs(estimate - truth) / standard_error)
+
+
+def refuses(words, call, *arguments, **options):
+    """Fail unless the call is refused in these words, and in few."""
+    with pytest.raises(ValueError, match=words) as refusal:
+        call(*arguments, **options)
+    assert len(str(refusal.value)) < 300
+
+
+def refused(*cases):
+    """Return a test of many (call, words)."""
+
+    @pytest.mark.parametrize(("call", "words"), cases, ids=[words for _, words in cases])
+    def test(call, words):
+        refuses(words, call)
+
+    return test

@@ -1,6 +1,5 @@
 """Settings of every test; ``--residuals docs/measured.md`` records the residuals there."""
 
-import hypothesis
 import measured
 import pytest
 from jaxtyping import install_import_hook
@@ -9,15 +8,13 @@ from jaxtyping import install_import_hook
 CHECKED = "distances elbo exact linear_model training.image_metrics variance"
 install_import_hook([f"course_utils.{name}" for name in CHECKED.split()], "annotations.checked")
 
-# The same examples at each run, on every machine.
-hypothesis.settings.register_profile("steady", derandomize=True, max_examples=40, deadline=None)
-hypothesis.settings.load_profile("steady")
 
-
-# Slower tests, whose imports take seconds: read only where `-m` does not exclude them.
+# Folders and files of slower tests: what each of them is marked as. Their imports take seconds, so
+# they are read only where `-m` does not exclude them.
 MARKS = {"hub": "full", "soak": "soak", "benchmarks": "benchmark"}
 MARKS |= dict.fromkeys(["test_deck_built.py", "test_lite.py", "test_pages.py"], "full")
-MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py"], "full")
+MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py", "test_exports.py"], "full")
+MARKS |= {"test_panel_page.py": "full"}
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -27,16 +24,20 @@ def pytest_ignore_collect(collection_path, config):
 
 # What takes long comes first, or one of two workers waits for it at the end. The first of the web
 # page's files builds the page; by the second's turn it is there.
-LONGEST = ["/07_", "/08_", ".ipynb", "test_lite.py", "browser/test_notebooks.py", "test_class.py"]
-LONGEST += ["test_live_slides.py", "test_pages.py"]
+LONGEST = ["/07_", "test_exercises", ".ipynb", "test_lite.py", "browser/test_notebooks.py"]
+LONGEST += ["test_class.py", "test_live_slides.py", "test_pages.py", "test_claims.py"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     def rank(item):
         path = item.path.as_posix()
         return next((k for k, part in enumerate(LONGEST) if part in path), len(LONGEST))
 
     items.sort(key=rank)
+    for item in items:
+        for name in MARKS.keys() & set(item.path.parts) - {"soak"}:  # which has short ones, too
+            item.add_marker(MARKS[name])
 
 
 def pytest_addoption(parser):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from comparing import refused
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -146,29 +147,25 @@ def test_where_w_rises_is_said():
     assert rises(levels, monotone(levels)) == [] and is_monotone(monotone)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({}, "none of them"),
-        ({"density": "uniform", "draws": [1.0, 2.0, 3.0]}, "got density, draws"),
-        ({"betas": SD_BETAS, "prediction": "vpred"}, "did you mean 'v_prediction'"),
-        ({"betas": SD_BETAS, "coefficient": np.ones(999)}, "999 coefficients beside 1000 steps"),
-        ({"betas": SD_BETAS, "coefficient": -np.ones(1000)}, "negative"),
-        ({"betas": SD_BETAS, "coefficient": "minsnr"}, "did you mean 'min_snr'"),
-        ({"alpha_bars": alpha_bar(SD_BETAS)[::-1]}, r"\[::-1\]"),
-        ({"betas": np.append(1.0, SD_BETAS)}, "betas must be"),
-        ({"betas": [0.1, 0.2, 1.0]}, "at least three with signal"),
-        ({"sigmas": [0.1, 0.5, 1.5], "prediction": "flow"}, r"lies in \[0, 1\]"),
-        ({"betas": SD_BETAS, "draws": [1, 2, 1000]}, "from 0 to 999"),
-        ({"betas": SD_BETAS, "shift": 0.0}, "shift must be a positive"),
-        ({"betas": "lineal"}, "did you mean 'linear'"),
-        ({"density": ("logit_normal", 0.0, -1.0)}, "finite range"),
-    ],
+test_bad_input_is_refused_in_a_sentence = refused(
+    (lambda: from_script(), "none of them"),
+    (lambda: from_script(density="uniform", draws=[1.0, 2.0, 3.0]), "got density, draws"),
+    (lambda: from_script(betas=SD_BETAS, prediction="vpred"), "did you mean 'v_prediction'"),
+    (
+        lambda: from_script(betas=SD_BETAS, coefficient=np.ones(999)),
+        "999 coefficients beside 1000 steps",
+    ),
+    (lambda: from_script(betas=SD_BETAS, coefficient=-np.ones(1000)), "negative"),
+    (lambda: from_script(betas=SD_BETAS, coefficient="minsnr"), "did you mean 'min_snr'"),
+    (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
+    (lambda: from_script(betas=np.append(1.0, SD_BETAS)), "betas must be"),
+    (lambda: from_script(betas=[0.1, 0.2, 1.0]), "at least three with signal"),
+    (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), r"lies in \[0, 1\]"),
+    (lambda: from_script(betas=SD_BETAS, draws=[1, 2, 1000]), "from 0 to 999"),
+    (lambda: from_script(betas=SD_BETAS, shift=0.0), "shift must be a positive"),
+    (lambda: from_script(betas="lineal"), "did you mean 'linear'"),
+    (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
 )
-def test_bad_input_is_refused_in_a_sentence(arguments, words):
-    with pytest.raises(ValueError, match=words) as raised:
-        from_script(**arguments)
-    assert len(str(raised.value)) < 300
 
 
 def test_the_command(tmp_path, capsys):

@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from comparing import assert_close, largest_difference, relative_difference, standard_errors_off
+from comparing import (
+    assert_close,
+    largest_difference,
+    refuses,
+    relative_difference,
+    standard_errors_off,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +48,13 @@ def test_standard_errors_are_two_sided_and_an_estimate_without_spread_is_never_n
     for error in (0.0, -1.0, np.nan, np.inf):
         assert standard_errors_off(1.0, error, 1.0) == np.inf
     assert standard_errors_off(np.nan, 0.1, 1.0) == np.inf
+
+
+def test_a_refusal_must_come_in_its_words_and_in_few():
+    def refuse(words):
+        raise ValueError(words)
+
+    refuses("no", refuse, "no")
+    for call, given in ((str, "no"), (refuse, "yes"), (refuse, "no" * 150)):
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            refuses("no", call, given)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refuses
 from idx_files import write_idx_set
 
 from course_utils.datasets import (
@@ -91,11 +91,7 @@ def test_the_split_is_the_seed_s_and_labels_belong():
     assert_close(found.train, digits(300)[0], atol=0)
     assert (found.side, found.white) == (8, 16)
     for n in (0, 1797, 2000):
-        with pytest.raises(ValueError, match="held_out"):
-            digits(n)
-
-
-# --- Fashion-MNIST --------------------------------------------------------------------------------
+        refuses("held_out", digits, n)
 
 
 def test_fashion_is_read_from_idx_files(tmp_path, monkeypatch):
@@ -119,7 +115,5 @@ def test_fashion_is_read_from_idx_files(tmp_path, monkeypatch):
 
 def test_without_fashion_the_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
-    with pytest.raises(ValueError, match="install Debian's package dataset-fashion-mnist"):
-        images("fashion")
-    with pytest.raises(ValueError, match="did you mean 'fashion'"):
-        images("fashon")
+    refuses("install Debian's package dataset-fashion-mnist", images, "fashion")
+    refuses("did you mean 'fashion'", images, "fashon")

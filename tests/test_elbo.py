@@ -5,10 +5,11 @@ Both sides of S5 for every objective are in test_claims.py.
 
 import numpy as np
 import pytest
-from comparing import assert_close, standard_errors_off
+from comparing import assert_close, refused, standard_errors_off
 from jaxtyping import TypeCheckError
 from scipy import integrate
 from scipy.stats import norm
+from truths import HILLS
 
 from course_utils.datasets import galaxies
 from course_utils.elbo import (
@@ -29,16 +30,12 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import Cosine, FlowMatching, LinearLogSnr, alpha, sigma
 from course_utils.weightings import sigmoid
 
-HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 WRONG = GaussianMixture([0.5, 0.5], [[-0.8], [1.1]], [0.5, 0.3])
 BROAD = GaussianMixture([1.0], [[0.0]], [1.3])
 FEW = GaussianMixture.from_data(galaxies()[::16])
 CURVE = ErrorCurve.from_mixtures(HILLS, BROAD)
 RANGE = {"log_snr_min": -10, "log_snr_max": 10}
 SIX = np.arange(6.0)
-
-
-# --- error curves ---------------------------------------------------------------------------------
 
 
 def test_a_curve_keeps_copies_and_gives_read_only_arrays():
@@ -64,8 +61,6 @@ def test_the_three_terms_for_straight_lines():
     loss = (3 * 3 * 6 + (0.3 - 0.75) * (4**2 - 2**2) / 2 - 0.025 * (4**3 + 2**3) / 3) / 2
     assert_close(weighted_loss(lambda s: 3 - s / 4, curve, -2, 4), loss, rtol=1e-8)
 
-
-# --- more than one dimension ----------------------------------------------------------------------
 
 EQUAL = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.16, 0.16])
 
@@ -105,9 +100,6 @@ def test_sixty_four_dimensions_by_draws():
         error = np.std(values, ddof=1) / np.sqrt(12)
         assert standard_errors_off(np.mean(values), error, exact) < 5
         assert error < 0.01 * exact
-
-
-# --- T7: one step, the sum, the gap ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", [HILLS, WRONG])
@@ -153,9 +145,6 @@ def test_the_gap_has_order_one_with_its_constant_on_any_schedule(schedule):
     assert extrapolated == pytest.approx(gap_constant(curve, schedule), rel=1e-3)
 
 
-# --- T6: path and marginal KL -------------------------------------------------------------------
-
-
 def shifted_noise(base, low, high, mass):
     height = np.sqrt(mass / (high - low))
     return lambda z, level: base.eps(z, level) + height * (low < level < high)
@@ -194,31 +183,22 @@ def test_path_kl_is_marginal_kl_and_the_excess(truth):
     assert residuals[0] / residuals[1] == pytest.approx(4, abs=0.8)  # second order
 
 
-# --- doors ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: ErrorCurve(SIX[::-1], SIX, SIX), "increasing levels"),
-        (lambda: ErrorCurve.from_mixtures(GaussianMixture([1], [[0, 1]], [1])), "one dimension"),
-        (lambda: CURVE.at([0, 10.1]), r"leave the tabulated range \[-10, 10\]"),
-        (lambda: CURVE.between(3, 3), "log_snr_min < log_snr_max"),
-        (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
-        (lambda: weighted_loss(lambda s: -s, CURVE), "not negative"),
-        (lambda: negative_log_likelihood(CURVE), "wider range"),
-        # [n] − [n, 1] would broadcast to [n, n] and give some number
-        (
-            lambda: loss_draws(
-                np.ones_like, lambda z, s: z[:, 0], *[SIX[:, None]] * 2, SIX / 10, LinearLogSnr()
-            ),
-            r"shape of z, \(6, 1\)",
+test_the_doors_teach = refused(
+    (lambda: ErrorCurve(SIX[::-1], SIX, SIX), "increasing levels"),
+    (lambda: ErrorCurve.from_mixtures(GaussianMixture([1], [[0, 1]], [1])), "one dimension"),
+    (lambda: CURVE.at([0, 10.1]), r"leave the tabulated range \[-10, 10\]"),
+    (lambda: CURVE.between(3, 3), "log_snr_min < log_snr_max"),
+    (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
+    (lambda: weighted_loss(lambda s: -s, CURVE), "not negative"),
+    (lambda: negative_log_likelihood(CURVE), "wider range"),
+    # [n] − [n, 1] would broadcast to [n, n] and give some number
+    (
+        lambda: loss_draws(
+            np.ones_like, lambda z, s: z[:, 0], *[SIX[:, None]] * 2, SIX / 10, LinearLogSnr()
         ),
-    ],
+        r"shape of z, \(6, 1\)",
+    ),
 )
-def test_the_doors_teach(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()
 
 
 def test_annotated_shapes_are_checked_while_tests_run():

@@ -65,9 +65,8 @@ def test_every_pin_is_exact_and_fits_any_build_from_any_registry():
         (PROJECT["dependency-groups"]["test"], [LOCK]),
         (PROJECT["dependency-groups"]["docs"], [LOCK, MORE]),
         (PROJECT["dependency-groups"]["hub"], [LOCK, MORE]),
-        (PROJECT["dependency-groups"]["bench"], [LOCK, MORE]),
     ],
-    ids=["runtime", "lab", "present", "test", "docs", "hub", "bench"],
+    ids=["runtime", "lab", "present", "test", "docs", "hub"],
 )
 def test_every_range_is_pinned_within(wanted, locks):
     pinned = {}

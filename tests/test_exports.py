@@ -10,7 +10,6 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.full
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 

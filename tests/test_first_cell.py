@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-import pytest
+from comparing import refuses
 
 ROOT = Path(__file__).parent.parent
 BOOK = runpy.run_path(str(ROOT / ".ci/address.py"))
@@ -78,8 +78,7 @@ def test_the_address_is_written_everywhere_and_can_be_changed(tmp_path):
 
 def test_what_is_no_address_is_refused(tmp_path):
     for url in ("", "github.com/a/b", "http://github.com/a/b", "https://a.b/c"):
-        with pytest.raises(ValueError, match="https://host/owner/name is wanted"):
-            BOOK["write"](url, tmp_path)
+        refuses("https://host/owner/name is wanted", BOOK["write"], url, tmp_path)
 
 
 def test_until_the_address_is_known_nothing_names_one():

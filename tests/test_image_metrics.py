@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from comparing import refuses
 from scipy.linalg import sqrtm
 
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
@@ -92,8 +93,7 @@ def test_memorisation_is_seen_and_absent_in_new_points():
     assert nearer_to_first(copies, train, held_out).mean() > 0.99
     assert abs(nearer_to_first(new, train, held_out).mean() - 0.5) < 4.5 * 0.5 / 20
     assert nearer_to_first([[0.0], [2.0]], [[1.0], [3.0]], [[1.0], [9.0]]).tolist() == [0.5, 0.5]
-    with pytest.raises(ValueError, match="one size"):
-        nearer_to_first(new, train, held_out[:10])
+    refuses("one size", nearer_to_first, new, train, held_out[:10])
 
 
 def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():
@@ -107,5 +107,4 @@ def test_what_is_kept_is_read_only_and_samples_with_gaps_are_refused():
     assert metrics.pixels(x).shape == (6, 8, 8) and metrics.pixels(x).max() == 16
     x[2, 3] = np.nan
     for use in (metrics.pixels, metrics.rounded, metrics.measure):
-        with pytest.raises(ValueError, match="1 of 6 rows"):
-            use(x)
+        refuses("1 of 6 rows", use, x)

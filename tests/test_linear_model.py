@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refuses
 from scipy.optimize import minimize
 
 from course_utils.datasets import galaxies, planar_law
@@ -46,9 +46,6 @@ def many_weightings(n):
         yield bent(sigmoid(generator.uniform(-4, 4)), knots, generator.uniform(-4, 4, 9))
 
 
-# --- features and draws --------------------------------------------------------------------------
-
-
 def test_features_are_cosines_and_nested():
     few = FourierFeatures.draw(5, 2, rng())
     many = FourierFeatures.draw(50, 2, rng())
@@ -59,9 +56,6 @@ def test_features_are_cosines_and_nested():
     assert_close(few(z, np.full((7, 1), -1.5)), few(z, -1.5), atol=0)
     for part in ("of_z", "of_level", "phase"):
         np.testing.assert_array_equal(getattr(few, part), getattr(many, part)[..., :5])
-
-
-# --- the loss, by its definition -----------------------------------------------------------------
 
 
 def weighted_loss(denoiser):
@@ -107,9 +101,6 @@ def test_the_solve_is_the_minimum_that_a_general_optimiser_finds(small):
     found = minimize(loss, np.zeros(shape).ravel(), method="L-BFGS-B", options={"maxfun": 10**5})
     assert loss(denoiser.theta.ravel()) <= found.fun
     assert found.fun < weighted_loss(denoiser) + 1e-4
-
-
-# --- T9 ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ridge", [1e-6, 1e-4, 1e-2, 1.0])
@@ -160,18 +151,12 @@ def test_with_many_features_w_matters_less_and_less():
     assert (many > 0).all() and (many < few / 3).all() and many.sum() < few.sum() / 4, cost
 
 
-# --- it really retrains ------------------------------------------------------------------------
-
-
 def test_condition_number(small):
     denoiser = small.retrain(flat, 1e-3)
     matrix = small.normal_equations(denoiser.weights)[0] + 1e-3 * np.eye(24)
     exact = np.linalg.cond(matrix, 1)
     assert exact / 3 < denoiser.condition < exact * 1.0001  # LAPACK estimates from below
     assert small.retrain(flat, 1.0).condition < denoiser.condition
-
-
-# --- what comes in ------------------------------------------------------------------------------
 
 
 def test_data_are_copied_and_gaps_refused(data):
@@ -185,14 +170,12 @@ def test_data_are_copied_and_gaps_refused(data):
     for array in (built.gram, built.features.of_z, draws.noise, denoiser.theta, built.cells):
         with pytest.raises(ValueError, match="read-only"):
             array *= 2
-    with pytest.raises(ValueError, match="masked"):
-        LinearDenoiser.precompute(np.ma.masked_greater(data, 1), 8, rng=rng())
+    refuses("masked", LinearDenoiser.precompute, np.ma.masked_greater(data, 1), 8, rng=rng())
 
 
 def test_what_cannot_be_learnt_from_is_refused(small, data):
-    with pytest.raises(ValueError, match="zero at all 17 levels"):
-        small.retrain(lambda s: 0 * s)
-    with pytest.raises(ValueError, match="increasing levels"):
-        LinearDenoiser.precompute(data, 8, rng=rng(), log_snr=LEVELS[::-1])
-    with pytest.raises(ValueError, match="do not fit z"):
-        small.retrain(flat).eps(data[:4], np.zeros(4))
+    refuses("zero at all 17 levels", small.retrain, lambda s: 0 * s)
+    refuses(
+        "increasing levels", LinearDenoiser.precompute, data, 8, rng=rng(), log_snr=LEVELS[::-1]
+    )
+    refuses("do not fit z", small.retrain(flat).eps, data[:4], np.zeros(4))

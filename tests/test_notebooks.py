@@ -38,6 +38,17 @@ ABSOLUTE = re.compile(
     r"|\b[A-Z]:\\"
 )
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+TEXTS = {"text/plain", "text/html", "text/markdown", "text/latex"}
+HARMLESS = {*TEXTS, "image/png", "image/jpeg", VIEW}  # a view names a model, and is not the model
+RUNS = re.compile(
+    r"<\s*(script|iframe|object|embed|link|meta|base|form)\b|javascript:|\bon[a-z]+\s*=|@import",
+    re.IGNORECASE,
+)
+FETCHES = re.compile(
+    r"(src|srcset|poster|data|background)\s*=\s*[\"']?\s*(https?:)?//|url\(\s*[\"']?(https?:)?//"
+    r"|!\[[^\]]*\]\(\s*<?(https?:)?//",
+    re.IGNORECASE,
+)
 
 
 # --- reading a notebook -----------------------------------------------------------------------
@@ -70,7 +81,7 @@ def texts(cell):
         if out.output_type == "stream":
             yield out.text
         for kind, value in out.get("data", {}).items():
-            if kind in ("text/plain", "text/html", "text/markdown", "text/latex"):
+            if kind in TEXTS:
                 yield value
 
 
@@ -248,6 +259,17 @@ def no_absolute_paths(nb, path):
             yield f"cell {k} names a path of one machine: {match[0]}"
 
 
+def runs_and_fetches_nothing(nb, path):
+    """Nothing runs or is fetched when a saved file is opened."""
+    for k, cell in enumerate(nb.cells):
+        for out in cell.get("outputs", []):
+            data = out.get("data", {})
+            yield from (f"cell {k}: output of type {kind}" for kind in set(data) - HARMLESS)
+        seen = shown(cell) if cell.cell_type == "code" else cell.source
+        for pattern in (RUNS, FETCHES):
+            yield from (f"cell {k}: {match[0]}" for match in pattern.finditer(seen))
+
+
 # --- the day path and its minutes ------------------------------------------------------------
 
 SECTION = re.compile(r"(?m)^(?=#{2,6} )")
@@ -386,8 +408,10 @@ SYMBOLS = (
 SKIPPED = r"Learning goals|3 The lecture, in seven lines|4 The map|Appendix"
 
 
+@functools.cache
 def course():
     """The prose of all notebooks in order, as (notebook, text), without what is not counted."""
+    found = []
     for path in NOTEBOOKS:
         for section, _, text in itertools.islice(pieces(read(path)), 1, None):
             if isinstance(text, str):
@@ -395,7 +419,9 @@ def course():
                     text = text[text.find("**Symbols") :] if "**Symbols" in text else ""
                 elif re.match(SKIPPED, section) or "What was" in text:
                     text = ""
-                yield path.name[:2], re.sub(r"(?m)^#+ .*$|\[[^\]]*\]\([^)]*\)|`[^`]*`", " ", text)
+                text = re.sub(r"(?m)^#+ .*$|\[[^\]]*\]\([^)]*\)|`[^`]*`", " ", text)
+                found.append((path.name[:2], text))
+    return found
 
 
 def used_before_it_is_explained(term, course):
@@ -408,9 +434,8 @@ def used_before_it_is_explained(term, course):
             return
 
 
-@pytest.mark.parametrize("term", TERMS)
-def test_no_word_before_its_meaning(term):
-    assert list(used_before_it_is_explained(term, course())) == []
+def test_no_word_before_its_meaning():
+    assert [f for term in TERMS for f in used_before_it_is_explained(term, course())] == []
 
 
 def test_a_word_that_comes_too_early_is_seen():
@@ -418,12 +443,13 @@ def test_a_word_that_comes_too_early_is_seen():
     assert not list(used_before_it_is_explained("score", [("00", "a **score**"), ("01", "score")]))
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
-def test_no_symbol_before_its_meaning(symbol):
-    number = next(number for number, text in course() if symbol in text)
-    (path,) = FOLDER.glob(f"{number}_*.ipynb")
-    rows = re.findall(r"(?m)^\| (\$.*?) \|", "\n".join(c.source for c in read(path).cells[:TOP]))
-    assert any(symbol in row for row in rows), f"not in the table of symbols of {number}"
+def test_no_symbol_before_its_meaning():
+    for symbol in SYMBOLS:
+        number = next(number for number, text in course() if symbol in text)
+        (path,) = FOLDER.glob(f"{number}_*.ipynb")
+        top = "\n".join(cell.source for cell in read(path).cells[:TOP])
+        rows = re.findall(r"(?m)^\| (\$.*?) \|", top)
+        assert any(symbol in row for row in rows), f"{symbol}: not in {number}'s table of symbols"
 
 
 # --- plain modern words -----------------------------------------------------------------------
@@ -447,22 +473,7 @@ def test_words_are_of_today():
         assert not found, f"{path.name}: …{text[max(0, found.start() - 40) : found.end() + 20]}…"
 
 
-RULES = (
-    valid, executed_in_order, begins_with_the_installation, no_errors,
-    stable_metadata, stable_text, opens_well, closes_well, short_cells,
-    images_have_words, exercises_complete, links_resolve, no_absolute_paths, tells_its_time,
-    day_path_stands_alone,
-)  # fmt: skip
-RULES = {rule.__name__: rule for rule in RULES}
-
-
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook(path, rule):
-    assert list(RULES[rule](read(path), path)) == []
-
-
-# --- the rules themselves: what breaks each of them in a notebook that keeps them all -------------
+# --- the rules, and what breaks each of them in a notebook that keeps them all ------------------
 
 
 def shows(text, name="stdout"):
@@ -479,28 +490,52 @@ def without(dropped):
 
 
 BREAKS = {
-    "valid": lambda nb: nb.metadata.pop("kernelspec"),
-    "executed_in_order": lambda nb: code(nb)[1].update(execution_count=99),
-    "begins_with_the_installation": lambda nb: code(nb)[0].update(source="1"),
-    "no_errors": shows("a warning", "stderr"),
-    "stable_metadata": lambda nb: nb.metadata.update(widgets={}),
-    "stable_text": shows("<object at 0x7f0ed5ae5d50>"),
-    "opens_well": says("no title"),
-    "closes_well": without(lambda cell: "What was" in cell.source),
-    "short_cells": lambda nb: code(nb)[1].update(source="1\n" * 16),
-    "images_have_words": without(lambda cell: CAPTION.match(cell.source)),
-    "exercises_complete": without(is_solution),
-    "links_resolve": says("# A [map](../nowhere.md)"),
-    "no_absolute_paths": says("# open('/home/ada/x.csv')"),
-    "tells_its_time": lambda nb: nb.cells[0].update(source=nb.cells[0].source.replace("45", "15")),
-    "day_path_stands_alone": lambda nb: nb.cells[-1].update(
+    valid: lambda nb: nb.metadata.pop("kernelspec"),
+    executed_in_order: lambda nb: code(nb)[1].update(execution_count=99),
+    begins_with_the_installation: lambda nb: code(nb)[0].update(source="1"),
+    no_errors: shows("a warning", "stderr"),
+    stable_metadata: lambda nb: nb.metadata.update(widgets={}),
+    stable_text: shows("<object at 0x7f0ed5ae5d50>"),
+    opens_well: says("no title"),
+    closes_well: without(lambda cell: "What was" in cell.source),
+    short_cells: lambda nb: code(nb)[1].update(source="1\n" * 16),
+    images_have_words: without(lambda cell: CAPTION.match(cell.source)),
+    exercises_complete: without(is_solution),
+    links_resolve: says("# A [map](../nowhere.md)"),
+    no_absolute_paths: says("# open('/home/ada/x.csv')"),
+    runs_and_fetches_nothing: lambda nb: code(nb)[1].outputs.append(
+        new_output("display_data", {"application/javascript": "1"})
+    ),
+    tells_its_time: lambda nb: nb.cells[0].update(source=nb.cells[0].source.replace("45", "15")),
+    day_path_stands_alone: lambda nb: nb.cells[-1].update(
         source=nb.cells[-1].source + " By the distances of section 8."
     ),
 }
+RULES = {rule.__name__: rule for rule in BREAKS}
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook(path):
+    wrong = {name: list(rule(read(path), path)) for name, rule in RULES.items()}
+    assert not any(wrong.values()), wrong
+
+
+@pytest.mark.parametrize("rule", BREAKS)
 def test_a_broken_notebook_is_seen(rule):
     nb = copy.deepcopy(read(NOTEBOOKS[1]))
     BREAKS[rule](nb)
-    assert list(RULES[rule](nb, NOTEBOOKS[1]))
+    assert list(rule(nb, NOTEBOOKS[1]))
+
+
+def test_what_runs_or_fetches_is_seen():
+    for source in (
+        "<script src='https://cdn.example/x.js'></script>",
+        "<a href='javascript:alert(1)'>here</a>",
+        "<img src='//example.org/pixel.gif'>",
+        "![a figure](https://example.org/figure.png)",
+        "<iframe srcdoc='x'>",
+    ):
+        for change in (says(source), shows(source)):
+            nb = copy.deepcopy(read(NOTEBOOKS[1]))
+            change(nb)
+            assert list(runs_and_fetches_nothing(nb, NOTEBOOKS[1])), source

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refuses
 from scipy.stats import ttest_rel
 
 from course_utils.training import preregistration, study
@@ -57,9 +57,6 @@ def untrained(monkeypatch):
     return study.run
 
 
-# --- the hypothesis -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -72,8 +69,7 @@ def untrained(monkeypatch):
     ],
 )
 def test_a_vague_hypothesis_is_refused(changes, words):
-    with pytest.raises(ValueError, match=words):
-        hypothesis(**changes)
+    refuses(words, hypothesis, **changes)
 
 
 def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
@@ -87,23 +83,24 @@ def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
     assert replace(base, w=same).key == base.key
 
 
-# --- fixing ---------------------------------------------------------------------------------------
-
-
 def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):
     first = register(hypothesis(), W, TINY, tmp_path)
     first.run()
     again = r"by was 0\.3, now 0\.1.*range\(8, 11\)"
     for w, plan in ((W, TINY), (sigmoid(0.5), TINY), (W, replace(TINY, n_steps=3))):
-        with pytest.raises(ValueError, match=again):  # the comparator's results were seen, too
-            register(hypothesis(by=0.1), w, plan, tmp_path)
+        refuses(again, register, hypothesis(by=0.1), w, plan, tmp_path)
     for path in tmp_path.glob("*/own_*.json"):
         path.unlink()
-    with pytest.raises(ValueError, match=again):
-        register(hypothesis(by=0.1), sigmoid(0.5), TINY, tmp_path)
+    refuses(again, register, hypothesis(by=0.1), sigmoid(0.5), TINY, tmp_path)
     assert len(first.run()) == 6
-    with pytest.raises(ValueError, match=r"measure was 'eta0.frechet', now 'bits.total'"):
-        register(hypothesis(measure="bits.total", seeds=(7, 10)), W, TINY, tmp_path)
+    refuses(
+        r"measure was 'eta0.frechet', now 'bits.total'",
+        register,
+        hypothesis(measure="bits.total", seeds=(7, 10)),
+        W,
+        TINY,
+        tmp_path,
+    )
     assert register(hypothesis(), W, TINY, tmp_path).key == first.key  # the same goes on
     assert register(hypothesis(by=0.1, seeds=range(8, 11)), W, TINY, tmp_path).number == 2
 
@@ -113,14 +110,12 @@ def test_what_was_not_fixed_neither_runs_nor_is_judged(tmp_path, untrained):
     runs = fixed.run()
     smuggled = replace(fixed, hypothesis=hypothesis(by=0.0))
     for forbidden in (smuggled.run, lambda: smuggled.judge(runs)):
-        with pytest.raises(ValueError, match="was not fixed"):
-            forbidden()
+        refuses("was not fixed", forbidden)
     [seal] = (tmp_path / "hypotheses").iterdir()
     record = json.loads(seal.read_text())
     record["hypothesis"]["by"] = 0.1
     seal.write_text(json.dumps(record))
-    with pytest.raises(ValueError, match="was not fixed"):
-        fixed.judge(runs)
+    refuses("was not fixed", fixed.judge, runs)
 
 
 def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_path):
@@ -134,13 +129,9 @@ def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_pa
         (lambda s: np.sum(s**2)): "one number, .* sum or mean",
         (lambda s: 3 * sigmoid(2)(s)): "sigmoid_2 itself",
     }.items():
-        with pytest.raises(ValueError, match=words):
-            register(hypothesis(), w, TINY, tmp_path)
+        refuses(words, register, hypothesis(), w, TINY, tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     register(hypothesis(), lambda s: 1.0, TINY, tmp_path)  # a constant is no mistake
-
-
-# --- judging and reporting ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,11 +157,13 @@ def test_a_finding_is_the_paired_interval_of_runs_that_pair(tmp_path, untrained)
     assert_close(finding.difference[:3], [-1, interval.low, interval.high], atol=1e-12)
     assert finding.verdict == "supported"
     for wrong in (runs[:-1], [*runs, result("sigmoid_2", 5)]):
-        with pytest.raises(ValueError, match="let trial"):
-            fixed.judge(wrong)
+        refuses("let trial", fixed.judge, wrong)
     for kind in ("machine", "code", "plan"):
-        with pytest.raises(ValueError, match=f"more than one {kind}, .*another"):
-            fixed.judge([*runs[:-1], runs[-1] | {kind: "another"}])
+        refuses(
+            f"more than one {kind}, .*another",
+            fixed.judge,
+            [*runs[:-1], runs[-1] | {kind: "another"}],
+        )
 
 
 def test_under_the_null_any_number_of_hypotheses_are_supported_one_time_in_twenty(
@@ -224,16 +217,12 @@ def test_a_report_says_all_of_it(tmp_path, untrained):
         assert ("**" in row) == (measure == "eta0.frechet")
         assert row.endswith("| – |")  # the study's floor is that of 500 images, these are 30
     assert "another plan" in text and "before it" not in text
-    with pytest.raises(ValueError, match="reason is empty"):
-        write_up(finding, reason="")
+    refuses("reason is empty", write_up, finding, reason="")
     other = register(hypothesis(seeds=(8, 9, 10)), sigmoid(0.5), TINY, tmp_path)
     untrained.gain = 0.31
     write_up(other.judge(other.run()), reason="so").save(tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "it is number 2" in text and "difference, 97.5 % interval" in text
-
-
-# --- the examples ---------------------------------------------------------------------------------
 
 
 def test_the_stored_examples_are_those_of_the_notebook_and_name_their_code(tmp_path):

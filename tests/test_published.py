@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refused
 from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
@@ -105,16 +105,10 @@ def test_an_objective_of_one_s_own():
     assert_close(w.implied_weighting()(s), sigmoid(2)(s), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: published("min-snr"), "did you mean 'min_snr'"),
-        (lambda: published("p2", gamma=2), "did you mean 'p2_gamma'"),
-        (lambda: published("elbo", p2_gamma=2), "'elbo' has no parameters"),
-        (lambda: implied("min_snr", min_snr_gamma=-1)(0.0), "not negative"),
-        (lambda: Objective("a", "b", Cosine(), "noise"), "mean 'eps'"),
-    ],
+test_unknown_names_give_the_nearest = refused(
+    (lambda: published("min-snr"), "did you mean 'min_snr'"),
+    (lambda: published("p2", gamma=2), "did you mean 'p2_gamma'"),
+    (lambda: published("elbo", p2_gamma=2), "'elbo' has no parameters"),
+    (lambda: implied("min_snr", min_snr_gamma=-1)(0.0), "not negative"),
+    (lambda: Objective("a", "b", Cosine(), "noise"), "mean 'eps'"),
 )
-def test_unknown_names_give_the_nearest(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()

@@ -6,8 +6,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from comparing import assert_close
+from comparing import assert_close, refuses
 from scipy.interpolate import CubicSpline
+from truths import HILLS
 
 from course_utils import samplers
 from course_utils.datasets import galaxies
@@ -15,7 +16,6 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.predictions import convert
 from course_utils.schedules import Cosine, sigma
 
-TWO_BUMPS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 STEPS = {  # and the order of each in law
     "ancestral": (samplers.ancestral_step, 1),
     "reverse SDE": (samplers.reverse_sde_step, 1),
@@ -35,9 +35,6 @@ class Constant:
 
     def standard_normal(self, shape):
         return np.full(shape, self.value)
-
-
-# --- One step ---
 
 
 def textbook(noisy, clean, eta):
@@ -72,16 +69,14 @@ def one_step_each():
     }
 
 
-# --- Many steps with the exact score: the law itself is carried along, without Monte Carlo ---
-
 Z = np.linspace(-7, 7, 1401)
 NODE, WEIGHT = np.polynomial.hermite_e.hermegauss(21)
 WEIGHT = WEIGHT / WEIGHT.sum()
 
 
-def carried_density(step, levels, eps=TWO_BUMPS.eps):
+def carried_density(step, levels, eps=HILLS.eps):
     """Density of the sampler's latents on Z: each step maps z, then adds Gaussian noise."""
-    density = np.exp(TWO_BUMPS.diffuse(levels[0]).log_prob(Z[:, None]))
+    density = np.exp(HILLS.diffuse(levels[0]).log_prob(Z[:, None]))
     for noisy, clean in itertools.pairwise(levels):
         mapped, kicked = (step(eps, Z[:, None], noisy, clean, Constant(c))[:, 0] for c in (0, 1))
         noise = kicked[0] - mapped[0]
@@ -90,10 +85,10 @@ def carried_density(step, levels, eps=TWO_BUMPS.eps):
     return density
 
 
-def law_errors(step, n, low=-10.0, high=5.0, eps=TWO_BUMPS.eps):
+def law_errors(step, n, low=-10.0, high=5.0, eps=HILLS.eps):
     """Mean, second moment and total variation of the sampler's law against the exact one."""
     density = carried_density(step, np.linspace(low, high, n + 1), eps)
-    truth = np.exp(TWO_BUMPS.diffuse(high).log_prob(Z[:, None]))
+    truth = np.exp(HILLS.diffuse(high).log_prob(Z[:, None]))
     h, wrong = Z[1] - Z[0], density - truth
     return abs(np.array([wrong @ Z, wrong @ Z**2, abs(wrong).sum() / 2])) * h
 
@@ -115,18 +110,18 @@ def test_samplers_return_the_mixture_at_their_order(name):
 
 def test_the_full_score_in_the_ode_is_detected():
     def twice(z, log_snr):
-        return 2 * TWO_BUMPS.eps(z, log_snr)
+        return 2 * HILLS.eps(z, log_snr)
 
     assert law_errors(samplers.euler_step, 80, eps=twice)[2] > 0.2
     assert law_errors(samplers.euler_step, 80)[2] < 0.05
 
 
 def test_dpm_solver_is_of_order_two_on_uneven_levels():
-    start = TWO_BUMPS.diffuse(-6.0).sample(200, np.random.default_rng(3))
+    start = HILLS.diffuse(-6.0).sample(200, np.random.default_rng(3))
 
     def end(n, step):
         levels = -6 + 10 * np.linspace(0, 1, n + 1) ** 1.5
-        return samplers.sample(TWO_BUMPS.eps, levels, start, step)
+        return samplers.sample(HILLS.eps, levels, start, step)
 
     truth, n_steps = end(4000, samplers.heun_step), [40, 80, 160, 320]
     solver = samplers.DpmSolver()  # one object for all: each sampling begins anew
@@ -144,9 +139,6 @@ def test_the_exact_score_of_the_galaxies_returns_the_galaxies():
         z = samplers.sample(law.eps, np.linspace(-10, 14, 301), start, step, rng)
         x = convert(law.eps(z, 14.0), z, 14.0, "eps", "x")
         assert abs(x - galaxies().T).min(axis=1).max() < 1e-2
-
-
-# --- The loop ---
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -175,10 +167,8 @@ def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
     ],
 )
 def test_levels_in_the_wrong_direction_are_refused_at_the_call(levels, advice):
-    with pytest.raises(ValueError, match=advice):
-        samplers.sample_states(TWO_BUMPS.eps, levels, np.zeros((4, 1)))
+    refuses(advice, samplers.sample_states, HILLS.eps, levels, np.zeros((4, 1)))
 
 
 def test_an_eta_beyond_the_ancestral_is_refused():
-    with pytest.raises(ValueError, match=r"from 0 .* to 1"):
-        samplers.ddim_coefficients(0.0, 1.0, 1.5)
+    refuses(r"from 0 .* to 1", samplers.ddim_coefficients, 0.0, 1.0, 1.5)

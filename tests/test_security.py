@@ -7,76 +7,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-# --- Notebooks: nothing that runs or fetches when a saved file is opened --------------------------
-
-HARMLESS = {
-    "text/plain",
-    "text/html",  # looked into below
-    "text/latex",
-    "text/markdown",
-    "image/png",
-    "image/jpeg",
-    "application/vnd.jupyter.widget-view+json",  # a name of a model, not the model
-}
-RUNS = re.compile(
-    r"<\s*(script|iframe|object|embed|link|meta|base|form)\b|javascript:|\bon[a-z]+\s*=|@import",
-    re.IGNORECASE,
-)
-FETCHES = re.compile(
-    r"(src|srcset|poster|data|background)\s*=\s*[\"']?\s*(https?:)?//|url\(\s*[\"']?(https?:)?//"
-    r"|!\[[^\]]*\]\(\s*<?(https?:)?//",
-    re.IGNORECASE,
-)
-
-
-def unsafe(notebook):
-    """Return what in a notebook would run or fetch something when it is opened, in words."""
-    found = []
-    for place, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            found += [f"cell {place}: {words}" for words in unsafe_words(cell.source)]
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            found += [f"cell {place}: output of type {kind}" for kind in set(data) - HARMLESS]
-            for kind in ("text/html", "text/markdown"):
-                words = unsafe_words("".join(data.get(kind, "")))
-                found += [f"cell {place}, {kind}: {word}" for word in words]
-    if "widgets" in notebook.metadata:
-        found.append("saved state of widgets: it is trusted on opening")
-    return found
-
-
-def unsafe_words(text):
-    return [match[0] for pattern in (RUNS, FETCHES) for match in pattern.finditer(text)]
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_opening_a_notebook_runs_and_fetches_nothing(path):
-    assert unsafe(nbformat.read(path, as_version=4)) == []
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "<script src='https://cdn.example/x.js'></script>",
-        "<a href='javascript:alert(1)'>here</a>",
-        "<img src='//example.org/pixel.gif'>",
-        "![a figure](https://example.org/figure.png)",
-        "<iframe srcdoc='x'>",
-    ],
-)
-def test_what_runs_or_fetches_is_seen(source):
-    output = nbformat.v4.new_output("display_data", {"text/html": source})
-    as_output = nbformat.v4.new_code_cell("1", outputs=[output])
-    for cell in (as_output, nbformat.v4.new_markdown_cell(source)):
-        assert unsafe(nbformat.v4.new_notebook(cells=[cell])) != []
-
 
 # --- Code: no data file is able to run code -------------------------------------------------------
 

@@ -74,9 +74,6 @@ def notebook(number):
     return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
-# --- exercises --------------------------------------------------------------------------------
-
-
 def test_every_exercise_is_in_the_guide_and_its_check_says_what_the_guide_says():
     rows = [(row[0][:4], row[2].strip('"')) for rows in tables(GUIDE, "exercise") for row in rows]
     assert [name for name, _ in rows] == list(exercises())
@@ -86,9 +83,6 @@ def test_every_exercise_is_in_the_guide_and_its_check_says_what_the_guide_says()
         result = next((r for r in exercise.returns if message.startswith(f"in {r}, ")), "")
         message = message.removeprefix(f"in {result}, ")
         assert message in exercise.mistakes or message in derived, message
-
-
-# --- questions --------------------------------------------------------------------------------
 
 
 def section(number):
@@ -272,18 +266,12 @@ def test_the_sigmoid_has_the_lower_frechet_distance_in_every_run_of_the_study():
         assert (study.differences(groups["sigmoid_2"], groups["elbo"], "eta1.frechet") < 0).all()
 
 
-# --- assessment ---------------------------------------------------------------------------------
-
-
 def test_rubric_is_that_of_the_capstone():
     told = [(part, int(points)) for part, points, _ in tables(GUIDE, "part")[0]]
     rubric = re.search(r"(?ms)^## 9 A rubric.*?(?=^## )", notebook("08"))[0]
     asked = re.findall(r"(?m)^\| \*\*(.+?)\*\* \((\d+)\)", rubric)
     assert told == [(part, int(points)) for part, points in asked]
     assert sum(points for _, points in told) == 20 and "Twenty points" in rubric
-
-
-# --- deck, panels, links ------------------------------------------------------------------------
 
 
 def test_panels_of_deck_and_guide_agree():

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from comparing import refuses
+from truths import HILLS
 
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, loss_draws, weighted_loss
@@ -27,7 +29,6 @@ from course_utils.variance import (
 from course_utils.weightings import sigmoid
 
 GALAXIES = GaussianMixture.from_data(galaxies())
-HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 WRONG = GaussianMixture([0.5, 0.5], [[-0.8], [1.1]], [0.5, 0.3])
 CASES = {"galaxies": (GALAXIES, GALAXIES), "hills": (HILLS, HILLS), "wrong": (HILLS, WRONG)}
 RANGE = {"log_snr_min": -10, "log_snr_max": 10}
@@ -124,12 +125,7 @@ def test_what_is_kept_is_copied_and_what_is_cached_is_read_only(moments):
     assert not any(array.flags.writeable for array in cached if np.ndim(array))
 
 
-@pytest.mark.parametrize("heights", [[1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0]])
-def test_a_density_that_loses_levels_is_refused(heights):
-    with pytest.raises(ValueError, match=r"finite and positive"):
-        DensitySchedule([0.0, 1.0, 2.0], heights)
-
-
-def test_the_table_of_moments_is_not_left(moments):
-    with pytest.raises(ValueError, match=r"leave the tabulated range \[-10, 10\]"):
-        moments["hills"].at([0.0, 10.5])
+def test_a_density_that_loses_levels_and_levels_outside_the_table_are_refused(moments):
+    for heights in ([1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0]):
+        refuses(r"finite and positive", DensitySchedule, [0.0, 1.0, 2.0], heights)
+    refuses(r"leave the tabulated range \[-10, 10\]", moments["hills"].at, [0.0, 10.5])

@@ -66,16 +66,6 @@ def mass_below(x, means, sd):
     return ndtr(np.subtract.outer(x, means) / sd).mean(axis=1)
 
 
-def likelihoods(z, means, sd):
-    """Return N(z; m, sd²) as [k, n], divided by the largest of each z: p(m|z) but for its sum."""
-    power = np.subtract.outer(means, z)
-    power *= power
-    power *= -0.5 / sd**2
-    power -= power.max(axis=0)
-    np.maximum(power, SMALLEST, out=power)
-    return np.exp(power, out=power)
-
-
 def ideal_eps(width=0.0):
     """Return ``GaussianMixture.eps``, but faster, as a function of z [n] and of levels, one or [n].
 

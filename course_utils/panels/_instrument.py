@@ -32,7 +32,7 @@ from course_utils.weightings import (
     peak,
     shifted,
 )
-from course_utils.widgets.controls import Curve, bars, choice, slider, switch
+from course_utils.widgets.controls import Curve, Slider, Switch, bars, choice
 from course_utils.widgets.panel import Panel, plainly
 from course_utils.widgets.scene import Area, Axis, Handle, Line, Plot, Ridges, Rule
 
@@ -50,10 +50,10 @@ KEPT = (1, 41, 82)  # galaxies whose tables travel along: enough for a page with
 
 # A parameter of an objective: whose it is, and its slider.
 PARAMETERS = {
-    "p2_gamma": (("p2",), slider("γ of P2", 0.0, 3.0, 0.1, 1.0)),
-    "min_snr_gamma": (("min_snr",), slider("γ of Min-SNR", 0.1, 20.0, 0.1, 5.0)),
-    "sigmoid_bias": (("sigmoid",), slider("b of the sigmoid", -6.0, 6.0, 0.1, 2.0)),
-    "edm_data_sd": (("edm", "edm_monotonic"), slider("EDM's σ_data", 0.1, 2.0, 0.05, 0.5)),
+    "p2_gamma": (("p2",), Slider("γ of P2", 0.0, 3.0, 0.1, 1.0)),
+    "min_snr_gamma": (("min_snr",), Slider("γ of Min-SNR", 0.1, 20.0, 0.1, 5.0)),
+    "sigmoid_bias": (("sigmoid",), Slider("b of the sigmoid", -6.0, 6.0, 0.1, 2.0)),
+    "edm_data_sd": (("edm", "edm_monotonic"), Slider("EDM's σ_data", 0.1, 2.0, 0.05, 0.5)),
 }
 # Names without the published value of a parameter that here has a slider.
 NAMES = {key: o.name for key, o in PUBLISHED.items()}
@@ -73,12 +73,12 @@ def controls(own=()):
         "objective": choice(
             "objective", [(name, key) for key, name in names.items()], "sigmoid", groups=groups
         ),
-        "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
-        "monotone_lock": switch("keep w monotone"),
+        "shift": Slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
+        "monotone_lock": Switch("keep w monotone"),
         **{name: replace(control, folded=its) for name, (_, control) in PARAMETERS.items()},
-        "unit_variance": switch("EDM's λ for data of variance 1", folded=its),
-        "pencil": switch("draw w afresh instead of pulling it", folded=hand),
-        "brush_width": slider("width of the brush", 0.2, 5.0, 0.1, 1.0, "units of λ", folded=hand),
+        "unit_variance": Switch("EDM's λ for data of variance 1", folded=its),
+        "pencil": Switch("draw w afresh instead of pulling it", folded=hand),
+        "brush_width": Slider("width of the brush", 0.2, 5.0, 0.1, 1.0, "units of λ", folded=hand),
         "gains": bars(
             [f"λ = {knot}" for knot in KNOTS],
             -2.0,
@@ -94,11 +94,11 @@ def controls(own=()):
             [("right: the data themselves", "right"), ("wrong: three broad clusters", "wrong")],
             folded=model,
         ),
-        "galaxy": slider("galaxy (0: all)", 0, 82, 1, 0, folded=model),
-        "log_snr_min": slider("λ_min", LOG_SNR_MIN, 0.0, 0.1, LOG_SNR_MIN, folded=model),
-        "log_snr_max": slider("λ_max", 1.0, LOG_SNR_MAX, 0.1, LOG_SNR_MAX, folded=model),
-        "brush": Curve("w pulled by hand", (), n=len(FINE), low=-6, high=6),
-        "drawn": Curve("w drawn by hand", (), n=len(FINE), low=-30, high=30),
+        "galaxy": Slider("galaxy (0: all)", 0, 82, 1, 0, folded=model),
+        "log_snr_min": Slider("λ_min", LOG_SNR_MIN, 0.0, 0.1, LOG_SNR_MIN, folded=model),
+        "log_snr_max": Slider("λ_max", 1.0, LOG_SNR_MAX, 0.1, LOG_SNR_MAX, folded=model),
+        "brush": Curve("w pulled by hand", len(FINE), -6, 6),
+        "drawn": Curve("w drawn by hand", len(FINE), -30, 30),
     }
 
 
@@ -232,12 +232,7 @@ def drawn(w):
 
 def compute(**state):
     """Return the numbers and arrays of a state; what the state leaves out is as in ``START``."""
-    found = numbers(state)
-    gained = found["integral"] + found["below"]
-    with_atom = gained + found["atom"]
-    # what the right side's bar is made of: ends of its parts, in nats
-    ends = {"gained": gained, "with_atom": with_atom, "kept": with_atom - found["below"]}
-    return found, arrays(state) | ends
+    return numbers(state), arrays(state)
 
 
 def numbers(state):
@@ -267,6 +262,10 @@ def numbers(state):
         "constant": -constant,
         "integral": integral,
         "below": below,
+        # what the right side's bar is made of: ends of its parts, in nats
+        "gained": integral + below,
+        "with_atom": integral + below + atom,
+        "kept": integral + atom,
         "atom_mass": atom_mass,
         "positive": positive,
         "negative": negative,
@@ -355,7 +354,6 @@ def arrays(state):
         "rate": rate,
         "product": rate * _means(kl),
         "layer_levels": levels,
-        "layer_signs": signs,
         "layer_negative": (signs < 0).astype(float),
         "layer_words": [layer_words(*named, grid[-1]) for named in zip(levels, signs, strict=True)],
         "layers": np.array([density(SPREAD, points(), np.exp(-x / 2)) for x in levels]),
@@ -456,21 +454,21 @@ def plot_of_w(width=1.0):
     """w(λ) with p(λ), to be pulled, painted, and cut at both ends of the range."""
     axis = Axis(LOWEST, HIGHEST, "w(λ)", scale="log", settle=True)
     items = [
-        Handle("brush", kind="brush", along="y", meaning="weight"),
+        Handle("brush", grip="brush", along="y", meaning="weight"),
         Line("grid", "before", meaning="noise", dash="dot", width=1.4, label="before bending"),
         Line("grid", "heights", meaning="weight", label="w", width=3),
         Line("grid", "sampled", meaning="exact", dash="dash", width=1.3, label="p"),
-        Handle("log_snr_min", x="low", kind="rule", meaning="noise"),
-        Handle("log_snr_max", x="high", kind="rule", meaning="noise"),
-        Handle("gains", x=KNOTS, y="knots", along="y", kind="knots", meaning="weight"),
+        Handle("log_snr_min", x="low", grip="rule", meaning="noise"),
+        Handle("log_snr_max", x="high", grip="rule", meaning="noise"),
+        Handle("gains", x=KNOTS, y="knots", along="y", grip="knots", meaning="weight"),
     ]
     return Plot("pull the curve: w(λ), and p(λ)", level_axis(*SPAN), axis, items, width, cursor="λ")
 
 
 def plot_of_p_w(width=1.0):
-    """p_w over λ: how fast w rises in time, hatched where it falls."""
-    area = Area("centres", "rate", meaning="mixture", label="$p_w$", negative="w falls in time")
-    y = Axis(-0.05, 0.3, "$p_w$ = −dw/dλ", settle=True)
+    """How fast w falls with λ, hatched where it rises; over w(λ_min) it is p_w."""
+    area = Area("centres", "rate", meaning="mixture", label="w falls", negative="w rises")
+    y = Axis(-0.05, 0.3, "−dw/dλ = $w(λ_{min}) p_w$", settle=True)
     return Plot("what $p_w$ counts", level_axis(*SPAN), y, [area], width, cursor="λ")
 
 
@@ -489,8 +487,8 @@ def plot_of_layers(width=1.0):
     """The data smoothed at six levels of p_w, one layer a level."""
     layers = Ridges(VELOCITIES, "layers", "layer_words", "layer_negative", meaning="data")
     end = VELOCITIES[-1] + 0.75 * np.ptp(VELOCITIES)
-    x = Axis(VELOCITIES[0], end, "velocity z/α, 1000 km/s", ticks=(10, 20, 30))
-    y = Axis(-0.1, LAYERS + 1.2, ticks=())
+    x = Axis(VELOCITIES[0], end, ticks=((10, "10,000"), (30, "30,000 km/s")))
+    y = Axis(-0.1, LAYERS + 1.4, ticks=())
     return Plot("the galaxies at six levels of $p_w$", x, y, [layers], width)
 
 
@@ -511,7 +509,8 @@ class Instrument(Panel):
         """Return all that a page without a kernel needs, as JSON: see ``mount`` in index.js."""
         spec = plainly(self.spec)
         galaxies = [("all", 0), *((f"no. {k}", k) for k in KEPT)]
-        spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded="model and range").spec()
+        folded = self.controls["galaxy"].folded
+        spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded=folded).spec()
         spec["local"]["tables"] = tables(KEPT, objectives=self._tabulated(ATLAS))
         return {"spec": spec, "values": self.values}
 

@@ -12,7 +12,7 @@ from course_utils.forward import GaussianSteps, chain_steps, state_moments
 from course_utils.panels._galaxies import mass_below, points
 from course_utils.panels._view import view
 from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, discrete_betas
-from course_utils.widgets.controls import choice, slider
+from course_utils.widgets.controls import Slider, choice
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Line, Plot, Scene
 
 ALT = (
@@ -40,7 +40,7 @@ NEAR = np.linspace(-7, 7, 43)
 def controls():
     """Return the panel's controls."""
     return {
-        "time": slider("time t/T", 0.0, 1.0, 0.005, 0.25, play=True),
+        "time": Slider("time t/T", 0.0, 1.0, 0.005, 0.25, play=True),
         "n_steps": choice("steps T", LENGTHS, 1000, slide=True),
         "schedule": choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
         "noise": choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
@@ -138,7 +138,7 @@ def compute(schedule, noise, n_steps, time):
 
 def scene():
     """Return the scene: the map, the cut beside it, and the two variances below."""
-    time = Handle("time", x="t", factor="per_step", kind="rule", meaning="exact")
+    time = Handle("time", x="t", factor="per_step", grip="rule", meaning="exact")
     position = Axis(-REACH, REACH, "position $x_t$")
     over_map = Plot(
         "the galaxies' density at every step",

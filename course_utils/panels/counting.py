@@ -9,7 +9,7 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, velocity_scale
 from course_utils.panels._galaxies import noise_error
 from course_utils.panels._view import level_axis, view
-from course_utils.widgets.controls import slider
+from course_utils.widgets.controls import Slider
 from course_utils.widgets.scene import (
     Area,
     Axis,
@@ -38,9 +38,9 @@ def controls():
     """Return the panel's controls."""
     n = len(galaxy_velocities())
     return {
-        "keep": slider("galaxies kept", 2, n, 1, n),
-        "leave_out": slider("leave out no.", 0, n, 1, 0),
-        "squeeze": slider("squeeze", 1, 10, 1, 1),
+        "keep": Slider("galaxies kept", 2, n, 1, n),
+        "leave_out": Slider("leave out no.", 0, n, 1, 0),
+        "squeeze": Slider("squeeze", 1, 10, 1, 1),
     }
 
 
@@ -88,7 +88,7 @@ def scene():
         Axis(0, n + 3, "number, by velocity"),
         [
             Points("velocities", "order", meaning="data", size=4),
-            Handle("keep", y="keep", along="y", kind="rule", meaning="noise"),
+            Handle("keep", y="keep", along="y", grip="rule", meaning="noise"),
             Handle("leave_out", x="near", y="left_out", along="y", meaning="negative"),
         ],
     )

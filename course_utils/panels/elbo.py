@@ -12,7 +12,7 @@ from course_utils.panels._view import level_axis, view
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
-from course_utils.widgets.controls import bars, choice, slider
+from course_utils.widgets.controls import Slider, bars, choice
 from course_utils.widgets.scene import Area, Axis, Bars, Handle, Line, Plot, Rule, Scene, Words
 
 ALT = (
@@ -50,13 +50,13 @@ def controls():
         ("its own −½ dλ/dt: w(λ) = 1", "level"),
         ("held at that of the straight line", "time"),
     ]
-    knots = [f"λ = {knot}".replace("-", "−") for knot in KNOTS]
+    knots = [f"λ = {knot}" for knot in KNOTS]
     bend = "bend p: more or less time at each level"
     return {
         "schedule": choice("schedule", schedules),
         "weight": choice("weight at time t", weights),
-        "log_snr_min": slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
-        "log_snr_max": slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
+        "log_snr_min": Slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
+        "log_snr_max": Slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
         "gains": bars(knots, -1.5, 1.5, 0.1, 0.0, bend, unit="powers of ten"),
     }
 
@@ -195,7 +195,7 @@ def scene():
         [
             Line("levels", "best", meaning="exact", dash="dot", width=1.4, label="best p"),
             Line("levels", "sampled", meaning="level", dash="dash", label="p"),
-            Handle("gains", x=KNOTS, y="at_knots", along="y", kind="knots", meaning="level"),
+            Handle("gains", x=KNOTS, y="at_knots", along="y", grip="knots", meaning="level"),
         ],
         cursor="λ",
     )

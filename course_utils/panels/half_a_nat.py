@@ -25,8 +25,8 @@ from course_utils.panels._galaxies import (
     Replay,
     bin_density,
     error_curve,
+    galaxies_mixture,
     ideal_eps,
-    likelihoods,
     mass_below,
     points,
     velocity,
@@ -34,7 +34,7 @@ from course_utils.panels._galaxies import (
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
-from course_utils.widgets.controls import dice, slider, switch
+from course_utils.widgets.controls import Dice, Slider, Switch
 from course_utils.widgets.scene import (
     Axis,
     Band,
@@ -71,12 +71,12 @@ EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
 def controls():
     """Return the panel's controls."""
     return {
-        "level": slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
-        "width": slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
-        "amount": slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
-        "eta": slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
-        "seed": dice("new draws"),
-        "rest": switch("show W1 at all levels"),
+        "level": Slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
+        "width": Slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
+        "amount": Slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
+        "eta": Slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
+        "seed": Dice("new draws"),
+        "rest": Switch("show W1 at all levels"),
     }
 
 
@@ -276,8 +276,7 @@ def _posterior_distance(z, i):
 
 def posterior_shares(z, i):
     """Return how often each galaxy, sorted, is drawn from p(x|z) of latents z [n] at level i."""
-    r = likelihoods(z, alpha(LEVELS[i]) * points(), sigma(LEVELS[i]))
-    return r @ (1 / r.sum(axis=0)) / len(z)
+    return galaxies_mixture().responsibilities(z[:, None], LEVELS[i]).mean(axis=0)
 
 
 def _transported_distance(z, i):
@@ -297,8 +296,8 @@ def scene():
             Line(levels, error_curve().at(levels)[0], meaning="exact", label="least"),
             Band("inside", "least", "raised", meaning="negative", hatched=True, label="excess δ²"),
             Words(0.03, 0.82, "hatched area = 2 × {excess:.3f} nats"),
-            Handle("level", x=("low", "high"), kind="band", meaning="noise"),
-            Handle("width", x="high", y=("top", 3), factor=2, kind="edge", meaning="noise"),
+            Handle("level", x=("low", "high"), grip="band", meaning="noise"),
+            Handle("width", x="high", y=("top", 3), factor=2, grip="edge", meaning="noise"),
             Handle(
                 "amount", x="middle", y="top", along="y", factor="half_width", meaning="negative"
             ),
@@ -327,7 +326,7 @@ def scene():
             Points("level", "by_ancestral", meaning="model", label="ancestral", **dot),
             Points("level", "by_ddim", meaning="data", label="DDIM", **dot),
             Points("level", "by_both", meaning="noise", **dot),
-            Handle("level", x="level", kind="rule", meaning="noise"),
+            Handle("level", x="level", grip="rule", meaning="noise"),
         ],
         width=1.1,
         cursor="λ",

@@ -23,7 +23,7 @@ from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import KNOTS
-from course_utils.widgets.controls import bars, choice, slider, switch
+from course_utils.widgets.controls import Slider, Switch, bars, choice
 from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene, Words
 
 ALT = (
@@ -59,11 +59,11 @@ def controls(own=()):
         "objective": choice(
             "w of", [(n, k) for k, n in objectives.items()], "sigmoid", groups=groups if own else {}
         ),
-        "shift": slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
-        "monotone_lock": switch("keep w monotone"),
+        "shift": Slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
+        "monotone_lock": Switch("keep w monotone"),
         "data": choice("data", [(words, name) for name, words in DATA.items()]),
         "gains": bars(
-            [f"λ = {knot}".replace("-", "−") for knot in KNOTS],
+            [f"λ = {knot}" for knot in KNOTS],
             *(-2.0, 2.0, 0.1, 0.0),
             label="gain",
             unit="powers of ten",
@@ -72,7 +72,7 @@ def controls(own=()):
         "features": choice("random features", FEATURES, 128, slide=True, **shop),
         "ridge": choice("ridge ρ", ridges, 1e-4, slide=True, **shop),
         "steps": choice("sampling steps", (10, 20, 40, 80), 40, slide=True, **shop),
-        "eta": slider("stochasticity η", 0.0, 1.0, 0.05, 0.0, **shop),
+        "eta": Slider("stochasticity η", 0.0, 1.0, 0.05, 0.0, **shop),
         "draws": choice(
             "ELBO on", [("training draws, ridge", "training"), ("fresh draws", "fresh")], **shop
         ),
@@ -296,7 +296,7 @@ def scene():
         [
             Line(FINE, "unbent", meaning="noise", dash="dot", label="before it was bent"),
             Line(FINE, "by_hand", meaning="weight", label="w"),
-            Handle("gains", x=KNOTS, y="at_knots", along="y", kind="knots", meaning="weight"),
+            Handle("gains", x=KNOTS, y="at_knots", along="y", grip="knots", meaning="weight"),
         ],
         width=1.5,
         cursor="λ",

@@ -16,7 +16,7 @@ from course_utils.panels._galaxies import Replay, density, ideal_eps, mass_below
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample_states
 from course_utils.schedules import LOG_SNR_MIN, alpha
-from course_utils.widgets.controls import choice, dice, slider
+from course_utils.widgets.controls import Dice, Slider, choice
 from course_utils.widgets.scene import Axis, Bars, Handle, Heat, Line, Plot, Points, Rule, Scene
 
 ALT = (
@@ -43,11 +43,11 @@ def controls():
     """Return the panel's controls."""
     eta = "η (0: DDIM, 1: ancestral)"
     return {
-        "eta": slider(eta, 0.0, 1.0, 0.05, 0.0, play=True),
+        "eta": Slider(eta, 0.0, 1.0, 0.05, 0.0, play=True),
         "steps": choice("steps", STEPS, 24, slide=True),
-        "log_snr_max": slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0, play=True),
-        "width": slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
-        "seed": dice("new draws"),
+        "log_snr_max": Slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0, play=True),
+        "width": Slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
+        "seed": Dice("new draws"),
     }
 
 
@@ -158,7 +158,7 @@ def scene():
             Heat((LOG_SNR_MIN, HIGHEST), (-REACH, REACH), "darkness", meaning="noise", dense=2.2),
             Line("levels", "faint", meaning="model", width=0.8, alpha=0.3),
             Line("levels", "bold", meaning="model", width=1.8),
-            Handle("log_snr_max", x="top", kind="rule", meaning="exact"),
+            Handle("log_snr_max", x="top", grip="rule", meaning="exact"),
         ],
         width=1.7,
         cursor="λ",

@@ -16,7 +16,7 @@ from course_utils.forward import (
 )
 from course_utils.panels._view import readable, view
 from course_utils.schedules import LinearBeta, discrete_betas
-from course_utils.widgets.controls import choice, dice, slider
+from course_utils.widgets.controls import Dice, Slider, choice
 from course_utils.widgets.scene import Area, Axis, Band, Handle, Line, Plot, Points, Scene, Words
 
 ALT = (
@@ -53,11 +53,11 @@ def controls():
     ]
     return {
         "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
-        "t": slider("time t", 0.05, 1.0, 0.05, 0.3),
+        "t": Slider("time t", 0.05, 1.0, 0.05, 0.3),
         "rule": choice("β_i from", rules),
         "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
-        "x0": slider("start x₀", -3.0, 3.0, 0.1, 1.5),
-        "path": dice("new paths", 2),
+        "x0": Slider("start x₀", -3.0, 3.0, 0.1, 1.5),
+        "path": Dice("new paths", 2),
     }
 
 
@@ -189,7 +189,7 @@ def scene():
             Line(TIMES, "others", meaning="noise", width=0.7, alpha=0.45),
             Line("grid", "states", meaning="model", width=2.2, label="N steps"),
             Line("times", "exact_path", meaning="exact", width=0.9, label="SDE"),
-            Handle("t", x="now", kind="rule", meaning="exact"),
+            Handle("t", x="now", grip="rule", meaning="exact"),
             Handle("x0", x=0, y="start", along="y", meaning="model"),
         ],
         width=1.6,

@@ -19,8 +19,8 @@ ALT = (
     "the weighted loss, and below it the ELBO terms that p_w counts, then the atom at the data "
     "end; hatched is what is taken away, where p_w is negative and the hidden constant at the "
     "noise end. Top right: the galaxies' density smoothed at six levels drawn from p_w, with a "
-    "minus where p_w is negative. Below: the weighting w over log-SNR, which can be pulled; p_w, "
-    "hatched where it is negative; and what each level adds to the two sides."
+    "minus where p_w is negative. Below: the weighting w over log-SNR, which can be pulled; how "
+    "fast it falls, hatched where it rises; and what each level adds to the two sides."
 )
 PRESETS = {
     "ELBO": {"objective": "elbo"},
@@ -47,7 +47,7 @@ def scene():
     strip = Plot("both sides of S5", Axis(0, 1, settle=True), Axis(0, 2, ticks=ticks), sides, 1.7)
     areas = [
         Area("grid", "half", meaning="data", label="½ w e"),
-        Area("centres", "product", meaning="mixture", label="$p_w$ L"),
+        Area("centres", "product", meaning="mixture", label="−L dw/dλ"),
     ]
     y = Axis(-0.05, 0.2, "nats per unit of λ", settle=True)
     added = Plot("what each level adds", level_axis(*SPAN), y, areas, cursor="λ")
@@ -67,8 +67,8 @@ panel, picture = view_of(
         "agreement": "{}",
         "constant": "constant w(λ_min) L(1) = {:.6f} nats",
         "atom_mass": "atom w(λ_max) = {:.4f}",
-        "positive": "p_w: positive mass {:.4f}",
-        "negative": "negative mass {:.4f}",
+        "positive": "falls of w, with the atom {:.4f}",
+        "negative": "rises of w {:.4f}",
         "verdict": "{}",
     },
 )

@@ -20,9 +20,10 @@ __all__ = ["chosen", "compute", "controls", "panel", "picture", "report", "simpl
 ALT = (
     "Three plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can be "
     "pulled, the density p with which the objective samples levels in training (dashed), and w "
-    "before it was bent (dotted), on a logarithmic axis. Middle: the density of p_w, the rate at "
-    "which w rises in time, hatched where it falls. Right: the share of the galaxies' weighted "
-    "loss that each level earns; the dotted line marks a blur of 50 km/s."
+    "before it was bent (dotted), on a logarithmic axis. Middle: how fast w falls with log-SNR, "
+    "hatched where it rises; divided by w at the noise end this is the density of p_w. Right: the "
+    "share of the galaxies' weighted loss that each level earns; the dotted line marks a blur of "
+    "50 km/s."
 )
 SIMPLE = (
     "Two plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can be "

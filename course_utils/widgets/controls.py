@@ -5,15 +5,13 @@ makes a native input of each.
 """
 
 import numbers
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from decimal import Decimal
-
-import numpy as np
 
 
 @dataclass(frozen=True)
 class Control:
-    """One control: the words beside it, and the value at which it starts.
+    """One control: the words beside it, and ``value``, at which it starts.
 
     ``folded``: it stands in a part of the panel under this title that opens at a click. ``play``:
     a button beside it lets it run.
@@ -23,7 +21,7 @@ class Control:
     """
 
     label: str
-    value: object
+    _: KW_ONLY
     folded: str = ""
     play: bool = False
 
@@ -40,9 +38,10 @@ class Control:
 class Slider(Control):
     """Numbers from ``low`` to ``high``; of integers where all four numbers are integers."""
 
-    low: float = 0.0
-    high: float = 1.0
-    step: float = 0.1
+    low: float
+    high: float
+    step: float
+    value: float
     unit: str = ""
 
     @property
@@ -71,7 +70,9 @@ class Choice(Control):
     ``groups``: headings in the list, each before a value of it.
     """
 
-    options: tuple = ()
+    options: tuple
+    value: object
+    _: KW_ONLY
     slide: bool = False
     groups: dict = field(default_factory=dict)  # value: heading
 
@@ -89,6 +90,8 @@ class Choice(Control):
 class Switch(Control):
     """On or off."""
 
+    value: bool = False
+
     def check(self, value):
         if value not in (True, False):
             raise ValueError("pass True or False")
@@ -102,10 +105,11 @@ class Switch(Control):
 class Bars(Control):
     """A row of upright sliders with one value, the tuple of theirs; ``labels`` has one each."""
 
-    labels: tuple = ()
-    low: float = 0.0
-    high: float = 1.0
-    step: float = 0.1
+    labels: tuple
+    low: float
+    high: float
+    step: float
+    value: tuple
     unit: str = ""
 
     def check(self, value):
@@ -121,9 +125,10 @@ class Bars(Control):
 class Curve(Control):
     """``n`` numbers, or none, that only the hand on the picture moves: no input stands for them."""
 
-    n: int = 0
-    low: float = -np.inf
-    high: float = np.inf
+    n: int
+    low: float
+    high: float
+    value: tuple = ()
 
     def check(self, value):
         return _numbers(value, (0, self.n), self.low, self.high)
@@ -135,6 +140,8 @@ class Curve(Control):
 @dataclass(frozen=True)
 class Dice(Control):
     """A button that counts up: new random draws."""
+
+    value: int = 0
 
     def check(self, value):
         if not isinstance(value, numbers.Integral) or value < 0:
@@ -156,33 +163,17 @@ def _numbers(value, lengths, low, high):
     return value
 
 
-def slider(label, low, high, step, value, unit="", **more):
-    """Return a slider from ``low`` to ``high``; ``more`` are fields of ``Control``."""
-    return Slider(label, value, low=low, high=high, step=step, unit=unit, **more)
-
-
 def choice(label, options, value=None, **more):
     """Return a list, or with ``slide`` a slider, of ``options``: values or (words, value) pairs."""
     pairs = tuple(o if isinstance(o, tuple) else (str(o), o) for o in options)
-    return Choice(label, pairs[0][1] if value is None else value, options=pairs, **more)
-
-
-def switch(label, value=False, **more):
-    """Return a switch."""
-    return Switch(label, value, **more)
+    return Choice(label, pairs, pairs[0][1] if value is None else value, **more)
 
 
 def bars(labels, low, high, step, value, label, unit="", **more):
     """Return a row of upright sliders; ``value`` is one number for all, or one each."""
-    labels = tuple(str(words) for words in labels)
+    labels = tuple(str(words).replace("-", "−") for words in labels)
     value = (value,) * len(labels) if isinstance(value, numbers.Real) else tuple(value)
-    more |= {"low": low, "high": high, "step": step, "unit": unit}
-    return Bars(label, value, labels=labels, **more)
-
-
-def dice(label, value=0, **more):
-    """Return a button for new random draws, which counts up from ``value``."""
-    return Dice(label, value, **more)
+    return Bars(label, labels, low, high, step, value, unit, **more)
 
 
 def decimals(step):

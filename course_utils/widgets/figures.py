@@ -1,8 +1,7 @@
 """How the course's pictures look: one palette by meaning, and drawing functions that take arrays.
 
-Every function takes the ``Axes`` to draw on and returns the artists, or an object that moves
-them; none shows or saves. The colours are those of Okabe & Ito (2008), which colour-blind readers
-can tell apart.
+Every function takes the ``Axes`` to draw on; none shows or saves. The colours are those of
+Okabe & Ito (2008), which colour-blind readers can tell apart.
 """
 
 import contextlib
@@ -138,57 +137,30 @@ def line(ax, x, y, meaning, *, label=None, **options):
     return ax.plot(x, y, color=colour, label=label, **options)[0]
 
 
-def _fill(area, x, low, high):
-    """Move an area between two curves; it has a ``set_data`` from matplotlib 3.10 on only."""
-    area.set_verts([np.c_[np.r_[x, x[::-1]], np.r_[low, high[::-1]]]])
+def signed_area(ax, x, y, meaning, *, label=None):
+    """Fill the area between y [n] and zero over x [n], hatched in vermilion where y < 0."""
+    colour = COLOURS[require_known("meaning", meaning, COLOURS)]
+    ax.fill_between(x, 0, np.maximum(y, 0), color=colour, alpha=0.45, lw=0, label=label)
+    if (y < 0).any():
+        ax.fill_between(x, 0, np.minimum(y, 0), **NEGATIVE, lw=0)
+    line(ax, x, y, meaning, linewidth=1.2)
 
 
-class SignedArea:
-    """The area under a curve, hatched in vermilion where it is negative; ``set`` moves it."""
+def ridges(ax, x, curves, words, colours, apart=1.0):
+    """Stack densities over x one above another, the first lowest, with words beyond their ends.
 
-    def __init__(self, ax, meaning, *, label=None, negative_label=None):
-        colour = COLOURS[require_known("meaning", meaning, COLOURS)]
-        nothing = ([0, 0], 0, 0)
-        self.above = ax.fill_between(*nothing, color=colour, alpha=0.45, lw=0, label=label)
-        self.below = ax.fill_between(*nothing, **NEGATIVE, lw=0, label=negative_label)
-        self.edge = line(ax, [], [], meaning, linewidth=1.2)
-
-    def set(self, x, y):
-        """Show the area between y [n] and zero over x [n]."""
-        _fill(self.above, x, np.zeros_like(y), np.maximum(y, 0))
-        _fill(self.below, x, np.zeros_like(y), np.minimum(y, 0))
-        self.below.set_visible(bool((y < 0).any()))
-        self.edge.set_data(x, y)
-
-
-class Ridges:
-    """Densities stacked one above another, the first lowest, each with words beyond its end.
-
-    Heights are drawn in proportion to the root of the density's peak, so that a broad layer looks
-    flat without vanishing beside a sharp one.
+    ``curves`` [n, m] are on one scale, each drawn as high as the root of its peak: a broad layer
+    looks flat without vanishing beside a sharp one. ``colours`` has one a curve. ``apart``: how
+    many layers the words are apart, more than 1 where these are lower than words.
     """
-
-    def __init__(self, ax, n, x, *, margin=0.62):
-        self.x = np.asarray(x)
-        self.areas, self.lines, self.words = [], [], []
-        for order in range(3 + n, 3, -1):  # the lower ones in front
-            white = {"color": "white", "alpha": 0.8, "lw": 0, "zorder": order}
-            self.areas.append(ax.fill_between([0, 0], 0, 0, **white))
-            self.lines.append(line(ax, [], [], "data", zorder=order, linewidth=1.3))
-            self.words.append(ax.text(self.x[-1], 0, "", fontsize=8.5, zorder=order + n))
-        end = self.x[-1] + margin * (self.x[-1] - self.x[0])
-        ax.set(ylim=(-0.1, n + 1.2), yticks=[], xlim=(self.x[0], end))
-        ax.spines["left"].set_visible(False)
-
-    def set(self, curves, words, meanings):
-        """Show ``curves`` [n, len(x)], densities on one scale, with words and colours."""
-        sharpest = np.max(curves)
-        for i, (curve, word, meaning) in enumerate(zip(curves, words, meanings, strict=True)):
-            y = i + 2.2 * curve / np.sqrt(curve.max() * sharpest)
-            _fill(self.areas[i], self.x, np.full_like(y, i), y)
-            self.lines[i].set_data(self.x, y)
-            self.lines[i].set_color(COLOURS[meaning])
-            self.words[i].set(text="  " + word, y=i + 0.08, color=COLOURS[meaning])
+    sharpest = np.max(curves)
+    for i, (curve, colour) in enumerate(zip(curves, colours, strict=True)):
+        y = i + 2.2 * curve / np.sqrt(curve.max() * sharpest)
+        order = 3 + len(curves) - i  # the lower ones in front
+        ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
+        ax.plot(x, y, color=colour, lw=1.3, zorder=order)
+        beside = {"textcoords": "offset points", "fontsize": 8.5, "zorder": order + len(curves)}
+        ax.annotate(words[i], (x[-1], apart * i), (5, 1), **beside)
 
 
 def title(ax, words):

@@ -1,6 +1,6 @@
 """Live panels: a scene, the controls that move it, and the numbers beside it.
 
-    Panel(scene, compute, {"t": slider("time t", 0, 1, 0.01, 0.3)})
+    Panel(scene, compute, {"t": Slider("time t", 0, 1, 0.01, 0.3)})
 
 ``compute(**values)`` returns two dicts: numbers to read, and arrays to draw. The browser draws
 them (``panels.js``, shown by anywidget); where no kernel runs, a still and words stand for it.

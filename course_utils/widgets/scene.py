@@ -12,10 +12,10 @@ Wherever a field is ``Data``, a string is the name of an array or number that ``
 anything else is the number or the array itself, which then stands still.
 
 To the browser go ``Scene.spec()`` once, JSON in which a plot, an axis and an item have the fields
-of their class here, an item also its class's name as ``"kind"``, a handle's own kind being its
-``"grip"``; and with each movement ``Scene.frame(values)``: the numbers of all arrays as 32-bit
-floats, ``{"shapes": {name: shape}, "data": bytes, "words": {name: words}}``. ``Scene.fields`` is
-the same for heat maps, with one byte a cell; they are large and seldom change.
+of their class here, an item also its class's name as ``"kind"``; and with each movement
+``Scene.frame(values)``: the numbers of all arrays as 32-bit floats, ``{"shapes": {name: shape},
+"data": bytes, "words": {name: words}}``. ``Scene.fields`` is the same for heat maps, with one byte
+a cell; they are large and seldom change.
 """
 
 from dataclasses import KW_ONLY, asdict, dataclass, fields
@@ -45,9 +45,9 @@ class Axis:
     """An axis from ``low`` to ``high``.
 
     ``settle``: the range is the least that is shown; it widens when something leaves it, and fits
-    itself when the hand has let go. Axes of one name ``share`` settle together. ``ticks`` are
-    numbers, or (number, words) pairs; empty for none, None to choose. With ``scale="asinh"`` the
-    axis is linear below ``linear`` and logarithmic beyond.
+    itself when the hand has let go. ``ticks`` are numbers, or (number, words) pairs; empty for
+    none, None to choose. With ``scale="asinh"`` the axis is linear below ``linear`` and logarithmic
+    beyond.
     """
 
     low: Data
@@ -57,7 +57,6 @@ class Axis:
     scale: str = "linear"
     ticks: tuple | None = None
     settle: bool = False
-    share: str = ""
     linear: float = 1.0
     top: Top | None = None
 
@@ -133,7 +132,7 @@ class Bars(Item):
 
 @dataclass(frozen=True)
 class Points(Item):
-    """Marks at (x, y), [n] or numbers; ``shape``: "dot", "ring", "square", "star" or "tick".
+    """Marks at (x, y), [n] or numbers; ``shape``: "dot", "ring", "square" or "star".
 
     ``trail``: a faint mark stays behind, with "moves" wherever it has been, with "rests" wherever
     the hand let go; while the number ``same`` is another, marks left before it are not shown. The
@@ -210,7 +209,7 @@ class Handle(Item):
 
     A drag along x or y adds ``factor`` times the movement (in units of the axis; in decades where
     it is logarithmic) to what the control had when it was taken; with ``times`` it multiplies by
-    ten to that power. ``kind`` is what there is to take:
+    ten to that power. ``grip`` is what there is to take:
 
     - "point": a dot at (x, y);
     - "knots": dots at (x, y), [n] each; the i-th moves the i-th entry of a control of bars;
@@ -227,7 +226,7 @@ class Handle(Item):
     along: str = "x"
     factor: Data = 1.0
     times: bool = False
-    kind: str = "point"
+    grip: str = "point"
 
 
 @dataclass(frozen=True)
@@ -349,12 +348,7 @@ def _plot(plot, still):
     def axis(part):
         return plain(part) | {"top": part.top and asdict(part.top)}
 
-    items = []
-    for item in plot.items:
-        found = plain(item)
-        if isinstance(item, Handle):
-            found["grip"] = found.pop("kind")
-        items.append(found | {"kind": type(item).__name__})
+    items = [plain(item) | {"kind": type(item).__name__} for item in plot.items]
     own = {"title": plot.title, "width": plot.width, "cursor": plot.cursor}
     return own | {"x": axis(plot.x), "y": axis(plot.y), "items": items}
 

@@ -16,7 +16,7 @@ WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
 DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
-MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*", "tick": "|"}
+MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*"}
 
 
 def picture(scene, values):
@@ -180,17 +180,9 @@ class _Still:
         self.ax.imshow(share, cmap=ramp, vmin=0, vmax=1, extent=extent, **look)
 
     def ridges(self, item, colour):
+        colours = [COLOURS["negative"] if less else colour for less in self.get(item.negative)]
         x, curves = np.asarray(self.get(item.x)), np.asarray(self.get(item.curves))
-        sharpest = curves.max()
-        rows = zip(curves, self.get(item.words), self.get(item.negative), strict=True)
-        for i, (curve, words, negative) in enumerate(rows):
-            y = i + 2.2 * curve / np.sqrt(curve.max() * sharpest)
-            order = 3 + len(curves) - i  # the lower ones in front
-            self.ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
-            shown = COLOURS["negative"] if negative else colour
-            self.ax.plot(x, y, color=shown, lw=_points(1.3), zorder=order)
-            beside = {"textcoords": "offset points", "fontsize": 8.5, "zorder": order + 9}
-            self.ax.annotate(words, (x[-1], i), (4, 1), **beside)
+        figures.ridges(self.ax, x, curves, self.get(item.words), colours, apart=1.2)
 
     def words(self, item, colour):
         align = {"centre": "center"}.get(item.align, item.align)
@@ -204,8 +196,8 @@ class _Still:
 
     def handle(self, item, colour):
         """A still has no handles, but for the line or the dots that stand where one is."""
-        if item.kind in ("rule", "edge"):
+        if item.grip in ("rule", "edge"):
             at = item.x if item.along == "x" else item.y
             self.rule(Rule(at, along=item.along, meaning=item.meaning), colour)
-        elif item.kind in ("point", "knots"):
+        elif item.grip in ("point", "knots"):
             self.points(Points(item.x, item.y, meaning=item.meaning, size=8), colour)

@@ -17,7 +17,6 @@ from lab import Notebook, jupyterlab, write_notebook
 from panel_driving import PANELS
 from serving import chromium
 
-pytestmark = pytest.mark.benchmark
 ROUNDS, SECONDS = 40, 3.0
 LOCAL = ("weighting", "sum_of_elbos")  # the instrument computes where it is shown
 SLIDER = {"chain": "time", "sde_limit": "t", "retraining": "shift", "weighting": "shift"}

@@ -1,13 +1,10 @@
 """How fast the course's functions are, beside the bare formula and beside other libraries.
 
 Processor times, one thread, runs in turns; a ratio is the median over neighbouring runs. No time is
-asserted. ``make bench`` prints the table; the libraries beside which it measures are no part of the
-course.
+asserted. ``make bench`` prints the table.
 """
 
-import os
 import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -16,49 +13,39 @@ import numpy as np
 import pytest
 from scipy import integrate
 from scipy.special import expit
+from truths import amplitudes
 
-from course_utils.datasets import digits, galaxies, planar_law
+from course_utils.datasets import galaxies, planar_law
 from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
-from course_utils.forward import chain_steps, euler_maruyama_steps, simulate
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.predictions import convert
-from course_utils.samplers import ancestral_step, ddim_step, sample
-from course_utils.schedules import (
-    Cosine,
-    LinearBeta,
-    alpha,
-    ddpm_betas,
-    discrete_betas,
-    log_snr_from_alpha_bar,
-    sigma,
-)
+from course_utils.samplers import ddim_step
+from course_utils.schedules import Cosine, alpha, sigma
 from course_utils.weightings import sigmoid
 
-pytestmark = pytest.mark.benchmark
 ROOT = Path(__file__).parents[2]
 GALAXIES = GaussianMixture.from_data(galaxies())
-PARTICLES, STEPS = 20_000, 1000
 Z, X, LEVELS = np.linspace(-2, 2, 50)[:, None], galaxies()[:, 0], np.linspace(-10, 10, 4001)
 
 
 def bare_eps(z, log_snr):
     """ε̂ of the galaxies by the formula alone: the posterior mean of the noise."""
-    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    a, s = amplitudes(log_snr)
     noise = (z - a * X) / s
     r = np.exp(-(noise**2 - (noise**2).min(axis=1, keepdims=True)) / 2)
     return ((r * noise).sum(axis=1) / r.sum(axis=1))[:, None]
 
 
 def bare_ddim(z, log_snr, log_snr_to):
-    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    (a, s), (to_a, to_s) = amplitudes(log_snr), amplitudes(log_snr_to)
     eps = bare_eps(z, log_snr)
-    return np.sqrt(expit(log_snr_to)) * (z - s * eps) / a + np.sqrt(expit(-log_snr_to)) * eps
+    return to_a * (z - s * eps) / a + to_s * eps
 
 
 def bare_convert(value, z, log_snr):
-    a, s = np.sqrt(expit(log_snr)), np.sqrt(expit(-log_snr))
+    a, s = amplitudes(log_snr)
     x = (z - s * value) / a
     return a * value - s * x
 
@@ -75,10 +62,7 @@ FORMULAS = {
         lambda: ddim_step(GALAXIES.eps, Z, 1.0, 2.0),
         lambda: bare_ddim(Z, 1.0, 2.0),
     ),
-    "sigmoid(2), 4001 levels": (
-        partial(sigmoid(2), LEVELS),
-        lambda: expit(2 - LEVELS),
-    ),
+    "sigmoid(2), 4001 levels": (partial(sigmoid(2), LEVELS), lambda: expit(2 - LEVELS)),
 }
 
 
@@ -89,59 +73,6 @@ def test_public_functions_over_their_formula(name, in_turns, speed):
     times = in_turns(name, {"course_utils": ours, "the bare formula": bare}, 21, 200)
     ratio = times["course_utils"] / times["the bare formula"]
     speed(name, "the bare formula", ratio, "21 × 200 calls in turns; aim 2", "times as long")
-
-
-def test_simulation(in_turns, speed):
-    torch, torchsde = (pytest.importorskip(name) for name in ("torch", "torchsde"))
-    diffusers = pytest.importorskip("diffusers")
-    torch.set_num_threads(1)
-    x0, betas = np.full((PARTICLES, 1), 1.5), ddpm_betas(STEPS)
-    levels = log_snr_from_alpha_bar(np.cumprod(1 - betas)[::-1])
-    euler = euler_maruyama_steps(discrete_betas(LinearBeta(), STEPS, "left"))
-    scheduler = diffusers.DDPMScheduler(num_train_timesteps=STEPS, clip_sample=False)
-    rng = np.random.default_rng(0)
-
-    def bare_normals():
-        for _ in range(STEPS):
-            rng.standard_normal(x0.shape)
-
-    class VariancePreserving(torch.nn.Module):
-        noise_type, sde_type = "diagonal", "ito"
-
-        def f(self, t, x):
-            return -0.5 * (0.1 + 19.9 * t) * x
-
-        def g(self, t, x):
-            return torch.sqrt(0.1 + 19.9 * t) * torch.ones_like(x)
-
-    def by_torchsde():
-        ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        with torch.no_grad():
-            torchsde.sdeint(VariancePreserving(), torch.tensor(x0), ends, method="euler", dt=1e-3)
-
-    def by_diffusers():
-        z, zero = torch.tensor(x0), torch.zeros(x0.shape, dtype=torch.float64)
-        for t in range(STEPS - 1, -1, -1):
-            z = scheduler.step(zero, t, z).prev_sample
-
-    work = {
-        "bare normals": bare_normals,
-        "chain": lambda: simulate(x0, chain_steps(betas), rng),
-        "Euler–Maruyama": lambda: simulate(x0, euler, rng),
-        "ancestral sampler, ε̂ = 0": lambda: sample(
-            lambda z, log_snr: np.zeros_like(z), levels, x0, ancestral_step, rng
-        ),
-        "torchsde, euler": by_torchsde,
-        "diffusers, DDPMScheduler.step": by_diffusers,
-    }
-    times = in_turns(f"{PARTICLES:,} particles × {STEPS} steps", work, 5)
-    how = f"{PARTICLES:,} particles × {STEPS} steps, 5 runs of each in turns"
-    for what, against in [
-        ("chain", "bare normals"),
-        ("Euler–Maruyama", "torchsde, euler"),
-        ("ancestral sampler, ε̂ = 0", "diffusers, DDPMScheduler.step"),
-    ]:
-        speed(f"simulating: {what}", against, times[against] / times[what], how, "times the speed")
 
 
 def test_error_curves(in_turns, speed):
@@ -203,37 +134,9 @@ def test_retraining(in_turns, speed):
     speed("a complete retraining in closed form", "one epoch of Adam", ratio, "256 features")
 
 
-def test_training_loop(in_turns, speed):
-    """A step of the network's training, levels and averages included, over the bare step."""
-    torch = pytest.importorskip("torch")
-    from course_utils.training import networks
-
-    x, recipe = digits()[0], networks.Recipe(n_steps=120)
-    network = networks.Network(64, recipe, torch.Generator().manual_seed(0))
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    z, level = torch.randn(recipe.batch, 64), torch.zeros(recipe.batch, 1)
-
-    def bare():
-        torch.set_num_threads(1)
-        for _ in range(recipe.n_steps):
-            optimiser.zero_grad()
-            network(z, level).square().mean().backward()
-            optimiser.step()
-
-    work = {
-        "bare forward, backward, step": bare,
-        "train": lambda: networks.train(x, sigmoid(2), seed=0, recipe=recipe),
-    }
-    times = in_turns("120 steps of training", work, 5)
-    ratio = times["train"] / times["bare forward, backward, step"]
-    speed("a training step", "bare forward, backward, step", ratio, "batch 128", "times as long")
-
-
 def test_time_of_the_everyday_tests(capsys, speed):
-    command = [*(sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile")]
-    command += ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    done = subprocess.run(["make", "test"], cwd=ROOT, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     with capsys.disabled():
         print(f"\n\nmake test: {seconds:.0f} s: {done.stdout.strip().splitlines()[-1]}")

@@ -6,11 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from classroom import HUB_PYTHON, needs_hub
 from serving import ROOT
-
-pytestmark = pytest.mark.full
 
 
 def dockerfile(folder):

@@ -17,8 +17,6 @@ from classroom import Student, hub
 from serving import ROOT
 from tornado.httpclient import HTTPClientError
 
-pytestmark = pytest.mark.full
-
 NOTEBOOK = ROOT / "notebooks/06_sum_of_elbos.ipynb"
 STUDENTS = {f"student-{k:02d}": f"a password of number {k}" for k in range(12)}
 COURSE = f"weight-of-noise/notebooks/{NOTEBOOK.name}"  # in each student's home

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  extent, follow, layout, makeControl, readable, scaleOf, snapped, ticksOf, unpack, Values, wanted,
+  extent, follow, layout, makeControl, readable, scaleOf, snapped, ticksOf, trace, unpack, Values, wanted,
 } from "../../course_utils/widgets/panels.js";
 
 const linear = { scale: "linear", linear: 1, ticks: null };
@@ -66,6 +66,28 @@ test("ticks are inside the limits, and a decade apart on a log axis", () => {
   assert.deepEqual(words({ ...linear, ticks: [] }, [0, 2], 400), []);
   const stretched = ticksOf({ ...linear, scale: "asinh", linear: 0.25 }, [-400, 4000], 300, 38);
   assert.ok(stretched.some(([v]) => v === 0) && stretched.every(([v]) => v >= -400 && v <= 4000));
+});
+
+test("a line keeps its corners and gaps, and goes by every point within a tenth of a pixel", () => {
+  const traced = (xs, ys) => {
+    const parts = [];
+    const c = { moveTo: (x, y) => parts.push([[x, y]]), lineTo: (x, y) => parts.at(-1).push([x, y]) };
+    trace(c, xs.length, (i) => xs[i], (i) => ys[i]);
+    return parts;
+  };
+  const xs = Array.from({ length: 401 }, (_, i) => 0.75 * i);
+  const ys = xs.map((x) => 100 * Math.exp(-(((x - 150) / 20) ** 2)) + (x > 250 ? 40 : 0));
+  const [line] = traced(xs, ys);
+  assert.ok(line.length < 120, `${line.length}`);
+  xs.forEach((x, i) => {
+    const k = Math.max(1, line.findIndex(([a]) => a >= x));
+    const [[a, b], [c, d]] = [line[k - 1], line[k]];
+    assert.ok(Math.abs(b + ((d - b) * (x - a)) / (c - a) - ys[i]) < 0.101, `${x}`);
+  });
+  assert.deepEqual(traced([0, 1, 2, 3, 4, 5], [1, 1, 1, NaN, 2, 2]), [[[0, 1], [2, 1]], [[4, 2], [5, 2]]]);
+  const back = [[5, 0], [3, 1], [4, 2], [4, 3]]; // where x does not grow, every point
+  const [all] = traced(back.map(([x]) => x), back.map(([, y]) => y));
+  for (const point of back) assert.ok(all.some(([x, y]) => x === point[0] && y === point[1]), `${point}`);
 });
 
 test("three plots in a row, then two, then one; none outside, none on another", () => {

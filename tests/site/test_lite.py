@@ -25,7 +25,7 @@ from packaging.version import Version
 from pages import ROOT
 from panel_page import PanelOnPage, drag
 
-pytestmark = [pytest.mark.full, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 PYODIDE = ROOT / "docs/node_modules/pyodide"
 BOOT = ["ipython", "jedi", "micropip", "packaging"]  # what the kernel loads before anything
 

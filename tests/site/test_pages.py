@@ -10,7 +10,7 @@ from moving import PANELS
 from pages import ROOT
 from serving import absent, errors_of
 
-pytestmark = [pytest.mark.full, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 READY = """async () => {
     await window.MathJax?.startup?.promise;
     for (const picture of document.images) picture.loading = "eager";

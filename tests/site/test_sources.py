@@ -8,8 +8,11 @@ import lite
 import moving
 import nbformat
 import pages
+import picture
 import pytest
+from comparing import refuses
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 from plain_docstrings import restructured
 from serving import ROOT
 
@@ -74,8 +77,7 @@ def test_the_panels_of_the_page_are_those_of_the_notebooks():
         assert len(sources) == len(listed)
         for (module, function, _), source in zip(listed, sources, strict=True):
             assert module in source and f".{function}(" in source
-    with pytest.raises(ValueError, match="chain says"):
-        list(moving.panels_of("01", ["something else"]))
+    refuses("chain says", list, moving.panels_of("01", ["something else"]))
 
 
 def test_what_is_recorded_is_what_python_computes():
@@ -152,3 +154,12 @@ def test_the_reference_has_every_module():
     modules = [p for p in package.rglob("[a-z]*.py") if p.parent.name != "exercises"]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
     assert sorted(listed) == sorted([*names, "course_utils.exercises"])
+
+
+@pytest.mark.full
+@pytest.mark.browser
+def test_the_readme_s_picture_is_filmed(tmp_path, monkeypatch):
+    (to, *_), (down, *_), *_ = picture.MOVES
+    monkeypatch.setattr(picture, "MOVES", [(to, 1, False), (down, 3, True)])
+    picture.main(tmp_path / "film.webp")
+    assert Image.open(tmp_path / "film.webp").n_frames == 4

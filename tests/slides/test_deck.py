@@ -31,9 +31,6 @@ TYPED = {
 }
 
 
-# --- notes ---------------------------------------------------------------------------------------
-
-
 def test_minutes_are_what_the_notes_need():
     """Words at 130 a minute, 15 seconds to look at a formula or figure, and the stated seconds."""
     wrong = {page.number: page.needs for page in SLIDES if page.minutes != page.needs}
@@ -99,9 +96,6 @@ def test_one_symbol_has_one_meaning():
         assert not re.search(r"\\varepsilon|\\tag\{T|\bT[1-9]\b|[^a-z]m\(z\)", shown)
 
 
-# --- numbers -------------------------------------------------------------------------------------
-
-
 def test_every_number_is_used_and_every_use_is_a_number():
     used = set(re.findall(r"\{\{(\w+)\}\}", SOURCE))
     assert used - {"seven_lines"} == set(NUMBERS)
@@ -117,8 +111,6 @@ def test_no_result_is_typed_by_hand():
 def test_numbers_are_what_the_code_finds():
     assert script().numbers() == NUMBERS, "make slides"
 
-
-# --- figures -------------------------------------------------------------------------------------
 
 FIGURES = script().FIGURES
 QUICK = [name for name in FIGURES if name not in script().SLOW]

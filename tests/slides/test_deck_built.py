@@ -13,7 +13,6 @@ from serving import chromium, needed
 
 from course_utils.panels import sum_of_elbos
 
-pytestmark = pytest.mark.full
 SLIDES = slides()
 # px at 1280 × 720: least size of body, footer, a panel's words (enlarged by 1.22), and a formula's
 # 1 em; contrast of WCAG 2.2, level AA
@@ -86,9 +85,6 @@ def test_the_panel_follows_the_hand_and_the_keys_are_its_own(opened):
     panel.close()
 
 
-# --- PDF -----------------------------------------------------------------------------------------
-
-
 def words(text):
     return set(re.findall(r"[A-Za-z]{4,}", text.replace("ﬁ", "fi").replace("ﬂ", "fl")))
 
@@ -106,9 +102,6 @@ def test_pdf_has_the_same_pages_and_words(opened):
         lost = words(text) - words(page.extract_text())
         assert not lost, f"page {i} of deck.pdf lacks {sorted(lost)}: make slides"
     assert len(reader.outline) >= 3
-
-
-# --- rebuild -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

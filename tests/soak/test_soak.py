@@ -17,7 +17,7 @@ import psutil
 import pytest
 from panel_driving import PANELS
 
-from course_utils.widgets.controls import slider
+from course_utils.widgets.controls import Slider
 from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Axis, Line, Plot, Scene
 
@@ -105,7 +105,7 @@ def test_a_leak_is_seen():
 
     plot = Plot("", Axis(0, 1), Axis(0, 9), (Line("at", "height", meaning="data"),))
     scene = Scene(((plot,),), 200, "It keeps what it draws.")
-    leaky = Panel(scene, compute, {"x": slider("x", 0, 9, 1, 0)})
+    leaky = Panel(scene, compute, {"x": Slider("x", 0, 9, 1, 0)})
     assert set(outgrown(soak(leaky, 40, 0))) == {"memory", "widgets"}
     for _, widget in kept:
         widget.close()

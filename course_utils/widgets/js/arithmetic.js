@@ -248,6 +248,13 @@ let kept = [null, null]; // the unbent w of the last state: in a drag of the han
  * w: where the hand lifts the curve, it rises there and nowhere else.
  */
 export function weighting(s) {
+  if (spelled[0] !== s) spelled = [s, spell(s)];
+  return spelled[1];
+}
+
+let spelled = [null, null]; // the last state, and its weighting
+
+function spell(s) {
   const key = JSON.stringify({ ...s, gains: 0, brush: 0 });
   if (kept[0] !== key) kept = [key, unbent(s)];
   const before = kept[1];
@@ -421,7 +428,8 @@ export function compute(s, tables) {
   const bar = { gained, with_atom: gained + parts.atom, kept: integral + parts.atom };
   const arrays = { ...drawn(s, w, x, y, error, terms, tables), ...bar, low, high };
   arrays.knots = KNOTS.map((x) => (x >= low && x <= high ? onPaper(w.at(x), FAINTEST) : NaN));
-  arrays.share = arrays.half.map((height) => height / sumOf(arrays.half, arrays.grid));
+  const drawnLoss = sumOf(arrays.half, arrays.grid);
+  arrays.share = arrays.half.map((height) => height / drawnLoss);
   return { numbers, arrays };
 }
 
@@ -532,11 +540,14 @@ function verdict(x, y, monotone, most) {
   return `w is not monotone: it rises with λ from ${from} to ${to}`;
 }
 
+const FORMATS = {}; // making one takes a hundred times as long as using it
+
 /** A number with that many decimals, rounded as Python does; a true minus, never −0. */
 export function fixed(number, decimals, useGrouping = false) {
   const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-  const words = number.toLocaleString("en", { ...digits, useGrouping, roundingMode: "halfEven" });
-  return words.replace(/^-(?![0.]*$)/, "−").replace("-", "");
+  const format = (FORMATS[`${decimals} ${useGrouping}`] ??=
+    new Intl.NumberFormat("en", { ...digits, useGrouping, roundingMode: "halfEven" }));
+  return format.format(number).replace(/^-(?![0.]*$)/, "−").replace("-", "");
 }
 
 /** A value on a logarithmic axis, not a number below `least`. */
@@ -573,7 +584,7 @@ function drawn(s, w, x, y, error, terms, tables) {
 /** The data smoothed at the middles of six equal parts of |p_w|, the noisiest first. */
 function layers(masses, atom, { grid, centres }, tables) {
   const total = masses.reduce((sum, mass) => sum + Math.abs(mass), atom);
-  const found = { layer_levels: [], layer_signs: [], layer_words: [], layers: [] };
+  const found = { layer_levels: [], layer_negative: [], layer_words: [], layers: [] };
   let [i, sum] = [0, Math.abs(masses[0])];
   for (let k = 0; k < LAYERS; k++) {
     const wanted = ((k + 0.5) / LAYERS) * total;
@@ -585,7 +596,7 @@ function layers(masses, atom, { grid, centres }, tables) {
     const level = isAtom ? grid.at(-1) : centres[i];
     const sign = isAtom || masses[i] > 0 ? 1 : -1;
     found.layer_levels.push(level);
-    found.layer_signs.push(sign);
+    found.layer_negative.push(Number(sign < 0));
     found.layer_words.push(layerWords(level, sign, isAtom, tables));
     found.layers.push(smoothed(tables.points, tables.places, Math.exp(-level / 2)));
   }
@@ -594,7 +605,7 @@ function layers(masses, atom, { grid, centres }, tables) {
 
 function layerWords(level, sign, isAtom, tables) {
   const blur = Number((tables.blur * Math.exp(-level / 2)).toPrecision(2));
-  const words = `${blur.toLocaleString("en", { maximumFractionDigits: 0 })} km/s`;
+  const words = `${fixed(blur, 0, true)} km/s`;
   return isAtom ? `atom: ${words}` : `${sign > 0 ? "" : "− "}λ ${fixed(level, 1)}: ${words}`;
 }
 
@@ -605,22 +616,24 @@ function layerWords(level, sign, isAtom, tables) {
  * falls by e^{−(step/b)²} a step, so no exponential is needed but at the middle of each kernel.
  */
 export function smoothed(points, x, b) {
-  const sum = new Float64Array(x.length);
-  const step = (x[x.length - 1] - x[0]) / (x.length - 1);
+  const [n, sum] = [x.length, new Float64Array(x.length)];
+  const step = (x[n - 1] - x[0]) / (n - 1);
   const fall = Math.exp(-((step / b) ** 2));
-  for (const m of points) {
-    const middle = Math.min(Math.max(Math.round((m - x[0]) / step), 0), x.length - 1);
-    const far = (x[0] + middle * step - m) / b;
-    for (const way of [1, -1]) {
-      let value = Math.exp((-far * far) / 2);
-      let factor = Math.exp((-way * far * step) / b - (step / b) ** 2 / 2);
-      for (let i = way > 0 ? middle : middle - 1, first = way < 0; ; i += way) {
-        if (first) [value, factor, first] = [value * factor, factor * fall, false];
-        if (i < 0 || i >= x.length || value < 1e-15) break;
-        sum[i] += value;
-        value *= factor;
-        factor *= fall;
-      }
+  for (let k = 0; k < points.length; k++) {
+    const middle = Math.min(Math.max(Math.round((points[k] - x[0]) / step), 0), n - 1);
+    const far = (x[0] + middle * step - points[k]) / b;
+    const first = Math.exp((-far * far) / 2);
+    let factor = Math.exp(-(far + step / b / 2) * (step / b));
+    for (let i = middle, value = first; i < n && value > 1e-15; i++) {
+      sum[i] += value;
+      value *= factor;
+      factor *= fall;
+    }
+    factor = Math.exp((far - step / b / 2) * (step / b));
+    for (let i = middle - 1, value = first * factor; i >= 0 && value > 1e-15; i--) {
+      sum[i] += value;
+      factor *= fall;
+      value *= factor;
     }
   }
   const scale = 1 / (points.length * b * Math.sqrt(2 * Math.PI));

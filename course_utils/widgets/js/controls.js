@@ -4,7 +4,7 @@
  *     const control = makeControl(name, spec, {input(name, value), release(name)});
  *     control.root, control.show(value), control.text(value), control.value(start, amount, times)
  */
-import { readable } from "./draw.js";
+import { fixed } from "./arithmetic.js";
 
 /** Make the inputs of one control. */
 export function makeControl(name, spec, hand) {
@@ -35,7 +35,7 @@ export function keepKeys(node) {
 class Control {
   constructor(name, spec, hand) {
     Object.assign(this, { name, spec, hand });
-    this.root = element("div", { class: "won-control", title: spec.hint || null });
+    this.root = element("div", { class: "won-control" });
     this.root.dataset.control = name;
   }
 
@@ -98,9 +98,7 @@ class Slider extends Control {
   }
 
   text(value) {
-    const { decimals, unit } = this.spec;
-    const digits = value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-    return `${digits.replace("-", "−")}${unit ? ` ${unit}` : ""}`;
+    return said(this.spec, value);
   }
 
   describe(value) {
@@ -108,22 +106,22 @@ class Slider extends Control {
     return { ...super.describe(value), low, high };
   }
 
-  /** The allowed value nearest to a number. */
-  nearest(number) {
-    const { low, high, step, decimals } = this.spec;
-    const stepped = low + step * Math.round((number - low) / step);
-    return Number(Math.min(high, Math.max(low, stepped)).toFixed(decimals));
-  }
-
   value(start, amount, times) {
-    return this.nearest(times ? start * 10 ** amount : start + amount);
+    return nearest(this.spec, times ? start * 10 ** amount : start + amount);
   }
 
   stepped(value, steps) {
-    const { low, high, step } = this.spec;
-    if (!Number.isFinite(steps)) return steps < 0 ? low : high;
-    return this.nearest(value + steps * step);
+    return nearest(this.spec, value + steps * this.spec.step);
   }
+}
+
+/** A number of a slider or of bars in words. */
+const said = ({ decimals, unit }, number) => fixed(number, decimals, true) + (unit && ` ${unit}`);
+
+/** The allowed value nearest to a number. */
+function nearest({ low, high, step, decimals }, number) {
+  const within = Math.min(high, Math.max(low, number));
+  return Number(Math.min(high, low + step * Math.round((within - low) / step)).toFixed(decimals));
 }
 
 class Choice extends Control {
@@ -206,10 +204,8 @@ class Bars extends Control {
     const { low, high, step, unit, label } = spec;
     const legend = element("legend", {}, unit ? `${label} (${unit})` : label);
     this.nodes = spec.labels.map((words, i) => {
-      const node = this.range({ min: low, max: high, step, "aria-label": `${label}, ${words}` }, (value) => {
-        this.input(this.now.map((old, k) => (k === i ? value : old)));
-      });
-      return node;
+      const named = { min: low, max: high, step, "aria-label": `${label}, ${words}` };
+      return this.range(named, (value) => this.input(this.now.with(i, value)));
     });
     this.outs = this.nodes.map(() => element("output", { class: "won-value" }));
     const columns = this.nodes.map((node, i) =>
@@ -218,33 +214,26 @@ class Bars extends Control {
   }
 
   show(value) {
-    this.now = value;
     value.forEach((number, i) => {
+      if (number === this.now?.[i]) return;
       this.nodes[i].value = number;
-      this.outs[i].textContent = this.one(number).split(" ")[0];
-      this.nodes[i].setAttribute("aria-valuetext", this.one(number));
+      this.outs[i].textContent = said(this.spec, number).split(" ")[0];
+      this.nodes[i].setAttribute("aria-valuetext", said(this.spec, number));
     });
-  }
-
-  one(number) {
-    return Slider.prototype.text.call(this, number);
+    this.now = value;
   }
 
   describe(value, index) {
     const { label, labels, low, high } = this.spec;
-    return { label: `${label}, ${labels[index]}`, low, high, now: value[index], text: this.one(value[index]) };
+    return { label: `${label}, ${labels[index]}`, low, high, now: value[index], text: said(this.spec, value[index]) };
   }
 
   value(start, amount, times, index) {
-    const moved = Slider.prototype.value.call(
-      { spec: this.spec, nearest: Slider.prototype.nearest }, start[index], amount, times);
-    return start.map((old, k) => (k === index ? moved : old));
+    return start.with(index, nearest(this.spec, start[index] + amount));
   }
 
   stepped(value, steps, index) {
-    const moved = Slider.prototype.stepped.call(
-      { spec: this.spec, nearest: Slider.prototype.nearest }, value[index], steps);
-    return value.map((old, k) => (k === index ? moved : old));
+    return value.with(index, nearest(this.spec, value[index] + steps * this.spec.step));
   }
 }
 
@@ -275,5 +264,3 @@ class Dice extends Control {
 }
 
 const KINDS = { Slider, Choice, Switch, Bars, Curve, Dice };
-
-export { readable };

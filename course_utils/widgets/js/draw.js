@@ -1,19 +1,23 @@
 /**
  * Draws a scene (see ../scene.py): marks on a canvas, type and handles in SVG above it.
  *
- *     const picture = draw(element, scene, hand);
+ *     const picture = new Picture(element, scene, hand);
  *     picture.update(values);        // values: {name: {shape, data}} and {name: words}
  *
  * Nothing here knows what a panel is. Whatever the hand does is told to `hand`, an object of
  *
  *     describe(control, index) -> {label, low, high, now, text}   for screen readers
- *     grab(control, index), drag(control, index, amount, times), release(control)
+ *     grab(control, index), drag(control, index, amount, times), release()
+ *     stroke(control, from, to)                                   with a brush, {x, y, up} in data
  *     step(control, index, steps)                                 a key: 1, -1, 10, -10, ±Infinity
+ *
+ * While the hand is on something it calls picture.hold(), and picture.release() afterwards.
  */
 import { ticks as niceTicks } from "d3-array";
 import { theme, watchTheme } from "./theme.js";
 
 const SETTLE = 450; // ms after the hand has let go
+const MISSED = 3; // frames in a row that are late: more is drawn than this machine can
 const TYPE = 12; // CSS pixels
 const DASHES = { "": [], dash: [6, 4], dot: [1.5, 3], dashdot: [7, 3, 1.5, 3] };
 const SNAPS = [1, 1.5, 2, 3, 5, 7, 10];
@@ -68,6 +72,8 @@ export function follow(shown, target, held) {
   return [Math.min(shown[0], target[0]), Math.max(shown[1], target[1])];
 }
 
+const PLAIN = new Intl.NumberFormat("en", { maximumFractionDigits: 8 });
+
 /** A number as it is read: a true minus, no powers of e. */
 export function readable(value, digits = 6) {
   if (value === 0) return "0";
@@ -78,8 +84,7 @@ export function readable(value, digits = 6) {
     const raised = [...String(power)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
     return `${factor === 1 ? "" : factor === -1 ? "−" : `${factor}·`}10${raised}`.replace("-", "−");
   }
-  const rounded = Number(value.toPrecision(digits));
-  return rounded.toLocaleString("en", { maximumFractionDigits: 8 }).replace("-", "−");
+  return PLAIN.format(Number(value.toPrecision(digits))).replace("-", "−");
 }
 
 /** Return [[value, words]] of an axis whose length is `room` pixels. */
@@ -133,7 +138,8 @@ export function layout(scene, width, measure = (words) => 6.6 * words.length) {
     const placed = cells.map((plot, k) => {
       const w = (width * (plot?.width ?? 1)) / total;
       const margin = left(cells.length, k);
-      const box = { x: x + margin, w: w - margin - 16, legend: [], plot };
+      // whole pixels: clipping at parts of one takes much longer
+      const box = { x: Math.round(x + margin), w: Math.floor(w - margin - 16), legend: [], plot };
       x += w;
       if (plot) box.legend = legendOf(plot, box.w, measure);
       return box;
@@ -266,12 +272,8 @@ export function extent(item, values, along) {
 
 // The picture
 
-/** Draw a scene in an element; see the head of this file. */
-export function draw(element, scene, hand = {}) {
-  return new Picture(element, scene, hand);
-}
-
-class Picture {
+/** A scene drawn in an element; see the head of this file. */
+export class Picture {
   constructor(element, scene, hand) {
     Object.assign(this, { element, scene, hand });
     this.plots = scene.rows.flat().filter(Boolean).map((plot) => new PlotView(this, plot));
@@ -287,7 +289,10 @@ class Picture {
     element.append(this.root);
     for (const plot of this.plots) this.svg.append(plot.type, plot.hands);
     this.context = this.canvas.getContext("2d");
+    // measures words: on a canvas of the page that would have all laid out anew
+    this.ruler = new OffscreenCanvas(1, 1).getContext("2d");
     this.held = false;
+    this.missed = 0; // frames in a row, see pace
     this.secret = false; // whether secret items are still hidden
     this.values = null;
     this.ghost = null;
@@ -322,15 +327,23 @@ class Picture {
     clearTimeout(this.settling);
     this.settling = setTimeout(() => {
       this.held = false;
+      this.missed = 0;
+      this.resize();
       this.request();
     }, SETTLE);
   }
 
-  /** Where an event is, in the picture's own pixels: a slide, for one, is shown at any size. */
+  /**
+   * Where an event is, in the picture's own pixels: a slide, for one, is shown at any size. Asked
+   * for once an event, before anything is written: else the browser would lay all out once more.
+   */
   pixel(event) {
-    const { left, top } = this.root.getBoundingClientRect();
-    const enlarged = this.enlarged();
-    return [(event.clientX - left) / enlarged, (event.clientY - top) / enlarged];
+    if (this.seen?.event !== event) {
+      const { left, top } = this.root.getBoundingClientRect();
+      const enlarged = this.enlarged();
+      this.seen = { event, pixel: [(event.clientX - left) / enlarged, (event.clientY - top) / enlarged] };
+    }
+    return this.seen.pixel;
   }
 
   enlarged() {
@@ -366,12 +379,13 @@ class Picture {
 
   resize() {
     const width = Math.floor(this.root.clientWidth);
-    const ratio = (window.devicePixelRatio || 1) * this.enlarged();
+    const ratio = this.missed < MISSED ? (window.devicePixelRatio || 1) * this.enlarged() : 1;
     if (!width || (width === this.width && ratio === this.ratio)) return;
     [this.width, this.ratio] = [width, ratio];
-    this.context.font = this.font();
-    const measure = (words) => this.context.measureText(words).width;
-    const { height, boxes } = layout(this.scene, width, measure);
+    this.font = `${TYPE}px ${getComputedStyle(this.root).fontFamily}`;
+    this.patterns = null;
+    this.ruler.font = this.font;
+    const { height, boxes } = layout(this.scene, width, (words) => this.length(words));
     this.height = height;
     set(this.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
     set(this.svg, { width, height, viewBox: `0 0 ${width} ${height}` });
@@ -383,15 +397,23 @@ class Picture {
     this.paint(); // a canvas of a new size is empty
   }
 
-  font() {
-    return `${TYPE}px ${getComputedStyle(this.root).fontFamily}`;
+  /** How long words are. */
+  length(words) {
+    return this.ruler.measureText(words).width;
   }
 
   request() {
-    this.frame ??= requestAnimationFrame(() => {
+    this.frame ??= requestAnimationFrame((now) => {
       this.frame = null;
       this.paint();
+      if (this.held && this.missed < MISSED) requestAnimationFrame((next) => this.pace(next - now));
     });
+  }
+
+  /** Where a picture takes longer than a frame, it has fewer pixels until the hand rests. */
+  pace(taken) {
+    this.missed = taken > 25 && taken < 250 ? this.missed + 1 : 0;
+    if (this.missed === MISSED && this.ratio > 1) this.resize();
   }
 
   paint() {
@@ -402,28 +424,18 @@ class Picture {
     const c = this.context;
     c.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     c.clearRect(0, 0, this.width, this.height);
+    c.font = this.font;
     for (const plot of this.plots) plot.paint(c);
     this.painted?.();
   }
 
   setLimits() {
-    for (const along of ["x", "y"]) {
-      const shared = {};
-      for (const view of this.plots) {
+    for (const view of this.plots) {
+      for (const along of ["x", "y"]) {
         const axis = view.plot[along];
         const own = [this.values.number(axis.low), this.values.number(axis.high)];
-        const target = axis.settle ? wanted(axis, own, view.extent(along, own)) : own;
-        const key = axis.share || Symbol();
-        (shared[key] ??= []).push([view, axis, target]);
-      }
-      for (const key of Reflect.ownKeys(shared)) {
-        const target = [
-          Math.min(...shared[key].map(([, , [low]]) => low)),
-          Math.max(...shared[key].map(([, , [, high]]) => high)),
-        ];
-        for (const [view, axis] of shared[key]) {
-          view.limits[along] = axis.settle ? follow(view.limits[along], target, this.held) : target;
-        }
+        if (!axis.settle) view.limits[along] = own;
+        else view.limits[along] = follow(view.limits[along], wanted(axis, own, view.extent(along, own)), this.held);
       }
     }
   }
@@ -584,7 +596,7 @@ class PlotView {
     let free = -Infinity; // where the last tick's words end
     for (const [value, words] of ticksOf(plot.x, this.limits.x, box.w, 55)) {
       const x = this.scales.x.to(value);
-      const half = this.picture.context.measureText(words).width / 2;
+      const half = this.picture.length(words) / 2;
       if (x - half < free) continue;
       free = x + half + 5;
       make("line", { x1: x, x2: x, y1: bottom, y2: bottom + 4, stroke: ink }, g);
@@ -617,12 +629,11 @@ class PlotView {
     const ends = this.limits.x.map(value).sort((a, b) => a - b);
     const decades = ticksOf({ scale: "log" }, ends, box.w, 62);
     const name = `${label}, ${unit}`;
-    this.picture.context.font = this.picture.font();
-    const room = this.picture.context.measureText(name).width;
+    const room = this.picture.length(name);
     text(box.x, box.y - 6, name, "start", { fill: soft });
     for (const [at, words] of decades) {
       const x = this.scales.x.to(Math.log(at / factor) / rate);
-      const half = this.picture.context.measureText(words).width / 2;
+      const half = this.picture.length(words) / 2;
       if (x - half < box.x + room + 10 || x > box.x + box.w - 4) continue;
       make("line", { x1: x, x2: x, y1: box.y - 3, y2: box.y, stroke: soft }, g);
       text(x, box.y - 6, words, "middle", { fill: soft });
@@ -651,9 +662,7 @@ class PlotView {
 
   showCursor(x, over) {
     const shown = x !== null && this.scales && x >= this.limits.x[0] && x <= this.limits.x[1];
-    for (const node of [this.cursor, this.reading]) {
-      node.setAttribute("visibility", shown ? "visible" : "hidden");
-    }
+    for (const node of [this.cursor, this.reading]) set(node, { visibility: shown ? "visible" : "hidden" });
     if (!shown) return;
     const at = this.scales.x.to(x);
     set(this.cursor, { x1: at, x2: at });
@@ -661,7 +670,7 @@ class PlotView {
     const blur = top && top.factor * Math.exp(top.rate * x);
     const more = top ? ` · ${top.label} ${readable(blur, 3)} ${top.unit}` : "";
     const first = this.picture.plots[over] === this;
-    this.reading.textContent = first ? `${this.plot.cursor} = ${x.toFixed(1).replace("-", "−")}${more}` : "";
+    setWords(this.reading, first ? `${this.plot.cursor} = ${x.toFixed(1).replace("-", "−")}${more}` : "");
     const right = at > this.box.x + this.box.w / 2;
     set(this.reading, { x: at + (right ? -6 : 6), "text-anchor": right ? "end" : "start" });
   }
@@ -676,21 +685,37 @@ class PlotView {
     c.save();
     c.strokeStyle = c.fillStyle = colour;
     c.globalAlpha = item.alpha;
-    c.lineJoin = "round";
+    c.lineJoin = "bevel"; // on a curve of many points it looks round, and is drawn sooner
     drawing(c, item, { view: this, values, colour, ghost, ...this.scales, box: this.box });
     c.restore();
   }
 }
 
-/** Trace y over x; gaps where a value is no number. */
-function trace(c, n, px, py) {
+/**
+ * Trace y over x; gaps where a value is no number. Points that lie on a straight line, to a tenth
+ * of a pixel, are left out where x grows: a stroke takes its time by its corners.
+ */
+export function trace(c, n, px, py) {
   let open = false;
-  for (let i = 0; i < n; i++) {
-    const [a, b] = [px(i), py(i)];
-    if (Number.isFinite(a) && Number.isFinite(b)) {
-      open ? c.lineTo(a, b) : c.moveTo(a, b);
-      open = true;
-    } else open = false;
+  let x0, y0, low, high; // the last corner, and between which slopes all points since lie
+  let x1, y1; // the last point
+  for (let i = 0; i <= n; i++) {
+    const [x, y] = i < n ? [px(i), py(i)] : [NaN, NaN];
+    const number = Number.isFinite(x) && Number.isFinite(y);
+    if (open) {
+      const slope = (y - y0) / (x - x0);
+      if (!(x > x1 && slope >= low && slope <= high)) {
+        c.lineTo(x1, y1);
+        [x0, y0, low, high] = [x1, y1, -Infinity, Infinity];
+      }
+      low = x > x0 ? Math.max(low, (y - 0.1 - y0) / (x - x0)) : Infinity;
+      high = Math.min(high, (y + 0.1 - y0) / (x - x0));
+    } else if (number) {
+      c.moveTo(x, y);
+      [x0, y0, low, high] = [x, y, -Infinity, Infinity];
+    }
+    open = number;
+    [x1, y1] = [x, y];
   }
 }
 
@@ -709,14 +734,13 @@ const MARKS = {
   Area(c, item, { view, values, x, y, ghost }) {
     const [xs, ys] = [values.array(item.x), values.array(item.y)];
     const n = Math.min(xs.length, ys.length);
-    const [zero, axis] = item.sideways ? [x.to(0), x] : [y.to(0), y];
+    const [across, up, along, heights] = item.sideways ? [y, x, ys, xs] : [x, y, xs, ys];
+    const go = (a, b) => (item.sideways ? c.lineTo(up.to(b), across.to(a)) : c.lineTo(across.to(a), up.to(b)));
     const part = (bounded) => {
       c.beginPath();
-      const along = (i) => (item.sideways ? y.to(ys[i]) : x.to(xs[i]));
-      const up = (i) => axis.to(bounded(item.sideways ? xs[i] : ys[i]));
-      item.sideways ? c.moveTo(zero, along(0)) : c.moveTo(along(0), zero);
-      for (let i = 0; i < n; i++) item.sideways ? c.lineTo(up(i), along(i)) : c.lineTo(along(i), up(i));
-      item.sideways ? c.lineTo(zero, along(n - 1)) : c.lineTo(along(n - 1), zero);
+      go(along[0], 0);
+      for (let i = 0; i < n; i++) go(along[i], bounded(heights[i]));
+      go(along[n - 1], 0);
       c.fill();
     };
     if (n && !ghost) {
@@ -724,7 +748,7 @@ const MARKS = {
       part((v) => Math.max(v, 0));
       c.globalAlpha = item.alpha;
       c.fillStyle = view.picture.hatch(view.picture.theme.colours.negative);
-      if ((item.sideways ? xs : ys).some((v) => v < 0)) part((v) => Math.min(v, 0));
+      if (heights.some((v) => v < 0)) part((v) => Math.min(v, 0));
     }
     c.lineWidth = ghost ? 1.5 : 1.3;
     c.beginPath();
@@ -797,13 +821,12 @@ const MARKS = {
     c.drawImage(kept.picture, left, top, right - left, bottom - top);
   },
 
-  Ridges(c, item, { view, values, x, y, box }) {
+  Ridges(c, item, { view, values, x, y }) {
     const { theme } = view.picture;
     const [m, n] = values.shape(item.curves);
     const [xs, curves] = [values.array(item.x), values.array(item.curves)];
     const [words, negative] = [values.words(item.words), values.array(item.negative)];
     const sharpest = curves.reduce((a, b) => Math.max(a, b), 1e-30);
-    c.font = view.picture.font();
     for (let k = m - 1; k >= 0; k--) {
       const row = curves.subarray(k * n, (k + 1) * n);
       const peak = row.reduce((a, b) => Math.max(a, b), 1e-30);
@@ -824,11 +847,7 @@ const MARKS = {
       c.stroke();
     }
     c.fillStyle = theme.ink;
-    const apart = Math.min(13, (box.h - 12) / (m - 1));  // words, even where curves are nearer
-    for (let k = 0, lowest = box.y + box.h + 11; k < m; k++) {
-      lowest = Math.min(y.to(k) - 2, lowest - apart);
-      c.fillText(words[k] ?? "", x.to(xs[n - 1]) + 6, lowest);
-    }
+    words.forEach((line, k) => c.fillText(line, x.to(xs[n - 1]) + 6, y.to((1 + 1.2 / m) * k) - 2)); // up to the highest peak
   },
 
   Rule(c, item, { values, x, y, box }) {
@@ -856,7 +875,6 @@ function score(c, item, marks, view) {
   c.save();
   c.strokeStyle = c.fillStyle = picture.theme.ink;
   shape(c, "ring", x, y, 15);
-  c.font = picture.font();
   const right = x > box.x + box.w / 2;
   c.textAlign = right ? "right" : "left";
   c.fillText(`${item.score} ${readable(b, 2)}`, x + (right ? -12 : 12), y + 14);
@@ -866,13 +884,6 @@ function score(c, item, marks, view) {
 function shape(c, kind, x, y, size, edged = false) {
   const r = size / 2;
   c.beginPath();
-  if (kind === "tick") {
-    c.moveTo(x, y - r);
-    c.lineTo(x, y + r);
-    c.lineWidth = 1;
-    c.stroke();
-    return;
-  }
   if (kind === "square") c.rect(x - r, y - r, size, size);
   else if (kind === "star") {
     for (let i = 0; i < 10; i++) {
@@ -911,7 +922,7 @@ function shortened(label, room) {
   return 6.6 * label.length > room ? label.replace(/\s{3,}.*/, "") : label;
 }
 
-/** A plot that the hand paints on: `hand.stroke(control, from, to)` has {x, y, up} in data. */
+/** A plot that the hand paints on. */
 class BrushView {
   constructor(view, item) {
     Object.assign(this, { view, item });
@@ -927,9 +938,7 @@ class BrushView {
   }
 
   grab(event) {
-    if (event.button !== 0) return;
-    event.preventDefault();
-    const { item, view, node } = this;
+    const { item, view } = this;
     const { hand } = view.picture;
     const down = view.picture.pixel(event)[1];
     const place = (e) => {
@@ -938,18 +947,25 @@ class BrushView {
       return { x: x.from(px), y: y.from(py), up: y.move(down, py) };
     };
     const from = place(event);
-    node.setPointerCapture(event.pointerId);
-    view.picture.hold();
-    hand.grab?.(item.control, 0);
-    const move = (e) => hand.stroke?.(item.control, from, place(e));
-    const end = () => {
-      for (const [name, listener] of listeners) node.removeEventListener(name, listener);
-      view.picture.release();
-      hand.release?.(item.control);
-    };
-    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
-    for (const [name, listener] of listeners) node.addEventListener(name, listener);
+    drag(event, this.node, hand, [item.control, 0], (e) => hand.stroke(item.control, from, place(e)));
   }
+}
+
+/** Follow a pointer from where it goes down on a node until it is let go. */
+function drag(event, node, hand, grabbed, move) {
+  if (event.button !== 0) return;
+  event.preventDefault();
+  node.setPointerCapture(event.pointerId);
+  hand.grab(...grabbed);
+  const listening = new AbortController();
+  const on = (name, act) => node.addEventListener(name, act, { signal: listening.signal });
+  const end = () => {
+    listening.abort();
+    hand.release();
+  };
+  on("pointermove", move);
+  on("pointerup", end);
+  on("pointercancel", end);
 }
 
 /** What the hand can take: one slider in the eyes of a screen reader, or one a knot. */
@@ -1015,7 +1031,7 @@ class Part {
       if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
       if (steps === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
-      hand.step?.(item.control, this.index, steps);
+      hand.step(item.control, this.index, steps);
     });
   }
 
@@ -1043,8 +1059,8 @@ class Part {
       : item.grip === "band" ? [(x1 + x2) / 2, upright ? Math.max(y1, y2) : (y1 + y2) / 2]
       : upright ? [x1, Math.min(y1, y2)] : [Math.max(x1, x2), y1];
     set(this.grip, { cx, cy, stroke: colour, fill: theme.paper });
-    const words = view.picture.hand.describe?.(item.control, this.index);
-    if (words && words.text !== this.text) {
+    const words = view.picture.hand.describe(item.control, this.index);
+    if (words.text !== this.text) {
       this.text = words.text;
       set(this.node, {
         "aria-label": words.label, "aria-valuemin": words.low, "aria-valuemax": words.high,
@@ -1054,28 +1070,15 @@ class Part {
   }
 
   grab(event) {
-    if (event.button !== 0) return;
-    event.preventDefault();
-    event.stopPropagation();
     const { item, view } = this.owner;
     const { hand } = view.picture;
     const along = (e) => view.picture.pixel(e)[item.along === "x" ? 0 : 1];
     const start = along(event);
     const factor = view.values.number(item.factor);
     this.node.focus({ preventScroll: true });
-    this.node.setPointerCapture(event.pointerId);
-    view.picture.hold();
-    hand.grab?.(item.control, this.index);
-    const move = (e) => {
+    drag(event, this.node, hand, [item.control, this.index], (e) => {
       const amount = factor * view.scales[item.along].move(start, along(e));
-      hand.drag?.(item.control, this.index, amount, item.times);
-    };
-    const end = () => {
-      for (const [name, listener] of listeners) this.node.removeEventListener(name, listener);
-      view.picture.release();
-      hand.release?.(item.control);
-    };
-    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
-    for (const [name, listener] of listeners) this.node.addEventListener(name, listener);
+      hand.drag(item.control, this.index, amount, item.times);
+    });
   }
 }

@@ -8,7 +8,7 @@
 import { InstrumentView } from "./instrument.js";
 import { PanelView } from "./panel.js";
 
-export { draw, extent, follow, layout, readable, scaleOf, snapped, ticksOf, Values, wanted } from "./draw.js";
+export { extent, follow, layout, readable, scaleOf, snapped, ticksOf, trace, Values, wanted } from "./draw.js";
 export { makeControl } from "./controls.js";
 export { unpack } from "./panel.js";
 

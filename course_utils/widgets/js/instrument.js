@@ -12,7 +12,7 @@ import {
 } from "./arithmetic.js";
 import { element, keepKeys } from "./controls.js";
 import { readable } from "./draw.js";
-import { PanelView } from "./panel.js";
+import { PanelView, same } from "./panel.js";
 
 const HAND = { gains: [0, 0, 0, 0, 0, 0, 0], brush: [] }; // nothing bent
 const STEPS = 200; // that can be undone
@@ -56,14 +56,12 @@ export class InstrumentView extends PanelView {
     for (const [name, value] of Object.entries({ ...numbers, ...arrays })) {
       if (typeof value === "number") shown[name] = { shape: [], data: [value] };
       else if (typeof value[0] === "number") shown[name] = { shape: [value.length], data: value };
+      else if (name === "layers") {
+        const data = Float64Array.from(value.flatMap((layer) => [...layer]));
+        shown[name] = { shape: [value.length, value[0].length], data };
+      }
     }
-    const { layers, layer_signs, layer_words } = arrays;
-    const words = { layer_words };
-    if (!layers) return { arrays: shown, words, readout: this.readoutOf(numbers) };
-    const data = new Float64Array(layers.length * layers[0].length);
-    layers.forEach((layer, i) => data.set(layer, i * layer.length));
-    shown.layers = { shape: [layers.length, layers[0].length], data };
-    shown.layer_negative = { shape: [layers.length], data: layer_signs.map((sign) => Number(sign < 0)) };
+    const words = { layer_words: arrays.layer_words };
     return { arrays: shown, words, readout: this.readoutOf(numbers) };
   }
 
@@ -152,7 +150,7 @@ export class InstrumentView extends PanelView {
   // What can be undone
 
   remember() {
-    if (JSON.stringify(this.past[this.place_in_past]) === JSON.stringify(this.values)) return;
+    if (same(this.past[this.place_in_past], this.values)) return;
     this.past = [...this.past.slice(0, this.place_in_past + 1), this.values].slice(-STEPS);
     this.place_in_past = this.past.length - 1;
     this.showSteps();
@@ -215,7 +213,7 @@ export class InstrumentView extends PanelView {
     }
     const { blur, w, e, L, rate } = reading(this.values, this.tables, place.x);
     const parts = [`λ ${place.x.toFixed(2)}`, `blur ${readable(blur, 3)} km/s`, `w ${readable(w, 3)}`,
-      `e ${readable(e, 3)}`, `L ${readable(L, 3)} nats`, `p_w ${readable(rate, 2)}`];
+      `e ${readable(e, 3)}`, `L ${readable(L, 3)} nats`, `−dw/dλ ${readable(rate, 2)}`];
     this.hovering.textContent = parts.join("  ·  ").replaceAll("-", "−");
   }
 }
@@ -259,7 +257,7 @@ export function known(spec, state) {
 }
 
 function toAddress(values, start) {
-  const other = Object.entries(values).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(start[name]));
+  const other = Object.entries(values).filter(([name, value]) => !same(value, start[name]));
   const words = other.length ? `#w=${encodeURIComponent(JSON.stringify(Object.fromEntries(other)))}` : location.pathname + location.search;
   history.replaceState(null, "", words);
 }

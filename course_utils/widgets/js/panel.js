@@ -8,11 +8,12 @@
  * last one was answered.
  */
 import { element, keepKeys, makeControl } from "./controls.js";
-import { draw, Values } from "./draw.js";
+import { Picture, Values } from "./draw.js";
 import { STYLE } from "./style.js";
 import { theme, watchTheme } from "./theme.js";
 
 const SILENCE = 4000; // ms without an answer after which the kernel is said to be silent
+const READING = 100; // ms for which numbers stand while the hand moves: no one reads faster
 const REST = 600; // ms after which a movement is over, and is read out
 const PLAY = 8; // seconds from one end to the other
 const CUSTOM = "";
@@ -30,6 +31,10 @@ export function unpack({ shapes, data }, Kind) {
   }
   return found;
 }
+
+/** Whether two values of a control are the same. */
+export const same = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
+const fits = (some, values) => Object.entries(some).every(([name, value]) => same(value, values[name]));
 
 export class PanelView {
   constructor(root, spec, values, send) {
@@ -68,7 +73,7 @@ export class PanelView {
     root.append(this.root);
     this.restyle();
     this.stopTheme = watchTheme(root, () => this.restyle());
-    this.picture = draw(this.place, this.spec, this.hands());
+    this.picture = new Picture(this.place, this.spec, this.hands());
     this.sizes = new ResizeObserver(() => this.stick());
     this.sizes.observe(shown);
     this.ask();
@@ -147,9 +152,8 @@ export class PanelView {
 
   move(changes) {
     this.begin();
-    const before = JSON.stringify(this.values);
+    if (fits(changes, this.values)) return;
     this.values = { ...this.values, ...changes };
-    if (JSON.stringify(this.values) === before) return;
     this.showControls();
     this.dirty = true;
     this.pump();
@@ -158,6 +162,7 @@ export class PanelView {
   /** The hand has let go; soon after, limits settle and the numbers are read out. */
   rest() {
     this.moving = false;
+    if (this.last) this.showNumbers();
     this.picture.release();
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
@@ -313,12 +318,18 @@ export class PanelView {
     }
     this.onShow = this.values;
     if (!this.presets) return;
-    const fits = Object.entries(this.spec.presets).find(([, preset]) =>
-      Object.entries(preset).every(([name, value]) => JSON.stringify(value) === JSON.stringify(this.values[name])));
-    this.presets.value = fits?.[0] ?? CUSTOM;
+    const found = Object.entries(this.spec.presets).find(([, preset]) => fits(preset, this.values));
+    this.presets.value = found?.[0] ?? CUSTOM;
   }
 
   showNumbers() {
+    clearTimeout(this.writing);
+    const wait = this.moving ? this.wrote + READING - performance.now() : 0;
+    if (wait > 0) {
+      this.writing = setTimeout(() => this.showNumbers(), wait);
+      return;
+    }
+    this.wrote = performance.now();
     const { headline, numbers, details } = this.last.readout;
     const hidden = !this.guessed;
     this.readout.style.visibility = hidden ? "hidden" : "visible";
@@ -348,6 +359,7 @@ export class PanelView {
     this.stopPlaying();
     clearTimeout(this.resting);
     clearTimeout(this.silence);
+    clearTimeout(this.writing);
     this.stopTheme();
     this.sizes.disconnect();
     this.picture.destroy();

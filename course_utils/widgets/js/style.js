@@ -14,14 +14,15 @@ export const STYLE = `
   .won-shown { grid-column: 2; grid-row: 1; }
   .won-caption { grid-column: 1 / -1; }
 }
-.won-picture { position: relative; width: 100%; }
+.won-picture { position: relative; width: 100%; contain: layout style; }
 .won-picture canvas, .won-picture svg { position: absolute; inset: 0 auto auto 0; }
-.won-picture text { font: 12px system-ui, sans-serif; }
+.won-picture text { font: 12px system-ui, sans-serif; white-space: pre; }
 .won-picture text[font-size="13"] { font-size: 13px; font-weight: 600; }
 .won-halo, .won-reading { paint-order: stroke; stroke: var(--won-paper); stroke-width: 4px; stroke-linejoin: round; }
 .won-picture .won-halo { font-size: 13px; font-variant-numeric: tabular-nums; }
 .won-cursor { pointer-events: none; stroke-width: 1; opacity: 0.7; }
 .won-reading { pointer-events: none; }
+.won-reading-line { min-height: 20px; margin: 0; color: var(--won-soft); font-variant-numeric: tabular-nums; contain: layout style; }
 .won-handle { outline: none; }
 line.won-target { stroke: transparent; stroke-width: 26px; }
 circle.won-target, rect.won-target { fill: transparent; }
@@ -48,6 +49,7 @@ circle.won-target, rect.won-target { fill: transparent; }
   background: var(--won-paper); border: 4px solid var(--won-accent); }
 .won-panel :focus-visible { outline: 3px solid var(--won-focus); outline-offset: 2px; }
 .won-panel .won-handle:focus-visible { outline: none; }
+.won-panel input[type=range]:focus-visible { outline-offset: -3px; }
 .won-panel button, .won-panel select { font: inherit; color: var(--won-ink); background: var(--won-paper);
   border: 1px solid var(--won-soft); border-radius: 4px; min-height: 28px; padding: 2px 10px; cursor: pointer; max-width: 100%; }
 .won-panel select { width: 100%; }
