@@ -305,7 +305,6 @@ def _nearest(levels, weights):
     wide, tables = _published()
     inside = (levels >= LOG_SNR_MIN) & (levels <= LOG_SNR_MAX)  # beyond, one end is all there is
     levels, weights = levels[inside], weights[inside] / weights[inside].max()
-
     found = {
         (key, shift): _compare(weights, np.interp(levels - shift, wide, table)).difference
         for key, table in tables.items()

@@ -42,7 +42,7 @@ class Untrained:
     def __init__(self):
         self.made, self.gain, self.breaks_at = [], 1.0, None
 
-    def __call__(self, plan, name, seed, w=None, path=None, label=None):
+    def __call__(self, plan, name, seed, w=None, label=None):
         if seed == self.breaks_at:
             raise KeyboardInterrupt
         self.made.append((name, seed))

@@ -156,24 +156,18 @@ class Trial:
         """The stored runs, if this is one of the course's own examples; else None."""
         return next((e["runs"] for e in _stored() if e["record"] == self.record), None)
 
-    @property
-    def calls(self):
-        """The (plan, weighting, seed) of its runs."""
-        return [(self.plan, name, seed) for seed in self.hypothesis.seeds for name in self.names]
-
     def run(self, jobs=1):
         """Train and measure what is missing, in ``jobs`` processes; return the results of all runs.
 
         Interrupt it when you like: finished runs stay. Raises ``ValueError`` unless it was fixed.
         """
         self._require_fixed()
-        if self.stored:
-            return list(self.stored)
-        own = {self.names[0]: self.w}
-        runs = study.run_all(self.calls, self.folder, own=own, jobs=jobs)
-        return [
-            found[-1] for found in progress(runs, len(self.calls), "runs" if jobs != 1 else None)
-        ]
+        return list(self.stored or self._run(jobs))
+
+    def _run(self, jobs):
+        calls = [(self.plan, name, seed) for seed in self.hypothesis.seeds for name in self.names]
+        runs = study.run_all(calls, self.folder, own={self.names[0]: self.w}, jobs=jobs)
+        return [found[-1] for found in progress(runs, len(calls), "runs" if jobs != 1 else None)]
 
     def judge(self, runs):
         """Return the ``Result``; raises ``ValueError`` if the hypothesis was not fixed, if a run is
@@ -228,7 +222,9 @@ def register(hypothesis, w, plan=None, folder=FOLDER):
     record, folder = trial.record, trial.folder
     if record["weighting"] == fingerprint(WEIGHTINGS[hypothesis.versus], trial.plan):
         raise ValueError(f"your weighting is {hypothesis.versus} itself: there is nothing to test")
-    sealed, clashes, involved = _sealed(folder), {}, set(hypothesis.seeds)
+    clashes, involved = {}, set(hypothesis.seeds)
+    paths = sorted((folder / "hypotheses").glob("[0-9]*.json"))
+    sealed = {int(path.stem): _read(path) for path in paths}  # None for a damaged file
     examples = {-n: e["record"] for n, e in enumerate(_stored(), 1)}
     for number, earlier in (examples | sealed).items():
         if earlier == record:
@@ -270,12 +266,6 @@ def fingerprint(w, plan):
 
 def _seal(folder, number):
     return folder / "hypotheses" / f"{number:03d}.json"
-
-
-def _sealed(folder):
-    """What was fixed in a folder, {number: record}; None for a damaged file, which is named."""
-    paths = (folder / "hypotheses").glob("[0-9]*.json")
-    return {int(path.stem): _read(path) for path in sorted(paths)}
 
 
 def _read(path):
@@ -428,9 +418,7 @@ def store_examples(folder=".study/examples", out=study.DATA, jobs=1, plan=SHORT)
     texts = []
     for hypothesis, w in examples():
         trial = Trial(hypothesis, w, plan, Path(folder))
-        made = study.run_all(trial.calls, folder, own={trial.names[0]: w}, jobs=jobs)
-        runs = [found[-1] for found in made]
-        runs.sort(key=lambda r: (r["weighting"] in WEIGHTINGS, r["seed"]))
+        runs = sorted(trial._run(jobs), key=lambda r: (r["weighting"] in WEIGHTINGS, r["seed"]))
         # twelve samples of each weighting are enough
         runs = [r if r["seed"] == hypothesis.seeds[0] else r | {"sheets": {}} for r in runs]
         texts.append(study.a_line_a_run({"record": trial.record}, runs))
