@@ -20,23 +20,22 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from course_utils.exercises import relations, values
-from course_utils.exercises.slips import Source, edited, pairs, slips
+from course_utils.exercises.slips import Source, edited, slips
 from course_utils.exercises.values import NotYet
 
 NOT_ATTEMPTED = "not attempted yet"
 CORRECT = "correct"
 FLOAT32 = ", to the seven digits of float32"
-MOST_PAIRS = 600  # of two slips at once; more take longer than a reader waits
 
 
 @dataclass(eq=False)
 class Mistake:
-    """A sentence, the function that makes the mistake, and its results where it has been run."""
+    """A sentence, the function that makes the mistake, and its results in the cases so far."""
 
     sentence: str
     function: Callable
-    listed: bool = True
-    results: dict = field(default_factory=dict)  # {case: one array for each part, None: it failed}
+    listed: bool = False
+    results: dict = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -175,24 +174,29 @@ class Exercise:
     # --- what went wrong ----------------------------------------------------------------------
 
     @functools.cached_property
-    def cases(self) -> list[tuple[tuple, list]]:
-        """The trials and as many with other numbers, the smallest first: (arguments, right result).
+    def _cases(self):
+        """The trials and such with other numbers, the smallest first: (arguments, right result).
 
         Where results say little, as words and counts do, there are many and very different ones.
         """
-        trials = sorted(self.trials, key=values.size)
-        others = self._others(0.5, 10) if self._coarse else self._others(0.97, 1)
-        return self._answered(trials) + self._answered(others)
+        others = self._others(0.5, 4) if self._coarse else self._others(0.97, 1)
+        return self._answered([*sorted(self.trials, key=values.size), *others])
+
+    @functools.cached_property
+    def _coarse(self):
+        """The parts that are words, places, counts or shares: much agrees there by accident."""
+        answers = zip(*(right for _, right in self._answered(self._others(0.97, 3))), strict=True)
+        return {k for k, part in enumerate(answers) if values.simple(part)}
 
     def _others(self, least, times):
-        """Trials with other numbers, for the smaller half of the trials."""
-        rng = np.random.default_rng(0)
-        trials = sorted(self.trials, key=values.size)[: (len(self.trials) + 1) // 2]
-        return [
-            tuple(values.shrunk(a, rng, least) for a in trial) for trial in trials for _ in range(times)
-        ]
+        """The smaller half of the trials, several times, with numbers of least to 1 their size."""
+        rng, half = np.random.default_rng(0), (len(self.trials) + 1) // 2
+        trials = np.repeat(range(half), times)
+        trials = [sorted(self.trials, key=values.size)[k] for k in trials]
+        return [tuple(values.shrunk(a, rng, least) for a in trial) for trial in trials]
 
     def _answered(self, trials):
+        """(arguments, right result) of the trials that have one."""
         found = []
         for trial in trials:
             with contextlib.suppress(Exception), _overheard(io.StringIO()):
@@ -201,70 +205,45 @@ class Exercise:
                 found.append((trial, [np.array(part) for part in right]))
         return found
 
-    @functools.cached_property
-    def _coarse(self):
-        """The parts that are words, places, counts or shares: much agrees there by accident."""
-        answers = self._answered(self._others(0.97, 3))
-        return {k for k, part in enumerate(zip(*(right for _, right in answers))) if _simple(part)}
-
-    def _results(self, function, k, known=None):
-        """One result for each part of case k, or None where the function fails; kept in `known`."""
-        if known is not None and k in known:
-            return known[k]
-        result, (trial, right) = None, self.cases[k]
+    def _result(self, function, case):
+        """A function's result in a case, an array for each part; None where it fails."""
         with contextlib.suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = values.parts_of(function(*values.fresh(trial)), right, self.returns)
-        if known is not None:
-            known[k] = result
-        return result
+            return values.parts_of(function(*values.fresh(case[0])), case[1], self.returns)
+        return None
+
+    @functools.cached_property
+    def _source(self):
+        return Source(self.reference)
 
     @functools.cached_property
     def _listed(self):
-        return [Mistake(message, function) for message, function in self.mistakes.items()]
+        return [Mistake(message, function, True) for message, function in self.mistakes.items()]
 
     @functools.cached_property
     def _slips(self):
-        return slips(self.reference)
+        return [self._derived(slip) for slip in slips(self._source)]
 
-    @functools.cached_property
-    def _single(self):
-        found = []
-        for slip in self._slips:
-            with contextlib.suppress(Exception):
-                function = slip.function()
-                found.append(Mistake(slip.sentence(), function, False))
-        return found
-
-    @functools.cached_property
-    def _pairs(self):
-        return {}
+    def _derived(self, slip):
+        function = functools.cache(slip.function)  # compiled where it is needed, and once
+        return Mistake(slip.sentence(), lambda *arguments: function()(*arguments))
 
     def _explained(self, function, got, wrong):
         """What went wrong, in words: for all wrong parts at once, else part by part."""
         if self.returns and not self.differing([row[::-1] for row in got], self._right):
             return f"mind the order of the results: ({', '.join(self.returns)})"
         with _overheard(io.StringIO()):
-            attempt = [self._results(function, k) for k in range(len(self.cases))]
+            attempt = [self._result(function, case) for case in self._cases]
         again = sorted(zip(self.trials, got, strict=True), key=lambda pair: values.size(pair[0]))
         for (_, before), after in zip(again, attempt, strict=False):
             if after is None or self.differing([before], [after]):
                 return "called twice with the same arguments, your function returned two results"
-        found = self._matching([*self._listed, *self._single], attempt, wrong)
-        unknown = wrong.difference(*(parts for parts, _ in found))
-        for part in sorted(unknown):
-            if words := self._relation(attempt, part):
-                why = self._source.reason(part)
-                found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
+        found = []
+        for look in (self._in_list, self._trivial, self._slipped, self._related, self._then):
+            if unknown := wrong.difference(*(parts for parts, _ in found)):
+                found += look(attempt, wrong if look == self._slipped else unknown)
         if not found:
-            found = self._then(attempt, wrong)
-        if not found:
-            found = self._matching(self._two_at_once(), attempt, wrong)
-        if not found and not self._coarse:
-            found = self._matching(self._fitted(attempt, min(wrong)), attempt, wrong)
-        if not found:
-            where = self._relation(attempt, min(wrong), relations.where)
-            return self._described(got, wrong, where or self._ignored(function, got))
+            return self._described(function, got, wrong)
         sentences, left = [], set(wrong)
         while any(left & parts for parts, _ in found):
             parts, words = max(found, key=lambda pair: len(pair[0] & left))
@@ -274,95 +253,86 @@ class Exercise:
             sentences.append(f"{self._names(left)} is not the expected result either")
         return ".\n  And ".join(sentences)
 
+    # Each of these returns a list of (parts of the result, sentence about them).
+
+    def _in_list(self, attempt, wrong):
+        return self._matching(self._listed, attempt, wrong)
+
+    def _trivial(self, attempt, wrong):
+        return self._told(attempt, wrong, relations.trivial)
+
+    def _slipped(self, attempt, wrong):
+        return self._matching(self._slips, attempt, wrong)
+
+    def _related(self, attempt, wrong):
+        return self._told(attempt, wrong - self._coarse, relations.relation)
+
+    def _then(self, attempt, wrong):
+        """Another mistake, and then a sign or a factor, in a single result."""
+        if len(self._right[0]) > 1 or self._coarse:
+            return []
+        both = []
+        for mistake in [*self._listed, *self._slips]:
+            first = mistake.results.get(0)
+            for words, change in relations.THEN.items() if first else ():
+                if values.same(attempt[0][0], change(first[0]), self.tolerance):
+                    words = f"two things at once. {mistake.sentence}. And then {words}"
+                    both.append(Mistake(words, _composed(change, mistake.function)))
+        return self._matching(both, attempt, wrong)
+
     def _matching(self, mistakes, attempt, wrong):
-        """(parts, sentence) of each mistake that fits, up to the first that explains everything."""
+        """The mistakes that fit, up to the first that explains everything."""
         found = []
         for mistake in mistakes:
-            if parts := self._agreeing(mistake, attempt) & wrong:
+            if parts := self._agreeing(mistake, attempt, wrong) & wrong:
                 words = mistake.sentence
                 found.append((parts, words if mistake.listed else self._in(parts, words)))
                 if parts == wrong:
                     break
         return found
 
-    def _agreeing(self, mistake, attempt):
+    def _agreeing(self, mistake, attempt, wrong):
         """The parts in which a mistake differs from the reference, if the attempt has it there."""
-        differ, missed, results = set(), set(), []
-        for k, ours in enumerate(attempt):
-            if ours is None:
-                continue
-            result = self._results(mistake.function, k, mistake.results)
+        differ, missed = set(), set()
+        for k, (case, ours) in enumerate(zip(self._cases, attempt, strict=True)):
+            if k not in mistake.results:
+                mistake.results[k] = self._result(mistake.function, case)
+            result = mistake.results[k]
             if result is None:
                 return set()
-            differ |= self.differing([result], [self.cases[k][1]])
-            missed |= self.differing([ours], [result])
-            if differ & missed:
+            if ours is not None:
+                differ |= self.differing([result], [case[1]])
+                missed |= self.differing([ours], [result])
+            if differ & missed or missed >= wrong:
                 return set()
-            results.append(result)
-        return {k for k in differ if mistake.listed or _varied([row[k] for row in results])}
+        results = list(mistake.results.values())
+        return {k for k in differ if mistake.listed or values.varied([row[k] for row in results])}
 
-    def _then(self, attempt, wrong):
-        """Another mistake, and then a sign or a factor, in a single result."""
-        if len(self._right[0]) > 1 or self._coarse:
-            return []
-        for mistake in [*self._listed, *self._single]:
-            first = self._results(mistake.function, 0, mistake.results)
-            for words, change in relations.THEN.items() if first else ():
-                if not values.same(attempt[0][0], change(first[0]), self.tolerance):
-                    continue
-                changed = lambda *given, f=mistake.function, g=change: g(np.asarray(f(*given)))
-                both = f"two things at once. {mistake.sentence}. And then {words}"
-                if found := self._matching([Mistake(both, changed, False)], attempt, wrong):
-                    return found
-        return []
+    def _told(self, attempt, wrong, how):
+        """What the numbers of single parts tell."""
+        found = []
+        for part in sorted(wrong):
+            pairs = [(ours, case[1]) for ours, case in zip(attempt, self._cases, strict=True)]
+            pairs = [
+                (ours[part], right[part]) if ours else (None, right[part]) for ours, right in pairs
+            ]
+            shapes = {ours.shape == right.shape for ours, right in pairs if ours is not None}
+            if not self.trials[0] or pairs[0][1].dtype.kind == "U" or shapes != {True}:
+                continue
+            used = np.concatenate([np.full(right.size, ours is not None) for ours, right in pairs])
+            got = np.concatenate([ours.ravel() for ours, _ in pairs if ours is not None])
+            right = np.concatenate([right.ravel() for _, right in pairs])[used]
+            rows = self._rows([right for _, right in pairs], how != relations.trivial)
+            rows = {words: row[used] for words, row in rows.items()}
+            if words := how(got, right, rows, self.tolerance if got.dtype != np.float32 else 1e-4):
+                why = self._source.reason(part)
+                found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
+        return found
 
-    def _two_at_once(self):
-        for k, slip in enumerate(pairs(self._slips, MOST_PAIRS)):
-            if k not in self._pairs:
-                self._pairs[k] = Mistake(slip.sentence(), slip.function(), False)
-            yield self._pairs[k]
-
-    def _fitted(self, attempt, part):
-        """Mistakes with another number in them, found from the first number of the attempt."""
-        ours, (trial, right) = attempt[0][part].ravel(), self.cases[0]
-        first = np.argmax(np.abs(ours - right[part].ravel()) > 0) if ours.size == right[part].size else 0
-        for words, with_number in self._source.fitted():
-            def gap(k):
-                result = with_number(k)(*values.fresh(trial))
-                result = result[part] if self.returns else result
-                return np.ravel(result)[first] - ours[first]
-            with contextlib.suppress(Exception), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                k = values.root(gap)
-                yield Mistake(words.replace("{k}", f"{k:.4g}".replace("-", "−")), with_number(k), False)
-
-    def _relation(self, attempt, part, how=relations.relation):
-        """What the numbers of a part show: what they are, or where they are right."""
-        whole = [(ours, right) for ours, (_, right) in zip(attempt, self.cases, strict=True)]
-        shapes = {ours[part].shape == right[part].shape for ours, right in whole if ours}
-        if not self.trials[0] or part in self._coarse or shapes != {True}:
-            return ""
-        used = np.concatenate([np.full(right[part].size, bool(ours)) for ours, right in whole])
-        got = np.concatenate([ours[part].ravel() for ours, _ in whole if ours])
-        rows = {words: row[used] for words, row in self._table(part).items()}
-        tolerance = self.tolerance if got.dtype != np.float32 else 1e-4
-        right = np.concatenate([right[part].ravel() for ours, right in whole if ours])
-        return how(got, right, rows, tolerance)
-
-    @functools.cached_property
-    def _tables(self):
-        return {}
-
-    @functools.cached_property
-    def _source(self):
-        return Source(self.reference)
-
-    def _table(self, part):
-        if part not in self._tables:
-            with _overheard(io.StringIO()):
-                made = [self._source.parts(values.fresh(trial)) for trial, _ in self.cases]
-            self._tables[part] = relations.table(made, [right[part] for _, right in self.cases])
-        return self._tables[part]
+    def _rows(self, right, deep=True):
+        with _overheard(io.StringIO()):
+            cases = [self._source.parts(values.fresh(trial)) for trial, _ in self._cases]
+        return relations.table(cases, right, deep)
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts))
@@ -372,27 +342,24 @@ class Exercise:
 
     # --- where nothing fits -------------------------------------------------------------------
 
-    def _described(self, got, wrong, more):
+    def _described(self, function, got, wrong):
         """What is wrong in general, and one small trial: given, got, expected."""
-        failing = [k for k in range(len(got)) if self.differing(got[k : k + 1], self._right[k : k + 1])]
         text = self._form(got, wrong)
+        failing = [k for k, row in enumerate(got) if self.differing([row], [self._right[k]])]
         if not text:
             text = "not the expected result"
             if len(got) > 1:
                 text += f" on {len(failing)} of {len(got)} trials"
             if self.returns:
                 text += f", in {self._names(wrong)}"
-            text += more
+            text += self._ignored(function, got)
             text = f"{text}. {self.hint}".rstrip(". ")
             text = text if text.endswith("?") else f"{text}."
         if not self.trials[0]:
             return text  # a plain value: to show what is expected would be to give it away
-        trial, got, right = min(
-            ((self.trials[k], got[k], self._right[k]) for k in failing),
-            key=lambda row: values.size(row[0]),
-        )
-        rows = {"given": (self._arguments, trial), "got": (self.returns, got)}
-        rows["expected"] = (self.returns, right)
+        k = min(failing, key=lambda k: values.size(self.trials[k]))
+        rows = {"given": (self._arguments, self.trials[k]), "got": (self.returns, got[k])}
+        rows["expected"] = (self.returns, self._right[k])
         rows = [f"  {label:10}{values.listed(*row)}" for label, row in rows.items()]
         return "\n".join([text, *rows])
 
@@ -413,38 +380,22 @@ class Exercise:
 
     def _ignored(self, function, got):
         """The argument that the answer depends on and the attempt does not, in words."""
-        if self._coarse:
-            return ""  # there an answer may stay the same by accident
-        for k, name in enumerate(self._arguments):
-            arrays = [isinstance(trial[k], np.ndarray) for trial in self.trials]
-            if not (all(arrays) or all(isinstance(trial[k], float) for trial in self.trials)):
-                continue
-            given = [np.roll(trial[k], 1) if all(arrays) else trial[k] for trial in self.trials]
-            given = [~v if np.asarray(v).dtype.kind == "b" else 0.9 * v for v in given]
-            other = copy.copy(self)
-            other.__dict__ = {k: v for k, v in vars(self).items() if k != "_right"}
-            other.trials = [
+        for k, name in enumerate(self._arguments if not self._coarse else ()):
+            rng = np.random.default_rng(0)
+            changed = [values.moved(trial[k], rng) for trial in self.trials]
+            moved = self._answered(
                 (*trial[:k], value, *trial[k + 1 :])
-                for trial, value in zip(self.trials, given, strict=True)
-            ]
-            with contextlib.suppress(Exception):
-                if not self.differing(other.run(function), got):
-                    if self.differing(other._right, self._right):
-                        return f"; it does not depend on the argument {name}"
+                for trial, value in zip(self.trials, changed, strict=True)
+            )
+            ours = [self._result(function, case) for case in moved]
+            stays = len(moved) == len(got) and None not in ours and not self.differing(ours, got)
+            if stays and self.differing([right for _, right in moved], self._right):
+                return f"; it does not depend on the argument {name}"
         return ""
 
 
-def _varied(results):
-    """Whether results vary, within arrays if there are any: many slips give one value for all."""
-    arrays = [part for part in results if part.size > 1] or [np.array(results)]
-    return any(len(set(array.ravel().tolist())) > 1 for array in arrays)
-
-
-def _simple(part):
-    if part[0].dtype.kind == "U":
-        return True
-    numbers = np.concatenate([np.atleast_1d(array) for array in part])
-    return bool(np.all(np.abs(600 * numbers - np.round(600 * numbers)) < 1e-9))
+def _composed(change, function):
+    return lambda *arguments: change(np.asarray(function(*arguments)))
 
 
 def _account(error, attempt):

@@ -14,7 +14,7 @@ import itertools
 import re
 import textwrap
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,11 +41,7 @@ RULES = [
     a - b -> a + b : the sign of {the term b} is flipped
     a - b -> b - a : {a} minus {b} is taken the wrong way round
     a ** 2 -> a : the square of {a} is missing
-    a ** b -> a : the power of {a} is missing
-    (a + b) ** 2 -> a ** 2 + b ** 2 : {a} and {b} are squared one by one, not as a whole
-    (a - b) ** 2 -> a ** 2 - b ** 2 : {a} and {b} are squared one by one, not as a whole
     -a -> a : the minus before {a} is missing
-    ~a -> a : a “not” is missing
     a & b -> a : the condition on {b} is missing
     a & b -> b : the condition on {a} is missing
     a if b else c -> c if b else a : the two cases have changed places
@@ -98,7 +94,6 @@ RULES = [
     a * (b - c) -> a * b - c : {a} multiplies only {the term b}
     np.exp(a) -> 1 + a : only the first terms of the exponential are there
     np.exp(a) -> 1 + a + a ** 2 / 2 : only the first terms of the exponential are there
-    np.expm1(a) -> a : only the first term of exp − 1 is there
     np.diff(a) -> a[1:] : the later values of {a} stand where the differences belong
     np.diff(a) -> a[:-1] : the earlier values of {a} stand where the differences belong
     np.diff(a) -> -np.diff(a) : the sign of the differences of {a} is flipped
@@ -107,43 +102,43 @@ RULES = [
     np.cumsum(a) -> np.cumsum(a[::-1])[::-1] : the running sum runs from the wrong end
     np.minimum(a, b) -> a : {b} is left out of the smaller
     np.minimum(a, b) -> b : {a} is left out of the smaller
-    np.maximum(a, b) -> a : {b} is left out of the larger
-    np.maximum(a, b) -> b : {a} is left out of the larger
-    np.hypot(a, b) -> a + b : {a} and {b} are added without squares
     np.where(a, b, c) -> b + 0 * c : {b} stands in both cases
     np.where(a, b, c) -> c + 0 * b : {c} stands in both cases
     stdtrit(a, b) -> 1.96 : 1.96 stands where a quantile of Student's t belongs
     stdtrit(a, b) -> 2.0 : 2 stands where a quantile of Student's t belongs
-    stdtrit(a, b) -> 1.645 : 1.645 stands where a quantile of Student's t belongs
     stdtrit(a, b) -> 1.0 : the quantile of Student's t is missing
     range(a, b) -> range(a, a + 1) : only the first of all is there
     range(a, b) -> range(a, b, 2) : only every second is there
-    a[f(b)] -> f(b) : the place stands where the value belongs
-    """,
-    """
-    a -> a ** 2 : in place of {a} stands its square
-    a -> np.sqrt(a) : in place of {a} stands its square root
-    a -> 1 / a : in place of {a} stands 1 over it
-    a -> -a : in place of {a} stands minus it
-    a -> 1 - a : in place of {a} stands 1 minus it
-    a -> 2 * a : in place of {a} stands twice it
-    a -> a / 2 : in place of {a} stands half of it
-    a -> np.exp(a) : in place of {a} stands its exponential
-    a -> np.log(a) : in place of {a} stands its logarithm
-    a -> np.abs(a) : in place of {a} stands its absolute value
-    a -> np.mean(a) : in place of {a} stands its mean
-    a -> np.sum(a) : in place of {a} stands its sum
-    a -> a + 1 : in place of {a} stands it plus 1
-    a -> a - 1 : in place of {a} stands it minus 1
-    a -> a[::-1] : in place of {a} stands it in reversed order
-    a -> a[..., ::-1] : in place of {a} stands it in reversed order
-    a -> np.sort(a) : in place of {a} stands it in ascending order
-    a -> np.cumsum(a) : in place of {a} stand its running sums
-    a -> np.cumprod(a) : in place of {a} stand its running products
-    a -> a / np.sum(a) : in place of {a} stand its shares of the sum
-    a -> a.T : in place of {a} stands it with rows for columns
+    a[b] -> b : the place {b} stands where the value of {a} there belongs
+    a[b] -> a[0] : the first of {a} stands where number {b} belongs
+    a[b] -> a[-1] : the last of {a} stands where number {b} belongs
     """,
 ]
+ELEMENTWISE = {  # what may stand in the place of a part a
+    "{}²": "a ** 2",
+    "√{}": "np.sqrt(a)",
+    "1/{}": "1 / a",
+    "1 − {}": "1 - a",
+    "1 + {}": "1 + a",
+    "{} − 1": "a - 1",
+    "2·{}": "2 * a",
+    "½·{}": "a / 2",
+    "1": "a ** 0",
+    "log {}": "np.log(a)",
+    "e^{}": "np.exp(a)",
+    "|{}|": "np.abs(a)",
+}
+GATHERED = {  # and where it is an array
+    "{} in reversed order": "a[::-1]",
+    "{} in ascending order": "np.sort(a)",
+    "{} with rows for columns": "a.T",
+    "the running sums of {}": "np.cumsum(a)",
+    "the running products of {}": "np.cumprod(a)",
+    "{} over its sum": "a / np.sum(a)",
+    "the sum of {}": "np.sum(a)",
+    "the mean of {}": "np.mean(a)",
+    "the largest of {}": "np.max(a)",
+}
 WORDS = [  # functions in words; one is taken for another of its group
     {"sum": "the sum", "mean": "the mean", "max": "the largest", "min": "the smallest",
      "prod": "the product", "median": "the median"},
@@ -165,18 +160,12 @@ WORDS = [  # functions in words; one is taken for another of its group
     {"sqrt": "the square root"}, {"diff": "the differences"}, {"abs": "the absolute value"},
     {"sort": "the sorting"}, {"reshape": "the reshaping"},
 ]  # fmt: skip
-FITTED = """
-    a -> k : {k} stands where {a} belongs
-    a -> k * a : in place of {a} stands {k} times it
-    a -> a ** k : in place of {a} stands its power {k}
-    a -> a + k : in place of {a} stands it plus {k}
-    """
 NAMED = {name: words for group in reversed(WORDS) for name, words in group.items()}
 
 
 @dataclass
 class Slip:
-    """One edit or two: how far-fetched they are, in words, and the function that has them."""
+    """An edit: how far-fetched it is, in words, and the function that has it."""
 
     rank: float
     words: str
@@ -191,20 +180,9 @@ class Slip:
         return f"{self.words}: {self.why}" if self.why else self.words
 
 
-def slips(reference: Callable) -> list[Slip]:
-    """Return the single slips of a reference, the simplest first; none where it has no source."""
-    return sorted(Source(reference).slips(), key=lambda slip: slip.rank)
-
-
-def pairs(single: list[Slip], most: int) -> Iterator[Slip]:
-    """Yield slips with two of the simplest edits at once, at most so many."""
-    both = itertools.combinations([slip for slip in single if slip.rank < 1], 2)
-    both = sorted(both, key=lambda pair: pair[0].rank + pair[1].rank)
-    for a, b in both[:most]:
-        one = a.why == b.why
-        words = f"{a.words if one else a.sentence()}. And {b.words if one else b.sentence()}"
-        why = a.why if one else ""
-        yield Slip(4, f"two things at once. {words}", why, a.source, [*a.edits, *b.edits])
+def slips(source: "Source") -> list[Slip]:
+    """Return the single slips of a reference, the simplest first."""
+    return sorted(source.slips(), key=lambda slip: slip.rank)
 
 
 class Source:
@@ -264,36 +242,24 @@ class Source:
 
     def _edits(self, node):
         """Yield (rank, words, new node) for one place."""
-        part = isinstance(node, ast.BinOp | ast.Call | ast.Subscript) or _is_name(node, ast.Load)
         for rank, pattern, new, words in _rules():
             found = {}
-            if (part or not isinstance(pattern, ast.Name)) and _matches(pattern, node, found):
-                yield rank, re.sub(r"{(.*?)(\w)}", lambda m: _thing(found[m[2]], m[1]), words), (
-                    _new(new, **found)
-                )
+            if _matches(pattern, node, found):
+                yield rank, _filled(words, found), _new(new, **found)
+        part = isinstance(node, ast.BinOp | ast.Call | ast.Subscript) or _is_name(node, ast.Load)
+        if part and not isinstance(node, ast.Constant):
+            for words, new in {**ELEMENTWISE, **GATHERED}.items():
+                words = f"{words.format(_within(node))} stands where {_thing(node)} belongs"
+                yield 2, words, _new(new, a=node)
         if isinstance(node, ast.Call):
             yield from _other_functions(node)
         if isinstance(node, ast.Constant):
             yield from self._other_constants(node.value)
-        if _is_name(node, ast.Load) and node.id in self.names:
-            for name in self.names:
-                if name != node.id:
-                    words = f"{_shown(name)} stands where {_shown(node.id)} belongs"
-                    yield 1.5, words, ast.Name(name, ast.Load())
-
-    def fitted(self):
-        """Yield (words, number k -> function), for numbers in the formula and for its parts."""
-        rules = [_parsed(line) for line in FITTED.strip().splitlines()]
-        for *place, node, _ in self._places():
-            part = isinstance(node, ast.BinOp | ast.Call) or _is_name(node, ast.Load)
-            number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
-            for _, new, words in rules[:1] if number else rules[1:] if part else ():
-                new = _new(new, a=node, k=ast.Name("number_k", ast.Load()))
-                new = ast.fix_missing_locations(ast.copy_location(new, node))
-                code = self.code([(*place, new)])
-                why = self.comment(node)
-                words = words.replace("{a}", _thing(node)) + (f": {why}" if why else "")
-                yield words, lambda k, code=code: _defined(code, self.reference, number_k=k)
+        inside = {n.id for n in ast.walk(node) if _is_name(n, ast.Load)} if part else set()
+        for name in self.names if _is_name(node, ast.Load) and node.id in self.names else inside:
+            if name in self.names and name != getattr(node, "id", ""):
+                words = f"{_shown(name)} stands where {_thing(node)} belongs"
+                yield 1.5, words, ast.Name(name, ast.Load())
 
     def _other_constants(self, value):
         if isinstance(value, str):
@@ -310,11 +276,7 @@ class Source:
                     yield 1 + k / 10, words, ast.Constant(other)
 
     def compiled(self, edits):
-        """The function with the new nodes in their places."""
-        return _defined(self.code(edits), self.reference)
-
-    def code(self, edits):
-        """The tree compiled with the new nodes in their places; it stays as it was."""
+        """The function with the new nodes in their places; the tree stays as it was."""
         undo = []
         for parent, field, place, new in edits:
             holder = vars(parent) if place is None else getattr(parent, field)
@@ -322,7 +284,7 @@ class Source:
             undo.append((holder, key, holder[key]))
             holder[key] = new
         try:
-            return compile(self.tree, "<slip>", "exec")
+            return _defined(compile(self.tree, "<slip>", "exec"), self.reference)
         finally:
             for holder, key, old in reversed(undo):
                 holder[key] = old
@@ -380,6 +342,8 @@ def _matches(pattern, node, found):
     """Whether a part has the form of a pattern; what stands for its letters goes to `found`."""
     letter = getattr(pattern, "id", pattern)
     if isinstance(letter, str) and len(letter) == 1 and isinstance(node, ast.expr | str):
+        if isinstance(node, ast.Slice | ast.Tuple):
+            return False
         return found.setdefault(letter, node) is node
     if type(pattern) is not type(node):
         return False
@@ -433,14 +397,25 @@ def edited(reference: Callable, edits: str) -> Callable:
     return _defined(f"{head}\n{body}", reference)
 
 
-def _defined(code, reference, **names):
+def _defined(code, reference):
     """The function that a reference's edited source defines."""
-    namespace = {**reference.__globals__, "np": np, **names}
+    namespace = {**reference.__globals__, "np": np}
     exec(code, namespace)  # noqa: S102 (source of the course's own, never something read)
     return namespace[reference.__name__]
 
 
 # --- words ------------------------------------------------------------------------------------
+
+
+def _filled(words, found):
+    """The words of a rule with the parts that it found."""
+    return re.sub(r"{(.*?)(\w)}", lambda m: _thing(found[m[2]], m[1]), words)
+
+
+def _within(node):
+    """A part of the formula as it stands within another."""
+    thing = _thing(node)
+    return thing if re.fullmatch(r"[\w.]+(\(.*\))?", thing) else f"({thing})"
 
 
 def _thing(node, word=""):

@@ -82,28 +82,34 @@ def fresh(trial):
 
 def shrunk(argument, rng, least):
     """Other numbers like those of an argument, of least to 1 times their size, sorted if it is."""
-    if not isinstance(argument, float) and getattr(argument, "dtype", None) != float:
+    if not isinstance(argument, float) and getattr(argument, "dtype", "") != "float64":
         return argument
-    ascending = np.ndim(argument) == 1 and np.all(np.diff(argument) >= 0)
-    return argument * rng.uniform(least, 1, () if ascending else np.shape(argument))
+    if np.ndim(argument) == 1 and np.all(np.diff(argument) >= 0):  # levels, times: no jumps
+        return np.sort(argument * np.linspace(*rng.uniform(least, 1, 2), len(argument)))
+    return argument * rng.uniform(least, 1, np.shape(argument))
 
 
-def root(gap):
-    """A number where a function is zero, by the secant rule; an ArithmeticError if none is found."""
-    before, now = 0.9, 1.2
-    at_before, at = gap(before), gap(now)
-    for _ in range(12):
-        if abs(at) < 1e-12 or at == at_before:
-            break
-        before, now = now, now - at * (now - before) / (at - at_before)
-        at_before, at = at, gap(now)
-    if not abs(at) < 1e-9:
-        raise ArithmeticError
-    return now
+def moved(argument, rng):
+    """Another value of an argument: the numbers of an array change places, too."""
+    return shrunk(np.roll(argument, 1) if np.ndim(argument) == 1 else argument, rng, 0.8)
 
 
 def size(trial):
     return sum(np.size(a) for a in trial)
+
+
+def varied(results):
+    """Whether results vary, within arrays if there are any: many slips give one value for all."""
+    arrays = [part for part in results if part.size > 1] or [np.array(results)]
+    return any(len(set(array.ravel().tolist())) > 1 for array in arrays)
+
+
+def simple(results):
+    """Whether results are words, or numbers that few different ones can be."""
+    if results[0].dtype.kind == "U":
+        return True
+    numbers = 600 * np.concatenate([array.ravel() for array in results])
+    return bool(np.all(np.abs(numbers - np.round(numbers)) < 1e-6))
 
 
 # --- in words ---------------------------------------------------------------------------------
