@@ -33,6 +33,7 @@ from course_utils.schedules import (
 
 EXERCISES = exercises()
 NAMES = list(EXERCISES)
+NAMED = 0.75  # share of the rejections below; of answers as they come, nine in ten are named
 
 
 def answers(name):
@@ -70,13 +71,17 @@ def test_mistakes_coincide_neither_with_each_other_nor_with_the_reference(name):
         assert exercise.differing(outcomes[a], outcomes[b]), (a, b)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_further_wrong_answers_are_rejected(name):
-    wrong = answers(name).WRONG[name]
-    assert len(wrong) >= 2
-    for k, answer in enumerate(wrong):
-        text = EXERCISES[name].verdict(answer)
-        assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
+def test_further_wrong_answers_are_rejected_and_most_are_named():
+    """No mistake that is listed, and the hard ones: many were kept because nothing named them."""
+    told = []
+    for name in NAMES:
+        wrong = answers(name).WRONG[name]
+        assert len(wrong) >= 2
+        for k, answer in enumerate(wrong):
+            text = EXERCISES[name].verdict(answer)
+            assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
+            told.append("not the expected result" not in text)
+    assert np.mean(told) > NAMED, f"{np.mean(told):.3f} of {len(told)} rejections name the mistake"
 
 
 # --- kinds of mistakes that no formula explains --------------------------------------------------
@@ -229,7 +234,7 @@ def test_weightings_of_notebook_05_are_those_of_the_course():
 
 HALF = Exercise(
     reference=lambda x, y: (x / 2, y.sum()),
-    trials=[([1.0, 2.0, 4.0], [1.0, 5.0])],
+    trials=[([1.0, 2.0, 4.0], [5.0, 1.0])],
     returns=("half", "total"),
     mistakes={
         "doubled where halved": lambda x, y: (2 * x, y.sum()),
@@ -372,7 +377,7 @@ def test_several_results_are_judged_one_by_one():
         (lambda x, y: (2 * x, y.mean()), "not yet: both at once"),
         (lambda x, y: (x + 9, y.mean()), "not yet: the mean"),
         (lambda x, y: (x / 2, 7), "in total, your result is the same whatever the arguments are"),
-        (lambda x, y: (x / 2, y[0] / 7), "got       half = [0.5, 1, 2], total = 0.1429"),
+        (lambda x, y: (x / 2, y[0] / 7), "got       half = [0.5, 1, 2], total = 0.7143"),
         (lambda x, y: (x / 2, y), "a number for total, got an array of 2 numbers"),
         (lambda x, y: (1, 2, 3), "expected 2 results (half, total), got a tuple of length 3"),
         (lambda x, y: 1.0, "expected 2 results (half, total), got a float"),
@@ -386,7 +391,7 @@ def test_plain_values():
     assert WORD.verdict(" Same") == "correct"
     assert NUMBER.verdict(81.0) == "not yet: one too few"
     assert NUMBER.verdict([82, 81]) == "not yet: expected a number, got an array of 2 numbers"
-    assert NUMBER.verdict(80) == "not yet: not the expected result."
+    assert NUMBER.verdict(80) == "not yet: not the expected result; it is too small."
     assert WORD.verdict("elbo") == "not yet: no"
     assert WORD.verdict(3) == "not yet: expected a word in quotes, got an int"
 

@@ -179,8 +179,13 @@ class Exercise:
 
         Where results say little, as words and counts do, there are many and very different ones.
         """
-        others = self._others(0.5, 4) if self._coarse else self._others(0.97, 1)
+        least, times = (0.1, 12) if self._words else (0.5, 4) if self._coarse else (0.97, 1)
+        others = self._others(least, times)
         return self._answered([*sorted(self.trials, key=values.size), *others])
+
+    @functools.cached_property
+    def _words(self):
+        return any(part.dtype.kind == "U" for part in self._right[0])
 
     @functools.cached_property
     def _coarse(self):
@@ -222,7 +227,9 @@ class Exercise:
 
     @functools.cached_property
     def _slips(self):
-        return [self._derived(slip) for slip in slips(self._source)]
+        found = slips(self._source)
+        likely = [slip for slip in found if slip.rank < 2] if self._words else found
+        return [self._derived(slip) for slip in likely]
 
     def _derived(self, slip):
         function = functools.cache(slip.function)  # compiled where it is needed, and once
@@ -335,7 +342,7 @@ class Exercise:
         return relations.table(cases, right, deep)
 
     def _names(self, parts):
-        return ", ".join(self.returns[part] for part in sorted(parts))
+        return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)
 
     def _in(self, parts, words):
         return f"in {self._names(parts)}, {words}" if 0 < len(parts) < len(self.returns) else words
@@ -352,11 +359,11 @@ class Exercise:
                 text += f" on {len(failing)} of {len(got)} trials"
             if self.returns:
                 text += f", in {self._names(wrong)}"
-            text += self._ignored(function, got)
+            text += self._ignored(function, got) if self.trials[0] else self._side(got, wrong)
             text = f"{text}. {self.hint}".rstrip(". ")
             text = text if text.endswith("?") else f"{text}."
-        if not self.trials[0]:
-            return text  # a plain value: to show what is expected would be to give it away
+        if not self.trials[0]:  # a plain value: to show what is expected would be to give it away
+            return text
         k = min(failing, key=lambda k: values.size(self.trials[k]))
         rows = {"given": (self._arguments, self.trials[k]), "got": (self.returns, got[k])}
         rows["expected"] = (self.returns, self._right[k])
@@ -377,6 +384,12 @@ class Exercise:
                         "that is not positive, or an overflow"
                     )
         return ""
+
+    def _side(self, got, wrong):
+        """On which side of the right value a plain value lies."""
+        pairs = [(k, got[0][k], self._right[0][k]) for k in sorted(wrong) if not self._words]
+        sides = [(k, "large" if ours > right else "small") for k, ours, right in pairs]
+        return "".join(f"; {self._names([k]) or 'it'} is too {side}" for k, side in sides)
 
     def _ignored(self, function, got):
         """The argument that the answer depends on and the attempt does not, in words."""

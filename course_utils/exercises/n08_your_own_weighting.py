@@ -22,14 +22,8 @@ EXERCISES["08.1"] = Exercise(
     mistakes={
         "1.96 is for many seeds; for few of them Student's t asks for more":
             lambda spread, by: np.ceil((1.96 * spread / by) ** 2),
-        "that is the whole length of the interval; half of it is asked":
-            "reach <= by -> 2 * reach <= by",
         "two paired columns are n differences, not 2n numbers":
             "n - 1 -> 2 * n - 1; np.sqrt(n) -> np.sqrt(2 * n)",
-        "the spread is divided by √n; the 1 is taken off the degrees of freedom alone":
-            "np.sqrt(n) -> np.sqrt(n - 1)",
-        "t depends on n: that is the t of two seeds for every n":
-            "stdtrit(n - 1, 0.975) -> stdtrit(1, 0.975)",
         "a whole number of seeds is asked: the first n that is enough":
             lambda spread, by: (1.96 * spread / by) ** 2,
         "that makes one standard error as small as by; half of a 95 % interval is asked":
@@ -125,8 +119,6 @@ EXERCISES["08.3"] = Exercise(
         "each look was counted; a trial ends with the first that leaves zero out: count trials":
             "claimed |= -> claimed = claimed +; dtype=bool -> dtype=int; "
             "claimed.mean() -> claimed.mean() / (d.shape[1] - 1)",
-        "a trial is a row: its pairs come one after another along it":
-            lambda d: _false_claims(d.T),
         "looks at the same data are not independent: simulate, row by row":
             lambda d: 1 - 0.95 ** (d.shape[1] - 1),
         "one look errs in one of twenty; this colleague looks often": lambda d: 0.05,

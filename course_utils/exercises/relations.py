@@ -97,7 +97,7 @@ def _different(rows):
     """The rows that are numbers, vary, and are not the same as one before."""
     kept = {}
     for words, row in rows.items():
-        known = row[np.abs(row) < 1e6]  # neither NaN nor what overflows
+        known = row[np.abs(row) < 1e12]  # neither NaN nor what overflows
         if known.size <= row.size / 2 or (known.size < row.size and "one place" not in words):
             continue
         if not np.allclose(known, known[0], rtol=1e-9, atol=0):
@@ -169,8 +169,9 @@ def _two(got, rows, tolerance, chosen=None):
             for k in np.flatnonzero((high > low) & np.isfinite(wanted)):
                 for j in order[low[k] : high[k]] if chosen is None or names[k] in chosen else ():
                     if _near(make(numbers[k], numbers[j]), got, tolerance):
-                        found.append(words.format(names[k], names[j]))
-    return min(found, key=len, default="")
+                        found.append(words.format(*(_bracketed(names[i]) for i in (k, j))))
+    shortest = min(found, key=len, default="")
+    return shortest if len(shortest) < 70 else ""  # what is longer explains nothing
 
 
 def _times(factor, words):
@@ -178,6 +179,10 @@ def _times(factor, words):
         return "only the sign differs, everywhere"
     near = (text for text, number in NUMBERS.items() if np.isclose(factor, number, rtol=1e-6))
     return f"your result is {next(near, _number(factor))} {words} {RIGHT}"
+
+
+def _bracketed(words):
+    return f"({words})" if re.search(" [−+] ", words) and words[-1] != ")" else words
 
 
 def _number(value):

@@ -64,6 +64,8 @@ RULES = [
     a[:-1] -> a[:] : the last of {a} should be left out
     a[-1] -> a[0] : the first of {a} stands where the last belongs
     a[0] -> a[-1] : the last of {a} stands where the first belongs
+    range(a, b) -> range(a, a + 1) : only the first of all is there
+    range(a, b) -> range(a, b, 2) : only every second is there
     """,
     """
     f(a) -> a : {f} of {a} is missing
@@ -80,12 +82,7 @@ RULES = [
     f(a, axis=b) -> f(a) : {f} is taken of all, not along one axis
     a * b -> a / b : it divides by {b} where it should multiply
     a * b -> b / a : it divides by {a} where it should multiply
-    a * b -> a + b : {a} and {b} are added where they should be multiplied
-    a / b -> a - b : {b} is subtracted where it should divide
-    a / b -> a + b : {b} is added where it should divide
-    a + b -> a * b : {a} and {b} are multiplied where they should be added
     a - b -> -b : {the term a} is missing
-    a - b -> a / b : it divides by {b} where it should subtract
     a + b ** c -> (a + b) ** c : the power is of the sum of {a} and {b}, where {b} alone has it
     a - b ** c -> (a - b) ** c : the power is of {a} minus {b}, where {b} alone has it
     a + b * c -> (a + b) * c : {c} multiplies {the term a}, too
@@ -107,11 +104,16 @@ RULES = [
     stdtrit(a, b) -> 1.96 : 1.96 stands where a quantile of Student's t belongs
     stdtrit(a, b) -> 2.0 : 2 stands where a quantile of Student's t belongs
     stdtrit(a, b) -> 1.0 : the quantile of Student's t is missing
-    range(a, b) -> range(a, a + 1) : only the first of all is there
-    range(a, b) -> range(a, b, 2) : only every second is there
     a[b] -> b : the place {b} stands where the value of {a} there belongs
     a[b] -> a[0] : the first of {a} stands where number {b} belongs
     a[b] -> a[-1] : the last of {a} stands where number {b} belongs
+    """,
+    """
+    a * b -> a + b : {a} and {b} are added where they should be multiplied
+    a / b -> a - b : {b} is subtracted where it should divide
+    a / b -> a + b : {b} is added where it should divide
+    a + b -> a * b : {a} and {b} are multiplied where they should be added
+    a - b -> a / b : it divides by {b} where it should subtract
     """,
 ]
 ELEMENTWISE = {  # what may stand in the place of a part a

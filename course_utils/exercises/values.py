@@ -84,9 +84,8 @@ def shrunk(argument, rng, least):
     """Other numbers like those of an argument, of least to 1 times their size, sorted if it is."""
     if not isinstance(argument, float) and getattr(argument, "dtype", "") != "float64":
         return argument
-    if np.ndim(argument) == 1 and np.all(np.diff(argument) >= 0):  # levels, times: no jumps
-        return np.sort(argument * np.linspace(*rng.uniform(least, 1, 2), len(argument)))
-    return argument * rng.uniform(least, 1, np.shape(argument))
+    ascending = np.ndim(argument) == 1 and np.all(np.diff(argument) >= 0)
+    return argument * rng.uniform(least, 1, () if ascending else np.shape(argument))
 
 
 def moved(argument, rng):
