@@ -359,7 +359,9 @@ class Exercise:
                 text += f" on {len(failing)} of {len(got)} trials"
             if self.returns:
                 text += f", in {self._names(wrong)}"
-            text += self._ignored(function, got) if self.trials[0] else self._side(got, wrong)
+            if not self.trials[0] and not self._words:
+                text = self._side(got, wrong)
+            text += self._ignored(function, got)
             text = f"{text}. {self.hint}".rstrip(". ")
             text = text if text.endswith("?") else f"{text}."
         if not self.trials[0]:  # a plain value: to show what is expected would be to give it away
@@ -387,9 +389,11 @@ class Exercise:
 
     def _side(self, got, wrong):
         """On which side of the right value a plain value lies."""
-        pairs = [(k, got[0][k], self._right[0][k]) for k in sorted(wrong) if not self._words]
-        sides = [(k, "large" if ours > right else "small") for k, ours, right in pairs]
-        return "".join(f"; {self._names([k]) or 'it'} is too {side}" for k, side in sides)
+        larger = {k: got[0][k] > self._right[0][k] for k in sorted(wrong)}
+        return " and ".join(
+            f"{self._names([k]) or 'it'} is too {'large' if more else 'small'}"
+            for k, more in larger.items()
+        )
 
     def _ignored(self, function, got):
         """The argument that the answer depends on and the attempt does not, in words."""

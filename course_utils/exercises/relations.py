@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from course_utils.exercises.slips import ELEMENTWISE, GATHERED
+from course_utils.exercises.slips import ELEMENTWISE, GATHERED, evaluated
 
 RIGHT = "the right result"
 MADE = ELEMENTWISE | {
@@ -90,7 +90,7 @@ def table(cases, right, deep=True):
 
 def _functions(templates):
     """(words, function) of templates."""
-    return [(words, eval(f"lambda a: {new}", {"np": np})) for words, new in templates.items()]
+    return [(words, evaluated(f"lambda a: {new}", {"np": np})) for words, new in templates.items()]
 
 
 def _different(rows):
@@ -133,7 +133,7 @@ def relation(got, right, rows, tolerance):
     for multiple, times in MULTIPLES.items():
         for words, row in rows.items():
             if _near(multiple * row[~np.isnan(row)], got[~np.isnan(row)], tolerance):
-                return f"your result is {times}{words}"
+                return f"your result is {times}{_bracketed(words) if times else words}"
     if len(np.unique(got)) < 4:
         return ""  # too little to tell two parts by
     rows = {words: row for words, row in rows.items() if np.isfinite(row).all()}
@@ -142,12 +142,12 @@ def relation(got, right, rows, tolerance):
     if not np.any(got[right == 0]):
         seen = {words: row[known] for words, row in rows.items()}
         if found := _two(got[known] / right[known], seen, tolerance):
-            return f"your result is {RIGHT} times {found}"
+            return f"your result is {RIGHT} times {_bracketed(found)}"
     if found := _two(got - right, rows, tolerance):
         return f"your result is {RIGHT} plus {found}"
     for multiple, times in MULTIPLES.items():
         if found := _two(got / multiple, rows, tolerance):
-            return f"your result is {times}{found}"
+            return f"your result is {times}{_bracketed(found) if times else found}"
     return ""
 
 
@@ -182,7 +182,8 @@ def _times(factor, words):
 
 
 def _bracketed(words):
-    return f"({words})" if re.search(" [−+] ", words) and words[-1] != ")" else words
+    whole = words[0] == "(" and words.find(")") == len(words) - 1
+    return f"({words})" if re.search(" ([−+]|plus|minus) ", words) and not whole else words
 
 
 def _number(value):

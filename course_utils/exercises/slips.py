@@ -303,7 +303,9 @@ class Source:
             if isinstance(node, ast.BinOp | ast.Call | ast.Subscript):
                 with contextlib.suppress(Exception), np.errstate(all="ignore"):
                     code = compile(ast.Expression(node), "<part>", "eval")
-                    found.setdefault(_text(node), eval(code, self.reference.__globals__, scope))
+                    found.setdefault(
+                        _text(node), evaluated(code, self.reference.__globals__, scope)
+                    )
         return found
 
 
@@ -397,6 +399,11 @@ def edited(reference: Callable, edits: str) -> Callable:
             raise ValueError(f"{old!r} does not stand in {reference.__name__}")
         body = body.replace(old, new)
     return _defined(f"{head}\n{body}", reference)
+
+
+def evaluated(formula, *scopes):
+    """The value of a formula of the course's own, as a rule or a reference has it."""
+    return eval(formula, *scopes)
 
 
 def _defined(code, reference):
