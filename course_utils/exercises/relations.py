@@ -90,7 +90,7 @@ def table(cases, right, deep=True):
 
 def _functions(templates):
     """(words, function) of templates."""
-    return [(words, evaluated(f"lambda a: {new}", {"np": np})) for words, new in templates.items()]
+    return [(words, evaluated(f"lambda a: {new}", {})) for words, new in templates.items()]
 
 
 def _different(rows):

@@ -302,10 +302,8 @@ class Source:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.BinOp | ast.Call | ast.Subscript):
                 with contextlib.suppress(Exception), np.errstate(all="ignore"):
-                    code = compile(ast.Expression(node), "<part>", "eval")
-                    found.setdefault(
-                        _text(node), evaluated(code, self.reference.__globals__, scope)
-                    )
+                    names = {**self.reference.__globals__, **scope}
+                    found.setdefault(_text(node), evaluated(ast.unparse(node), names))
         return found
 
 
@@ -401,16 +399,21 @@ def edited(reference: Callable, edits: str) -> Callable:
     return _defined(f"{head}\n{body}", reference)
 
 
-def evaluated(formula, *scopes):
+def evaluated(formula, names):
     """The value of a formula of the course's own, as a rule or a reference has it."""
-    return eval(formula, *scopes)
+    return _run(f"value = {formula}", names)["value"]
+
+
+def _run(code, names):
+    """The names that code has defined, beside those it was given."""
+    namespace = {**names, "np": np}
+    exec(code, namespace)  # noqa: S102 (source of the course's own, never something read)
+    return namespace
 
 
 def _defined(code, reference):
     """The function that a reference's edited source defines."""
-    namespace = {**reference.__globals__, "np": np}
-    exec(code, namespace)  # noqa: S102 (source of the course's own, never something read)
-    return namespace[reference.__name__]
+    return _run(code, reference.__globals__)[reference.__name__]
 
 
 # --- words ------------------------------------------------------------------------------------
