@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from course_utils.elbo import ErrorCurve
 from course_utils.exercises import Exercise, check, exercises
-from course_utils.exercises.slips import edited, slips
+from course_utils.exercises.slips import Source, edited, slips
 from course_utils.forward import posterior
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import published
@@ -33,6 +33,7 @@ from course_utils.schedules import (
 
 EXERCISES = exercises()
 NAMES = list(EXERCISES)
+NAMED = 0.75  # share of the rejections below; of answers as they come, nine in ten are named
 
 
 def answers(name):
@@ -70,13 +71,17 @@ def test_mistakes_coincide_neither_with_each_other_nor_with_the_reference(name):
         assert exercise.differing(outcomes[a], outcomes[b]), (a, b)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_further_wrong_answers_are_rejected(name):
-    wrong = answers(name).WRONG[name]
-    assert len(wrong) >= 2
-    for k, answer in enumerate(wrong):
-        text = EXERCISES[name].verdict(answer)
-        assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
+def test_further_wrong_answers_are_rejected_and_most_are_named():
+    """No mistake that is listed, and the hard ones: many were kept because nothing named them."""
+    told = []
+    for name in NAMES:
+        wrong = answers(name).WRONG[name]
+        assert len(wrong) >= 2
+        for k, answer in enumerate(wrong):
+            text = EXERCISES[name].verdict(answer)
+            assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
+            told.append("not the expected result" not in text)
+    assert np.mean(told) > NAMED, f"{np.mean(told):.3f} of {len(told)} rejections name the mistake"
 
 
 # --- kinds of mistakes that no formula explains --------------------------------------------------
@@ -229,7 +234,7 @@ def test_weightings_of_notebook_05_are_those_of_the_course():
 
 HALF = Exercise(
     reference=lambda x, y: (x / 2, y.sum()),
-    trials=[([1.0, 2.0, 4.0], [1.0, 5.0])],
+    trials=[([1.0, 2.0, 4.0], [5.0, 1.0])],
     returns=("half", "total"),
     mistakes={
         "doubled where halved": lambda x, y: (2 * x, y.sum()),
@@ -285,10 +290,10 @@ VERDICTS = {
     "sign": (lambda x: -np.exp(x), "only the sign differs"),
     "reversed": (lambda x: np.exp(x)[::-1], "in reversed order"),
     "one place late": (lambda x: np.append(7, np.exp(x)[:-1]), "one place too late"),
-    "root": (lambda x: np.exp(x / 2), "it is the root of what is expected"),
-    "factor": (lambda x: 3 * np.exp(x), "it is 3 times what is expected, everywhere"),
-    "offset": (lambda x: 3 + np.exp(x), "it is 3 more than what is expected, everywhere"),
-    "the argument": (lambda x: x, "it is the argument x, unchanged"),
+    "root": (lambda x: np.exp(x / 2), "your result is √(the right result)"),
+    "factor": (lambda x: 3 * np.exp(x), "your result is 3 times the right result"),
+    "offset": (lambda x: 3 + np.exp(x), "your result is 3 more than the right result"),
+    "the argument": (lambda x: x, "your result is x"),
     "chance": (lambda x: np.random.default_rng().normal(size=3), "returned two results"),
     "unknown mistake": (
         np.sin,
@@ -317,19 +322,27 @@ def test_check_survives_every_hostile_attempt(name, capsys):
 
 def test_a_factor_is_named_only_if_it_explains_the_zeros_too():
     from_zero = Exercise(lambda x: x, [[1.0, 2.0, 4.0, 0.0]], mistakes={})
-    assert "it is 3 times" in from_zero.verdict(lambda x: 3 * x)
+    assert "your result is 3 times" in from_zero.verdict(lambda x: 3 * x)
     assert "times" not in from_zero.verdict(lambda x: np.append(3 * x[:-1], 5.0))
 
 
-def test_a_factor_of_each_trial_is_told():
-    two = Exercise(lambda x: x, [[1.0, 2.0, 4.0], [2.0, 3.0, 5.0]], mistakes={})
-    words = "it is 1 times what is expected in the first trial, 0.5 in the second"
-    assert words in two.verdict(lambda x: x / x[0])
-    assert "the same whatever the arguments are" in two.verdict(lambda x: [1, 2, 4])
+def test_relations_to_the_right_result_are_told():
+    two = Exercise(lambda x, y: x**2 + y, [([1.0, 2.5, 4.0, 0.5], 3.0), ([2.0, 3.0], 0.7)], {})
+    for attempt, words in [
+        (lambda x, y: (x**2 + y) * y**2, "the right result times y²"),
+        (lambda x, y: (x**2 + y) * np.pi, "π times the right result"),
+        (lambda x, y: np.log(x**2 + y), "log (the right result)"),
+        (lambda x, y: (x**2 + y) * np.sqrt(x) / y, "the right result times √x times 1/y"),
+        (lambda x, y: (x**2 + y)[::-1], "the right result in reversed order"),
+        (lambda x, y: x * np.exp(-x), "x times e^−x"),
+        (lambda x, y: 0 * x + 5, "the same whatever the arguments are"),
+        (lambda x, y: x + 0 * y, "x"),
+    ]:
+        assert two.verdict(attempt) == f"not yet: your result is {words}"
 
 
 def test_two_mistakes_at_once_and_an_argument_that_is_not_used_are_told():
-    assert "two things at once. a power of ten. And then only the sign differs" in ONE.verdict(
+    assert "two things at once. a power of ten. And then the sign is flipped" in ONE.verdict(
         lambda x: -(10**x)
     )
     product = Exercise(lambda x, y: x * y, [([1.0, 3.0, 2.0], 4.0), ([5.0, -1.0], 0.5)], {})
@@ -363,8 +376,8 @@ def test_several_results_are_judged_one_by_one():
         (lambda x, y: (2 * x, 7), "not yet: doubled where halved"),
         (lambda x, y: (2 * x, y.mean()), "not yet: both at once"),
         (lambda x, y: (x + 9, y.mean()), "not yet: the mean"),
-        (lambda x, y: (x / 2, 7), "in total; it does not depend on the argument y. Think"),
-        (lambda x, y: (x / 2, 7), "got       half = [0.5, 1, 2], total = 7"),
+        (lambda x, y: (x / 2, 7), "in total, your result is the same whatever the arguments are"),
+        (lambda x, y: (x / 2, y[0] / 7), "got       half = [0.5, 1, 2], total = 0.7143"),
         (lambda x, y: (x / 2, y), "a number for total, got an array of 2 numbers"),
         (lambda x, y: (1, 2, 3), "expected 2 results (half, total), got a tuple of length 3"),
         (lambda x, y: 1.0, "expected 2 results (half, total), got a float"),
@@ -378,7 +391,7 @@ def test_plain_values():
     assert WORD.verdict(" Same") == "correct"
     assert NUMBER.verdict(81.0) == "not yet: one too few"
     assert NUMBER.verdict([82, 81]) == "not yet: expected a number, got an array of 2 numbers"
-    assert NUMBER.verdict(80) == "not yet: not the expected result."
+    assert NUMBER.verdict(80) == "not yet: it is too small."
     assert WORD.verdict("elbo") == "not yet: no"
     assert WORD.verdict(3) == "not yet: expected a word in quotes, got an int"
 
@@ -405,9 +418,8 @@ DERIVED = {  # an edit of the reference -> the words for it
     "x[:-1] -> x[1:]": "x is taken one place too late",
     "share / 2 -> share / 4": "4 stands where 2 belongs",
     "gain * -> share *": "share stands where gain belongs",
-    "gain * -> gain**2 *": "in place of gain stands its square",
+    "gain * -> gain**2 *": "gain² stands where gain belongs",
     "np.exp(-share / 2) -> (1 - share / 2)": "only the first terms of",
-    "x**2 -> x; gain * -> ": "two things at once.",
 }
 
 
@@ -423,7 +435,7 @@ def test_no_slip_is_named_that_changes_nothing_or_differs_from_the_attempt():
 
 
 def test_a_reference_without_source_has_no_slips():
-    assert not list(slips(np.sin)) and not list(slips(functools.partial(small, gain=1)))
+    assert not slips(Source(np.sin)) and not slips(Source(functools.partial(small, gain=1)))
 
 
 # --- what `check` prints ------------------------------------------------------------------------

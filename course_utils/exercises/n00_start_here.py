@@ -24,8 +24,6 @@ EXERCISES["00.1"] = Exercise(
         "that counts the entries: two entries of one velocity are never told apart": np.sum,
         "1/Σ P² is another count of effective points; the cost of saying which is a logarithm":
             "np.exp(np.sum(P * cost)) -> 1 / np.sum(P**2)",
-        "the plain mean of the costs: a velocity is picked with its own probability P":
-            "np.sum(P * cost) -> np.mean(cost)",
         "only the most frequent velocity was counted: average the costs of all":
             "np.exp(np.sum(P * cost)) -> 1 / P.max()",
     },
@@ -78,7 +76,6 @@ EXERCISES["00.3"] = Exercise(
     mistakes={
         "blur/s was taken for σ; it is σ/α, since the noise is that on z/α":
             "-2 * np.log(ratio) -> np.log(np.where(ratio < 1, ratio**-2 - 1, np.nan))",
-        "½ where 2 belongs: solve blur = s·e^{−λ/2} for λ once more": 0.25,
         "e^{−λ/2} = σ/α was evaluated, not solved: blur is given and λ is asked for":
             lambda blur, spread: spread * np.exp(-blur / 2),
         "blur and spread were added in squares: z/α = x + noise has the noise alone as blur":

@@ -46,8 +46,6 @@ EXERCISES["01.2"] = Exercise(
     [[0.36, 0.2, 0.5], [0.7, 0.1, 0.1, 0.4], _ddpm[::50] * 20, _ddpm, [0.3]],
     hint="ξ_t is added with variance β_t; each later step multiplies it by its own 1 − β",
     mistakes={
-        "the step's own 1 − β is one too many: its draw is added after the shrinking":
-            "betas * later -> betas * (1 - betas) * later",
         "the steps before t do not touch ξ_t; those after it do":
             "betas * later -> betas * np.append(1.0, a_bar[:-1])",
         "e^{−Σβ} only approximates the product of the later 1 − β":
@@ -74,7 +72,6 @@ EXERCISES["01.3"] = Exercise(
             "np.exp(-np.sum(second)) -> np.exp(np.sum(np.log1p(-betas) + betas))",
         "a term too many: only the first one left out, in β², is asked for":
             "betas**2 / 2 -> betas**2 / 2 + betas**3 / 3",
-        "you kept the term in β³ instead of β²": "betas**2 / 2 -> betas**3 / 3",
         "that is ᾱ_T, the numerator": "np.exp(-np.sum(second)) -> np.prod(1 - betas)",
         "that is ᾱ to second order; the ratio has e^{−Σβ} divided out":
             "betas**2 / 2 -> betas**2 / 2 + betas",
@@ -136,7 +133,6 @@ EXERCISES["01.5"] = Exercise(
     ],
     hint="All the steps between have, together, β = 1 − ᾱ_noisy/ᾱ_clean",
     mistakes={
-        "this is the variance before the noisier state is seen": "beta * clean / noisy -> clean",
         "ᾱ_clean − ᾱ_noisy is not the β of the long step: the 1 − β multiply, so divide":
             "1 - a_bar_noisy / a_bar_clean -> a_bar_clean - a_bar_noisy",
         "the likelihood as a function of the cleaner state has variance β/(1 − β), not β":

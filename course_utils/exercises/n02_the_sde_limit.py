@@ -24,7 +24,6 @@ EXERCISES["02.1"] = Exercise(
     ],
     hint="N alike errors add to N·Δ^a; of N random ones the variances add to N·Δ^2a",
     mistakes={
-        "that is the error of one step; there are N = 1/Δ of them": "power - lost -> power * 1.0",
         "the random errors do not vanish for nothing: only their mean is zero":
             "0.5, 1.0 -> 0.0, 1.0",
         "that is the power of the variance; asked is that of the error itself":
@@ -91,16 +90,12 @@ EXERCISES["02.3"] = Exercise(
     mistakes={
         "the mid-point cures the first error alone; the logarithm's, −½∫β², is left":
             lambda beta, t: 0.5,
-        "right of ½ the two errors add: the right rule, θ = 1, makes ᾱ too small in two ways":
-            "0.5 - 0.5 -> 0.5 + 0.5",
         "∫β² is wanted, not the square of ∫β":
             "np.trapezoid(beta(times) ** 2, times) -> np.trapezoid(beta(times), times) ** 2",
         "that is the constant of the error at the mid-point; asked is θ":
             "0.5 - 0.5 * squares / rise -> -squares / 2",
         "β(t)² times t is not ∫β²: β changes on the way":
             "np.trapezoid(beta(times) ** 2, times) -> t * beta(t) ** 2",
-        "everything was taken at t = 1; the sum and the integral end at t":
-            "np.linspace(0, t, 20_001) -> np.linspace(0, 1, 20_001); beta(t) -> beta(1.0)",
     },
 )
 

@@ -52,8 +52,6 @@ EXERCISES["03.2"] = Exercise(
     hint="d/dy = (α/spread) d/dz, and the score in z is −ε̂/σ",
     mistakes={
         "that is the slope per unit of z; y is another scale": "/ blur -> / sigma(log_snr)",
-        "the unit is right, but z/α is stretched against z: a factor α is missing":
-            "/ blur -> / (sigma(log_snr) * spread)",
         "a slope is divided by the stretch 1/α, not multiplied by it":
             "/ blur -> / (sigma(log_snr) * alpha(log_snr) * spread)",
         "4540 is the spread of the galaxies; use the argument": "spread * ratio -> 4540 * ratio",
@@ -83,9 +81,6 @@ EXERCISES["03.3"] = Exercise(
             "0.5 * (1 + eta**2) -> 0.5",
         "without noise nothing of the score would be left; half of it is needed then":
             "0.5 * (1 + eta**2) -> eta**2",
-        "η scales the noise alone; the forward drift does not change with it":
-            "forward - -> forward * (1 + eta**2) -",
-        "the noise itself is no part of the drift": "forward - -> forward + eta * np.sqrt(beta) -",
     },
 )
 
@@ -119,8 +114,6 @@ EXERCISES["03.4"] = Exercise(
             "decay * latent -> latent; decay**2 * sigma -> sigma",
         "all of ε̂ is replaced: the ancestral step keeps part of it":
             f"{_last} -> alpha(log_snr_to) * x_hat + sigma(log_snr_to) * noise",
-        "too much noise: z carries some already; add only σ_s² minus what is left of that":
-            "np.sqrt(missing) -> sigma(log_snr_to)",
         "that is the plain DDIM step with all of σ_s as fresh noise on top":
             f"{_plain}; {_last} -> latent + sigma(log_snr_to) * noise",
         "the way back scales by σ_s/σ₊; a forward step scales by α_s/α₊":

@@ -47,8 +47,6 @@ EXERCISES["05.2"] = Exercise(
     mistakes={
         "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)":
             "np.minimum(snr, gamma) -> np.minimum(snr + 1, gamma)",
-        "that is the weight before the x-loss: convert, ‖x − x̂‖² = ‖v − v̂‖²/(SNR + 1)":
-            "before_x / (snr + 1) -> before_x",
         "that is the factor for ε, min(SNR, γ)/SNR: for v divide by SNR + 1": "(snr + 1) -> snr",
         "1 + 1/SNR leads from ε to v; from x to v the factor is SNR + 1":
             "(snr + 1) -> (1 + 1 / snr)",
@@ -85,7 +83,6 @@ EXERCISES["05.3"] = Exercise(
     tolerance=2e-3,  # a search is a fair answer
     mistakes={
         "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": _snr_alone,
-        "that holds for k = 1 alone": "rise / fall -> 0.5 * np.expm1(-log_snr)",
         "that is where the peak would be for γ = k, not γ": "rise / fall -> -np.log(2 * k + 1)",
         "the slope of log(k + e^λ) is e^λ/(k + e^λ), not k + e^λ":
             "snr / (k + snr) -> k + snr",
@@ -130,8 +127,6 @@ EXERCISES["05.5"] = Exercise(
     mistakes={
         "shifted the wrong way, and once where λ needs twice":
             "log_snr + 2 * np.log(data_sd) -> log_snr - np.log(data_sd)",
-        "you multiplied λ by a power of the standard deviation":
-            "log_snr + 2 * np.log(data_sd) -> log_snr * data_sd**2",
         "λ is a logarithm: dividing the data moves it, it does not rescale it":
             "log_snr + 2 * np.log(data_sd) -> log_snr / data_sd",
         "λ is a logarithm: the data's variance enters by its logarithm":
@@ -161,8 +156,6 @@ EXERCISES["05.6"] = Exercise(
             "np.cumprod(1 - betas) -> np.clip(1 - np.cumsum(betas), 1e-9, None)",
         "one ᾱ for all: ᾱ_t is the product of the first t factors (cumprod)":
             "np.cumprod(1 - betas) -> np.prod(1 - betas) * np.ones_like(betas)",
-        "from the wrong end: the first steps come first":
-            "np.cumprod(1 - betas) -> np.cumprod(1 - betas[::-1])[::-1]",
         "the noise is 1 − ᾱ_t, not the product of the β":
             "(1 - a_bar) -> np.cumprod(betas)",
     },

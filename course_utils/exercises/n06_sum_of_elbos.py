@@ -134,7 +134,6 @@ EXERCISES["06.4"] = Exercise(
             "np.where(noisier, w[peak], w) -> np.where(log_snr < 0, np.interp(0, log_snr, w), w)",
         "constant below λ = 0 at the peak's height: the constant part ends at the peak of w":
             "noisier, w[peak] -> log_snr < 0, w[peak]",
-        "1 is not the peak's height": "noisier, w[peak] -> noisier, 1.0",
         "a floor lifts both sides; only the noisy one is lifted, and to the peak":
             lambda log_snr, w: np.maximum(w, w.mean()),
     },
@@ -158,7 +157,6 @@ EXERCISES["06.5"] = Exercise(
         "that is w times dλ/dt: w itself was not differentiated":
             "slope * rate -> rate / np.cosh(y)",
         "sech' = −tanh sech, not −sech²": "np.tanh(y) / np.cosh(y) -> 1 / np.cosh(y) ** 2",
-        "that is w itself": "slope * rate -> 1 / np.cosh(y)",
         "differences over these few t are too coarse: differentiate on paper, or in tiny steps":
             "slope * rate -> np.gradient(1 / np.cosh(y), t)",
     },

@@ -28,6 +28,7 @@ WRONG = {
         lambda n: np.sqrt(len(n) * n.sum()),  # between the two numbers that come to mind
     ],
     "00.2": [
+        lambda z, t: (2 * np.log((1 - t) / t), z),
         lambda z, t: (2 * np.log((1 - t) / t), z / np.std(z)),  # of these few, not of the law
         lambda z, t: {"log_snr": 2 * np.log((1 - t) / t), "z": z / np.hypot(1 - t, t)},
     ],

@@ -63,6 +63,7 @@ WRONG = {
         lambda decay, noise: print(decay),
     ],
     "01.2": [
+        lambda betas: betas,
         lambda betas: betas**2,
         lambda betas: 1 - np.cumprod(1 - betas)[-1],  # all of it, one number
     ],
@@ -75,6 +76,7 @@ WRONG = {
         lambda betas, n: _by_loop(betas, n)[::-1],
     ],
     "01.5": [
+        lambda noisy, clean: 1 - noisy / clean,
         lambda noisy, clean: noisy * (1 - clean),
         lambda noisy, clean: (1 - noisy / clean)[0],
     ],

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import expit, logit
 
+from course_utils.schedules import Cosine
+
 
 def _loop(w, L):
     total = w[0] * L[0]
@@ -88,6 +90,9 @@ WRONG = {
         lambda log_snr, w: w.sort(),
     ],
     "06.5": [
+        lambda t, b: (
+            -np.tanh((Cosine().log_snr(t) - b) / 2) / np.cosh((Cosine().log_snr(t) - b) / 2) / 2
+        ),
         lambda t, b: np.sign(_difference(t, b)),
         lambda t, b: _sech(_cosine(t), b),
         lambda t, b: np.gradient(_sech(_cosine(t), b), t),  # too coarse a grid

@@ -40,6 +40,7 @@ RIGHT = {
 
 WRONG = {
     "07.1": [
+        lambda c, w: (w * c, np.sum(w * c) / np.sum(w)),
         lambda c, w: (c, np.median(c)),
         lambda c, w: (c, w @ c / len(w)),
         lambda c, w: c,
