@@ -272,7 +272,7 @@ class Exercise:
         return self._matching(self._slips, attempt, wrong)
 
     def _related(self, attempt, wrong):
-        return self._told(attempt, wrong - self._coarse, relations.relation)
+        return self._told(attempt, wrong, relations.relation)
 
     def _then(self, attempt, wrong):
         """Another mistake, and then a sign or a factor, in a single result."""
@@ -329,17 +329,18 @@ class Exercise:
             used = np.concatenate([np.full(right.size, ours is not None) for ours, right in pairs])
             got = np.concatenate([ours.ravel() for ours, _ in pairs if ours is not None])
             right = np.concatenate([right.ravel() for _, right in pairs])[used]
-            rows = self._rows([right for _, right in pairs], how != relations.trivial)
+            deep = how is relations.relation
+            rows = {} if deep and part in self._coarse else self._rows(pairs, deep)
             rows = {words: row[used] for words, row in rows.items()}
             if words := how(got, right, rows, self.tolerance if got.dtype != np.float32 else 1e-4):
                 why = self._source.reason(part)
                 found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
         return found
 
-    def _rows(self, right, deep=True):
+    def _rows(self, pairs, deep):
         with _overheard(io.StringIO()):
             cases = [self._source.parts(values.fresh(trial)) for trial, _ in self._cases]
-        return relations.table(cases, right, deep)
+        return relations.table(cases, [right for _, right in pairs], deep)
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)

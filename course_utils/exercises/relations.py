@@ -119,17 +119,17 @@ def trivial(got, right, rows, tolerance):
 
 def relation(got, right, rows, tolerance):
     """Say what a result is, made simply of the right one or of parts of the calculation; or ""."""
+    more = np.median(np.subtract(got, right, dtype=float))
+    if _near(more + right, got, tolerance):
+        words = "more" if more > 0 else "less"
+        return f"your result is {_number(abs(more))} {words} than {RIGHT}"
     if not rows:
-        return ""
+        return ""  # of places, counts and shares, in which much agrees by accident
     known = np.isfinite(got) & np.isfinite(right) & (right != 0)
     for compared, words in ((right, "times"), (1 / right, "divided by")):
         factor = np.median(got[known] / compared[known]) if known.any() else np.nan
         if _near(factor * compared, got, tolerance):
             return _times(factor, words)
-    more = np.median(got - right)
-    if _near(more + right, got, tolerance):
-        words = "more" if more > 0 else "less"
-        return f"your result is {_number(abs(more))} {words} than {RIGHT}"
     for multiple, times in MULTIPLES.items():
         for words, row in rows.items():
             if _near(multiple * row[~np.isnan(row)], got[~np.isnan(row)], tolerance):
@@ -167,9 +167,11 @@ def _two(got, rows, tolerance, chosen=None):
             )
             low, high = (np.searchsorted(column, wanted + sign * reach) for sign in (-1, 1))
             for k in np.flatnonzero((high > low) & np.isfinite(wanted)):
-                for j in order[low[k] : high[k]] if chosen is None or names[k] in chosen else ():
-                    if _near(make(numbers[k], numbers[j]), got, tolerance):
-                        found.append(words.format(*(_bracketed(names[i]) for i in (k, j))))
+                others = order[low[k] : high[k]] if chosen is None or names[k] in chosen else []
+                near = _near(make(numbers[k], numbers[others]), got, tolerance)
+                for j in np.flatnonzero(near):
+                    both = _bracketed(names[k]), _bracketed(names[others[j]])
+                    found.append(words.format(*both))
     shortest = min(found, key=len, default="")
     return shortest if len(shortest) < 70 else ""  # what is longer explains nothing
 
@@ -191,6 +193,8 @@ def _number(value):
 
 
 def _near(row, got, tolerance):
-    known = np.isfinite(got).all() and got.size
-    size = np.abs(got) + 1e-3 * np.abs(got).max(initial=0)
-    return bool(known and np.all(np.abs(row - got) <= tolerance * size))
+    """Whether a row, or each of several, is what was got."""
+    if not got.size or not np.isfinite(got).all():
+        return np.zeros(np.shape(row)[:-1], dtype=bool)
+    size = np.abs(got) + 1e-3 * np.abs(got).max()
+    return (np.abs(row - got) <= tolerance * size).all(axis=-1)
