@@ -159,7 +159,7 @@ def ridges(ax, x, curves, words, colours, apart=1.0):
         order = 3 + len(curves) - i  # the lower ones in front
         ax.fill_between(x, i, y, color="white", alpha=0.8, lw=0, zorder=order)
         ax.plot(x, y, color=colour, lw=1.3, zorder=order)
-        beside = {"textcoords": "offset points", "fontsize": 8.5, "zorder": order + len(curves)}
+        beside = {"textcoords": "offset points", "fontsize": 9, "zorder": order + len(curves)}
         ax.annotate(words[i], (x[-1], apart * i), (5, 1), **beside)
 
 
