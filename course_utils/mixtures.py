@@ -154,7 +154,9 @@ class GaussianMixture:
         rows = max(1, PART // len(self.weights))
         one_each = log_snr.ndim > 0 and len(log_snr) > 1
         with np.errstate(divide="ignore", under="ignore"):  # log 0 of a weight; far components
-            parts = [slice(i, i + rows) for i in range(0, max(1, len(z)), rows)]
+            if len(z) <= rows:
+                return formula(z, alpha(log_snr), sigma(log_snr))
+            parts = [slice(i, i + rows) for i in range(0, len(z), rows)]
             levels = [log_snr[part] if one_each else log_snr for part in parts]
             return np.concatenate(
                 [formula(z[k], alpha(at), sigma(at)) for k, at in zip(parts, levels, strict=True)]
