@@ -377,9 +377,12 @@ def _read(given):
     found = {"shift": given.shift, "prediction": given.prediction, "data_sd": given.data_sd}
     for key in ("betas", "density", "coefficient", "alpha_bars", "sigmas", "draws"):
         if words := getattr(given, key):
-            path = Path(words)  # of numbers, one a line, or with commas
-            text = path.read_text(encoding="utf-8").replace(",", " ") if path.is_file() else None
-            found[key] = np.array(text.split(), float) if text else from_words(words)
+            path, always = Path(words), key in ("alpha_bars", "sigmas", "draws")
+            if path.is_file() or always:  # numbers, one a line, or with commas
+                text = path.read_text(encoding="utf-8").replace(",", " ")
+                found[key] = np.array(text.split(), float)
+            else:
+                found[key] = from_words(words)
     return found
 
 

@@ -316,7 +316,8 @@ def from_script(
     coefficient = _of_name("coefficient", coefficient, COEFFICIENTS, x_loss)
     before = _coefficient(coefficient, levels, shift, straight)
     if isinstance(levels, StepList):
-        evaluate(before, levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift))
+        at = levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift)
+        evaluate(before, at, "a coefficient")
     own = 2 * np.log(data_sd)
 
     def rest(log_snr):  # that is in neither p nor the coefficient nor the name of the prediction
@@ -329,9 +330,12 @@ def from_script(
 def from_words(words):
     """Return what words of a command mean: 5 of "5", and ("p2", 1, 1) of "p2:1:1"; or a name."""
     name, *parameters = words.split(":")
-    if parameters:
-        return (name, *map(float, parameters))
-    return float(name) if name[0].isdigit() else name
+    try:
+        return (name, *map(float, parameters)) if parameters else float(name)
+    except ValueError:
+        if parameters:
+            raise ValueError(f"what follows a colon are numbers, got {words!r}") from None
+        return name
 
 
 def _of_straight_path(t):
@@ -396,6 +400,8 @@ def _named_density(value):
     made = _of_name("density", value, DENSITIES)
     if isinstance(made, StepList):
         return made
+    if not hasattr(made, "pdf"):
+        raise unknown("density", made, DENSITIES)
     # of scipy: all but one draw in a million lie between
     return _Levels(made.pdf, *require_range(*made.ppf([1e-6, 1 - 1e-6])))
 
@@ -424,7 +430,10 @@ def _of_name(kind, value, known, *first):
     if not isinstance(named, list | tuple) or not named or not isinstance(named[0], str):
         return value
     key, *parameters = named
-    return known[require_known(kind, key, known)](*first, *parameters)
+    try:
+        return known[require_known(kind, key, known)](*first, *parameters)
+    except TypeError:
+        raise ValueError(f"the {kind} {key!r} does not take {parameters} as parameters") from None
 
 
 def _coefficient(coefficient, levels, shift, straight):
@@ -441,6 +450,7 @@ def _coefficient(coefficient, levels, shift, straight):
             f"{len(value)} coefficients beside {n} steps: pass one for each step of betas, "
             "alpha_bars or sigmas, or a function of log_snr, snr, sigma, t or alpha_bar"
         )
+    evaluate(lambda _: value, levels.steps, "a coefficient")  # that of pure noise, too
     at = np.maximum(levels.steps[::-1] - 2 * np.log(shift), PURE_NOISE)
     return lambda log_snr: np.interp(log_snr, at, value[::-1])
 

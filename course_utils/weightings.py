@@ -47,10 +47,11 @@ class Weighting:
         return replace(self, function=lambda log_snr: self(log_snr) / largest)
 
 
-def evaluate(w, log_snr):
+def evaluate(w, log_snr, name="w(λ)"):
     """Return the weights w(λ) of a ``Weighting`` or of any function, an array shaped as the levels.
 
-    Raises ``ValueError`` unless they are finite, not negative, and one for each level or for all.
+    Raises ``ValueError``, with ``name`` in it, unless they are finite, not negative, and one for
+    each level or for all.
     """
     levels = np.asarray(log_snr, dtype=float)
     if isinstance(w, Weighting):
@@ -59,14 +60,15 @@ def evaluate(w, log_snr):
         weights = np.asarray(w(levels))
     if weights.shape not in ((), levels.shape):
         raise ValueError(
-            f"w(λ) must be one weight for each level: for levels of shape {levels.shape} it "
+            f"{name} must be one weight for each level: for levels of shape {levels.shape} it "
             f"returned shape {weights.shape}"
         )
     weights = np.broadcast_to(weights, levels.shape).astype(float)
     bad = ~((weights >= 0) & (weights < np.inf))
     if bad.any():
         raise ValueError(
-            f"w(λ) must be finite and not negative, but w({levels[bad][0]:g}) = {weights[bad][0]:g}"
+            f"{name} must be finite and not negative, but is {weights[bad][0]:g} at "
+            f"λ = {levels[bad][0]:g}"
         )
     return weights
 

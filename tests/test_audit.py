@@ -7,7 +7,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from course_utils.audit import audit, coefficients, compare, main, rises
-from course_utils.objectives import PUBLISHED, from_script, published
+from course_utils.objectives import PUBLISHED, from_script, from_words, published
 from course_utils.schedules import (
     Cosine,
     alpha_bar,
@@ -157,6 +157,10 @@ test_bad_input_is_refused_in_a_sentence = refused(
     ),
     (lambda: from_script(betas=SD_BETAS, coefficient=-np.ones(1000)), "negative"),
     (lambda: from_script(betas=SD_BETAS, coefficient="minsnr"), "did you mean 'min_snr'"),
+    (lambda: from_script(betas=SD_BETAS, coefficient=("p2", 1, 1, 9)), "does not take"),
+    (lambda: from_script(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),
+    (lambda: from_script(density=3.0), "unknown density"),
+    (lambda: from_words("min_snr:x"), "numbers, got 'min_snr:x'"),
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(betas=np.append(1.0, SD_BETAS)), "betas must be"),
     (lambda: from_script(betas=[0.1, 0.2, 1.0]), "at least three with signal"),

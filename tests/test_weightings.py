@@ -137,8 +137,8 @@ def test_a_weighting_is_a_frozen_function_with_a_name():
     ("function", "words"),
     [
         (lambda s: np.ones(7), r"of shape \(3,\) it returned shape \(7,\)"),
-        (lambda s: -s, r"w\(1\) = -1$"),
-        (lambda s: s * np.nan, r"w\(-1\) = nan$"),
+        (lambda s: -s, "is -1 at λ = 1$"),
+        (lambda s: s * np.nan, "is nan at λ = -1$"),
     ],
 )
 def test_what_is_no_weight_is_refused_at_the_door(function, words):
