@@ -129,21 +129,27 @@ def run(plan, name, seed, w=None, label=None):
     """Train with one weighting and seed; return a list of dicts, one each time it was measured.
 
     ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of a
-    result: weighting, seed, steps; plan (its key), code, machine; those of ``measured``. A
-    ``label`` shows progress.
+    result: weighting, seed, steps; those of ``measured``; seconds until then (training, measuring);
+    plan (its key), code, machine. A ``label`` shows progress.
     """
     from course_utils.training.networks import Trained, one_thread, train_steps
 
     if w is None:
         w = WEIGHTINGS[require_known("weighting of the study", name, tuple(WEIGHTINGS))]
     x = metrics_for(plan.data, plan.held_out).train
-    made, found = {"plan": plan.key, "code": code(), "machine": _processor()}, []
+    found, start, measuring = [], time.perf_counter(), 0.0
+    made = {"plan": plan.key, "code": code(), "machine": _processor()}
     with one_thread():
         steps = progress(train_steps(x, w, seed=seed, recipe=plan), plan.n_steps, label)
         for n, step in enumerate(steps, 1):
-            if n == plan.n_steps or n in plan.along:
-                one = {"weighting": name, "seed": seed, "steps": n} | made
-                found.append(_rounded(one | measured(plan, Trained(step.average, plan), seed)))
+            if n != plan.n_steps and n not in plan.along:
+                continue
+            begun = time.perf_counter()
+            one = {"weighting": name, "seed": seed, "steps": n}
+            one |= measured(plan, Trained(step.average, plan), seed)
+            seconds = {"training": begun - start - measuring}
+            measuring += time.perf_counter() - begun
+            found.append(_rounded(one | {"seconds": seconds | {"measuring": measuring}} | made))
     return found
 
 
