@@ -185,6 +185,9 @@ def test_the_command(tmp_path, capsys):
     for arguments, words in (
         (["--betas", "linear", "--prediction", "vpred"], "did you mean 'v_prediction'"),
         (["--betas", "lineal"], "did you mean 'linear'"),
+        (["--alpha-bars", "no_such.csv"], "no_such.csv"),
+        (["--betas", "linear", "--coefficient", "-.5"], "a coefficient must be finite and not"),
+        (["--density", "3"], "unknown density"),
     ):
         with pytest.raises(SystemExit):
             main(arguments)
