@@ -139,7 +139,7 @@ export function layout(scene, width, measure = (words) => 6.6 * words.length) {
       const w = (width * (plot?.width ?? 1)) / total;
       const margin = left(cells.length, k);
       // whole pixels: clipping at parts of one takes much longer
-      const box = { x: Math.round(x + margin), w: Math.floor(w - margin - 16), legend: [], plot };
+      const box = { x: Math.round(x + margin), w: Math.max(1, Math.floor(w - margin - 16)), legend: [], plot };
       x += w;
       if (plot) box.legend = legendOf(plot, box.w, measure);
       return box;
