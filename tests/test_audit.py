@@ -88,7 +88,7 @@ def test_draws_give_the_density_to_the_error_that_is_said():
     uniform = from_script(betas=SD_BETAS)
     drawn = from_script(betas=SD_BETAS, draws=rng.integers(0, 1000, 200_000))
     off = drawn.density(levels) / uniform.density(levels) - 1
-    assert np.abs(off).max() < 0.1
+    assert np.abs(off).max() < 5 * audit(drawn).sampling_error < 0.5
 
 
 def test_a_monotone_script_is_not_called_otherwise_by_chance():
@@ -164,9 +164,9 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(betas=np.append(1.0, SD_BETAS)), "betas must be"),
     (lambda: from_script(betas=[0.1, 0.2, 1.0]), "at least three with signal"),
-    (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), r"lies in \[0, 1\]"),
+    (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),
     (lambda: from_script(betas=SD_BETAS, draws=[1, 2, 1000]), "from 0 to 999"),
-    (lambda: from_script(betas=SD_BETAS, shift=0.0), "shift must be a positive"),
+    (lambda: from_script(betas=SD_BETAS, shift=0.0), "shift and data_sd must be positive"),
     (lambda: from_script(betas="lineal"), "did you mean 'linear'"),
     (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
 )

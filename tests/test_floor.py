@@ -96,9 +96,9 @@ def test_the_report_splits_a_loss_into_floor_and_excess():
     by_hand = np.trapezoid(w, found.log_snr)
     more = np.trapezoid(np.where(inside, w, 0), found.log_snr)
     assert split.share == pytest.approx(more / (by_hand + more), rel=0.02)
-    assert "is excess" in str(split) and split.below is None
+    assert "is excess" in str(split) and not len(split.below)
     low = audit(script, floor=found, losses=0.5 * least).excess
-    assert low.below is not None and "below the floor" in str(low)
+    assert len(low.below) and "below the floor" in str(low)
 
 
 def losses_of(losses):
@@ -109,9 +109,6 @@ def losses_of(losses):
 test_bad_samples_and_losses_are_refused_in_a_sentence = refused(
     (lambda: floor([[1.0], [np.nan]]), "NaN"),
     (lambda: floor(galaxies(), [1.0, 0.0]), "increasing"),
-    (lambda: floor(galaxies(), data_sd=0.0), "data_sd must be"),
-    (lambda: losses_of([1.0]), "one loss for each"),
-    (lambda: losses_of(np.full(5, np.nan)), "finite and not negative"),
+    (lambda: losses_of([1.0]), "one at each"),
     (lambda: audit(from_script(betas="linear"), losses=np.ones(5)), "floor"),
-    (lambda: floor(3.0), "n, d"),
 )

@@ -57,8 +57,7 @@ def test_the_table_is_complete():
     assert set(PUBLISHED) == set(TABLE)
     for name, objective in PUBLISHED.items():
         w = objective.implied_weighting()
-        assert objective.name == w.name and objective.reference == w.reference, name
-        assert objective.name and objective.reference, name
+        assert objective.name == w.name and objective.reference, name
 
 
 @objectives
@@ -107,8 +106,6 @@ def test_an_objective_of_one_s_own():
 
 test_unknown_names_give_the_nearest = refused(
     (lambda: published("min-snr"), "did you mean 'min_snr'"),
-    (lambda: published("p2", gamma=2), "did you mean 'p2_gamma'"),
-    (lambda: published("elbo", p2_gamma=2), "'elbo' has no parameters"),
     (lambda: implied("min_snr", min_snr_gamma=-1)(0.0), "not negative"),
-    (lambda: Objective("a", "b", Cosine(), "noise"), "mean 'eps'"),
+    (lambda: Objective("a", "b", Cosine(), "noise").implied_weighting()(0.0), "mean 'eps'"),
 )

@@ -151,7 +151,6 @@ def test_what_is_no_weight_is_refused_at_the_door(function, words):
 
 test_other_refusals_say_what_to_do = refused(
     (lambda: is_monotone(sigmoid(0), 3, -3), "log_snr_min < log_snr_max"),
-    (lambda: Weighting(np.zeros_like, "nothing").normalised(), "'nothing' is zero on all"),
     (lambda: bent(sigmoid(0), [1, 0], [1, 1]), "knots must be a list of at least 2 increasing"),
     (lambda: level_masses(sigmoid(0), [1, 0.5]), "at least 2 increasing levels"),
     (
