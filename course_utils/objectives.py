@@ -76,80 +76,61 @@ class Objective:
 
 # One entry an objective, under its key: name, reference, levels, prediction, and where they are not
 # 1 and nothing, weight and transform. What the paper leaves open is an argument of the entry.
+# fmt: off
 _ENTRIES = {
     "elbo": lambda: Objective(
         "ELBO (score matching weighted by g²)",
         "Song, Durkan et al. 2021; Kingma et al. 2021 (VDM)",
-        Cosine(),  # any schedule gives the same w, and this one reaches every level
-        "score",
+        Cosine(), "score",  # any schedule gives the same w, and this one reaches every level
         weight=lambda log_snr: Cosine().beta(Cosine().time(log_snr)),
     ),
     "ve_eps": lambda: Objective(
-        "VE, ε-loss (NCSN++)",
-        "Song et al. 2021",
-        LinearLogSnr(log_snr_min=-30, log_snr_max=30),
-        "eps",
+        "VE, ε-loss (NCSN++)", "Song et al. 2021",
+        LinearLogSnr(log_snr_min=-30, log_snr_max=30), "eps",
     ),
     "vp_linear_eps": lambda: Objective(
-        "linear β, ε-loss (DDPM simple)", "Ho et al. 2020", LinearBeta(), "eps"
+        "linear β, ε-loss (DDPM simple)", "Ho et al. 2020", LinearBeta(), "eps",
     ),
     "cosine_eps": lambda: Objective(
-        "cosine, ε-loss (iDDPM)", "Nichol & Dhariwal 2021", Cosine(), "eps"
+        "cosine, ε-loss (iDDPM)", "Nichol & Dhariwal 2021", Cosine(), "eps",
     ),
     "cosine_v": lambda: Objective("cosine, v-loss", "Salimans & Ho 2022", Cosine(), "v"),
     "cosine_x": lambda: Objective("cosine, x-loss", "for comparison", Cosine(), "x"),
     "flow_matching": lambda: Objective(
-        "flow matching, velocity loss", "Lipman et al. 2023", FlowMatching(), "velocity"
+        "flow matching, velocity loss", "Lipman et al. 2023", FlowMatching(), "velocity",
     ),
     "indi": lambda: Objective("InDI, x-loss", "Delbracio & Milanfar 2023", FlowMatching(), "x"),
     "sd3": lambda: Objective(
-        "SD3, t ~ logit-normal(0, 1)",
-        "Esser et al. 2024",
-        norm(0, 2).pdf,  # λ = −2 logit t
-        "velocity",
+        "SD3, t ~ logit-normal(0, 1)", "Esser et al. 2024",
+        norm(0, 2).pdf, "velocity",  # λ = −2 logit t
     ),
     "edm": lambda edm_data_sd=0.5: Objective(
-        "EDM",
-        "Karras et al. 2022",
-        norm(2.4, 2.4).pdf,  # λ = −2 ln σ with ln σ ~ N(−1.2, 1.2²)
-        "x",
+        "EDM", "Karras et al. 2022",
+        norm(2.4, 2.4).pdf, "x",  # λ = −2 ln σ with ln σ ~ N(−1.2, 1.2²)
         weight=lambda log_snr: np.exp(log_snr) + edm_data_sd**-2,
     ),
     "edm_monotonic": lambda edm_data_sd=0.5: replace(
         published("edm", edm_data_sd=edm_data_sd),
-        name="EDM, monotonic",
-        reference="Kingma & Gao 2023",
-        transform=made_monotone,
+        name="EDM, monotonic", reference="Kingma & Gao 2023", transform=made_monotone,
     ),
     "p2": lambda p2_gamma=1.0: Objective(
-        f"P2, γ = {p2_gamma:g}",
-        "Choi et al. 2022",
-        Cosine(),
-        "eps",
+        f"P2, γ = {p2_gamma:g}", "Choi et al. 2022", Cosine(), "eps",
         weight=lambda log_snr: (1 + np.exp(log_snr)) ** -p2_gamma,
     ),
     "min_snr": lambda min_snr_gamma=5.0: Objective(
-        f"Min-SNR-{min_snr_gamma:g}",
-        "Hang et al. 2023",
-        Cosine(),
-        "x",
+        f"Min-SNR-{min_snr_gamma:g}", "Hang et al. 2023", Cosine(), "x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
     ),
     "truncated_snr": lambda: Objective(
-        "truncated SNR",
-        "Salimans & Ho 2022",
-        Cosine(),
-        "x",
+        "truncated SNR", "Salimans & Ho 2022", Cosine(), "x",
         weight=lambda log_snr: np.maximum(np.exp(log_snr), 1),
     ),
     "sigmoid": lambda sigmoid_bias=2.0: Objective(
-        f"sigmoid, b = {sigmoid_bias:g}",
-        "Kingma & Gao 2023",
-        Cosine(),
-        "eps",
+        f"sigmoid, b = {sigmoid_bias:g}", "Kingma & Gao 2023", Cosine(), "eps",
         weight=lambda log_snr: expit(sigmoid_bias - log_snr) / Cosine().density(log_snr),
     ),
 }
+# fmt: on
 
 
 def published(name, **parameters) -> Objective:
