@@ -409,9 +409,9 @@ def _of_name(kind, value, known):
 def from_words(words):
     """Return what words of a command mean: 5 of "5", and ("p2", 1, 1) of "p2:1:1"; or a name."""
     name, *parameters = words.split(":")
+    if parameters:
+        return (name, *map(float, parameters))
     try:
-        return (name, *map(float, parameters)) if parameters else float(name)
+        return float(name)
     except ValueError:
-        if parameters:
-            raise ValueError(f"what follows a colon are numbers, got {words!r}") from None
         return name
