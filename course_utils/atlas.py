@@ -6,18 +6,19 @@ the source has them. What a source leaves to its reader, such as a resolution, i
 """
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 
 from course_utils.objectives import BETAS, PUBLISHED, Objective, from_script, from_words
 from course_utils.schedules import Cosine, alpha_bar
 from course_utils.weightings import made_monotone
 
 
-@dataclass(frozen=True)
-class Trained:
+class Trained(NamedTuple):
     """An objective of a public model or script: ``script`` are the arguments of ``from_script``."""
 
     name: str
@@ -48,24 +49,18 @@ def zero_terminal(bars):
     return ((a - a[-1]) * a[0] / (a[0] - a[-1])) ** 2
 
 
-def snr_shifted(bars, shift):
-    """Return ᾱ with the SNR divided by ``shift``: ᾱ/(s + (1 − s) ᾱ)."""
-    return bars / (shift + (1 - shift) * bars)
+def interpolated_cosine(size=256, low=32, high=256, data_sd=0.5):
+    """Return σ at 1000 even times of k-diffusion's "cosine-interpolated", for ``size`` pixels.
 
-
-def interpolated_cosine(size, low=32, high=256, smallest=1e-3, largest=1e3, n=1000):
-    """Return σ at n even times of the cosine schedule that moves from ``low`` to ``high`` pixels.
-
-    k-diffusion's "cosine-interpolated", for pictures of ``size`` pixels and data of standard
-    deviation ½: λ(t) = (1 − t) λ_low + t λ_high with λ_d(t) = cosine(t) + 2 ln(d/size).
+    λ(t) = (1 − t) λ_low(t) + t λ_high(t), where λ_d is a cosine schedule moved by 2 ln(d/size); its
+    time runs from noise to data, from σ = 1000 to 0.001.
     """
-    t, found = (np.arange(n) + 0.5) / n, 0
+    t, ends = (np.arange(1000) + 0.5) / 1000, np.array([1e3, 1e-3]) / data_sd
+    log_snr = 0
     for d, share in ((low, 1 - t), (high, t)):
-        moved = 2 * np.log(d / size)
-        # its time runs from noise to data, between the levels of the largest and smallest σ
-        ends = [np.arctan(np.exp(moved / 2) * sd / 0.5) for sd in (largest, smallest)]
-        found = found + share * (moved - 2 * np.log(np.tan(ends[0] + t * (ends[1] - ends[0]))))
-    return np.sort(0.5 * np.exp(-found / 2))
+        first, last = np.arctan(d / size * ends)
+        log_snr += share * 2 * np.log(d / size / np.tan(first + t * (last - first)))
+    return np.sort(data_sd * np.exp(-log_snr / 2))
 
 
 def bell(sigma):
@@ -78,17 +73,17 @@ def capped_inverse(snr):
     return 1 / (1 + np.minimum(snr, 5))
 
 
-_SD_BARS = alpha_bar(BETAS["scaled_linear"]())
+_SD = alpha_bar(BETAS["scaled_linear"]())
 _CASCADE = np.cos((0.008 + (np.arange(1000) + 0.5) / 1000) / 1.008 * np.pi / 2) ** 2
-_CASCADE = _CASCADE / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
+_CASCADE /= np.cos(0.008 / 1.008 * np.pi / 2) ** 2
 
 # What scripts compute, by its name in the table.
 COMPUTED = {
     "cosine": Cosine(),
     "cosine_cut": _CASCADE[(_CASCADE > 1e-4) & (_CASCADE < 0.9999)],
-    "cosine_interpolated": interpolated_cosine(256),
-    "zero_terminal": zero_terminal(_SD_BARS),
-    "zero_terminal_shifted": zero_terminal(snr_shifted(_SD_BARS, 3.0)),
+    "cosine_interpolated": interpolated_cosine(),
+    "zero_terminal": zero_terminal(_SD),
+    "zero_terminal_shifted": zero_terminal(expit(logit(_SD) - np.log(3))),  # a third of the SNR
     "bell": bell,
     "capped_inverse": capped_inverse,
 }

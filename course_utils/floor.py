@@ -6,20 +6,19 @@ has learnt it by heart can reach: at clean levels z gives away which point it ca
 floor falls to 0. The floor of the population that the points were drawn from lies higher there.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from course_utils._checks import data_set, frozen, require_increasing
+from course_utils._checks import data_set, require_increasing
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 
 PART = 2**21  # pairs of points at a time
 
 
-@dataclass(frozen=True, eq=False)
-class Floor:
+class Floor(NamedTuple):
     """E‖ε − E[ε|z]‖² of a sample, summed over its ``dim`` dimensions, with its standard error."""
 
     log_snr: Float[ndarray, " m"]  # for data of standard deviation 1
@@ -37,37 +36,25 @@ def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     every level, has no bias. Where almost no draw leaves a doubt, its standard error is uncertain.
 
     ``log_snr``: increasing levels, 41 on [−10, 10] if left out. ``data_sd``: what ``from_script``
-    was told; x is divided by it. Raises ``ValueError`` for data that are one point alone, or not
-    finite. Source of the idea: Xu et al. 2025, arXiv 2506.13763, who estimate the same loss.
+    was told; x is divided by it. Raises ``ValueError`` for data that are not finite. Source of the
+    idea: Xu et al. 2025, arXiv 2506.13763, who estimate the same loss.
     """
     x = np.ma.asanyarray(x)
-    x = data_set(x.reshape(len(x), -1) if x.ndim and x.size else x)
-    if not 0 < data_sd < np.inf:
-        raise ValueError(f"data_sd must be a positive number, got {data_sd}")
-    if len(x) < 2:
-        raise ValueError("a floor needs at least two points: one alone is known without looking")
-    if draws < 2:
-        raise ValueError(f"draws must be at least 2, for a standard error, got {draws}")
+    x = data_set(x.reshape(len(x), -1))
     levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 41) if log_snr is None else log_snr
     levels, rng = require_increasing("log_snr", levels), np.random.default_rng(rng)
     x = (x - x.mean(axis=0)) / data_sd
     # each point as often as any other, as far as that goes
-    which = np.concatenate([rng.permutation(len(x)) for _ in range(-(-draws // len(x)))])[:draws]
-    squares, found = np.sum(x**2, axis=1), np.empty((len(levels), draws))
-    rows = max(1, PART // len(x))
-    for start in range(0, draws, rows):
-        of, part = x[which[start : start + rows]], slice(start, start + rows)
+    chosen = x[rng.permutation(len(x))[np.arange(draws) % len(x)]]
+    squares, found = np.sum(x**2, axis=1), []
+    for of in np.array_split(chosen, -(-draws * len(x) // PART)):
         noise = rng.standard_normal(of.shape)
         apart = np.maximum(np.sum(of**2, axis=1)[:, None] + squares - 2 * of @ x.T, 0)
         along = np.sum(noise * of, axis=1)[:, None] - noise @ x.T
-        for error, level in zip(found, levels, strict=True):
-            error[part] = _half_spread(apart, along, level)
-    return Floor(
-        levels,
-        frozen(found.mean(axis=1)),
-        frozen(found.std(axis=1, ddof=1) / np.sqrt(draws)),
-        x.shape[1],
-    )
+        found.append([_half_spread(apart, along, level) for level in levels])
+    errors = np.concatenate(found, axis=1)  # [m, draws]
+    unsure = errors.std(axis=1, ddof=1) / np.sqrt(draws)
+    return Floor(levels, errors.mean(axis=1), unsure, x.shape[1])
 
 
 def _half_spread(apart, along, level):

@@ -2,6 +2,7 @@
 
 An objective is how it samples levels, what its network predicts, and the weight before the squared
 error of that prediction, all as its paper has them. Together they imply one w(λ) (claims S3, T1).
+``from_script`` reads the same three from the words of a training script.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from inspect import signature
 from math import inf
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import hypsecant, logistic, norm
 
 from course_utils._checks import frozen, require_known, require_range, unknown
@@ -39,10 +40,8 @@ class Objective:
         levels: a schedule, whose uniform t samples p(λ), or the density p(λ) itself.
         prediction: a name of ``predictions.NAMES``: "x", "eps", "v", "score" or "velocity".
         weight: the factor before the squared error, a function of λ; 1 if left out.
-        rest: a factor of what the network predicts beside its name (EDM's F, data that are not of
-            standard deviation 1); 1 if left out.
-        transform: what is done to the implied weighting, such as ``made_monotone``; nothing if
-            left out.
+        data_sd: what the data in this prediction have to be divided by for λ to be theirs.
+        transform: what is done to the implied weighting, such as ``made_monotone``.
     """
 
     name: str
@@ -50,11 +49,8 @@ class Objective:
     levels: object
     prediction: str
     weight: Callable = np.ones_like
-    rest: Callable = np.ones_like
+    data_sd: float = 1.0
     transform: Callable = lambda w: w
-
-    def __post_init__(self):
-        eps_loss_to(self.prediction, 0.0)  # an unknown prediction is refused with the nearest name
 
     def density(self, log_snr):
         """Return p(λ), the density of levels that training samples, for levels of any shape."""
@@ -63,7 +59,7 @@ class Objective:
 
     def loss(self, log_snr):
         """Return the squared error of what the network predicts, over that of ε."""
-        return eps_loss_to(self.prediction, log_snr) * self.rest(log_snr)
+        return eps_loss_to(self.prediction, log_snr - 2 * np.log(self.data_sd))
 
     def implied_weighting(self) -> Weighting:
         """Return w(λ) = p(λ) · weight(λ) · (loss of ``prediction`` / ε-loss), up to a constant.
@@ -74,117 +70,88 @@ class Objective:
         def implied(log_snr):
             return self.density(log_snr) * self.weight(log_snr) * self.loss(log_snr)
 
-        ends = [getattr(self.levels, f"log_snr_{e}", b) for e, b in (("min", -inf), ("max", inf))]
-        w = self.transform(Weighting(implied, self.name))
-        return replace(w, name=self.name, reference=self.reference, span=tuple(ends))
+        span = getattr(self.levels, "log_snr_min", -inf), getattr(self.levels, "log_snr_max", inf)
+        return replace(self.transform(Weighting(implied, "")), name=self.name, span=span)
 
 
 # One entry an objective, under its key: name, reference, levels, prediction, and where they are not
 # 1 and nothing, weight and transform. What the paper leaves open is an argument of the entry.
+# fmt: off
 _ENTRIES = {
     "elbo": lambda: Objective(
         "ELBO (score matching weighted by g²)",
         "Song, Durkan et al. 2021; Kingma et al. 2021 (VDM)",
-        Cosine(),  # any schedule gives the same w, and this one reaches every level
-        "score",
+        Cosine(), "score",  # any schedule gives the same w, and this one reaches every level
         weight=lambda log_snr: Cosine().beta(Cosine().time(log_snr)),
     ),
     "ve_eps": lambda: Objective(
-        "VE, ε-loss (NCSN++)",
-        "Song et al. 2021",
-        LinearLogSnr(log_snr_min=-30, log_snr_max=30),
-        "eps",
+        "VE, ε-loss (NCSN++)", "Song et al. 2021",
+        LinearLogSnr(log_snr_min=-30, log_snr_max=30), "eps",
     ),
     "vp_linear_eps": lambda: Objective(
-        "linear β, ε-loss (DDPM simple)", "Ho et al. 2020", LinearBeta(), "eps"
+        "linear β, ε-loss (DDPM simple)", "Ho et al. 2020", LinearBeta(), "eps",
     ),
     "cosine_eps": lambda: Objective(
-        "cosine, ε-loss (iDDPM)", "Nichol & Dhariwal 2021", Cosine(), "eps"
+        "cosine, ε-loss (iDDPM)", "Nichol & Dhariwal 2021", Cosine(), "eps",
     ),
     "cosine_v": lambda: Objective("cosine, v-loss", "Salimans & Ho 2022", Cosine(), "v"),
     "cosine_x": lambda: Objective("cosine, x-loss", "for comparison", Cosine(), "x"),
     "flow_matching": lambda: Objective(
-        "flow matching, velocity loss", "Lipman et al. 2023", FlowMatching(), "velocity"
+        "flow matching, velocity loss", "Lipman et al. 2023", FlowMatching(), "velocity",
     ),
     "indi": lambda: Objective("InDI, x-loss", "Delbracio & Milanfar 2023", FlowMatching(), "x"),
     "sd3": lambda: Objective(
-        "SD3, t ~ logit-normal(0, 1)",
-        "Esser et al. 2024",
-        norm(0, 2).pdf,  # λ = −2 logit t
-        "velocity",
+        "SD3, t ~ logit-normal(0, 1)", "Esser et al. 2024",
+        norm(0, 2).pdf, "velocity",  # λ = −2 logit t
     ),
     "edm": lambda edm_data_sd=0.5: Objective(
-        "EDM",
-        "Karras et al. 2022",
-        norm(2.4, 2.4).pdf,  # λ = −2 ln σ with ln σ ~ N(−1.2, 1.2²)
-        "x",
+        "EDM", "Karras et al. 2022",
+        norm(2.4, 2.4).pdf, "x",  # λ = −2 ln σ with ln σ ~ N(−1.2, 1.2²)
         weight=lambda log_snr: np.exp(log_snr) + edm_data_sd**-2,
     ),
     "edm_monotonic": lambda edm_data_sd=0.5: replace(
         published("edm", edm_data_sd=edm_data_sd),
-        name="EDM, monotonic",
-        reference="Kingma & Gao 2023",
-        transform=made_monotone,
+        name="EDM, monotonic", reference="Kingma & Gao 2023", transform=made_monotone,
     ),
     "p2": lambda p2_gamma=1.0: Objective(
-        f"P2, γ = {p2_gamma:g}",
-        "Choi et al. 2022",
-        Cosine(),
-        "eps",
+        f"P2, γ = {p2_gamma:g}", "Choi et al. 2022", Cosine(), "eps",
         weight=lambda log_snr: (1 + np.exp(log_snr)) ** -p2_gamma,
     ),
     "min_snr": lambda min_snr_gamma=5.0: Objective(
-        f"Min-SNR-{min_snr_gamma:g}",
-        "Hang et al. 2023",
-        Cosine(),
-        "x",
+        f"Min-SNR-{min_snr_gamma:g}", "Hang et al. 2023", Cosine(), "x",
         weight=lambda log_snr: np.minimum(np.exp(log_snr), min_snr_gamma),
     ),
     "truncated_snr": lambda: Objective(
-        "truncated SNR",
-        "Salimans & Ho 2022",
-        Cosine(),
-        "x",
+        "truncated SNR", "Salimans & Ho 2022", Cosine(), "x",
         weight=lambda log_snr: np.maximum(np.exp(log_snr), 1),
     ),
     "sigmoid": lambda sigmoid_bias=2.0: Objective(
-        f"sigmoid, b = {sigmoid_bias:g}",
-        "Kingma & Gao 2023",
-        Cosine(),
-        "eps",
+        f"sigmoid, b = {sigmoid_bias:g}", "Kingma & Gao 2023", Cosine(), "eps",
         weight=lambda log_snr: expit(sigmoid_bias - log_snr) / Cosine().density(log_snr),
     ),
 }
+# fmt: on
 
 
 def published(name, **parameters) -> Objective:
     """Return the objective of that key of ``PUBLISHED``, with other parameters than its paper's.
 
-    ``published("p2", p2_gamma=0.5)``. Raises ``ValueError`` for a name or a parameter that the
-    course does not know, with the nearest that it does.
+    ``published("p2", p2_gamma=0.5)``. Raises ``ValueError`` for a name that the course does not
+    know, with the nearest that it does.
     """
-    if name not in _ENTRIES:
-        titled = [key for key, o in PUBLISHED.items() if str(name).lower() in o.name.lower()]
-        raise unknown("objective", name, _ENTRIES, {str(name).lower(): key for key in titled[:1]})
-    own = signature(_ENTRIES[name]).parameters
-    if parameters and not own:
-        raise ValueError(f"the objective {name!r} has no parameters")
-    for key in parameters:
-        require_known(f"parameter of {name!r}", key, own)
-    return _ENTRIES[name](**parameters)
+    return _ENTRIES[require_known("objective", name, _ENTRIES)](**parameters)
 
 
 PUBLISHED = {name: published(name) for name in _ENTRIES}
 
 # --- What a training script minimises -------------------------------------------------------------
 
-# The words of training scripts for a prediction; F is EDM's, with its own factor.
+# The words of training scripts for a prediction. EDM's F is −v of the data divided by data_sd.
 SCRIPT_PREDICTIONS = {
     **dict.fromkeys(("epsilon", "eps", "noise"), "eps"),
     **dict.fromkeys(("sample", "x", "x0", "x_start"), "x"),
-    **dict.fromkeys(("v_prediction", "v"), "v"),
+    **dict.fromkeys(("v_prediction", "v", "F"), "v"),
     **dict.fromkeys(("flow", "flow_prediction", "velocity"), "velocity"),
-    "F": "x",
     "score": "score",
 }
 # Lists of β by their names in diffusers, with their ends; the cosine has its cap and offset.
@@ -193,15 +160,13 @@ BETAS = {
     "scaled_linear": lambda first=0.00085, last=0.012: ddpm_betas(1000, first**0.5, last**0.5) ** 2,
     "squaredcos_cap_v2": lambda: capped_cosine_betas(1000),
 }
-PURE_NOISE = -600.0  # the level that stands for λ = −∞, where e^λ is 1e-261
-CHUNKS = 200  # into which draws are sorted
 
 
 def _mode(scale=1.29):
-    """SD3's mode density: t = 1 − u − s (cos²(πu/2) − 1 + u) with u uniform."""
+    """SD3's mode density: t = 1 − u − s (cos²(πu/2) − 1 + u) at 4000 even u, as a list of λ."""
     u = (np.arange(4000) + 0.5) / 4000
     t = 1 - u - scale * (np.cos(np.pi * u / 2) ** 2 - 1 + u)
-    return StepList(_of_straight_path(t[::-1]))
+    return StepList(-2 * logit(t[::-1]))
 
 
 # Densities of λ by the names that they have in scripts, with their parameters. The first four are
@@ -214,19 +179,21 @@ DENSITIES = {
     "lognormal": lambda mean=-1.2, sd=1.2: norm(-2 * mean, 2 * sd),  # of σ; Karras et al. 2022
 }
 
-# Factors before the loss as scripts have them: name -> function of ``x_loss`` and its own
-# parameters, which gives a function of the SNR. ``x_loss`` is the x-loss over that of the script's
-# prediction: the paper's Min-SNR is one weight for every prediction, min(SNR, γ) before the x-loss.
-# The next two are what scripts wrote for v as well (diffusers' issues 5654 and 9451, pull requests
-# 5238 and 6307). Sources: Hang et al. 2023; Crowson et al. 2024; Yu et al. 2023; Choi et al. 2022.
+# Factors before the loss as scripts have them, functions of what their arguments are called;
+# ``loss`` is that of the script's prediction over the ε-loss. The paper's Min-SNR is one weight for
+# every prediction, min(SNR, γ) before the x-loss, which is the ε-loss over the SNR. The next two
+# are what scripts wrote for v as well (diffusers' issues 5654 and 9451, pull requests 5238 and
+# 6307). Sources: Hang et al. 2023; Crowson et al. 2024; Yu et al. 2023; Choi et al. 2022.
 COEFFICIENTS = {
-    "min_snr": lambda x_loss, gamma=5.0: lambda snr: np.minimum(snr, gamma) * x_loss(snr),
-    "min_snr_over_snr": lambda _, gamma=5.0: lambda snr: np.minimum(snr, gamma) / snr,
-    "min_snr_plus_one": lambda _, gamma=5.0: lambda snr: np.minimum(snr + 1, gamma) / (snr + 1),
-    "soft_min_snr": lambda x_loss, gamma=5.0: lambda snr: snr * gamma / (snr + gamma) * x_loss(snr),
-    "debiased": lambda _: lambda snr: np.minimum(snr, 1000) ** -0.5,
-    "p2": lambda _, gamma=1.0, k=1.0: lambda snr: (k + snr) ** -gamma,
+    "min_snr": lambda gamma=5.0: lambda snr, loss: np.minimum(snr, gamma) / snr / loss,
+    "min_snr_over_snr": lambda gamma=5.0: lambda snr: np.minimum(snr, gamma) / snr,
+    "min_snr_plus_one": lambda gamma=5.0: lambda snr: np.minimum(snr + 1, gamma) / (snr + 1),
+    "soft_min_snr": lambda gamma=5.0: lambda snr, loss: gamma / (snr + gamma) / loss,
+    "debiased": lambda: lambda snr: np.minimum(snr, 1000) ** -0.5,
+    "p2": lambda gamma=1.0, k=1.0: lambda snr: (k + snr) ** -gamma,
 }
+PURE_NOISE = -600.0  # the level that stands for λ = −∞, where e^λ is 1e-261
+CHUNKS = 200  # into which draws are sorted
 
 
 def from_scheduler(scheduler, **more) -> Objective:
@@ -235,9 +202,8 @@ def from_scheduler(scheduler, **more) -> Objective:
     ``more`` goes to ``from_script``. Raises ``ValueError`` for a scheduler without a table of ᾱ or,
     if it is of flow matching, of σ.
     """
-    config = scheduler.config
     if hasattr(scheduler, "alphas_cumprod"):
-        more = {"prediction": config.prediction_type} | more
+        more = {"prediction": scheduler.config.prediction_type} | more
         return from_script(alpha_bars=np.asarray(scheduler.alphas_cumprod, dtype=float), **more)
     if "FlowMatch" in type(scheduler).__name__:
         sigmas = np.sort(np.asarray(scheduler.sigmas, dtype=float))
@@ -279,9 +245,10 @@ def from_script(
         shift: the time shift s of SD3 and Flux, t → s t / (1 + (s − 1) t): λ moves by −2 ln s.
         prediction: a name of ``SCRIPT_PREDICTIONS``.
         coefficient: the factor before the squared error: a number, one a step [T], a name of
-            ``COEFFICIENTS`` or (name, parameters …), or a function of what its argument is called:
-            log_snr, snr, sigma, t or alpha_bar. Where a network learns its own uncertainty, pass
-            one over the loss of each step.
+            ``COEFFICIENTS`` or (name, parameters …), or a function of what its arguments are
+            called: log_snr, snr, sigma, alpha_bar, or t (the step of a list, the time of a
+            schedule, else σ). Where a network learns its own uncertainty, pass one over the loss
+            of each step.
         data_sd: standard deviation of the data as the network sees them.
 
     Raises ``ValueError`` where the levels are given twice or not at all, go from noise to data, or
@@ -297,50 +264,34 @@ def from_script(
             "density, or draws alone or beside a list or a schedule; got "
             + (", ".join([*given, *drawn]) or "none of them")
         )
-    if schedule is not None and not hasattr(schedule, "density"):
-        raise ValueError("schedule must be one of course_utils.schedules; a list goes in as betas")
+    if not (0 < shift < inf and 0 < data_sd < inf):
+        raise ValueError(f"shift and data_sd must be positive, got {shift} and {data_sd}")
     target = SCRIPT_PREDICTIONS[require_known("prediction", prediction, SCRIPT_PREDICTIONS)]
     straight = target == "velocity"
-    for what, value in (("shift", shift), ("data_sd", data_sd)):
-        if not 0 < value < inf:
-            raise ValueError(f"{what} must be a positive number, got {value}")
+    moved, own = -2 * np.log(shift), 2 * np.log(data_sd)
+    levels, time, n_steps = _levels(given, draws, straight)
+    # EDM's F is −v of the data divided by their standard deviation
+    sd_of_loss = 1.0 if prediction == "F" else data_sd
+    objective = Objective(name, "", _moved(levels, moved + own), target, data_sd=sd_of_loss)
 
-    def loss(log_snr):  # of the script's prediction, over the ε-loss
-        factor = np.exp(log_snr) + data_sd**-2 if prediction == "F" else 1.0
-        return eps_loss_to(target, log_snr) * factor
+    def meanings(log_snr):
+        """What coefficients are functions of: all of the script's own scale."""
+        loss, log_snr = objective.loss(log_snr), log_snr - own
+        sigma = expit(-log_snr / 2) if straight else np.exp(-log_snr / 2)
+        t = time(log_snr - moved) if time else sigma
+        found = {"log_snr": log_snr, "snr": np.exp(log_snr), "alpha_bar": expit(log_snr)}
+        return found | {"sigma": sigma, "t": t, "loss": loss}
 
-    def x_loss(snr):
-        return eps_loss_to("x", np.log(snr)) / loss(np.log(snr))
+    factor = _factor(coefficient, n_steps)
+    asked = [name for name, p in signature(factor).parameters.items() if p.default is p.empty]
 
-    levels = _levels(given, draws, straight)
-    coefficient = _of_name("coefficient", coefficient, COEFFICIENTS, x_loss)
-    before = _coefficient(coefficient, levels, shift, straight)
+    def weight(log_snr):
+        means = meanings(log_snr)
+        return factor(*(means.get(name, means["log_snr"]) for name in asked))
+
     if isinstance(levels, StepList):
-        at = levels.steps[np.isfinite(levels.steps)] - 2 * np.log(shift)
-        evaluate(before, at, "a coefficient")
-    own = 2 * np.log(data_sd)
-
-    def rest(log_snr):  # that is in neither p nor the coefficient nor the name of the prediction
-        return loss(log_snr - own) / eps_loss_to(target, log_snr)
-
-    moved = _moved(levels, own - 2 * np.log(shift))
-    return Objective(name, "", moved, target, lambda log_snr: before(log_snr - own), rest)
-
-
-def from_words(words):
-    """Return what words of a command mean: 5 of "5", and ("p2", 1, 1) of "p2:1:1"; or a name."""
-    name, *parameters = words.split(":")
-    try:
-        return (name, *map(float, parameters)) if parameters else float(name)
-    except ValueError:
-        if parameters:
-            raise ValueError(f"what follows a colon are numbers, got {words!r}") from None
-        return name
-
-
-def _of_straight_path(t):
-    with np.errstate(divide="ignore"):
-        return 2 * (np.log1p(-t) - np.log(t))
+        evaluate(weight, np.maximum(objective.levels.steps, PURE_NOISE), "a coefficient")
+    return replace(objective, weight=weight)
 
 
 @dataclass(frozen=True)
@@ -348,125 +299,119 @@ class _Levels:
     """A density of λ, and the range that training reaches."""
 
     density: Callable
-    log_snr_min: float
-    log_snr_max: float
-
-
-def _moved(levels, by):
-    """Levels moved along λ by a constant."""
-    if not by:
-        return levels
-    if isinstance(levels, StepList):
-        return StepList(levels.steps + by, levels.shares, levels.n_draws)
-    density = getattr(levels, "density", levels)
-    ends = getattr(levels, "log_snr_min", -inf), getattr(levels, "log_snr_max", inf)
-    return _Levels(lambda log_snr: density(log_snr - by), ends[0] + by, ends[1] + by)
+    log_snr_min: float = -inf
+    log_snr_max: float = inf
 
 
 def _levels(given, draws, straight):
-    """What is drawn in training: a ``StepList``, a schedule, or a density."""
-    ((kind, value),) = given.items() if given else [("sigmas", np.ravel(draws))]
+    """Return a script's levels before its time shift, its own t as a function of λ, and its T.
+
+    The levels are a ``StepList``, or have a density and a range. t is None where it is σ.
+    """
+    if not given:
+        return _drawn(_steps("sigmas", draws, straight)), None, 0
+    ((kind, value),) = given.items()
     if kind == "density":
-        return _named_density(value)
+        return _density(value), None, 0
     if kind == "schedule":
-        return value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
-    if kind == "betas":
-        value = np.asarray(_of_name("list of betas", value, BETAS), dtype=float)
-        last = value[-1:] == 1  # zero terminal SNR
-        head = alpha_bar(value[:-1] if last.any() else value)
-        kind, value = "alpha_bars", np.append(head, np.zeros(last.sum()))
-    value = np.asarray(value, dtype=float)
-    if value.ndim != 1:
-        raise ValueError(f"{kind} must be a list with one number a step, got {value.shape}")
-    if kind == "alpha_bars":
-        levels = log_snr_from_alpha_bar(value)
-    else:
-        if not (value >= 0).all():
-            raise ValueError("sigmas are amplitudes of the noise, and none is negative")
-        if straight and not (value <= 1).all():
-            raise ValueError("on the straight path (1 − σ) x + σ ε every σ lies in [0, 1]")
-        with np.errstate(divide="ignore"):
-            levels = _of_straight_path(value) if straight else -2 * np.log(value)
+        levels = value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
+        return levels, None if straight else value.time, 0
+    steps = _steps(kind, value, straight)
+    n, at = len(steps), np.maximum(steps, PURE_NOISE / 2)
     if draws is None:
-        return StepList(levels)
-    if given and not np.isin(draws, np.arange(len(levels))).all():
-        raise ValueError(f"draws beside a list are its steps, from 0 to {len(levels) - 1}")
-    return _drawn(levels[np.ravel(draws).astype(int)] if given else levels)
+        levels = StepList(steps)
+    elif np.isin(draws, np.arange(n)).all():
+        levels = _drawn(steps[np.ravel(draws).astype(int)])
+    else:
+        raise ValueError(f"draws beside a list are its steps, from 0 to {n - 1}")
+    return levels, lambda log_snr: np.interp(-log_snr, -at, np.arange(n)), n
 
 
-def _named_density(value):
-    if callable(value):
-        return value
-    made = _of_name("density", value, DENSITIES)
-    if isinstance(made, StepList):
-        return made
-    if not hasattr(made, "pdf"):
-        raise unknown("density", made, DENSITIES)
-    # of scipy: all but one draw in a million lie between
-    return _Levels(made.pdf, *require_range(*made.ppf([1e-6, 1 - 1e-6])))
+def _steps(kind, value, straight):
+    """The level λ of each step of a script's list."""
+    value = _of_name("list of betas", value, BETAS) if kind == "betas" else value
+    value = np.ravel(value).astype(float)
+    if kind == "betas":
+        terminal = value[-1] == 1  # zero terminal SNR
+        value = np.append(alpha_bar(value[:-1]), 0) if terminal else alpha_bar(value)
+    if kind != "sigmas":
+        return log_snr_from_alpha_bar(value)
+    if not ((value >= 0) & (value <= (1 if straight else inf))).all():
+        raise ValueError("σ is not negative, and on the straight path (1 − σ) x + σ ε at most 1")
+    with np.errstate(divide="ignore"):
+        return -2 * (logit(value) if straight else np.log(value))
+
+
+def _density(value):
+    """The levels of a density of λ: of a name, a distribution of scipy or a function."""
+    found = _of_name("density", value, DENSITIES)
+    if isinstance(found, StepList):
+        return found
+    if callable(found):
+        return _Levels(found)
+    if not hasattr(found, "pdf"):
+        raise unknown("density", found, DENSITIES)
+    # all but one draw in a million lie between
+    return _Levels(found.pdf, *require_range(*found.ppf([1e-6, 1 - 1e-6])))
 
 
 def _drawn(log_snr):
     """The levels of draws, sorted into chunks: a density that knows its sampling error."""
     found, counts = np.unique(-log_snr, return_counts=True)
+    n, last = len(log_snr), np.arange(len(found))  # the noisiest level of each chunk
     if len(found) < 3:
-        raise ValueError(f"{len(log_snr)} draws of {len(found)} levels: pass at least a thousand")
-    shares = counts / len(log_snr)
+        raise ValueError(f"{n} draws of {len(found)} levels: pass at least a thousand")
+    up_to = np.cumsum(counts)
     if len(found) > CHUNKS:
-        # chunks of about equal share, but finer towards the ends, down to a few dozen draws
-        finite = np.isfinite(found)
-        middle = np.cumsum(shares) - shares / 2
-        cuts = expit(np.linspace(-1, 1, CHUNKS) * np.log(len(log_snr) / 30))
-        chunk = np.where(finite, np.searchsorted(cuts, middle), CHUNKS + 1)
-        first = np.flatnonzero(np.diff(chunk, prepend=-1))
-        shares = np.add.reduceat(shares, first)
-        found = found[np.append(first[1:] - 1, -1)]  # its noisiest level
-    return StepList(-found, shares, n_draws=len(log_snr))
+        # about equal shares, but finer towards the ends, down to a few dozen draws
+        cuts = n * expit(np.linspace(-1, 1, CHUNKS) * np.log(n / 30))
+        reached = np.isfinite(found).sum()
+        last = np.unique([*np.searchsorted(up_to, cuts), reached - 1, len(found) - 1])
+    return StepList(-found[last], np.diff(up_to[last], prepend=0) / n, n_draws=n)
 
 
-def _of_name(kind, value, known, *first):
+def _moved(levels, by):
+    """Levels moved along λ by a constant."""
+    if isinstance(levels, StepList):
+        return StepList(levels.steps + by, levels.shares, levels.n_draws)
+    ends = levels.log_snr_min + by, levels.log_snr_max + by
+    return _Levels(lambda log_snr: levels.density(log_snr - by), *ends)
+
+
+def _factor(coefficient, n_steps):
+    """The factor before the loss as a function of what its arguments are called."""
+    factor = _of_name("coefficient", coefficient, COEFFICIENTS)
+    if callable(factor):
+        return factor
+    values = frozen(factor)
+    if values.ndim == 0:
+        return lambda log_snr: values
+    if values.shape != (n_steps,):
+        raise ValueError(
+            f"{len(values)} coefficients beside {n_steps} steps: pass one for each step of betas, "
+            "alpha_bars or sigmas, or a function of log_snr, snr, sigma, t or alpha_bar"
+        )
+    return lambda t: np.interp(t, np.arange(n_steps), values)
+
+
+def _of_name(kind, value, known):
     """What ``known`` makes of a name, or of (name, parameters …); any other value as it is."""
     named = [value] if isinstance(value, str) else value
     if not isinstance(named, list | tuple) or not named or not isinstance(named[0], str):
         return value
     key, *parameters = named
     try:
-        return known[require_known(kind, key, known)](*first, *parameters)
+        return known[require_known(kind, key, known)](*parameters)
     except TypeError:
         raise ValueError(f"the {kind} {key!r} does not take {parameters} as parameters") from None
 
 
-def _coefficient(coefficient, levels, shift, straight):
-    """The factor before the loss as a function of the script's own λ, after the time shift."""
-    if callable(coefficient):
-        argument = next(iter(signature(coefficient).parameters), "log_snr")
-        return lambda log_snr: coefficient(_as(argument, log_snr, levels, shift, straight))
-    value = frozen(coefficient)
-    if value.ndim == 0:
-        return lambda log_snr: value + np.zeros_like(log_snr)
-    if not isinstance(levels, StepList) or levels.n_draws or value.shape != levels.steps.shape:
-        n = len(levels.steps) if isinstance(levels, StepList) else "no"
-        raise ValueError(
-            f"{len(value)} coefficients beside {n} steps: pass one for each step of betas, "
-            "alpha_bars or sigmas, or a function of log_snr, snr, sigma, t or alpha_bar"
-        )
-    evaluate(lambda _: value, levels.steps, "a coefficient")  # that of pure noise, too
-    at = np.maximum(levels.steps[::-1] - 2 * np.log(shift), PURE_NOISE)
-    return lambda log_snr: np.interp(log_snr, at, value[::-1])
-
-
-def _as(argument, log_snr, levels, shift, straight):
-    """What a script calls ``argument``, at levels of its own λ."""
-    if argument == "snr":
-        return np.exp(log_snr)
-    if argument == "alpha_bar":
-        return expit(log_snr)
-    sigma = expit(-log_snr / 2) if straight else np.exp(-log_snr / 2)
-    if argument in ("sigma", "sigmas"):
-        return sigma
-    if argument in ("t", "timestep", "timesteps"):
-        own = log_snr + 2 * np.log(shift)
-        if isinstance(levels, StepList):
-            return np.interp(-own, -levels.steps, np.arange(len(levels.steps)))
-        return sigma if straight else levels.time(own)
-    return log_snr
+def from_words(words):
+    """Return what words of a command mean: 5 of "5", and ("p2", 1, 1) of "p2:1:1"; or a name."""
+    name, *parameters = words.split(":")
+    if parameters:
+        return (name, *map(float, parameters))
+    try:
+        return float(name)
+    except ValueError:
+        return name

@@ -23,27 +23,21 @@ ROUNDING = 1e-9  # of w's largest value: a total rise below this is no rise
 
 @dataclass(frozen=True)
 class Weighting:
-    """A function w(λ) ≥ 0 with a name and a source; call it with levels of any shape.
+    """A function w(λ) ≥ 0 with a name; call it with levels of any shape.
 
     ``span`` holds the levels on which it is meant: those that its objective samples.
     """
 
     function: Callable
     name: str
-    reference: str = ""
     span: tuple[float, float] = (-np.inf, np.inf)
 
     def __call__(self, log_snr):
         return evaluate(self.function, log_snr)
 
-    def normalised(self, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
-        """Return the same weighting divided by its largest value on the range.
-
-        Raises ``ValueError`` if w is zero on the whole range.
-        """
-        largest = self(_grid(log_snr_min, log_snr_max)).max()
-        if largest == 0:
-            raise ValueError(f"{self.name!r} is zero on all of [{log_snr_min:g}, {log_snr_max:g}]")
+    def normalised(self):
+        """Return the same weighting divided by its largest value on [−10, 10]."""
+        largest = self(_grid(LOG_SNR_MIN, LOG_SNR_MAX)).max()
         return replace(self, function=lambda log_snr: self(log_snr) / largest)
 
 
@@ -54,8 +48,6 @@ def evaluate(w, log_snr, name="w(λ)"):
     each level or for all.
     """
     levels = np.asarray(log_snr, dtype=float)
-    if isinstance(w, Weighting):
-        return w(levels)
     with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
         weights = np.asarray(w(levels))
     if weights.shape not in ((), levels.shape):
@@ -75,8 +67,7 @@ def evaluate(w, log_snr, name="w(λ)"):
 
 def sigmoid(bias=2.0) -> Weighting:
     """Return w(λ) = sigmoid(b − λ), monotone. Source: Kingma & Gao 2023."""
-    name = f"sigmoid, b = {bias:g}"
-    return Weighting(lambda log_snr: expit(bias - log_snr), name, "Kingma & Gao 2023")
+    return Weighting(lambda log_snr: expit(bias - log_snr), f"sigmoid, b = {bias:g}")
 
 
 def peak(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
@@ -116,14 +107,11 @@ def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weight
     summits = _highest(w, levels, np.append(tops, len(levels) - 1))  # w may rise up to λ_max
     heights = np.append(np.maximum.accumulate(w(summits)[::-1])[::-1], 0.0)
 
-    def highest_above(log_snr):
-        return heights[np.searchsorted(summits, log_snr)]
-
     def running_maximum(log_snr):
         log_snr = np.maximum(log_snr, log_snr_min)
-        return np.maximum(w(log_snr), highest_above(log_snr))
+        return np.maximum(w(log_snr), heights[np.searchsorted(summits, log_snr)])
 
-    return Weighting(running_maximum, f"{w.name}, monotone", w.reference)
+    return Weighting(running_maximum, f"{w.name}, monotone")
 
 
 def shifted(w, shift) -> Weighting:
@@ -186,13 +174,11 @@ def _highest(f, levels, indices):
     """The level at which f is largest between the neighbours of each levels[i], to about 1e-10."""
     found = levels[indices]
     inner = (found > levels[0]) & (found < levels[-1])  # at an end of the range, the end itself
-    step = levels[1] - levels[0]
-    for _ in range(5):
+    for step in (levels[1] - levels[0]) / 40.0 ** np.arange(5):
         near = found + step * np.linspace(-1, 1, 81)[:, None] * inner
         near = np.clip(near, levels[0], levels[-1])  # rounding may not leave a table of w
         best = np.asarray(f(near)).argmax(axis=0)
-        found = np.take_along_axis(near, best[None], axis=0)[0]
-        step /= 40
+        found = near[best, np.arange(len(found))]
     return found
 
 

@@ -13,25 +13,25 @@ from course_utils.audit import compare
 from course_utils.objectives import PUBLISHED
 from course_utils.weightings import is_monotone
 
-SITE = Path(__file__).parent.parent / "docs/atlas.md"
+SITE = (Path(__file__).parent.parent / "docs/atlas.md").read_text("utf-8")
 LEVELS = np.linspace(-5, 5, 201)  # that all of them reach
 QUICK = ("sd15", "edm")
 
 
+def rows_of_the_page():
+    cells = [line.strip("| ").split(" | ") for line in SITE.splitlines()]
+    names = {o.name: key for key, o in objectives().items()}
+    return {names[row[0]]: tuple(c.strip() for c in row) for row in cells if row[0] in names}
+
+
 def test_there_are_forty_five_and_each_says_where_it_was_found():
     every = objectives()
-    assert len(every) == len(PUBLISHED) + len(ATLAS) >= 45
+    assert len(every) == len(PUBLISHED) + len(ATLAS) == len({o.name for o in every.values()}) == 45
     for key, objective in every.items():
         w = objective.implied_weighting()(LEVELS)
         assert np.isfinite(w).all() and (w > 0).all(), key
     assert all("/" in entry.source and 2020 < entry.year < 2027 for entry in ATLAS.values())
-    assert len({o.name for o in every.values()}) == len(every)
-
-
-def rows_of_the_page():
-    cells = [line.strip("| ").split(" | ") for line in SITE.read_text("utf-8").splitlines()]
-    names = {o.name: key for key, o in objectives().items()}
-    return {names[row[0]]: tuple(c.strip() for c in row) for row in cells if row[0] in names}
+    assert len(rows_of_the_page()) == 45 and all(line in SITE for line in page.sources())
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,6 @@ def test_a_row_of_the_page_is_what_the_code_finds(key):
     assert rows_of_the_page()[key] == page.row(key, objective)
     if key == "sd15":  # a wrong one is seen
         assert rows_of_the_page()[key] != page.row(key, replace(objective, prediction="v"))
-
-
-def test_the_page_has_every_source():
-    said = SITE.read_text("utf-8")
-    assert len(rows_of_the_page()) == len(objectives())
-    assert all(line in said for line in page.sources())
 
 
 # By hand: the loss of data N(0, 1), as each script writes it, over its own σ. E‖x − x̂‖² is
@@ -97,14 +91,14 @@ def test_the_loss_of_a_gaussian_by_hand(key):
 
 
 def test_what_the_page_says_of_them():
-    w = {key: o.implied_weighting() for key, o in objectives().items()}
-    for one, other in (("sd15", "sdxl"), ("dit", "pixart"), ("mar", "deepfloyd_if")):
-        assert compare(w[one], w[other], -5, 5).difference == 0
-    assert compare(w["f5_tts"], w["flux_diffusers"], -5, 5).difference == 0
-    assert compare(w["f5_tts"], w["flow_matching"], -5, 5).difference < 1e-12
-    drawn = {key: objectives()[key].density for key in ("sd3", "sana", "ltx")}
+    every = objectives()
+    w = {key: o.implied_weighting() for key, o in every.items()}
+    same = ("sd15", "sdxl"), ("dit", "pixart"), ("mar", "deepfloyd_if"), ("f5_tts", "flow_matching")
+    for one, other in (*same, ("f5_tts", "flux_diffusers")):
+        assert compare(w[one], w[other], -5, 5).difference < 1e-12
     for key, moved in (("sana", 2 * np.log(3)), ("ltx", 2 * 2.05)):
-        np.testing.assert_allclose(drawn[key](LEVELS), drawn["sd3"](LEVELS + moved), rtol=1e-9)
+        theirs = every["sd3"].density(LEVELS + moved)
+        np.testing.assert_allclose(every[key].density(LEVELS), theirs, rtol=1e-9)
     assert is_monotone(w["flux_diffusers"])
     sigma = expit(-LEVELS / 2) ** 2  # of the straight path
     ratio = w["sd3_diffusers"](LEVELS) / w["sana"](LEVELS) / sigma

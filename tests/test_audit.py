@@ -7,17 +7,12 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from course_utils.audit import audit, coefficients, compare, main, rises
-from course_utils.objectives import PUBLISHED, from_script, from_words, published
-from course_utils.schedules import (
-    Cosine,
-    alpha_bar,
-    capped_cosine_betas,
-    ddpm_betas,
-    log_snr_from_alpha_bar,
-)
-from course_utils.weightings import is_monotone, made_monotone
+from course_utils.objectives import PUBLISHED, from_script, from_words
+from course_utils.schedules import Cosine, alpha_bar, capped_cosine_betas, ddpm_betas
+from course_utils.weightings import made_monotone
 
 SD_BETAS = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2  # Stable Diffusion 1.5's config
+ZERO_TERMINAL = np.append(SD_BETAS[:-1], 1.0)
 
 # The least loss of each prediction for data N(0, 1), by hand: E[x|z] = α z and E[ε|z] = σ z.
 LEAST = {
@@ -26,6 +21,10 @@ LEAST = {
     "v_prediction": lambda a, s: np.ones_like(a),
     "flow": lambda a, s: 1 + 2 * a * s,
 }
+
+
+def weighting(**script):
+    return from_script(**script).implied_weighting()
 
 
 @pytest.mark.parametrize("prediction", LEAST)
@@ -38,10 +37,9 @@ def test_the_weighting_gives_the_loss_that_the_script_adds_up(prediction, betas)
     of_script = [np.mean(c * LEAST[prediction](a, s)) for c in (given, np.ones_like(given))]
     of_course = []
     for coefficient in (given, 1.0):
-        objective = from_script(betas=betas, prediction=prediction, coefficient=coefficient)
-        levels = np.linspace(*objective.implied_weighting().span, 200_001)
-        least = objective.implied_weighting()(levels) * expit(levels)  # e = α² for these data
-        of_course.append(np.trapezoid(least, levels))
+        w = weighting(betas=betas, prediction=prediction, coefficient=coefficient)
+        levels = np.linspace(*w.span, 200_001)
+        of_course.append(np.trapezoid(w(levels) * expit(levels), levels))  # e = α² for these data
     # the list is a sum of a thousand steps, w an integral over what lies between them
     assert of_course[0] / of_course[1] == pytest.approx(of_script[0] / of_script[1], rel=2e-3)
 
@@ -60,51 +58,72 @@ def test_the_weighting_gives_the_loss_that_the_script_adds_up(prediction, betas)
     ],
 )
 def test_the_published_objectives_are_what_scripts_make_of_them(arguments, key, moved):
-    w = from_script(**arguments).implied_weighting()
     other = PUBLISHED[key].implied_weighting()
-    found = compare(w, lambda levels: other(levels - moved), -8, 8)
+    found = compare(weighting(**arguments), lambda levels: other(levels - moved), -8, 8)
     assert found.difference < 1e-9
+
+
+def test_one_coefficient_has_many_forms():
+    """Data of standard deviation ½, steps shifted by 2: all are of the script's own level."""
+    script = {"betas": SD_BETAS, "shift": 2.0, "data_sd": 0.5}
+    bar = alpha_bar(SD_BETAS)
+    snr = bar / (1 - bar) / 4  # on the shifted steps
+    forms = {
+        "snr": lambda snr: 1 / (1 + snr),
+        "sigma": lambda sigma: sigma**2 / (1 + sigma**2),
+        "alpha_bar": lambda alpha_bar: 1 - alpha_bar,
+        "log_snr": lambda log_snr: expit(-log_snr),
+        "t": lambda t, n=999: 1 / (1 + np.exp(np.interp(t, np.arange(n + 1), np.log(snr)))),
+        "two": lambda sigma, snr: sigma**2 * snr / (1 + snr),
+        "a name": ("p2", 1, 1),
+    }
+    by_list = weighting(coefficient=1 / (1 + snr), **script)
+    for name, form in forms.items():
+        found = compare(by_list, weighting(coefficient=form, **script), *by_list.span)
+        assert found.difference < 1e-5 and found.factor == pytest.approx(1, rel=1e-5), name
+    assert compare(by_list, weighting(**script), *by_list.span).difference > 0.1
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v", "sample", "F"])
+def test_min_snr_is_one_weighting_whatever_is_predicted(prediction):
+    script = {"betas": SD_BETAS, "coefficient": ("min_snr", 3)}
+    one, other = (weighting(prediction=p, **script) for p in (prediction, "x0"))
+    assert compare(one, other, *one.span).difference < 1e-12
 
 
 @pytest.mark.parametrize("steps", [50, 1000])
 def test_a_time_shift_moves_the_levels(steps):
     t = np.arange(1, steps) / steps
-    shifted = 3 * t / (1 + 2 * t)
-    by_hand = from_script(sigmas=shifted, prediction="flow")
+    by_hand = from_script(sigmas=3 * t / (1 + 2 * t), prediction="flow")
     told = from_script(sigmas=t, shift=3.0, prediction="flow")
     np.testing.assert_allclose(told.levels.steps, by_hand.levels.steps, atol=1e-12)
-    w = from_script(density="uniform", shift=3.0, prediction="flow").implied_weighting()
+    w = weighting(density="uniform", shift=3.0, prediction="flow")
     assert compare(w, told.implied_weighting(), -5, 3).difference < 1e-4
 
 
 def test_draws_give_the_density_to_the_error_that_is_said():
-    rng = np.random.default_rng(0)
-    known = from_script(density="logit_normal", prediction="flow")
-    drawn = from_script(draws=expit(rng.standard_normal(1_000_000)), prediction="flow")
-    levels = np.linspace(-4, 4, 81)
-    off = drawn.density(levels) / known.density(levels) - 1
-    said = audit(drawn).sampling_error
-    assert said < 0.2 and np.abs(off).max() < 5 * said and np.abs(off).max() > said / 50
-    uniform = from_script(betas=SD_BETAS)
-    drawn = from_script(betas=SD_BETAS, draws=rng.integers(0, 1000, 200_000))
-    off = drawn.density(levels) / uniform.density(levels) - 1
-    assert np.abs(off).max() < 0.1
-
-
-def test_a_monotone_script_is_not_called_otherwise_by_chance():
-    rng = np.random.default_rng(1)
-    draws = rng.random(10_000)  # uniform t and the velocity loss: w = e^{−λ/2}
-    assert audit(from_script(draws=draws, prediction="flow")).monotone
+    rng, levels = np.random.default_rng(0), np.linspace(-4, 4, 81)
+    of_flow, of_list = {"prediction": "flow"}, {"betas": SD_BETAS}
+    for known, drawn in (
+        ({"density": "logit_normal"}, {"draws": expit(rng.standard_normal(1_000_000))} | of_flow),
+        (of_list, {"draws": rng.integers(0, 1000, 200_000)} | of_list),
+    ):
+        found = from_script(**drawn)
+        off = np.abs(found.density(levels) / from_script(**known).density(levels) - 1).max()
+        said = audit(found).sampling_error
+        assert said / 50 < off < 5 * said < 1
+    # uniform t and the velocity loss: w = e^{−λ/2}, whose rises are chance
+    assert audit(from_script(draws=rng.random(10_000), **of_flow)).monotone
 
 
 def test_zero_terminal_snr_stands_apart():
-    zero = np.append(SD_BETAS[:-1], 1.0)
-    found = audit(from_script(betas=zero, prediction="v"))
-    assert found.terminal == 1 / 1000 and "pure noise" in str(found)
-    np.testing.assert_allclose(found.log_snr[-1], log_snr_from_alpha_bar(1 - SD_BETAS[0]))
+    found = audit(from_script(betas=ZERO_TERMINAL, prediction="v"))
+    assert found.terminal == 1 / 1000 and "guessing x from nothing" in str(found)
+    np.testing.assert_allclose(found.log_snr[-1], np.log(1 / SD_BETAS[0] - 1))
     # Min-SNR never trains the sampler's first step, and the report says so
-    found = audit(from_script(betas=zero, prediction="v", coefficient="min_snr"))
-    assert "never trained" in str(found)
+    for coefficient in ("min_snr", np.append(np.ones(999), 0)):
+        script = {"prediction": "v", "coefficient": coefficient, "data_sd": 0.5, "shift": 2.0}
+        assert "never trained" in str(audit(from_script(betas=ZERO_TERMINAL, **script)))
 
 
 @pytest.mark.parametrize(
@@ -122,72 +141,57 @@ def test_the_coefficients_to_paste_make_the_script_what_is_wanted(prediction, da
         ratio = again.implied_weighting()(steps) / wanted(steps)
         np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
         assert compare(again.implied_weighting(), wanted, *w.span).difference < 1e-2
-        assert audit(again).monotone
-        assert pasted.mean() == pytest.approx(1)
-
-
-@pytest.mark.parametrize("prediction", ["eps", "v", "sample", "F"])
-def test_min_snr_is_one_weighting_whatever_is_predicted(prediction):
-    one, other = (
-        from_script(betas=SD_BETAS, prediction=p, coefficient=["min_snr", 3]).implied_weighting()
-        for p in (prediction, "x0")
-    )
-    assert compare(one, other, *one.span).difference < 1e-12
+        assert audit(again).monotone and pasted.mean() == pytest.approx(1)
 
 
 def test_where_w_rises_is_said():
-    bump = lambda levels: 1 + np.exp(-((levels - 2) ** 2)) - expit(levels + 3)  # noqa: E731
     levels = np.linspace(-8, 8, 4001)
-    ((low, high, by),) = rises(levels, bump(levels))
-    slope = np.diff(bump(levels))
-    assert (slope[(levels[:-1] > low) & (levels[1:] < high)] > 0).all()
-    assert by == pytest.approx((bump(high) - bump(low)) / bump(levels).max())
+    bump = 1 + np.exp(-((levels - 2) ** 2)) - expit(levels + 3)
+    ((low, high, by),) = rises(levels, bump)
+    inside = (levels[:-1] > low) & (levels[1:] < high)
+    assert (np.diff(bump)[inside] > 0).all() and (np.diff(bump)[levels[:-1] >= high] < 0).all()
+    of_ends = np.interp([low, high], levels, bump)
+    assert by == pytest.approx((of_ends[1] - of_ends[0]) / bump.max())
     assert rises(levels, np.exp(-levels)) == []
-    monotone = published("edm_monotonic").implied_weighting()
-    assert rises(levels, monotone(levels)) == [] and is_monotone(monotone)
 
 
 test_bad_input_is_refused_in_a_sentence = refused(
     (lambda: from_script(), "none of them"),
     (lambda: from_script(density="uniform", draws=[1.0, 2.0, 3.0]), "got density, draws"),
     (lambda: from_script(betas=SD_BETAS, prediction="vpred"), "did you mean 'v_prediction'"),
-    (
-        lambda: from_script(betas=SD_BETAS, coefficient=np.ones(999)),
-        "999 coefficients beside 1000 steps",
-    ),
+    (lambda: from_script(betas=SD_BETAS, coefficient=np.ones(999)), "999 coefficients beside 1000"),
     (lambda: from_script(betas=SD_BETAS, coefficient=-np.ones(1000)), "negative"),
     (lambda: from_script(betas=SD_BETAS, coefficient="minsnr"), "did you mean 'min_snr'"),
     (lambda: from_script(betas=SD_BETAS, coefficient=("p2", 1, 1, 9)), "does not take"),
     (lambda: from_script(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),
     (lambda: from_script(density=3.0), "unknown density"),
-    (lambda: from_words("min_snr:x"), "numbers, got 'min_snr:x'"),
+    (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
+    (lambda: from_words("min_snr:x"), "to float: 'x'"),
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(betas=np.append(1.0, SD_BETAS)), "betas must be"),
-    (lambda: from_script(betas=[0.1, 0.2, 1.0]), "at least three with signal"),
-    (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), r"lies in \[0, 1\]"),
+    (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),
     (lambda: from_script(betas=SD_BETAS, draws=[1, 2, 1000]), "from 0 to 999"),
-    (lambda: from_script(betas=SD_BETAS, shift=0.0), "shift must be a positive"),
-    (lambda: from_script(betas="lineal"), "did you mean 'linear'"),
-    (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
+    (lambda: from_script(draws=[]), "0 draws"),
+    (lambda: from_script(betas=SD_BETAS, shift=0.0), "shift and data_sd must be positive"),
+    (lambda: coefficients(from_script(density="uniform"), np.exp), "only a list of steps"),
 )
 
 
 def test_the_command(tmp_path, capsys):
-    pasted = tmp_path / "monotone.csv"
+    pasted, picture = tmp_path / "monotone.csv", tmp_path / "w.png"
     main(["--betas", "scaled_linear", "--make-monotone", str(pasted)])
     assert "w is not monotone" in capsys.readouterr().out
-    picture = tmp_path / "w.png"
     main(["--betas", "scaled_linear", "--coefficient", str(pasted), "--picture", str(picture)])
     assert "w is monotone" in capsys.readouterr().out
     assert picture.read_bytes().startswith(b"\x89PNG")
-    main(["--density", "logit_normal:0:1", "--prediction", "flow"])
-    assert "SD3" in capsys.readouterr().out
+    main(["--density", "cosmap", "--shift", "2.71828"])
+    assert "cosine, ε-loss (iDDPM) moved by -2.0 along λ" in capsys.readouterr().out
     for arguments, words in (
         (["--betas", "linear", "--prediction", "vpred"], "did you mean 'v_prediction'"),
-        (["--betas", "lineal"], "did you mean 'linear'"),
+        (["--betas", "linear", "--density", "uniform"], "got betas, density"),
         (["--alpha-bars", "no_such.csv"], "no_such.csv"),
         (["--betas", "linear", "--coefficient", "-.5"], "a coefficient must be finite and not"),
-        (["--density", "3"], "unknown density"),
+        (["--betas", "linear", "--shift", "a"], "invalid float value: 'a'"),
     ):
         with pytest.raises(SystemExit):
             main(arguments)

@@ -8,7 +8,7 @@ from scipy.special import expit
 from course_utils.audit import audit, least_loss
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve
-from course_utils.floor import Floor, floor
+from course_utils.floor import floor
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import from_script
 from course_utils.schedules import alpha, sigma
@@ -17,40 +17,25 @@ LEVELS = np.linspace(-8, 8, 17)
 
 
 def test_on_the_line_it_is_the_exact_curve():
-    data = galaxies()
-    found = floor(data, LEVELS, draws=8200)
-    exact = ErrorCurve.from_mixtures(GaussianMixture.from_data(data), log_snr=(-10, 10))
+    found = floor(galaxies(), LEVELS, draws=8200)
+    exact = ErrorCurve.from_mixtures(GaussianMixture.from_data(galaxies()), log_snr=(-10, 10))
     truth = exact.at(LEVELS)[0]
     off = np.abs(found.noise_error - truth) / found.standard_error
     assert off.max() < 4 and (found.standard_error < 0.05 * truth).all()
     assert np.abs(1.1 * found.noise_error - truth).max() > 4 * found.standard_error.max()
 
 
-@pytest.mark.parametrize("dim", [1, 3])
-def test_a_sample_of_a_gaussian(dim):
+def test_a_sample_of_a_gaussian():
     """E‖ε − E[ε|z]‖² = d α² for N(0, I), as long as the points lie denser than the noise."""
-    x = np.random.default_rng(0).standard_normal((4000, dim))
-    found = floor(x, np.linspace(-8, 0, 9), draws=2000)
-    truth = dim * expit(found.log_snr)
-    np.testing.assert_allclose(found.noise_error, truth, rtol=0.08)
+    x = np.random.default_rng(0).standard_normal((4000, 3))
+    found = floor(x, np.linspace(-8, 0, 9), draws=1000)
+    np.testing.assert_allclose(found.noise_error, 3 * expit(found.log_snr), rtol=0.08)
     # at clean levels the sample is known by heart, and its floor lies below the population's
-    assert floor(x[:50], [7.0, 8.0]).noise_error[-1] < 0.9 * dim * expit(8)
-
-
-def test_in_many_dimensions_against_the_posterior_variance():
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((60, 20)) * rng.uniform(0.2, 1, 20)
-    found = floor(x, LEVELS, draws=6000)
-    which = rng.integers(60, size=6000)
-    noise = rng.standard_normal((6000, 20))
-    other = ErrorCurve.from_draws(GaussianMixture.from_data(x), x[which], noise, log_snr=LEVELS)
-    unsure = 5 * np.hypot(found.standard_error, found.standard_error) + 1e-9
-    assert (np.abs(found.noise_error - other.noise_error) < unsure).all()
+    assert floor(x[:50], [7.0, 8.0]).noise_error[-1] < 0.9 * 3 * expit(8)
 
 
 def test_images_and_scales():
-    rng = np.random.default_rng(2)
-    images = rng.random((50, 4, 4, 1))
+    images = np.random.default_rng(2).random((50, 4, 4, 1))
     one, flat = floor(images, LEVELS), floor(images.reshape(50, 16), LEVELS)
     np.testing.assert_array_equal(one.noise_error, flat.noise_error)
     halved = floor(images / 2, LEVELS, data_sd=0.5)
@@ -64,9 +49,8 @@ def test_a_loss_as_a_script_logs_it(script):
     rng = np.random.default_rng(3)
     sd = script.get("data_sd", 1.0)
     x = sd * rng.standard_normal((30, 2))
-    objective = from_script(betas="scaled_linear", **script)
     found = floor(x, [-4.0, -1.0, 2.0], data_sd=sd, draws=4000)
-    least, unsure = least_loss(objective, found)
+    least, unsure = least_loss(from_script(betas="scaled_linear", **script), found)
     for i, level in enumerate(found.log_snr):
         own = level - 2 * np.log(sd)  # the script's level, for data of its own scale
         a, s = alpha(own), sigma(own)
@@ -88,30 +72,22 @@ def test_the_report_splits_a_loss_into_floor_and_excess():
     whole = audit(script, floor=found)
     assert whole.excess is None and "of your sample" in str(whole)
     # a network that is off by as much again below λ = 0, and by nothing above
-    losses = np.where(found.log_snr < 0, 2 * least, least)
-    split = audit(script, floor=found, losses=losses).excess
     inside = found.log_snr < 0
+    split = audit(script, floor=found, losses=np.where(inside, 2 * least, least)).excess
     np.testing.assert_allclose(split.excess[~inside], 0, atol=1e-12)
     w = script.implied_weighting()(found.log_snr) * found.noise_error
     by_hand = np.trapezoid(w, found.log_snr)
     more = np.trapezoid(np.where(inside, w, 0), found.log_snr)
     assert split.share == pytest.approx(more / (by_hand + more), rel=0.02)
-    assert "is excess" in str(split) and split.below is None
+    assert "is excess" in str(split) and not len(split.below)
     low = audit(script, floor=found, losses=0.5 * least).excess
-    assert low.below is not None and "below the floor" in str(low)
+    assert len(low.below) and "below the floor" in str(low)
 
 
-def losses_of(losses):
-    found = Floor(np.linspace(-5, 5, 5), np.ones(5), np.zeros(5), 1)
-    return audit(from_script(betas="scaled_linear"), floor=found, losses=losses)
-
-
+SCRIPT = from_script(betas="linear")
 test_bad_samples_and_losses_are_refused_in_a_sentence = refused(
     (lambda: floor([[1.0], [np.nan]]), "NaN"),
     (lambda: floor(galaxies(), [1.0, 0.0]), "increasing"),
-    (lambda: floor(galaxies(), data_sd=0.0), "data_sd must be"),
-    (lambda: losses_of([1.0]), "one loss for each"),
-    (lambda: losses_of(np.full(5, np.nan)), "finite and not negative"),
-    (lambda: audit(from_script(betas="linear"), losses=np.ones(5)), "floor"),
-    (lambda: floor(3.0), "n, d"),
+    (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=[1.0]), "one at each"),
+    (lambda: audit(SCRIPT, losses=np.ones(5)), "stand beside a floor"),
 )
