@@ -14,6 +14,7 @@ from scipy.special import expit, log_expit, logit
 
 from course_utils._checks import frozen, keep, require_known
 
+HALF_PI = np.pi / 2
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, where none is given
 
 
@@ -62,8 +63,9 @@ class Schedule:
 
     def log_snr(self, t):
         """Return λ(t)."""
-        with np.errstate(divide="ignore"):
-            level = self.level(self._whole(t))
+        level = self._at(self.level, t)
+        if self._length == 1:
+            return level
         # only rounding leaves the range; quicker for one number than clip
         return np.maximum(np.minimum(level, self.log_snr_max), self.log_snr_min)
 
@@ -74,8 +76,7 @@ class Schedule:
 
     def beta(self, t):
         """Return β(t) = −σ² dλ/dt, the rate of S2: dx = −½ β x dt + √β dW."""
-        with np.errstate(divide="ignore"):
-            return self._length * self.rate(self._whole(t))
+        return self._length * self._at(self.rate, t)
 
     def time(self, log_snr):
         """Return the time at which the schedule passes λ."""
@@ -89,12 +90,19 @@ class Schedule:
             p = expit(-log_snr) / (self._length * self.rate(self.clock(log_snr)))
         return np.where(inside & np.isfinite(log_snr), p, 0.0)[()]
 
-    def _whole(self, t):
-        """Return u, the whole schedule's time, at the time t of the part that is left."""
-        t = np.asarray(t)
-        if not ((t >= 0) & (t <= 1)).all():
+    def _at(self, formula, t):
+        """Return the formula of u, the whole schedule's time, at the time t of what is left."""
+        if isinstance(t, float) and 0 < t < 1:  # quicker for one number
+            return formula(self._start + self._length * t)
+        t = np.asarray(t, dtype=np.float64)[()]
+        first, last = t.min(), t.max()
+        if not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
-        return self._start + self._length * t
+        u = t if self._length == 1 else self._start + self._length * t
+        if first > 0 and last < 1:
+            return formula(u)
+        with np.errstate(divide="ignore"):  # infinite at an end
+            return formula(u)
 
 
 @dataclass(frozen=True)
@@ -133,17 +141,16 @@ class Cosine(Schedule):
     Source: Nichol & Dhariwal 2021, eq. 17, without the offset s = 0.008.
     """
 
+    # tan(πu/2) as a ratio of sines: π/2 itself is no number of float64, and λ(1) = −∞
+
     def level(self, u):
-        return -2 * np.log(self._tan(u))
+        return -2 * np.log(np.sin(HALF_PI * u) / np.sin(HALF_PI * (1 - u)))
 
     def clock(self, log_snr):
         return 2 / np.pi * np.arctan(np.exp(-log_snr / 2))
 
     def rate(self, u):
-        return np.pi * self._tan(u)
-
-    def _tan(self, u):  # tan(πu/2), infinite at u = 1: π/2 itself is no number of float64
-        return np.sin(np.pi / 2 * u) / np.sin(np.pi / 2 * (1 - u))
+        return np.pi * np.sin(HALF_PI * u) / np.sin(HALF_PI * (1 - u))
 
 
 @dataclass(frozen=True)
