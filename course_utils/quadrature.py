@@ -99,11 +99,6 @@ class Pieces:
         )
         return cls(x, *(series @ spline(at) for spline in splines))
 
-    @property
-    def bound(self):
-        """The largest difference of the two estimates anywhere, [k]."""
-        return np.abs(self.value - self.other).sum(axis=1).max(axis=0)
-
     def only(self, k):
         """Return the pieces of function k alone."""
         return Pieces(self.edges, self.value[..., [k]], self.other[..., [k]])
