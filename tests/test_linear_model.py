@@ -141,9 +141,8 @@ def test_with_many_features_w_matters_less_and_less():
     x = galaxies()[rng(1).integers(82, size=4000)] + 0.11 * rng(2).normal(size=(4000, 1))
     names, cost = ("cosine_eps", "cosine_v", "edm", "sigmoid"), []
     for n_features in (16, 256):
-        model = LinearDenoiser.precompute(
-            x, n_features, rng=rng(), n_draws=1000, level_frequency=1.0
-        )
+        drawn = FourierFeatures.draw(n_features, 1, rng(), level_frequency=1.0)
+        model = LinearDenoiser.precompute(x, features=drawn, rng=rng(), n_draws=1000)
         best = model.retrain(flat, 1e-7).elbo_loss
         losses = [model.retrain(PUBLISHED[n].implied_weighting(), 1e-7).elbo_loss for n in names]
         cost.append(np.array(losses) - best)
