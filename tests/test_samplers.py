@@ -13,7 +13,6 @@ from truths import HILLS
 from course_utils import samplers
 from course_utils.datasets import galaxies
 from course_utils.mixtures import GaussianMixture
-from course_utils.predictions import convert
 from course_utils.schedules import Cosine, sigma
 
 STEPS = {  # and the order of each in law
@@ -68,21 +67,22 @@ NODE, WEIGHT = np.polynomial.hermite_e.hermegauss(21)
 WEIGHT = WEIGHT / WEIGHT.sum()
 
 
-def carried_density(step, levels, eps=HILLS.eps):
+def carried_density(step, levels):
     """Density of the sampler's latents on Z: each step maps z, then adds Gaussian noise."""
     density = np.exp(HILLS.diffuse(levels[0]).log_prob(Z[:, None]))
     for noisy, clean in itertools.pairwise(levels):
-        mapped, kicked = (step(eps, Z[:, None], noisy, clean, Constant(c))[:, 0] for c in (0, 1))
+        given = HILLS.eps, Z[:, None], noisy, clean
+        mapped, kicked = (step(*given, Constant(c))[:, 0] for c in (0, 1))
         noise = kicked[0] - mapped[0]
         pushed = CubicSpline(mapped, density / CubicSpline(Z, mapped)(Z, 1), extrapolate=False)
         density = np.nan_to_num(pushed(Z[:, None] - noise * NODE)) @ WEIGHT
     return density
 
 
-def law_errors(step, n, low=-10.0, high=5.0, eps=HILLS.eps):
+def law_errors(step, n):
     """Mean, second moment and total variation of the sampler's law against the exact one."""
-    density = carried_density(step, np.linspace(low, high, n + 1), eps)
-    truth = np.exp(HILLS.diffuse(high).log_prob(Z[:, None]))
+    density = carried_density(step, np.linspace(-10, 5, n + 1))
+    truth = np.exp(HILLS.diffuse(5.0).log_prob(Z[:, None]))
     h, wrong = Z[1] - Z[0], density - truth
     return abs(np.array([wrong @ Z, wrong @ Z**2, abs(wrong).sum() / 2])) * h
 
@@ -102,14 +102,6 @@ def test_samplers_return_the_mixture_at_their_order(name):
         assert orders(n_steps, column)[-1] == pytest.approx(order, abs=0.2), which
 
 
-def test_the_full_score_in_the_ode_is_detected():
-    def twice(z, log_snr):
-        return 2 * HILLS.eps(z, log_snr)
-
-    assert law_errors(samplers.euler_step, 80, eps=twice)[2] > 0.2
-    assert law_errors(samplers.euler_step, 80)[2] < 0.05
-
-
 def test_dpm_solver_is_of_order_two_on_uneven_levels():
     start = HILLS.diffuse(-6.0).sample(200, np.random.default_rng(3))
 
@@ -123,16 +115,6 @@ def test_dpm_solver_is_of_order_two_on_uneven_levels():
     assert orders(n_steps, errors)[-1] == pytest.approx(2, abs=0.1)
     assert_close(end(1, solver), end(1, samplers.ddim_step), rtol=1e-13)
     assert errors[-1] < 0.01 * np.sqrt(np.mean((end(320, samplers.ddim_step) - truth) ** 2))
-
-
-def test_the_exact_score_of_the_galaxies_returns_the_galaxies():
-    law = GaussianMixture.from_data(galaxies())
-    rng = np.random.default_rng(11)
-    start = rng.standard_normal((500, 1))
-    for step in (samplers.ddim_step, samplers.ancestral_step, samplers.DpmSolver()):
-        z = samplers.sample(law.eps, np.linspace(-10, 14, 301), start, step, rng)
-        x = convert(law.eps(z, 14.0), z, 14.0, "eps", "x")
-        assert abs(x - galaxies().T).min(axis=1).max() < 1e-2
 
 
 @pytest.mark.parametrize("name", STEPS)
