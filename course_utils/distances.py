@@ -211,8 +211,7 @@ def _densities(p, q, x):
 
 
 def _law_of_sample(sample):
-    sample = np.ma.asarray(sample)  # which keeps a mask, for ``data_set`` to refuse
-    points = data_set(sample[:, None] if sample.ndim == 1 else sample)
+    points = data_set(sample)
     if points.shape[1] != 1:
         raise ValueError(
             f"a sample on the line is [n] or [n, 1], got {points.shape}: compare one coordinate at "
