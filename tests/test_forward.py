@@ -36,43 +36,30 @@ def test_noised_data_have_the_amplitudes_of_their_level():
     assert forward.transition(2.0, 2.0) == (1, 0)
 
 
-def test_strong_order_one_for_the_additive_noise_of_s2():
-    fine, particles = 2**15, 150
-    dw = np.random.default_rng(6).standard_normal((fine, particles)) / np.sqrt(fine)
+BROWNIAN = {  # drift, diffusion and the strong order of Euler–Maruyama
+    "S2, additive": (
+        lambda x, t: -0.5 * (0.1 + 19.9 * t) * x,
+        lambda x, t: np.sqrt(0.1 + 19.9 * t),
+        1.0,
+    ),
+    "geometric, multiplicative": (lambda x, t: 0.5 * x, lambda x, t: x, 0.5),
+}
+
+
+@pytest.mark.parametrize("name", BROWNIAN)
+def test_strong_order(name):
+    drift, diffusion, order = BROWNIAN[name]
+    n_steps, particles = [256, 512, 1024], 1000
+    dw = np.random.default_rng(6).standard_normal((2**14, particles)) / 2**7
 
     def end(increments):
-        return forward.euler_maruyama(
-            np.full(particles, 1.5),
-            lambda x, t: -0.5 * (0.1 + 19.9 * t) * x,
-            lambda x, t: np.sqrt(0.1 + 19.9 * t),
-            increments,
-            1 / len(increments),
-        )
+        x0 = np.ones(particles)
+        return forward.euler_maruyama(x0, drift, diffusion, increments, 1 / len(increments))
 
-    truth = end(dw)
-    n_steps = [256, 512, 1024]
-    paths = [end(forward.coarsen(dw, fine // n)) - truth for n in n_steps]
-    rms = [np.sqrt(np.mean(e**2)) for e in paths]
-    assert fitted_order(n_steps, rms) == pytest.approx(1, abs=0.1)
-
-
-def test_strong_order_half_for_the_multiplicative_contrast():
-    fine, particles, rate, volatility = 2**12, 4000, 0.5, 1.0
-    dw = np.random.default_rng(7).standard_normal((fine, particles)) / np.sqrt(fine)
-    x0 = np.ones(particles)
-    truth = forward.geometric_brownian_motion(x0, rate, volatility, dw, 1 / fine)
-    n_steps = [64, 128, 256, 512, 1024]
-    rms = []
-    for n in n_steps:
-        end = forward.euler_maruyama(
-            x0,
-            lambda x, t: rate * x,
-            lambda x, t: volatility * x,
-            forward.coarsen(dw, fine // n),
-            1 / n,
-        )
-        rms.append(np.sqrt(np.mean((end - truth) ** 2)))
-    assert fitted_order(n_steps, rms) == pytest.approx(0.5, abs=0.06)
+    truth = end(dw) if order == 1 else forward.geometric_brownian_motion(1, 0.5, 1, dw, 2.0**-14)
+    ends = [end(forward.coarsen(dw, 2**14 // n)) - truth for n in n_steps]
+    rms = [np.sqrt(np.mean(e**2)) for e in ends]
+    assert fitted_order(n_steps, rms) == pytest.approx(order, abs=0.1)
 
 
 @pytest.mark.parametrize(("noisy", "clean"), [(-2.0, -1.0), (0.3, 0.5), (-6.0, 3.0)])
