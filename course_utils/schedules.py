@@ -63,11 +63,10 @@ class Schedule:
 
     def log_snr(self, t):
         """Return λ(t)."""
-        level = self._at(self.level, t)
-        if self._length == 1:
+        level, low, high = self._at(self.level, t), self.log_snr_min, self.log_snr_max
+        if -low == high == np.inf or (isinstance(level, float) and low <= level <= high):
             return level
-        # only rounding leaves the range; quicker for one number than clip
-        return np.maximum(np.minimum(level, self.log_snr_max), self.log_snr_min)
+        return np.maximum(np.minimum(level, high), low)  # only rounding leaves the range
 
     def log_snr_rate(self, t):
         """Return dλ/dt = −1/p(λ(t)) ≤ 0."""

@@ -20,7 +20,7 @@ from course_utils.schedules import (
 
 WHOLE = [LinearBeta(), Cosine(), FlowMatching(), LinearLogSnr()]
 CUT = [kind(log_snr_min=-9, log_snr_max=8) for kind in (LinearBeta, Cosine, FlowMatching)]
-CUT += [LinearLogSnr(log_snr_min=-9, log_snr_max=8)]
+CUT += [LinearLogSnr(log_snr_min=-0.1, log_snr_max=0.2)]
 WIDE = [kind(log_snr_min=-30, log_snr_max=30) for kind in (Cosine, FlowMatching, LinearLogSnr)]
 WIDE += [LinearBeta(log_snr_max=30)]
 ALL = WHOLE + CUT + WIDE
