@@ -195,10 +195,10 @@ class LinearLogSnr(Schedule):
 class StepList:
     """The T levels of a training script, one a step, drawn with the shares ``shares`` [T].
 
-    ``log_snr`` [T] falls from data to noise. The last level may be −∞ (zero terminal SNR): it is
-    drawn, but stands apart from the density. Between the levels t(λ), the share of the draws that
-    are cleaner, is smooth and monotone, and p(λ) = −dt/dλ; it covers the levels that are reached
-    and no others. Raises ``ValueError`` for levels that do not fall.
+    ``steps`` [T] are levels, falling from data to noise. The last may be −∞ (zero terminal SNR): it
+    is drawn, but stands apart from the density. Between the levels t(λ), the share of the draws
+    that are cleaner, is smooth and monotone, and p(λ) = −dt/dλ; it covers the levels that are
+    reached and no others. Raises ``ValueError`` for levels that do not fall.
     """
 
     steps: ArrayLike
@@ -294,10 +294,7 @@ def discrete_betas(schedule, n_steps, rule="exact"):
 
 
 def alpha_bar(betas):
-    """Return ᾱ_t = Π_{s≤t} (1 − β_s) for t = 1 … T, the squared signal amplitude of the chain.
-
-    Takes and returns [T]. Raises ``ValueError`` unless every β lies strictly between 0 and 1.
-    """
+    """Return ᾱ_t = Π_{s≤t} (1 − β_s) [T], the chain's squared signal amplitude, from betas [T]."""
     return np.cumprod(1 - require_betas(betas))
 
 
