@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from comparing import assert_close, refuses
+from comparing import assert_close, refused
 from scipy.interpolate import CubicSpline
 from truths import HILLS
 
@@ -135,17 +135,13 @@ def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
     assert_close(z, galaxies())  # the caller's array is left alone
 
 
-@pytest.mark.parametrize(
-    ("levels", "advice"),
-    [
-        (np.linspace(5, -5, 11), r"turned round\s+by \[::-1\]"),
-        (Cosine().log_snr(np.linspace(1, 0, 9)), "log_snr_max"),
-        ([0.0], "at least 2"),
-    ],
+def stepping(levels):
+    return lambda: samplers.sample_states(HILLS.eps, levels, np.zeros((4, 1)))
+
+
+test_what_is_refused_at_the_call = refused(
+    (stepping(np.linspace(5, -5, 11)), r"turned round\s+by \[::-1\]"),
+    (stepping(Cosine().log_snr(np.linspace(1, 0, 9))), "log_snr_max"),
+    (stepping([0.0]), "at least 2"),
+    (lambda: samplers.ddim_coefficients(0.0, 1.0, 1.5), r"from 0 .* to 1"),
 )
-def test_levels_in_the_wrong_direction_are_refused_at_the_call(levels, advice):
-    refuses(advice, samplers.sample_states, HILLS.eps, levels, np.zeros((4, 1)))
-
-
-def test_an_eta_beyond_the_ancestral_is_refused():
-    refuses(r"from 0 .* to 1", samplers.ddim_coefficients, 0.0, 1.0, 1.5)
