@@ -120,13 +120,13 @@ class Draws:
 class LinearDenoiser:
     """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at each level.
 
-    ``gram`` is A_λ, ``cross`` b_λ and ``constant`` c_λ, averaged over the training draws. Make one
-    with ``precompute``.
+    Of A_λ, ``gram`` holds the upper triangles, row by row; ``cross`` is b_λ and ``constant`` c_λ,
+    averaged over the training draws. Make one with ``precompute``.
     """
 
     log_snr: Levels
     features: FourierFeatures
-    gram: Float[ndarray, "levels f f"]
+    gram: Float[ndarray, "levels triangle"]
     cross: Float[ndarray, "levels f d"]
     constant: Levels
 
@@ -145,13 +145,14 @@ class LinearDenoiser:
         levels, x = require_increasing("log_snr", levels), data_set(x)
         features = features or FourierFeatures.draw(n_features, x.shape[1], rng)
         draws = Draws.of(x, levels, n_draws, rng, features)
-        gram = np.empty((len(levels), features.count, features.count))
+        upper = np.triu_indices(features.count)
+        gram = np.empty((len(levels), len(upper[0])))
         cross = np.empty((len(levels), features.count, x.shape[1]))
         constant = np.empty(len(levels))
         for i, (z, level, noise) in enumerate(zip(draws.z, levels, draws.noise, strict=True)):
             phi = alpha(level) * features(z, level).astype(np.float64)
             target = noise - sigma(level) * z
-            gram[i] = phi.T @ phi
+            gram[i] = (phi.T @ phi)[upper]
             cross[i] = phi.T @ target
             constant[i] = _mean_square(target)
         gram /= n_draws
@@ -184,13 +185,21 @@ class LinearDenoiser:
     def normal_equations(self, weights: Levels):
         """Return A(w) = ½ ∫ w A_λ dλ, [F, F], and b(w) = ½ ∫ w b_λ dλ, [F, d]."""
         shares = self.cells * weights / 2
-        return np.tensordot(shares, self.gram, axes=1), np.tensordot(shares, self.cross, axes=1)
+        matrix = np.zeros((self.features.count,) * 2)
+        matrix[self._upper] = shares @ self.gram
+        matrix.T[self._upper] = matrix[self._upper]
+        return matrix, np.tensordot(shares, self.cross, axes=1)
 
     @cached_property
     def cells(self) -> Levels:
         """The trapezoid rule's share of each level: Σ cells · f is ∫ f dλ."""
         gaps = np.diff(self.log_snr)
         return frozen((np.append(gaps, 0) + np.append(0, gaps)) / 2)
+
+    @cached_property
+    def _upper(self):
+        """Where the upper triangle stands, as a mask."""
+        return np.triu(np.ones((self.features.count,) * 2, dtype=bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +245,9 @@ class Denoiser:
     @cached_property
     def eps_mse(self) -> Levels:
         """e(λ) = c_λ − 2 ⟨b_λ, Θ⟩ + ⟨Θ, A_λ Θ⟩ on the training draws."""
-        quadratic = np.tensordot(self.model.gram, self.theta @ self.theta.T, axes=2)
+        products = 2 * self.theta @ self.theta.T  # an entry above the diagonal counts twice
+        products.flat[:: len(products) + 1] /= 2
+        quadratic = self.model.gram @ products[self.model._upper]
         linear = np.tensordot(self.model.cross, self.theta, axes=2)
         return self.model.constant - 2 * linear + quadratic
 
