@@ -88,25 +88,25 @@ def wasserstein_to_density(sample: ArrayLike, p: Grid, x: Grid):
     return _wasserstein(_law_of_sample(sample), _law_of_density(p, x))
 
 
-def sliced_wasserstein(a: ArrayLike, b: ArrayLike, n_directions=24):
-    """Return the mean over directions of W_1 between the projections of two samples.
+def sliced_wasserstein(a: ArrayLike, b: ArrayLike):
+    """Return the mean over directions of W_1 between the ``projections`` of two samples.
 
-    a is [n, 2] and b [m, 2], in the plane, with directions spread evenly over the half circle; or
-    both on the line, [n, 1] and [m, 1], where it is W_1 itself. Source: Rabin et al. 2012.
+    a is [n, 2] and b [m, 2], in the plane; or both are on the line, [n, 1] and [m, 1], where it is
+    W_1 itself. Source: Rabin et al. 2012.
     """
-    pairs = zip(projections(a, n_directions), projections(b, n_directions), strict=True)
+    pairs = zip(projections(a), projections(b), strict=True)
     return float(np.mean([wasserstein(*pair) for pair in pairs]))
 
 
-def projections(x: ArrayLike, n_directions=24):
-    """Return the sorted projections of x [n, 2] on directions of the half circle, [directions, n].
+def projections(x: ArrayLike):
+    """Return the sorted projections of x [n, 2] on 24 directions of the half circle, [24, n].
 
     For x [n, 1] there is one direction, and one row.
     """
     x = data_set(x)
     if x.shape[1] == 1:
         return np.sort(x.T)
-    angle = np.pi * (np.arange(n_directions) + 0.5) / n_directions
+    angle = np.pi * (np.arange(24) + 0.5) / 24
     return np.sort(np.stack([np.cos(angle), np.sin(angle)], axis=1) @ x.T)
 
 

@@ -90,7 +90,7 @@ class _Line:
         self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights[kept]))
         self.one_width = np.ptp(self.variances) == 0
 
-    def posterior(self, offset, anchor, a, s, fourth=False):
+    def posterior(self, offset, anchor, a, s, fourth):
         """Return log q(z), E[ε|z] and Var(ε|z) at z = a·anchor + offset [c, n], as [3, c, n].
 
         With ``fourth`` the third and fourth central moments of ε given z follow. Only offsets are
@@ -151,20 +151,21 @@ class _Line:
         return log_q, mean, *(moment / total for moment in moments)
 
 
-def _cells(laws, a, s, step=2.0, reach=5):
+def _cells(laws, a, s):
     """(left, right, anchor) of the cells at one level, as offsets from a·anchor, a component."""
     edges, runs = [], []
     for law in laws:
         for variance in np.unique(law.variances):
             means = law.means[law.variances == variance]
-            width = step * np.sqrt(a**2 * variance + s**2)
-            if width < 1e-12 * np.abs(a * means).max():
+            sd = np.sqrt(a**2 * variance + s**2)
+            if sd < 5e-13 * np.abs(a * means).max():
                 raise ValueError(
-                    f"a component of width {width / step:.0e} at {np.abs(a * means).max():.3g} "
+                    f"a component of width {sd:.0e} at {np.abs(a * means).max():.3g} "
                     "cannot be resolved in float64: take lower levels"
                 )
+            width = 2 * sd
             index = np.unique(np.rint(a * means / width))
-            index = np.unique(index[:, None] + np.arange(-reach, reach + 1))
+            index = np.unique(index[:, None] + np.arange(-5, 6))
             edges.append(width * index)
             if law is laws[0]:  # only where the truth has mass
                 gap = np.flatnonzero(np.diff(index) > 1)

@@ -15,7 +15,7 @@ from scipy.interpolate import make_interp_spline
 class Bounded(float):
     """A number that knows its error: the truth lies within ``bound`` of it."""
 
-    def __new__(cls, value, bound=np.inf):
+    def __new__(cls, value, bound):
         number = super().__new__(cls, value)
         number.bound = float(bound)
         return number

@@ -266,15 +266,15 @@ def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     return require_betas(np.linspace(beta_first, beta_last, n_steps))
 
 
-def capped_cosine_betas(n_steps=1000, offset=0.008, cap=0.999):
-    """Return the cosine list as scripts have it [n_steps]: with an offset, and β at most ``cap``.
+def capped_cosine_betas(n_steps=1000):
+    """Return the cosine list as scripts have it [n_steps]: with an offset, and β at most 0.999.
 
-    β_i = 1 − f(i)/f(i − 1) with f(i) = cos²(π/2 · (i/N + s)/(1 + s)).
+    β_i = 1 − f(i)/f(i − 1) with f(i) = cos²(π/2 · (i/N + s)/(1 + s)), s = 0.008.
     Source: Nichol & Dhariwal 2021, eq. 17 and below.
     """
     t = np.arange(n_steps + 1) / n_steps
-    f = np.cos(np.pi / 2 * (t + offset) / (1 + offset)) ** 2
-    return require_betas(np.minimum(1 - f[1:] / f[:-1], cap))
+    f = np.cos(HALF_PI * (t + 0.008) / 1.008) ** 2
+    return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 
 def discrete_betas(schedule, n_steps, rule="exact"):
