@@ -233,14 +233,9 @@ class Denoiser:
         return float(self.model.cells @ self.eps_mse / 2)
 
     @property
-    def penalty(self):
-        """ρ‖Θ‖², what the ridge adds to the loss."""
-        return self.ridge * float(np.sum(self.theta**2))
-
-    @property
     def objective(self):
         """½ ∫ e dλ + ρ‖Θ‖² on the training draws: of all w, least for w ≡ 1 (T9)."""
-        return self.elbo_loss + self.penalty
+        return self.elbo_loss + self.ridge * float(np.sum(self.theta**2))
 
     @cached_property
     def eps_mse(self) -> Levels:
