@@ -41,13 +41,12 @@ class GaussianMixture:
                 "weights and variances must be [K] beside means [K, d], got shapes "
                 f"{weights.shape}, {variances.shape} and {means.shape}"
             )
-        if not ((weights >= 0).all() and abs(weights.sum() - 1) <= 1e-9):
+        if not (weights.min() >= 0 <= variances.min() and abs(weights.sum() - 1) <= 1e-9):
             raise ValueError(
-                f"weights must be non-negative and sum to 1, got a sum of {weights.sum():.6g} and "
-                f"a least one of {weights.min():g}: divide them by their sum"
+                "weights and variances must not be negative, and weights sum to 1, got a least "
+                f"weight of {weights.min():g}, a least variance of {variances.min():g} and a sum "
+                f"of {weights.sum():.6g}"
             )
-        if not (variances >= 0).all():
-            raise ValueError(f"variances must not be negative, got {variances.min():g}")
 
     @classmethod
     def from_data(cls, x, bandwidth=0.0):

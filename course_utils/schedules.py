@@ -299,15 +299,8 @@ def alpha_bar(betas):
 
 
 def log_snr_from_alpha_bar(alpha_bar):
-    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached; −∞ for ᾱ = 0.
-
-    Raises ``ValueError`` for ᾱ outside [0, 1].
-    """
-    value = np.asarray(alpha_bar, dtype=np.float64)
-    if not ((value >= 0) & (value <= 1)).all():
-        raise ValueError("ᾱ is a squared amplitude and lies in [0, 1]: β gives it by alpha_bar")
-    with np.errstate(divide="ignore"):
-        return logit(value)
+    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached; −∞ for ᾱ = 0."""
+    return logit(np.asarray(alpha_bar, dtype=np.float64))
 
 
 def require_betas(betas):

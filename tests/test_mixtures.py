@@ -132,9 +132,9 @@ def test_near_and_far_all_is_finite_and_underflows_quietly(mixture):
 
 
 test_what_is_refused_is_explained = refused(
-    (lambda: GaussianMixture([0.5, 0.6], [[0], [1]], [1, 1]), "got a sum of 1.1 .*divide them"),
-    (lambda: GaussianMixture([-0.5, 1.5], [[0], [1]], [1, 1]), "a least one of -0.5"),
-    (lambda: GaussianMixture([1.0], [[0]], [-1.0]), "variances must not be negative"),
+    (lambda: GaussianMixture([0.5, 0.6], [[0], [1]], [1, 1]), "a sum of 1.1"),
+    (lambda: GaussianMixture([-0.5, 1.5], [[0], [1]], [1, 1]), "a least weight of -0.5"),
+    (lambda: GaussianMixture([1.0], [[0]], [-1.0]), "a least variance of -1"),
     (lambda: GaussianMixture.from_data([1.0, np.nan, 2.0]), "1 of 3 rows hold NaN"),
     (
         lambda: GaussianMixture.from_data(np.ma.masked_equal([1.0, -999, 2.0], -999)),
