@@ -80,10 +80,8 @@ def require_levels_fit(log_snr, z):
     A level is a scalar, or has as many dimensions as z ([batch, 1] beside [batch, d]). A [batch]
     array beside z [batch, d] would be read along the wrong axis whenever the batch equals d.
     """
-    if log_snr.ndim == 0:
-        return
     pairs = zip(log_snr.shape, z.shape, strict=False)
-    if log_snr.ndim != z.ndim or any(n not in (1, m) for n, m in pairs):
+    if log_snr.ndim not in (0, z.ndim) or any(n not in (1, m) for n, m in pairs):
         raise ValueError(
             f"levels of shape {log_snr.shape} do not fit z of shape {z.shape}: pass one level, or "
             "one per row as an array of shape [batch, 1]"

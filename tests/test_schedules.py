@@ -65,6 +65,13 @@ def test_log_snr_is_the_papers(schedule, truth):
 
 
 @named(ALL)
+def test_a_number_is_read_as_an_array_is(schedule):
+    for of in (schedule.log_snr, schedule.beta):
+        for kind in (float, np.array):
+            assert_close([of(kind(t)) for t in TIMES], of(TIMES), rtol=1e-14)
+
+
+@named(ALL)
 def test_time_inverts_log_snr(schedule):
     assert_close(schedule.time(schedule.log_snr(TIMES)), TIMES, atol=1e-9)
 
@@ -130,6 +137,8 @@ def test_the_cosine_schedule_is_exact_near_its_ends():
 
 test_what_is_refused_is_explained_in_few_words = refused(
     (lambda: Cosine().log_snr(500), "step i is i/N"),
+    (lambda: Cosine().log_snr(-0.1), "times lie in"),
+    (lambda: Cosine().beta(np.array([0.5, np.nan])), "t = 1 is noise"),
     (lambda: Cosine(log_snr_min=3, log_snr_max=3), "log_snr_min < log_snr_max"),
     (lambda: LinearBeta(log_snr_min=-20), "-10.049957 to inf that LinearBeta reaches"),
     (lambda: LinearBeta(beta_min=3, beta_max=2), "0 < beta_min <= beta_max.*got 3 and 2"),
