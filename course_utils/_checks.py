@@ -25,17 +25,17 @@ def freeze(instance, *names, dtype=np.float64):
 
 
 def data_set(x):
-    """Return data as a frozen float64 array [n, d], or raise ``ValueError`` with a remedy.
+    """Return data [n, d], or [n] on the line, as a frozen float64 array [n, d].
 
-    Integers, lists and data frames are read; gaps (a mask, NaN) and infinities are refused.
+    Integers, lists and data frames are read. Raises ``ValueError`` with a remedy for other shapes,
+    gaps (a mask, NaN) and infinities.
     """
     if np.ma.is_masked(x):
         raise ValueError(f"the data have {np.ma.count_masked(x)} masked entries: drop those rows")
     x = frozen(x)
+    x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.size == 0:
-        raise ValueError(
-            f"data must have shape [n, d], got {x.shape}: numbers on the line are x[:, None]"
-        )
+        raise ValueError(f"data must have shape [n, d], or [n] on the line, got {x.shape}")
     if not np.isfinite(x).all():
         n = int((~np.isfinite(x)).any(axis=1).sum())
         raise ValueError(f"{n} of {len(x)} rows hold NaN or infinity: drop them, or fill the gaps")
@@ -80,10 +80,8 @@ def require_levels_fit(log_snr, z):
     A level is a scalar, or has as many dimensions as z ([batch, 1] beside [batch, d]). A [batch]
     array beside z [batch, d] would be read along the wrong axis whenever the batch equals d.
     """
-    if log_snr.ndim == 0:
-        return
     pairs = zip(log_snr.shape, z.shape, strict=False)
-    if log_snr.ndim != z.ndim or any(n not in (1, m) for n, m in pairs):
+    if log_snr.ndim not in (0, z.ndim) or any(n not in (1, m) for n, m in pairs):
         raise ValueError(
             f"levels of shape {log_snr.shape} do not fit z of shape {z.shape}: pass one level, or "
             "one per row as an array of shape [batch, 1]"

@@ -105,46 +105,72 @@ PLANAR = {
 # --- Images -------------------------------------------------------------------------------------
 
 
-def digits(held_out=500, seed=0):
-    """Return handwritten digits as (train [1797 − held_out, 64], held-out [held_out, 64]).
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Square grey images to learn from and others held out, with labels 0 … 9.
 
-    8×8 images from scikit-learn, 17 grey levels 0 … 16 scaled by pixel/8 − 1 to [−1, 1]. ``seed``
-    fixes which are held out. Raises ``ValueError`` unless some images are left on both sides.
-    Source: Alpaydin & Kaynak 1998 (optical recognition of handwritten digits, UCI).
+    ``train`` and ``held_out`` [n, side²] take the values ``grey_levels(white)``.
     """
-    (train, _), (rest, _) = labelled_digits(held_out, seed)
-    return train, rest
+
+    title: str
+    white: int
+    train: Float[ndarray, "n d"]
+    labels: ndarray
+    held_out: Float[ndarray, "m d"]
+    held_out_labels: ndarray
+
+    @property
+    def side(self):
+        """The images' width and height."""
+        return int(np.sqrt(self.train.shape[1]))
 
 
-def labelled_digits(held_out=500, seed=0):
-    """Return ((x, labels), (x, labels)): ``digits`` with the digit that each image shows, 0 … 9."""
+def images(name, held_out=500):
+    """Return the ``Images`` of that name: "digits", or "fashion" where it is installed.
+
+    Raises ``ValueError`` for other names, where fashion is missing, and unless some digits are left
+    to learn from.
+    """
+    title, read, white = IMAGES[require_known("set of images", name, tuple(IMAGES))]
+    (pixels, labels), (rest, others) = read(held_out)
+    train, rest = (frozen(x / (white / 2) - 1) for x in (pixels, rest))
+    return Images(title, white, train, labels, rest, others)
+
+
+def digits():
+    """Return handwritten digits as (train [1297, 64], held-out [500, 64]), values in [−1, 1].
+
+    8×8 images of 17 grey levels, pixel/8 − 1. Source: Alpaydin & Kaynak 1998 (optical recognition
+    of handwritten digits, UCI), in scikit-learn.
+    """
+    found = images("digits")
+    return found.train, found.held_out
+
+
+def _digits(held_out):
+    """Return (pixels, labels) to learn from, and (pixels, labels) of those held out."""
     from sklearn.datasets import load_digits  # slow to import, and needed by few
 
     pixels, labels = load_digits(return_X_y=True)
     if not 0 < held_out < len(pixels):
         raise ValueError(f"held_out must leave some of {len(pixels)} images, got {held_out}")
-    order = np.random.default_rng(seed).permutation(len(pixels))
-    x, labels = pixels[order] / 8 - 1, labels[order]
-    n = len(x) - held_out
-    return (x[:n], labels[:n]), (x[n:], labels[n:])
+    order = np.random.default_rng(0).permutation(len(pixels))
+    return [(pixels[k], labels[k]) for k in (order[:-held_out], order[-held_out:])]
 
 
-def labelled_fashion(held_out=500, seed=0):
-    """Return ((x, labels), (x, labels)): 60,000 pictures of clothes, and some held out, [.., 784].
+def _fashion(held_out):
+    """Return the same of clothes, 60,000 and some of 10,000, 28×28.
 
-    28×28 images, 256 grey levels scaled by pixel/127.5 − 1; ``held_out`` of the 10,000 test images,
-    chosen by ``seed``. They are read from Debian's package dataset-fashion-mnist, or from the
-    folder named in the variable FASHION_MNIST. Raises ``ValueError`` where they are missing.
-    Source: Xiao, Rasul & Vollgraf 2017 (arXiv 1708.07747).
+    They are read from Debian's package dataset-fashion-mnist, or from the folder named in the
+    variable FASHION_MNIST. Source: Xiao, Rasul & Vollgraf 2017 (arXiv 1708.07747).
     """
     folder = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
-    kinds = ("images-idx3", "labels-idx1")
-    (x, labels), (rest, others) = (
-        [_read_idx(folder / f"{part}-{kind}-ubyte.gz") for kind in kinds]
+    train, test = (
+        [_read_idx(folder / f"{part}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")]
         for part in ("train", "t10k")
     )
-    chosen = np.random.default_rng(seed).permutation(len(rest))[:held_out]
-    return (x / 127.5 - 1, labels[:, 0]), (rest[chosen] / 127.5 - 1, others[chosen, 0])
+    chosen = np.random.default_rng(0).permutation(len(test[0]))[:held_out]
+    return [(x, labels[:, 0]) for x, labels in (train, [part[chosen] for part in test])]
 
 
 def _read_idx(path):
@@ -159,41 +185,11 @@ def _read_idx(path):
     return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(n, -1)
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Square grey images to learn from and others held out, with labels 0 … 9.
-
-    ``train`` and ``held_out`` [n, side²] take the values ``grey_levels(white)``.
-    """
-
-    title: str
-    train: Float[ndarray, "n d"]
-    labels: ndarray
-    held_out: Float[ndarray, "m d"]
-    held_out_labels: ndarray
-    white: int
-
-    @property
-    def side(self):
-        """The images' width and height."""
-        return int(np.sqrt(self.train.shape[1]))
-
-
-# name: (title, function held_out → ((x, labels), (x, labels)), grey level of white)
+# name: (title, function held_out → both (pixels, labels), grey level of white)
 IMAGES = {
-    "digits": ("Digits, 8×8", labelled_digits, 16),
-    "fashion": ("Fashion-MNIST, 28×28", labelled_fashion, 255),
+    "digits": ("Digits, 8×8", _digits, 16),
+    "fashion": ("Fashion-MNIST, 28×28", _fashion, 255),
 }
-
-
-def images(name, held_out=500):
-    """Return the ``Images`` of that name: "digits", or "fashion" where it is installed.
-
-    Raises ``ValueError`` for other names, and as ``labelled_digits`` and ``labelled_fashion`` do.
-    """
-    title, read, white = IMAGES[require_known("set of images", name, tuple(IMAGES))]
-    (train, labels), (rest, others) = read(held_out)
-    return Images(title, frozen(train), labels, frozen(rest), others, white)
 
 
 def grey_levels(white=16):

@@ -18,10 +18,9 @@ from scipy.linalg import solve_banded
 
 from course_utils._checks import frozen, require_fall, require_increasing, require_range
 from course_utils.exact import Table, error_and_kl, expected, on_the_line, table_levels
-from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Bounded, halved, interpolation_rules
 from course_utils.schedules import alpha, sigma
-from course_utils.weightings import evaluate, level_masses
+from course_utils.weightings import evaluate
 
 POINTS = 20_001  # levels of the grid of ``ErrorCurve.between``
 SCAN = 1000  # levels per unit of λ at which a weighting is first looked at
@@ -33,6 +32,9 @@ ROUNDING = 2e-15  # of e, relative; of L, relative to 1 + L
 LOSS_NODES, LOSS_RULES, _ = interpolation_rules(20)
 ELBO_NODES, _, ELBO_RULES = interpolation_rules(16)
 
+Levels = Float[ndarray, " n"]
+Rows = Float[ndarray, "n d"]
+
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve(Table):
@@ -42,24 +44,16 @@ class ErrorCurve(Table):
     L(λ) = D_KL(q(z|x) ‖ p(z)) = −½ log 2πeσ² − E log p(z), p the model's own diffused law (T6).
     """
 
-    noise_error: Float[ndarray, " n"]
-    path_kl: Float[ndarray, " n"]
+    noise_error: Levels
+    path_kl: Levels
     functions = staticmethod(error_and_kl)
 
     @classmethod
-    def from_draws(
-        cls,
-        truth: GaussianMixture,
-        x: Float[ndarray, "n d"],
-        noise: Float[ndarray, "n d"],
-        weights: Float[ndarray, " n"] | None = None,
-        model: GaussianMixture | None = None,
-        log_snr: Float[ndarray, " m"] | tuple[float, float] | None = None,
-    ) -> "ErrorCurve":
+    def from_draws(cls, truth, x: Rows, noise: Rows, weights=None, model=None, log_snr=None):
         """Return the mean curve of draws x of the truth and ε, in any dimension.
 
-        The same draws serve at every level, so that the mean is smooth in λ. With ``weights``, such
-        as those of ``every_noise``, it is an integral. ``model`` and ``log_snr`` as in
+        The same draws serve at every level, so that the mean is smooth in λ. With ``weights`` [n],
+        such as those of ``every_noise``, it is an integral. ``model`` and ``log_snr`` as in
         ``from_mixtures``.
         """
         levels, means, model = table_levels(log_snr), [], model or truth
@@ -74,9 +68,7 @@ class ErrorCurve(Table):
             means.append((weights @ error, weights @ kl))
         return cls(levels, *np.transpose(means))
 
-    def between(
-        self, log_snr_min: float | None = None, log_snr_max: float | None = None
-    ) -> tuple[ndarray, ndarray, ndarray]:
+    def between(self, log_snr_min=None, log_snr_max=None) -> tuple[ndarray, ndarray, ndarray]:
         """Return (levels, e, L), read-only, on a fine grid over the range (default: the table's).
 
         Raises ``ValueError`` unless λ_min < λ_max lie in the table.
@@ -90,7 +82,7 @@ class ErrorCurve(Table):
         return require_range(low, high)
 
 
-def every_noise(x: Float[ndarray, "n d"], step: float = 0.15):
+def every_noise(x: Rows, step=0.15):
     """Return (x, ε, weights): points x, d ≤ 2, with all nodes of a trapezoid rule over ε ~ N(0, I).
 
     A quadrature for ``ErrorCurve.from_draws``, of n (16/step)^d nodes.
@@ -133,10 +125,8 @@ def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bou
     return _known(Bounded(sum(parts), sum(part.bound for part in parts)), curve)
 
 
-def elbo_parts(
-    w, curve, log_snr_min=None, log_snr_max=None, breaks=()
-) -> tuple[Bounded, Bounded, Bounded]:
-    """Return T3's three terms: (∫ (dw/dt) L dt, w(λ_max) L(0), −w(λ_min) L(1))."""
+def elbo_parts(w, curve, log_snr_min=None, log_snr_max=None, breaks=()):
+    """Return the terms of T3 with bounds: ∫ (dw/dt) L dt, w(λ_max) L(0) and −w(λ_min) L(1)."""
     ends = curve._range(log_snr_min, log_snr_max)
     kl, other = curve.pieces(np.array(ends))[:, 1]
     unsure = CAUTION * np.abs(kl - other) + ROUNDING * (1 + np.abs(kl))
@@ -155,8 +145,7 @@ def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
     """
     levels, error, kl = curve.between(log_snr_min, log_snr_max)
     weights = evaluate(w, levels)
-    masses, _ = level_masses(lambda _: weights, levels)
-    subtracted = -np.minimum(masses, 0) @ (kl[1:] + kl[:-1]) / 2
+    subtracted = np.maximum(np.diff(weights), 0) @ (kl[1:] + kl[:-1]) / 2
     return float(subtracted / (np.trapezoid(weights * error, levels) / 2))
 
 
@@ -265,12 +254,7 @@ class ElboTerms(NamedTuple):
     diffusion: Float[ndarray, " T"]
 
 
-def elbo_terms(
-    log_snr: Float[ndarray, " n"],
-    truth: GaussianMixture,
-    model: GaussianMixture | None = None,
-    x: float | None = None,
-) -> ElboTerms:
+def elbo_terms(log_snr: Levels, truth, model=None, x=None) -> ElboTerms:
     """Return the ``ElboTerms`` of a chain of T steps, exact for mixtures in one dimension.
 
     ``log_snr`` are the levels λ_0 > … > λ_T of the latents z_0 … z_T; ``truth``, ``model`` and
@@ -298,7 +282,7 @@ def step_kl(noise_error: ArrayLike, log_snr: ArrayLike, log_snr_to: ArrayLike):
     return 0.5 * np.expm1(-require_fall(log_snr_to, log_snr)) * noise_error
 
 
-def discretisation_gap(log_snr: Float[ndarray, " n"], curve: ErrorCurve) -> float:
+def discretisation_gap(log_snr: Levels, curve: ErrorCurve) -> float:
     """Return Σ_j K_j − ½ ∫ e dλ over levels λ_0 > … > λ_T: what few steps cost (T7)."""
     levels = np.asarray(log_snr, dtype=float)
     steps = step_kl(curve.at(levels[1:])[0], levels[1:], levels[:-1])
@@ -319,16 +303,13 @@ def gap_constant(curve: ErrorCurve, schedule) -> float:
 class PathAndMarginal(NamedTuple):
     """Levels, and in nats the path KL, the marginal KL and their predicted difference."""
 
-    log_snr: Float[ndarray, " n"]
-    path: Float[ndarray, " n"]
-    marginal: Float[ndarray, " n"]
-    excess: Float[ndarray, " n"]
+    log_snr: Levels
+    path: Levels
+    marginal: Levels
+    excess: Levels
 
 
-@np.errstate(under="ignore")
-def path_and_marginal_kl(
-    truth: GaussianMixture, eps, log_snr: Float[ndarray, " n"], per_sd: float = 16
-) -> PathAndMarginal:
+def path_and_marginal_kl(truth, eps, log_snr: Levels, per_sd=16) -> PathAndMarginal:
     """Return path KL, marginal KL and their predicted difference for any noise prediction (T6).
 
     ``truth`` is a one-dimensional ``GaussianMixture`` (one x: ``GaussianMixture.from_data([x])``),
@@ -383,14 +364,7 @@ def _carried(p, z, predicted, s, width):
     return solve_banded((1, 1), bands, p - width / 2 * change, check_finite=False)
 
 
-def loss_draws(
-    w,
-    eps,
-    x: Float[ndarray, "n d"],
-    noise: Float[ndarray, "n d"],
-    t: Float[ndarray, " n"],
-    schedule,
-) -> Float[ndarray, " n"]:
+def loss_draws(w, eps, x: Rows, noise: Rows, t: Levels, schedule) -> Levels:
     """Return the draws ½ w(λ_t)/p(λ_t) ‖ε − ε̂‖² for given x and ε and times t.
 
     eps is called with z [n, d] and levels [n, 1]. No randomness in here: the same x, ε, t under two

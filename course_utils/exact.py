@@ -28,15 +28,10 @@ FAR = 40.0  # a component e^{−40} times as likely as the nearest plays no part
 DEGREES, KEPT = 28, 22  # of the series on an interval of levels; the rest is the error
 WIDEST, NARROWEST, MOST = 2.0, 1e-4, 1000  # of these intervals
 
+Levels = Float[ndarray, " n"]
 
-@np.errstate(under="ignore")  # components far away
-def expected(
-    functions,
-    truth: GaussianMixture,
-    model: GaussianMixture,
-    log_snr: Float[ndarray, " n"],
-    tolerance: float = 1e-10,
-) -> Float[ndarray, "2 n 2"]:
+
+def expected(functions, truth, model, log_snr: Levels, tolerance=1e-10) -> Float[ndarray, "2 n 2"]:
     """Return two expectations at each level by a coarse rule and by a fine one.
 
     ``functions`` is ``error_and_kl`` or ``error_moments``; the rules differ by the error.
@@ -95,7 +90,7 @@ class _Line:
         self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights[kept]))
         self.one_width = np.ptp(self.variances) == 0
 
-    def posterior(self, offset, anchor, a, s, fourth=False):
+    def posterior(self, offset, anchor, a, s, fourth):
         """Return log q(z), E[ε|z] and Var(ε|z) at z = a·anchor + offset [c, n], as [3, c, n].
 
         With ``fourth`` the third and fourth central moments of ε given z follow. Only offsets are
@@ -156,20 +151,21 @@ class _Line:
         return log_q, mean, *(moment / total for moment in moments)
 
 
-def _cells(laws, a, s, step=2.0, reach=5):
+def _cells(laws, a, s):
     """(left, right, anchor) of the cells at one level, as offsets from a·anchor, a component."""
     edges, runs = [], []
     for law in laws:
         for variance in np.unique(law.variances):
             means = law.means[law.variances == variance]
-            width = step * np.sqrt(a**2 * variance + s**2)
-            if width < 1e-12 * np.abs(a * means).max():
+            sd = np.sqrt(a**2 * variance + s**2)
+            if sd < 5e-13 * np.abs(a * means).max():
                 raise ValueError(
-                    f"a component of width {width / step:.0e} at {np.abs(a * means).max():.3g} "
+                    f"a component of width {sd:.0e} at {np.abs(a * means).max():.3g} "
                     "cannot be resolved in float64: take lower levels"
                 )
+            width = 2 * sd
             index = np.unique(np.rint(a * means / width))
-            index = np.unique(index[:, None] + np.arange(-reach, reach + 1))
+            index = np.unique(index[:, None] + np.arange(-5, 6))
             edges.append(width * index)
             if law is laws[0]:  # only where the truth has mass
                 gap = np.flatnonzero(np.diff(index) > 1)
@@ -200,7 +196,7 @@ class Table:
     distance from the one through every second level.
     """
 
-    log_snr: Float[ndarray, " n"]
+    log_snr: Levels
     pieces: Pieces | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self):
@@ -212,19 +208,13 @@ class Table:
         keep(self, **table, log_snr=levels, pieces=pieces, exact=exact)
 
     @classmethod
-    def from_mixtures(
-        cls,
-        truth: GaussianMixture,
-        model: GaussianMixture | None = None,
-        x: float | None = None,
-        log_snr: Float[ndarray, " n"] | tuple[float, float] | None = None,
-        tolerance: float = 1e-10,
-    ):
+    def from_mixtures(cls, truth, model=None, x=None, log_snr=None, tolerance=1e-10):
         """Return what data from ``truth`` have under the ideal denoiser of ``model``, exactly.
 
-        Both are one-dimensional; without a model it is the truth itself. With ``x`` it belongs to
-        that one data point, otherwise it is the average over the truth. ``log_snr``: increasing
-        levels of the table, at least 6, or the two ends of 161; [−10, 10] if left out.
+        Both are a ``GaussianMixture`` in one dimension; without a model it is the truth itself.
+        With ``x`` it belongs to that one data point, otherwise it is the average over the truth.
+        ``log_snr``: increasing levels of the table, at least 6, or the two ends of 161; [−10, 10]
+        if left out.
 
         Both functions hold to about ``tolerance`` times their size nearby, L to rounding at best,
         between the levels too. Raises ``ValueError`` where they cannot.
@@ -237,7 +227,7 @@ class Table:
     @property
     def bound(self) -> float:
         """How far either function may be off, at any level of the range."""
-        return float(self.pieces.bound.max())
+        return float(np.abs(self.pieces.value - self.pieces.other).sum(axis=1).max())
 
     def at(self, log_snr: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
         """Return both functions at levels inside the table."""

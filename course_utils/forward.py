@@ -58,10 +58,7 @@ def transition(log_snr_from, log_snr_to):
 
 
 def exact_steps(levels: Float[ndarray, " n"]):
-    """Return the N exact steps of S2 along levels λ_0 > λ_1 > … > λ_N (``transition``).
-
-    λ_0 = +∞ starts from clean data. Raises ``ValueError`` unless the levels fall.
-    """
+    """Return the N exact steps of S2 along falling levels λ_0 > … > λ_N (``transition``)."""
     return transition(levels[:-1], levels[1:])
 
 

@@ -33,7 +33,7 @@ from course_utils._checks import data_set, freeze, frozen, require_increasing, r
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
-N_LEVELS = 51
+Levels = Float[ndarray, " levels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +48,16 @@ class FourierFeatures:
     phase: Float[ndarray, " f"]
 
     @classmethod
-    def draw(cls, n_features, dim, rng, *, frequencies=(0.3, 8.0), level_frequency=0.3):
-        """Return random features: |ω| log-uniform on ``frequencies``, ν ~ N(0, level_frequency²).
+    def draw(cls, n_features, dim, rng, *, level_frequency=0.3):
+        """Return random features: |ω| log-uniform on [0.3, 8], ν ~ N(0, level_frequency²).
 
         ω has a uniform direction, b is uniform on [0, 2π). Of two sizes from one seed the larger
         contains the smaller.
         """
-        low, high = frequencies
         rows = rng.standard_normal((n_features, dim + 3))  # one row for each feature
         direction = rows[:, :dim] / np.linalg.norm(rows[:, :dim], axis=1, keepdims=True)
         share, turn = ndtr(rows[:, dim : dim + 2]).T  # independent, uniform on [0, 1]
-        size = low * (high / low) ** share
+        size = 0.3 * (8.0 / 0.3) ** share
         return cls(size * direction.T, level_frequency * rows[:, dim + 2], 2 * np.pi * turn)
 
     def __post_init__(self):
@@ -82,10 +81,17 @@ class FourierFeatures:
 class Draws:
     """The same number of draws at every level; their ``features`` belong to one model."""
 
-    log_snr: Float[ndarray, " levels"]
+    log_snr: Levels
     x: Float[ndarray, "levels n d"]
     noise: Float[ndarray, "levels n d"]
     features: FourierFeatures
+
+    @classmethod
+    def of(cls, x, log_snr, n, rng, features):
+        """Return n draws a level of the data x [m, d]."""
+        shape = len(log_snr), n, x.shape[1]
+        chosen = x[rng.integers(len(x), size=shape[:2])]
+        return cls(log_snr, chosen, rng.standard_normal(shape), features)
 
     def __post_init__(self):
         freeze(self, "log_snr", "x", "noise")
@@ -96,7 +102,7 @@ class Draws:
         level = self.log_snr[:, None, None]
         return alpha(level) * self.x + sigma(level) * self.noise
 
-    def eps_mse(self, eps) -> Float[ndarray, " levels"]:
+    def eps_mse(self, eps) -> Levels:
         """Return E‖ε − ε̂‖² of any noise prediction ``eps(z, log_snr)`` on these draws."""
         pairs = zip(self.z, self.log_snr, self.noise, strict=True)
         return np.array([_mean_square(noise - eps(z, level)) for z, level, noise in pairs])
@@ -118,31 +124,27 @@ class LinearDenoiser:
     averaged over the training draws. Make one with ``precompute``.
     """
 
-    log_snr: Float[ndarray, " levels"]
+    log_snr: Levels
     features: FourierFeatures
     gram: Float[ndarray, "levels triangle"]
     cross: Float[ndarray, "levels f d"]
-    constant: Float[ndarray, " levels"]
+    constant: Levels
 
     def __post_init__(self):
         freeze(self, "log_snr", "gram", "cross", "constant")
 
     @classmethod
-    def precompute(
-        cls, x, n_features=256, *, rng, log_snr=None, n_draws=1500, features=None, **spread
-    ):
+    def precompute(cls, x, n_features=256, *, rng, log_snr=None, n_draws=1500, features=None):
         """Return the model of the data x [n, d], with ``n_draws`` draws of (x, ε) a level.
 
         ``log_snr``: increasing levels, by default 51 on [−10, 10]. ``features`` are drawn by
-        ``FourierFeatures.draw(n_features, d, rng, **spread)`` if not given. Raises ``ValueError``
-        for data with gaps and for levels that do not increase.
+        ``FourierFeatures.draw(n_features, d, rng)`` if not given. Raises ``ValueError`` for data
+        with gaps and for levels that do not increase.
         """
-        x = data_set(x)
-        levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, N_LEVELS) if log_snr is None else log_snr
-        levels = require_increasing("log_snr", levels)
-        if features is None:
-            features = FourierFeatures.draw(n_features, x.shape[1], rng, **spread)
-        draws = _draw(x, levels, n_draws, rng, features)
+        levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 51) if log_snr is None else log_snr
+        levels, x = require_increasing("log_snr", levels), data_set(x)
+        features = features or FourierFeatures.draw(n_features, x.shape[1], rng)
+        draws = Draws.of(x, levels, n_draws, rng, features)
         upper = np.triu_indices(features.count)
         gram = np.empty((len(levels), len(upper[0])))
         cross = np.empty((len(levels), features.count, x.shape[1]))
@@ -159,7 +161,7 @@ class LinearDenoiser:
 
     def draws(self, x: ArrayLike, n, rng):
         """Return n fresh ``Draws`` a level of the data x [m, d], with this model's features."""
-        return _draw(data_set(x), self.log_snr, n, rng, self.features)
+        return Draws.of(data_set(x), self.log_snr, n, rng, self.features)
 
     def retrain(self, w, ridge=1e-4):
         """Return the ``Denoiser`` of Θ = (A(w) + ρ)⁻¹ b(w): least ½ ∫ w e dλ + ρ‖Θ‖² (T9).
@@ -180,7 +182,7 @@ class LinearDenoiser:
         norm = np.abs(matrix).sum(axis=0).max()
         return Denoiser(self, theta, ridge, weights, float(1 / lapack.dpocon(factor, norm)[0]))
 
-    def normal_equations(self, weights: Float[ndarray, " levels"]):
+    def normal_equations(self, weights: Levels):
         """Return A(w) = ½ ∫ w A_λ dλ, [F, F], and b(w) = ½ ∫ w b_λ dλ, [F, d]."""
         shares = self.cells * weights / 2
         matrix = np.zeros((self.features.count,) * 2)
@@ -189,7 +191,7 @@ class LinearDenoiser:
         return matrix, np.tensordot(shares, self.cross, axes=1)
 
     @cached_property
-    def cells(self) -> Float[ndarray, " levels"]:
+    def cells(self) -> Levels:
         """The trapezoid rule's share of each level: Σ cells · f is ∫ f dλ."""
         gaps = np.diff(self.log_snr)
         return frozen((np.append(gaps, 0) + np.append(0, gaps)) / 2)
@@ -210,7 +212,7 @@ class Denoiser:
     model: LinearDenoiser
     theta: Float[ndarray, "f d"]
     ridge: float
-    weights: Float[ndarray, " levels"]
+    weights: Levels
     condition: float
 
     def __post_init__(self):
@@ -231,17 +233,12 @@ class Denoiser:
         return float(self.model.cells @ self.eps_mse / 2)
 
     @property
-    def penalty(self):
-        """ρ‖Θ‖², what the ridge adds to the loss."""
-        return self.ridge * float(np.sum(self.theta**2))
-
-    @property
     def objective(self):
         """½ ∫ e dλ + ρ‖Θ‖² on the training draws: of all w, least for w ≡ 1 (T9)."""
-        return self.elbo_loss + self.penalty
+        return self.elbo_loss + self.ridge * float(np.sum(self.theta**2))
 
     @cached_property
-    def eps_mse(self) -> Float[ndarray, " levels"]:
+    def eps_mse(self) -> Levels:
         """e(λ) = c_λ − 2 ⟨b_λ, Θ⟩ + ⟨Θ, A_λ Θ⟩ on the training draws."""
         products = 2 * self.theta @ self.theta.T  # an entry above the diagonal counts twice
         products.flat[:: len(products) + 1] /= 2
@@ -249,7 +246,7 @@ class Denoiser:
         linear = np.tensordot(self.model.cross, self.theta, axes=2)
         return self.model.constant - 2 * linear + quadratic
 
-    def eps_mse_on(self, draws: Draws) -> Float[ndarray, " levels"]:
+    def eps_mse_on(self, draws: Draws) -> Levels:
         """Return e(λ) = E‖ε − ε̂‖² on fresh ``Draws`` of this model; quicker than ``eps_mse``."""
         phi, target = draws._regression
         residual = phi.reshape(-1, phi.shape[2]) @ self._theta32
@@ -260,12 +257,6 @@ class Denoiser:
     def elbo_loss_on(self, draws: Draws):
         """Return ½ ∫ e dλ on given ``Draws``, in nats."""
         return float(self.model.cells @ self.eps_mse_on(draws) / 2)
-
-
-def _draw(x, levels, n, rng, features):
-    shape = len(levels), n, x.shape[1]
-    chosen = x[rng.integers(len(x), size=shape[:2])]
-    return Draws(levels, chosen, rng.standard_normal(shape), features)
 
 
 def _mean_square(difference):

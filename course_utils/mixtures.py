@@ -41,18 +41,17 @@ class GaussianMixture:
                 "weights and variances must be [K] beside means [K, d], got shapes "
                 f"{weights.shape}, {variances.shape} and {means.shape}"
             )
-        if not ((weights >= 0).all() and abs(weights.sum() - 1) <= 1e-9):
+        if not (weights.min() >= 0 <= variances.min() and abs(weights.sum() - 1) <= 1e-9):
             raise ValueError(
-                f"weights must be non-negative and sum to 1, got a sum of {weights.sum():.6g} and "
-                f"a least one of {weights.min():g}: divide them by their sum"
+                "weights and variances must not be negative, and weights sum to 1, got a least "
+                f"weight of {weights.min():g}, a least variance of {variances.min():g} and a sum "
+                f"of {weights.sum():.6g}"
             )
-        if not (variances >= 0).all():
-            raise ValueError(f"variances must not be negative, got {variances.min():g}")
 
     @classmethod
     def from_data(cls, x, bandwidth=0.0):
         """Return the data set x [n] or [n, d] as a mixture of n components of sd ``bandwidth``."""
-        x = data_set(np.ma.asanyarray(x).reshape(-1, 1) if np.ndim(x) == 1 else x)
+        x = data_set(x)
         return cls(np.full(len(x), 1 / len(x)), x, np.full(len(x), bandwidth**2))
 
     @property
@@ -152,12 +151,10 @@ class GaussianMixture:
             raise ValueError(f"points must be [n, {self.dim}] for this mixture, got {z.shape}")
         require_levels_fit(log_snr, z)
         rows = max(1, PART // len(self.weights))
-        one_each = log_snr.ndim > 0 and len(log_snr) > 1
+        one_each = log_snr.size > 1
         with np.errstate(divide="ignore", under="ignore"):  # log 0 of a weight; far components
             if len(z) <= rows:
                 return formula(z, alpha(log_snr), sigma(log_snr))
-            parts = [slice(i, i + rows) for i in range(0, len(z), rows)]
-            levels = [log_snr[part] if one_each else log_snr for part in parts]
-            return np.concatenate(
-                [formula(z[k], alpha(at), sigma(at)) for k, at in zip(parts, levels, strict=True)]
-            )
+            parts = (slice(i, i + rows) for i in range(0, len(z), rows))
+            levels = ((k, log_snr[k] if one_each else log_snr) for k in parts)
+            return np.concatenate([formula(z[k], alpha(at), sigma(at)) for k, at in levels])

@@ -15,7 +15,7 @@ from scipy.interpolate import make_interp_spline
 class Bounded(float):
     """A number that knows its error: the truth lies within ``bound`` of it."""
 
-    def __new__(cls, value, bound=np.inf):
+    def __new__(cls, value, bound):
         number = super().__new__(cls, value)
         number.bound = float(bound)
         return number
@@ -98,11 +98,6 @@ class Pieces:
             make_interp_spline(x[half], y[half], k=5 if len(half) > 5 else 3),
         )
         return cls(x, *(series @ spline(at) for spline in splines))
-
-    @property
-    def bound(self):
-        """The largest difference of the two estimates anywhere, [k]."""
-        return np.abs(self.value - self.other).sum(axis=1).max(axis=0)
 
     def only(self, k):
         """Return the pieces of function k alone."""

@@ -14,6 +14,7 @@ from scipy.special import expit, log_expit, logit
 
 from course_utils._checks import frozen, keep, require_known
 
+HALF_PI = np.pi / 2
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, where none is given
 
 
@@ -62,10 +63,12 @@ class Schedule:
 
     def log_snr(self, t):
         """Return λ(t)."""
-        with np.errstate(divide="ignore"):
-            level = self.level(self._whole(t))
-        # only rounding leaves the range; quicker for one number than clip
-        return np.maximum(np.minimum(level, self.log_snr_max), self.log_snr_min)
+        level, low, high = self._at(self.level, t), self.log_snr_min, self.log_snr_max
+        if isinstance(level, float) and low <= level <= high:
+            return level
+        # only rounding leaves the range
+        level = np.minimum(level, high) if high < np.inf else level
+        return np.maximum(level, low) if low > -np.inf else level
 
     def log_snr_rate(self, t):
         """Return dλ/dt = −1/p(λ(t)) ≤ 0."""
@@ -74,8 +77,7 @@ class Schedule:
 
     def beta(self, t):
         """Return β(t) = −σ² dλ/dt, the rate of S2: dx = −½ β x dt + √β dW."""
-        with np.errstate(divide="ignore"):
-            return self._length * self.rate(self._whole(t))
+        return self._length * self._at(self.rate, t)
 
     def time(self, log_snr):
         """Return the time at which the schedule passes λ."""
@@ -89,12 +91,21 @@ class Schedule:
             p = expit(-log_snr) / (self._length * self.rate(self.clock(log_snr)))
         return np.where(inside & np.isfinite(log_snr), p, 0.0)[()]
 
-    def _whole(self, t):
-        """Return u, the whole schedule's time, at the time t of the part that is left."""
+    def _at(self, formula, t):
+        """Return the formula of u, the whole schedule's time, at the time t of what is left."""
+        if not isinstance(t, float):
+            t = np.asarray(t, dtype=np.float64)[()]
+        if isinstance(t, float) and 0 < t < 1:  # quicker for one number
+            return formula(self._start + self._length * t)
         t = np.asarray(t)
-        if not ((t >= 0) & (t <= 1)).all():
+        first, last = t.min(), t.max()
+        if not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
-        return self._start + self._length * t
+        u = t if self._length == 1 else self._start + self._length * t
+        if first > 0 and last < 1:
+            return formula(u)
+        with np.errstate(divide="ignore"):  # infinite at an end
+            return formula(u)
 
 
 @dataclass(frozen=True)
@@ -133,17 +144,16 @@ class Cosine(Schedule):
     Source: Nichol & Dhariwal 2021, eq. 17, without the offset s = 0.008.
     """
 
+    # tan(πu/2) as a ratio of sines: π/2 itself is no number of float64, and λ(1) = −∞
+
     def level(self, u):
-        return -2 * np.log(self._tan(u))
+        return -2 * np.log(np.sin(HALF_PI * u) / np.sin(HALF_PI * (1 - u)))
 
     def clock(self, log_snr):
         return 2 / np.pi * np.arctan(np.exp(-log_snr / 2))
 
     def rate(self, u):
-        return np.pi * self._tan(u)
-
-    def _tan(self, u):  # tan(πu/2), infinite at u = 1: π/2 itself is no number of float64
-        return np.sin(np.pi / 2 * u) / np.sin(np.pi / 2 * (1 - u))
+        return np.pi * np.sin(HALF_PI * u) / np.sin(HALF_PI * (1 - u))
 
 
 @dataclass(frozen=True)
@@ -189,10 +199,10 @@ class LinearLogSnr(Schedule):
 class StepList:
     """The T levels of a training script, one a step, drawn with the shares ``shares`` [T].
 
-    ``log_snr`` [T] falls from data to noise. The last level may be −∞ (zero terminal SNR): it is
-    drawn, but stands apart from the density. Between the levels t(λ), the share of the draws that
-    are cleaner, is smooth and monotone, and p(λ) = −dt/dλ; it covers the levels that are reached
-    and no others. Raises ``ValueError`` for levels that do not fall.
+    ``steps`` [T] are levels, falling from data to noise. The last may be −∞ (zero terminal SNR): it
+    is drawn, but stands apart from the density. Between the levels t(λ), the share of the draws
+    that are cleaner, is smooth and monotone, and p(λ) = −dt/dλ; it covers the levels that are
+    reached and no others. Raises ``ValueError`` for levels that do not fall.
     """
 
     steps: ArrayLike
@@ -260,15 +270,15 @@ def ddpm_betas(n_steps=1000, beta_first=1e-4, beta_last=0.02):
     return require_betas(np.linspace(beta_first, beta_last, n_steps))
 
 
-def capped_cosine_betas(n_steps=1000, offset=0.008, cap=0.999):
-    """Return the cosine list as scripts have it [n_steps]: with an offset, and β at most ``cap``.
+def capped_cosine_betas(n_steps=1000):
+    """Return the cosine list as scripts have it [n_steps]: with an offset, and β at most 0.999.
 
-    β_i = 1 − f(i)/f(i − 1) with f(i) = cos²(π/2 · (i/N + s)/(1 + s)).
+    β_i = 1 − f(i)/f(i − 1) with f(i) = cos²(π/2 · (i/N + s)/(1 + s)), s = 0.008.
     Source: Nichol & Dhariwal 2021, eq. 17 and below.
     """
     t = np.arange(n_steps + 1) / n_steps
-    f = np.cos(np.pi / 2 * (t + offset) / (1 + offset)) ** 2
-    return require_betas(np.minimum(1 - f[1:] / f[:-1], cap))
+    f = np.cos(HALF_PI * (t + 0.008) / 1.008) ** 2
+    return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 
 def discrete_betas(schedule, n_steps, rule="exact"):
@@ -288,23 +298,13 @@ def discrete_betas(schedule, n_steps, rule="exact"):
 
 
 def alpha_bar(betas):
-    """Return ᾱ_t = Π_{s≤t} (1 − β_s) for t = 1 … T, the squared signal amplitude of the chain.
-
-    Takes and returns [T]. Raises ``ValueError`` unless every β lies strictly between 0 and 1.
-    """
+    """Return ᾱ_t = Π_{s≤t} (1 − β_s) [T], the chain's squared signal amplitude, from betas [T]."""
     return np.cumprod(1 - require_betas(betas))
 
 
 def log_snr_from_alpha_bar(alpha_bar):
-    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached; −∞ for ᾱ = 0.
-
-    Raises ``ValueError`` for ᾱ outside [0, 1].
-    """
-    value = np.asarray(alpha_bar, dtype=np.float64)
-    if not ((value >= 0) & (value <= 1)).all():
-        raise ValueError("ᾱ is a squared amplitude and lies in [0, 1]: β gives it by alpha_bar")
-    with np.errstate(divide="ignore"):
-        return logit(value)
+    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached; −∞ for ᾱ = 0."""
+    return logit(np.asarray(alpha_bar, dtype=np.float64))
 
 
 def require_betas(betas):

@@ -14,10 +14,8 @@ from course_utils.audit import compare
 from course_utils.datasets import galaxies
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import from_scheduler, from_script
-from course_utils.predictions import convert
 from course_utils.schedules import (
     Cosine,
-    FlowMatching,
     alpha_bar,
     capped_cosine_betas,
     ddpm_betas,
@@ -136,20 +134,6 @@ def test_dpm_solver(order, mine, diffusers):
     assert_close(theirs(levels, step), z, atol=1e-12)
     if order == 2:
         assert np.abs(z - ours(levels, samplers.ddim_step)).max() > 0.01
-
-
-def test_flow_matching_by_euler_is_ddim(diffusers):
-    """In (1 − t) x + t ε an Euler step with ε̂ − x̂ keeps both fixed, as DDIM does."""
-    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
-    scheduler.set_timesteps(sigmas=np.linspace(0.99, 0.02, 40))
-    t = scheduler.sigmas.numpy().astype(np.float64)  # the last is 0
-    levels, size = FlowMatching().log_snr(t), np.hypot(1 - t, t)
-    y = size[0] * START
-    for i, level in enumerate(levels[:-1]):
-        z = y / size[i]
-        u = torch.from_numpy(convert(LAW.eps(z, level), z, level, "eps", "velocity"))
-        y = scheduler.step(u, scheduler.timesteps[i], torch.from_numpy(y)).prev_sample.numpy()
-    assert_close(y, ours(levels, samplers.ddim_step), atol=5e-6)
 
 
 def test_scripts(diffusers):

@@ -1,44 +1,20 @@
-"""Forward processes against closed forms, Bayes and quadrature."""
+"""Forward processes against closed forms, Bayes and quadrature.
+
+How fast the recursions approach S2 is in panels/test_sde_limit.py.
+"""
 
 import numpy as np
 import pytest
 from comparing import refused, standard_errors_off
 
 from course_utils import forward
-from course_utils.schedules import Cosine, LinearBeta, alpha, ddpm_betas, discrete_betas, sigma
+from course_utils.schedules import Cosine, LinearBeta, alpha, discrete_betas, sigma
 
-DDPM = ddpm_betas()
 LINEAR = LinearBeta()
 
 
 def fitted_order(n_steps, errors):
     return -np.polyfit(np.log(n_steps), np.log(errors), 1)[0]
-
-
-def distances(mean, variance, to_mean, to_variance):
-    """|Δmean|, |Δvariance|, W2 and KL(first ‖ second) of two normal laws in one dimension."""
-    ratio = variance / to_variance
-    return {
-        "mean": abs(mean - to_mean),
-        "variance": abs(variance - to_variance),
-        "w2": np.hypot(mean - to_mean, np.sqrt(variance) - np.sqrt(to_variance)),
-        "kl": (ratio - 1 - np.log(ratio) + (mean - to_mean) ** 2 / to_variance) / 2,
-    }
-
-
-@pytest.mark.parametrize("rule", ["left", "mid", "right"])
-@pytest.mark.parametrize("steps", [forward.chain_steps, forward.euler_maruyama_steps])
-def test_order_one_in_law_and_two_in_kl_from_one_starting_point(steps, rule):
-    n_steps = [640, 1280, 2560, 5120]
-    level = LINEAR.log_snr(0.3)
-    found = []
-    for n in n_steps:
-        mean, variance = forward.state_moments(1.5, steps(discrete_betas(LINEAR, n, rule)))
-        at = round(0.3 * n)
-        found.append(distances(mean[at], variance[at], 1.5 * alpha(level), sigma(level) ** 2))
-    fitted = {name: fitted_order(n_steps, [d[name] for d in found]) for name in found[0]}
-    assert fitted.pop("kl") == pytest.approx(2, abs=0.05)
-    assert fitted == pytest.approx({"mean": 1, "variance": 1, "w2": 1}, abs=0.02)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100])
@@ -60,60 +36,30 @@ def test_noised_data_have_the_amplitudes_of_their_level():
     assert forward.transition(2.0, 2.0) == (1, 0)
 
 
-def strong_error_exactly(n):
-    """RMS of Euler–Maruyama's end error on LINEAR from x0 = 1.5: both ends are linear in dW."""
-    betas = discrete_betas(LINEAR, n, "left")
-    decay = 1 - betas / 2
-    gain = np.append(np.cumprod(decay[:0:-1])[::-1], 1.0) * np.sqrt(betas * n)
-    node, weight = np.polynomial.legendre.leggauss(6)
-    t = (np.arange(n)[:, None] + (node + 1) / 2) / n
-    left = 10.05 - (0.1 * t + 19.9 * t**2 / 2)
-    kernel = np.exp(-left / 2) * np.sqrt(0.1 + 19.9 * t)
-    spread = np.sum((kernel - gain[:, None]) ** 2 * weight) / (2 * n)
-    return np.sqrt(spread + (1.5 * (np.prod(decay) - np.exp(-10.05 / 2))) ** 2)
+BROWNIAN = {  # drift, diffusion and the strong order of Euler–Maruyama
+    "S2, additive": (
+        lambda x, t: -0.5 * (0.1 + 19.9 * t) * x,
+        lambda x, t: np.sqrt(0.1 + 19.9 * t),
+        1.0,
+    ),
+    "geometric, multiplicative": (lambda x, t: 0.5 * x, lambda x, t: x, 0.5),
+}
 
 
-def test_strong_order_one_for_the_additive_noise_of_s2():
-    errors = [strong_error_exactly(n) for n in (250, 8000)]
-    assert errors == pytest.approx([1.765e-2, 5.455e-4], rel=1e-3)
-    fine, particles = 2**15, 150
-    dw = np.random.default_rng(6).standard_normal((fine, particles)) / np.sqrt(fine)
+@pytest.mark.parametrize("name", BROWNIAN)
+def test_strong_order(name):
+    drift, diffusion, order = BROWNIAN[name]
+    n_steps, particles = [256, 512, 1024], 1000
+    dw = np.random.default_rng(6).standard_normal((2**14, particles)) / 2**7
 
     def end(increments):
-        return forward.euler_maruyama(
-            np.full(particles, 1.5),
-            lambda x, t: -0.5 * (0.1 + 19.9 * t) * x,
-            lambda x, t: np.sqrt(0.1 + 19.9 * t),
-            increments,
-            1 / len(increments),
-        )
+        x0 = np.ones(particles)
+        return forward.euler_maruyama(x0, drift, diffusion, increments, 1 / len(increments))
 
-    truth = end(dw)
-    n_steps = [256, 512, 1024]
-    paths = [end(forward.coarsen(dw, fine // n)) - truth for n in n_steps]
-    rms = np.array([np.sqrt(np.mean(e**2)) for e in paths])
-    assert fitted_order(n_steps, rms) == pytest.approx(1, abs=0.1)
-    exact = np.array([strong_error_exactly(n) for n in n_steps])
-    assert np.all(abs(rms / exact - 1) < 6 / np.sqrt(2 * particles))
-
-
-def test_strong_order_half_for_the_multiplicative_contrast():
-    fine, particles, rate, volatility = 2**12, 4000, 0.5, 1.0
-    dw = np.random.default_rng(7).standard_normal((fine, particles)) / np.sqrt(fine)
-    x0 = np.ones(particles)
-    truth = forward.geometric_brownian_motion(x0, rate, volatility, dw, 1 / fine)
-    n_steps = [64, 128, 256, 512, 1024]
-    rms = []
-    for n in n_steps:
-        end = forward.euler_maruyama(
-            x0,
-            lambda x, t: rate * x,
-            lambda x, t: volatility * x,
-            forward.coarsen(dw, fine // n),
-            1 / n,
-        )
-        rms.append(np.sqrt(np.mean((end - truth) ** 2)))
-    assert fitted_order(n_steps, rms) == pytest.approx(0.5, abs=0.06)
+    truth = end(dw) if order == 1 else forward.geometric_brownian_motion(1, 0.5, 1, dw, 2.0**-14)
+    ends = [end(forward.coarsen(dw, 2**14 // n)) - truth for n in n_steps]
+    rms = [np.sqrt(np.mean(e**2)) for e in ends]
+    assert fitted_order(n_steps, rms) == pytest.approx(order, abs=0.1)
 
 
 @pytest.mark.parametrize(("noisy", "clean"), [(-2.0, -1.0), (0.3, 0.5), (-6.0, 3.0)])

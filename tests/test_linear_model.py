@@ -7,7 +7,7 @@ import pytest
 from comparing import assert_close, refuses
 from scipy.optimize import minimize
 
-from course_utils.datasets import galaxies, planar_law
+from course_utils.datasets import planar_law
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.objectives import PUBLISHED
 from course_utils.weightings import bent, sigmoid
@@ -60,8 +60,8 @@ def test_features_are_cosines_and_nested():
 
 def weighted_loss(denoiser):
     """½ ∫ w e dλ + ρ‖Θ‖² on the training draws."""
-    cells = denoiser.model.cells
-    return float(cells @ (denoiser.weights * denoiser.eps_mse) / 2) + denoiser.penalty
+    penalty = denoiser.ridge * np.sum(denoiser.theta**2)
+    return float(denoiser.model.cells @ (denoiser.weights * denoiser.eps_mse) / 2 + penalty)
 
 
 def training_draws(model, data, n_draws=300, n_features=24):
@@ -112,43 +112,11 @@ def test_w_one_is_best_on_the_draws_it_was_trained_on(full, claim, ridge):
     claim("T9", "w ≡ 1 least on its draws, ridge included, 55 w", max(0, -min(found)), 1e-9)
 
 
-def test_the_theorem_needs_the_ridge_and_the_draws(full, data):
-    """What is no theorem: without the ridge, or on fresh draws, other weightings win."""
-    best, generator, knots = full.retrain(flat, 0.3), rng(7), np.linspace(-10, 10, 9)
-    nearly_flat = [
-        bent(PUBLISHED["ve_eps"].implied_weighting(), knots, generator.uniform(-0.3, 0.3, 9))
-        for _ in range(40)
-    ]
-    others = [full.retrain(w, 0.3) for w in nearly_flat]
-    assert min(other.objective for other in others) > best.objective
-    assert min(other.elbo_loss for other in others) < best.elbo_loss - 1e-3
-    few = LinearDenoiser.precompute(data, 128, rng=rng(), n_draws=40)  # too few: it overfits
-    fresh = few.draws(data, 400, rng(5))
-    best = few.retrain(flat, 1e-4).elbo_loss_on(fresh)
-    assert min(few.retrain(w, 1e-4).elbo_loss_on(fresh) for w in many_weightings(40)) < best - 1e-2
-
-
 def test_scale_of_w_does_not_count_but_the_ridge_does(small):
     one, thousand = (small.retrain(lambda s, c=c: c * sigmoid(0)(s)) for c in (1.0, 1000.0))
     assert_close(one.theta, thousand.theta, rtol=1e-9)
     assert_close(one.weights @ small.cells, 16.0, atol=1e-12)
-    assert small.retrain(flat, 1.0).penalty > 0
     assert np.linalg.norm(small.retrain(flat, 10.0).theta) < np.linalg.norm(one.theta)
-
-
-def test_with_many_features_w_matters_less_and_less():
-    """What another w costs in ELBO falls with features that can fit each level alone."""
-    x = galaxies()[rng(1).integers(82, size=4000)] + 0.11 * rng(2).normal(size=(4000, 1))
-    names, cost = ("cosine_eps", "cosine_v", "edm", "sigmoid"), []
-    for n_features in (16, 256):
-        model = LinearDenoiser.precompute(
-            x, n_features, rng=rng(), n_draws=1000, level_frequency=1.0
-        )
-        best = model.retrain(flat, 1e-7).elbo_loss
-        losses = [model.retrain(PUBLISHED[n].implied_weighting(), 1e-7).elbo_loss for n in names]
-        cost.append(np.array(losses) - best)
-    few, many = cost
-    assert (many > 0).all() and (many < few / 3).all() and many.sum() < few.sum() / 4, cost
 
 
 def test_condition_number(small):

@@ -6,14 +6,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from comparing import assert_close, refuses
+from comparing import assert_close, refused
 from scipy.interpolate import CubicSpline
 from truths import HILLS
 
 from course_utils import samplers
 from course_utils.datasets import galaxies
 from course_utils.mixtures import GaussianMixture
-from course_utils.predictions import convert
 from course_utils.schedules import Cosine, sigma
 
 STEPS = {  # and the order of each in law
@@ -68,21 +67,22 @@ NODE, WEIGHT = np.polynomial.hermite_e.hermegauss(21)
 WEIGHT = WEIGHT / WEIGHT.sum()
 
 
-def carried_density(step, levels, eps=HILLS.eps):
+def carried_density(step, levels):
     """Density of the sampler's latents on Z: each step maps z, then adds Gaussian noise."""
     density = np.exp(HILLS.diffuse(levels[0]).log_prob(Z[:, None]))
     for noisy, clean in itertools.pairwise(levels):
-        mapped, kicked = (step(eps, Z[:, None], noisy, clean, Constant(c))[:, 0] for c in (0, 1))
+        given = HILLS.eps, Z[:, None], noisy, clean
+        mapped, kicked = (step(*given, Constant(c))[:, 0] for c in (0, 1))
         noise = kicked[0] - mapped[0]
         pushed = CubicSpline(mapped, density / CubicSpline(Z, mapped)(Z, 1), extrapolate=False)
         density = np.nan_to_num(pushed(Z[:, None] - noise * NODE)) @ WEIGHT
     return density
 
 
-def law_errors(step, n, low=-10.0, high=5.0, eps=HILLS.eps):
+def law_errors(step, n):
     """Mean, second moment and total variation of the sampler's law against the exact one."""
-    density = carried_density(step, np.linspace(low, high, n + 1), eps)
-    truth = np.exp(HILLS.diffuse(high).log_prob(Z[:, None]))
+    density = carried_density(step, np.linspace(-10, 5, n + 1))
+    truth = np.exp(HILLS.diffuse(5.0).log_prob(Z[:, None]))
     h, wrong = Z[1] - Z[0], density - truth
     return abs(np.array([wrong @ Z, wrong @ Z**2, abs(wrong).sum() / 2])) * h
 
@@ -102,14 +102,6 @@ def test_samplers_return_the_mixture_at_their_order(name):
         assert orders(n_steps, column)[-1] == pytest.approx(order, abs=0.2), which
 
 
-def test_the_full_score_in_the_ode_is_detected():
-    def twice(z, log_snr):
-        return 2 * HILLS.eps(z, log_snr)
-
-    assert law_errors(samplers.euler_step, 80, eps=twice)[2] > 0.2
-    assert law_errors(samplers.euler_step, 80)[2] < 0.05
-
-
 def test_dpm_solver_is_of_order_two_on_uneven_levels():
     start = HILLS.diffuse(-6.0).sample(200, np.random.default_rng(3))
 
@@ -121,18 +113,8 @@ def test_dpm_solver_is_of_order_two_on_uneven_levels():
     solver = samplers.DpmSolver()  # one object for all: each sampling begins anew
     errors = [np.sqrt(np.mean((end(n, solver) - truth) ** 2)) for n in n_steps]
     assert orders(n_steps, errors)[-1] == pytest.approx(2, abs=0.1)
-    assert_close(end(1, solver), end(1, samplers.ddim_step))
+    assert_close(end(1, solver), end(1, samplers.ddim_step), rtol=1e-13)
     assert errors[-1] < 0.01 * np.sqrt(np.mean((end(320, samplers.ddim_step) - truth) ** 2))
-
-
-def test_the_exact_score_of_the_galaxies_returns_the_galaxies():
-    law = GaussianMixture.from_data(galaxies())
-    rng = np.random.default_rng(11)
-    start = rng.standard_normal((500, 1))
-    for step in (samplers.ddim_step, samplers.ancestral_step, samplers.DpmSolver()):
-        z = samplers.sample(law.eps, np.linspace(-10, 14, 301), start, step, rng)
-        x = convert(law.eps(z, 14.0), z, 14.0, "eps", "x")
-        assert abs(x - galaxies().T).min(axis=1).max() < 1e-2
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -153,17 +135,13 @@ def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
     assert_close(z, galaxies())  # the caller's array is left alone
 
 
-@pytest.mark.parametrize(
-    ("levels", "advice"),
-    [
-        (np.linspace(5, -5, 11), r"turned round\s+by \[::-1\]"),
-        (Cosine().log_snr(np.linspace(1, 0, 9)), "log_snr_max"),
-        ([0.0], "at least 2"),
-    ],
+def stepping(levels):
+    return lambda: samplers.sample_states(HILLS.eps, levels, np.zeros((4, 1)))
+
+
+test_what_is_refused_at_the_call = refused(
+    (stepping(np.linspace(5, -5, 11)), r"turned round\s+by \[::-1\]"),
+    (stepping(Cosine().log_snr(np.linspace(1, 0, 9))), "log_snr_max"),
+    (stepping([0.0]), "at least 2"),
+    (lambda: samplers.ddim_coefficients(0.0, 1.0, 1.5), r"from 0 .* to 1"),
 )
-def test_levels_in_the_wrong_direction_are_refused_at_the_call(levels, advice):
-    refuses(advice, samplers.sample_states, HILLS.eps, levels, np.zeros((4, 1)))
-
-
-def test_an_eta_beyond_the_ancestral_is_refused():
-    refuses(r"from 0 .* to 1", samplers.ddim_coefficients, 0.0, 1.0, 1.5)

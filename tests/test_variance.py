@@ -10,11 +10,9 @@ from course_utils.elbo import ErrorCurve, loss_draws, weighted_loss
 from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import (
     Cosine,
-    FlowMatching,
     LinearBeta,
     LinearLogSnr,
     alpha,
-    discrete_betas,
     sigma,
 )
 from course_utils.variance import (
@@ -52,26 +50,6 @@ def test_moments_by_simulation(name, moments):
         assert abs(draws.mean() - value) < 4 * draws.std() / np.sqrt(n)
 
 
-FACTS = {  # variances of one draw for w = 1, from the course's table of facts
-    "hills": {"cosine": 649.9, "straight": 428.3, "uniform": 101.9, "adaptive": 47.6, "best": 46.9},
-    "galaxies": {"cosine": 535, "straight": 357, "uniform": 100.6, "adaptive": 53.6, "best": 52.2},
-}
-
-
-@pytest.mark.parametrize("name", FACTS)
-def test_variances_of_one_draw(name, moments):
-    of = moments[name]
-    schedules = {
-        "cosine": Cosine(**RANGE),
-        "straight": FlowMatching(**RANGE),
-        "uniform": LinearLogSnr(),
-        "adaptive": adaptive_schedule(FLAT, of),
-        "best": optimal_schedule(FLAT, of),
-    }
-    for key, schedule in schedules.items():
-        assert draw_variance(FLAT, of, schedule) == pytest.approx(FACTS[name][key], rel=2e-3)
-
-
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("w", [FLAT, sigmoid(2)], ids=["flat", "sigmoid"])
 def test_no_density_beats_the_optimal_one(name, w, moments):
@@ -88,7 +66,8 @@ def test_draws_have_the_value_and_the_variance_computed(moments):
     rng, n = np.random.default_rng(2), 100_000
     x, noise, t = HILLS.sample(n, rng), rng.standard_normal((n, 1)), rng.random(n)
     exact = weighted_loss(FLAT, ErrorCurve.from_mixtures(HILLS))
-    for schedule in (LinearLogSnr(), optimal_schedule(FLAT, moments["hills"])):
+    for kind in (lambda *_: LinearLogSnr(), adaptive_schedule, optimal_schedule):
+        schedule = kind(FLAT, moments["hills"])
         draws = loss_draws(FLAT, HILLS.eps, x, noise, t, schedule)
         variance = draw_variance(FLAT, moments["hills"], schedule)
         assert abs(draws.mean() - exact) < 4 * np.sqrt(variance / n)
@@ -107,13 +86,6 @@ def test_a_schedule_from_a_density_is_that_schedule(named):
     for of in ("log_snr_rate", "beta"):
         np.testing.assert_allclose(getattr(made, of)(t), getattr(named, of)(t), rtol=1e-2)
     assert made.density(10.5) == made.density(-10.5) == 0 and np.isnan(made.time(10.5))
-    ends = made.log_snr_min, made.log_snr_max, *made.log_snr([0, 1])
-    assert ends == (-10.0, 10.0, 10.0, -10.0)
-    for rule in ("exact", "mid"):
-        chains = [
-            np.cumprod(1 - discrete_betas(schedule, 2000, rule)) for schedule in (made, named)
-        ]
-        np.testing.assert_allclose(*chains, atol=1e-3)
 
 
 def test_what_is_kept_is_copied_and_what_is_cached_is_read_only(moments):

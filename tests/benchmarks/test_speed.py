@@ -27,6 +27,7 @@ from course_utils.weightings import sigmoid
 
 ROOT = Path(__file__).parents[2]
 GALAXIES = GaussianMixture.from_data(galaxies())
+TIMES = np.linspace(0.01, 0.99, 50)
 Z, X, LEVELS = np.linspace(-2, 2, 50)[:, None], galaxies()[:, 0], np.linspace(-10, 10, 4001)
 
 
@@ -55,6 +56,10 @@ FORMULAS = {
     "Cosine().log_snr(0.3)": (
         partial(Cosine().log_snr, 0.3),
         lambda: -2 * np.log(np.tan(np.pi * 0.3 / 2)),
+    ),
+    "Cosine().log_snr, 50 times": (
+        partial(Cosine().log_snr, TIMES),
+        lambda: -2 * np.log(np.tan(np.pi * TIMES / 2)),
     ),
     "GaussianMixture.eps, 50 points": (lambda: GALAXIES.eps(Z, 1.0), lambda: bare_eps(Z, 1.0)),
     "convert, 50 points": (lambda: convert(Z, Z, 1.0), lambda: bare_convert(Z, Z, 1.0)),
