@@ -1,17 +1,32 @@
-"""The progress bar leaves nothing behind, whoever looks."""
+"""The progress bar moves in a notebook and leaves words behind; elsewhere it is silent."""
 
-import io
 import sys
+from types import SimpleNamespace
+
+import ipywidgets
 
 from course_utils.classroom.progress import progress
 
 
-def test_progress_is_silent_where_nobody_looks_and_one_line_on_a_terminal(monkeypatch, capsys):
+def test_progress_moves_in_a_notebook_and_is_silent_elsewhere(monkeypatch, capsys):
     assert list(progress(range(5), 5, "training")) == list(range(5))
     assert capsys.readouterr() == ("", "")
-    terminal = io.StringIO()
-    terminal.isatty = lambda: True
-    monkeypatch.setattr(sys, "stderr", terminal)
-    assert list(progress(range(3), 3, None)) == [0, 1, 2] and terminal.getvalue() == ""
-    list(progress(range(4), 4, "training"))
-    assert terminal.getvalue().split("\r")[-1] == f"training {'█' * 30} 4/4\n"
+    shown, bars = [], []
+
+    def display(bundle, **options):
+        shown.append(bundle)
+        return SimpleNamespace(update=lambda words, raw: shown.append(words))
+
+    class Bar(ipywidgets.IntProgress):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            bars.append(self)
+
+    monkeypatch.setattr(ipywidgets, "IntProgress", Bar)
+    shell = SimpleNamespace(kernel=object())
+    ipython = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert list(progress(range(3), 3, None)) == [0, 1, 2] and not shown
+    seen = [bars[0].value for _ in progress(range(3), 3, "training")]
+    assert seen == [1, 2, 3] and len(shown) == 2 and "text/plain" in shown[0]
+    assert shown[1] == {"text/plain": "training: a progress bar of 3 steps"}
