@@ -42,7 +42,7 @@ def test_a_right_installation_prints_the_same_everywhere(said):
     [
         ({"numpy": "1.26.4"}, 1, "packages: numpy is 1.26.4, the course needs >=2.0. To mend it"),
         ({"scipy": None, "pillow": "9"}, 1, "pillow is 9, the course needs >=10.4; scipy is mis"),
-        ({"torch": None}, 2, "torch is missing; notebooks 00 to 06 run without it"),
+        ({"torch": None}, 2, "PyTorch, from notebook 07 on: torch is missing"),
         ({"jupyterlab_widgets": "1.1.0"}, 3, "jupyterlab_widgets is 1.1.0, the course needs ~="),
     ],
 )
@@ -74,7 +74,7 @@ def test_questions_and_advice_fit_the_place(monkeypatch, said):
     assert pip in said(scipy=None)[1]
     monkeypatch.setenv("COLAB_RELEASE_TAG", "any")
     colab = said(numpy="1.26.4", jupyterlab=None)
-    assert "first cell in a new session" in colab[1] and "JupyterLab" not in "".join(colab)
+    assert "first cell in a new session" in colab[1] and colab[3].startswith("OK   JupyterLab")
     monkeypatch.setattr(install_check, "BROWSER", True)
     packages, data, torch, last = said(jupyterlab=None, torch=None)
     assert (packages, data, last) == ("OK   packages", "OK   data", "The course is ready.")

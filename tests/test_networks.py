@@ -84,7 +84,9 @@ def test_the_loss_is_free_of_bias_wherever_levels_are_drawn(name, kind):
     x = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
     levels, draws = drawn(PUBLISHED[name].implied_weighting(), kind, x, 400, 64)
     for _ in range(2):  # the second time adaptive levels have seen an odd error
-        losses = [float(batch_loss(lambda z, _: 0 * z, *one)[0]) for one in zip(*draws, strict=True)]
+        losses = [
+            float(batch_loss(lambda z, _: 0 * z, *one)[0]) for one in zip(*draws, strict=True)
+        ]
         assert standard_errors_off(np.mean(losses), np.std(losses, ddof=1) / 20, 1.0) < 4.5
         levels.observe(np.linspace(-10, 6, 2000), np.linspace(0, 3, 2000))
         draws = draw_batches(x, levels, 400, 64, generator(1))

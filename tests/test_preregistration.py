@@ -11,7 +11,7 @@ from scipy.stats import ttest_rel
 
 from course_utils.training import preregistration, study
 from course_utils.training.image_metrics import MEASURES
-from course_utils.training.preregistration import Hypothesis, Trial, register, verdict, write_up
+from course_utils.training.preregistration import Hypothesis, Result, Trial, register, write_up
 from course_utils.training.study import Plan, Summary
 from course_utils.weightings import Weighting, sigmoid
 
@@ -140,7 +140,9 @@ def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_pa
     ],
 )
 def test_the_verdict_follows_its_rule(low, high, direction, by, expected):
-    assert verdict(Summary((low + high) / 2, low, high, 5), direction, by) == expected
+    trial = Trial(hypothesis(direction=direction, by=by), W, TINY, Path())
+    difference = Summary((low + high) / 2, low, high, 5)
+    assert Result(trial, [], [], difference).verdict == expected
 
 
 def test_a_finding_is_the_paired_interval_of_runs_that_pair(tmp_path, untrained):
@@ -152,9 +154,8 @@ def test_a_finding_is_the_paired_interval_of_runs_that_pair(tmp_path, untrained)
     assert_close(finding.difference[:3], [-1, interval.low, interval.high], atol=1e-12)
     assert finding.verdict == "supported"
     refuses("let trial", fixed.judge, runs[:-1])
-    for kind in ("machine", "code"):
-        mixed = [*runs[:-1], runs[-1] | {kind: "another"}]
-        refuses(f"more than one {kind}, .*another", fixed.judge, mixed)
+    mixed = [*runs[:-1], runs[-1] | {"machine": "another"}]
+    refuses("more than one machine, another and this one", fixed.judge, mixed)
 
 
 def test_under_the_null_any_number_of_hypotheses_are_supported_one_time_in_twenty(

@@ -25,17 +25,10 @@ def check():
 
     Never raises: a question that cannot be answered is a line too.
     """
-    here = set(QUESTIONS)
-    if BROWSER:
-        here = {"packages", "data"}
-    elif _in_colab():
-        here -= {JUPYTERLAB}
     wrong = False
-    for name, problems in QUESTIONS.items():
-        if name not in here:
-            continue
+    for name in ("packages", "data") if BROWSER else QUESTIONS:
         try:
-            found = problems()
+            found = QUESTIONS[name]()
         except Exception as error:  # the reader gets a sentence, whatever happens
             found = [f"this could not be looked at ({type(error).__name__}: {error})"]
         wrong |= bool(found)
@@ -62,48 +55,49 @@ def require():
 # --- The questions, each answered by a list of problems -------------------------------------------
 
 
-def python_problems():
-    """Return what is wrong with Python's version."""
+def _python():
     from packaging.specifiers import SpecifierSet
 
     wanted = SpecifierSet(metadata.metadata(COURSE)["Requires-Python"])
     return _misfit("Python", wanted, platform.python_version())
 
 
-def package_problems():
-    """Return what does not fit, or does not load: a mixture of installers may break a package."""
-    return _misfits() or [
-        f"{requirement.name} is there, but does not load"
-        for requirement in _requirements()
-        if not _loads(MODULES.get(requirement.name, requirement.name.replace("-", "_")))
-    ]
+def _packages():
+    """What does not fit, or does not load: a mixture of installers may break a package."""
+    names = [requirement.name for requirement in _requirements()]
+    return _misfits() or [f"{name} is there, but does not load" for name in names if _broken(name)]
 
 
-def torch_problems():
-    """Return what is wrong with PyTorch; nothing before notebook 07 imports it."""
-    problems = _misfits("torch", extra="lab")
-    return problems and [*problems, "notebooks 00 to 06 run without it"]
+def _broken(name):
+    try:
+        importlib.import_module(MODULES.get(name, name.replace("-", "_")))
+    except Exception:
+        return True
+    return False
 
 
-def lab_problems():
-    """Return what is wrong with JupyterLab, or with the part of ipywidgets that it loads."""
+def _torch():
+    return _misfits("torch", extra="lab")
+
+
+def _lab():
+    if _in_colab():  # which has its own
+        return []
     return _misfits("jupyterlab", extra="lab") + _misfits("jupyterlab_widgets", of="ipywidgets")
 
 
-def data_problems():
-    """Return whether the galaxies cannot be read."""
+def _data():
     path = Path(__file__).parents[1] / "data" / "galaxies.csv"
     found = len(path.read_text(encoding="utf-8").split()) - 1  # without the heading
     return [] if found == 82 else [f"{found} velocities, not 82, in {path}"]
 
 
-JUPYTERLAB = "JupyterLab, with its part of the sliders"
 QUESTIONS = {
-    "Python": python_problems,
-    "packages": package_problems,
-    "PyTorch, from notebook 07 on": torch_problems,
-    JUPYTERLAB: lab_problems,
-    "data": data_problems,
+    "Python": _python,
+    "packages": _packages,
+    "PyTorch, from notebook 07 on": _torch,
+    "JupyterLab, with its part of the sliders": _lab,
+    "data": _data,
 }
 
 
@@ -133,26 +127,19 @@ def _misfit(name, wanted, found=None):
     return [f"{name} is {found}, the course needs {words}"]
 
 
-def _loads(name):
-    try:
-        importlib.import_module(name)
-    except Exception:
-        return False
-    return True
-
-
 # --- What to do -----------------------------------------------------------------------------------
 
 
 def _with_repair(problems):
-    pip = f"run `{sys.executable} -m pip install -r requirements.txt -e .` in the course's folder"
-    repair = f"{pip}, then restart the kernel"
     if BROWSER:
         repair = "reload the page, and run the first code cell again"
     elif _in_colab():
         repair = "run the notebook's first cell in a new session (Runtime, Disconnect and delete)"
     elif shutil.which("make"):
         repair = "run `make clean lab` in the course's folder"
+    else:
+        pip = f"{sys.executable} -m pip install -r requirements.txt -e ."
+        repair = f"run `{pip}` in the course's folder, then restart the kernel"
     return f"{'; '.join(problems)}. To mend it, {repair}"
 
 

@@ -79,20 +79,6 @@ class Hypothesis:
         )
 
 
-def verdict(difference, direction, by):
-    """Return "supported", "not supported" or "undecided" for a claimed difference.
-
-    The claim is that own − comparator, a ``Summary``, is more than ``by`` in its ``direction``.
-    Supported: its whole interval is. Not supported: nothing of it is.
-    """
-    low, high = difference.low, difference.high
-    if direction == "lower":
-        low, high = -high, -low
-    if low > by:
-        return "supported"
-    return "not supported" if high <= by else "undecided"
-
-
 def expected_reach(measure, versus, n_seeds, results, steps):
     """Return half the length of the 95 % interval to be expected of a difference over n seeds.
 
@@ -168,8 +154,10 @@ class Trial:
         return [found[-1] for found in progress(runs, len(calls), "runs" if jobs != 1 else None)]
 
     def judge(self, runs):
-        """Return the ``Result``; raises ``ValueError`` if the hypothesis was not fixed, if a run is
-        missing, or if the runs come from two kinds of machine or code.
+        """Return the ``Result`` of the runs.
+
+        Raises ``ValueError`` if the hypothesis was not fixed, if a run is missing, or if they come
+        from two kinds of machine.
         """
         if not self.stored and study.read_json(_seal(self.folder, self.number)) != self.record:
             raise ValueError(
@@ -180,28 +168,38 @@ class Trial:
         own, others = map(list, zip(*pairs, strict=True))
         if None in own + others:
             raise ValueError("some of its runs are missing: let trial.run() finish")
-        for kind in ("machine", "code"):
-            if len(made_by := sorted({r[kind] for r in own + others})) > 1:
-                raise ValueError(
-                    f"these runs come from more than one {kind}, {' and '.join(made_by)}, where a "
-                    "seed is not the same run. Delete one kind and run again"
-                )
+        if len(machines := sorted({r["machine"] for r in own + others})) > 1:
+            raise ValueError(
+                f"these runs come from more than one machine, {' and '.join(machines)}, where a "
+                "seed is not the same run. Delete one kind and run again"
+            )
         difference = study.compare(own, others, self.hypothesis.measure, self.confidence)
-        said = verdict(difference, self.hypothesis.direction, self.hypothesis.by)
-        return Result(self, own, others, difference, said)
+        return Result(self, own, others, difference)
 
     def __str__(self):
         return f"{self.key}: {self.hypothesis}"
 
 
 class Result(NamedTuple):
-    """What a trial found: its runs, the difference own − comparator, and the verdict."""
+    """What a trial found: its runs and the difference own − comparator, a ``Summary``."""
 
     trial: Trial
     own: list
     others: list
     difference: Summary
-    verdict: str
+
+    @property
+    def verdict(self):
+        """Return "supported", "not supported" or "undecided".
+
+        The claim is that the difference is more than ``by`` in its direction. Supported: its whole
+        interval is. Not supported: nothing of it is.
+        """
+        low, high = self.difference.low, self.difference.high
+        if self.trial.hypothesis.direction == "lower":
+            low, high = -high, -low
+        by = self.trial.hypothesis.by
+        return "supported" if low > by else "not supported" if high <= by else "undecided"
 
 
 def register(hypothesis, w, plan=SHORT, folder=FOLDER):

@@ -17,7 +17,6 @@ the results so far go into the package: ``study_digits.json``, and the sheets of
 import argparse
 import base64
 import hashlib
-import inspect
 import io
 import json
 import os
@@ -36,16 +35,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import ttest_1samp
 
-from course_utils import datasets, distances, objectives, samplers, schedules, variance, weightings
 from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.objectives import PUBLISHED
-from course_utils.training import image_metrics, recipe
 from course_utils.training.image_metrics import ETAS, MEASURED, ON_SHEET, measured, metrics_for
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, made_monotone, sigmoid
 
-DATA = Path(__file__).parents[1] / "data"
+PACKAGE = Path(__file__).parents[1]
+DATA = PACKAGE / "data"
 RUNS = Path(".study")
 SEEDS = range(5)
 
@@ -53,15 +51,13 @@ SEEDS = range(5)
 
 WEIGHTINGS = {
     "elbo": Weighting(lambda log_snr: np.ones_like(log_snr), "ELBO"),
-    "sigmoid_0": sigmoid(0),
     "sigmoid_2": sigmoid(2),
-    **{
-        name: PUBLISHED[name].implied_weighting()
-        for name in ("cosine_eps", "cosine_v", "edm", "edm_monotonic", "min_snr", "p2", "sd3")
-    },
+    "edm": PUBLISHED["edm"].implied_weighting(),
+    "edm_monotonic": PUBLISHED["edm_monotonic"].implied_weighting(),
+    "min_snr": PUBLISHED["min_snr"].implied_weighting(),
 }
 WEIGHTINGS["min_snr_monotonic"] = made_monotone(WEIGHTINGS["min_snr"])
-COMPARED = ("elbo", "sigmoid_2", "edm", "edm_monotonic", "min_snr", "min_snr_monotonic")
+COMPARED = tuple(WEIGHTINGS)
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ def run(plan, name, seed, w=None, label=None):
     from course_utils.training.networks import Trained, one_thread, train_steps
 
     if w is None:
-        w = WEIGHTINGS[require_known("weighting of the study", name, tuple(WEIGHTINGS))]
+        w = WEIGHTINGS[require_known("weighting of the study", name, COMPARED)]
     x = metrics_for(plan.data, plan.held_out).train
     found, start, measuring = [], time.perf_counter(), 0.0
     made = {"plan": plan.key, "code": code(), "machine": _processor()}
@@ -170,11 +166,11 @@ def code():
 
     Whether changed sources still make the same numbers is for the test of the stored study to say.
     """
-    from course_utils.training import networks
-
-    theory = (schedules, samplers, variance, weightings, objectives, distances, datasets)
-    modules = (*theory, recipe, networks, image_metrics)
-    parts = [*map(inspect.getsource, modules), version("torch"), version("numpy")]
+    theory = ("schedules", "samplers", "predictions", "variance", "weightings", "objectives")
+    training = ("training/recipe", "training/networks", "training/image_metrics")
+    files = [PACKAGE / f"{name}.py" for name in (*theory, "datasets", *training)]
+    parts = [path.read_text(encoding="utf-8") for path in files]
+    parts += [version("torch"), version("numpy")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -266,10 +262,12 @@ def write_results(runs, asked):
     were made, and every result with its setting; the npz of the main setting's seed 0 the samples
     "weighting/steps/eta0" and "…/eta1", uint8 grey levels [12, side, side].
     """
-    plans = {plan.key: {"setting": setting} | asdict(plan) for setting, plan, *_ in asked}
-    results = [one | {"setting": plans[one["plan"]]["setting"]} for found in runs for one in found]
-    order = {name: i for i, name in enumerate(["main", *AROUND, *WEIGHTINGS])}
-    results.sort(key=lambda r: (order[r["setting"]], order[r["weighting"]], r["seed"], r["steps"]))
+    done = {(f[0]["plan"], f[0]["weighting"], f[0]["seed"]): f for f in runs}
+    results = [
+        one | {"setting": setting}
+        for setting, plan, name, seed in asked
+        for one in done.get((plan.key, name, seed), ())
+    ]
     sheets = {
         f"{r['weighting']}/{r['steps']}/eta{eta:g}": sheet(r, eta)
         for r in results
@@ -281,7 +279,7 @@ def write_results(runs, asked):
     written = {
         "about": f"{metrics.images.title}; made by make study; see course_utils/training/study.py.",
         "runs_finished_and_asked": [len(runs), len(asked)],
-        "plans": plans,
+        "plans": {plan.key: {"setting": name} | asdict(plan) for name, plan, *_ in asked},
         "curve_log_snr": plan.curve.tolist(),
         "floor": _rounded(metrics.floor(plan.n_samples)),
         "versions": {p: version(p) for p in ("numpy", "scipy", "scikit-learn", "torch")},
@@ -378,8 +376,8 @@ def all_pairs(results, measure, **which):
     p = np.array([ttest_1samp(gap, 0).pvalue for gap in gaps])
     order = np.argsort(p)
     p[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    found = [(_over_seeds(gap, 0.95), float(each)) for gap, each in zip(gaps, p, strict=True)]
-    return dict(zip(pairs, found, strict=True))
+    found = zip(pairs, gaps, p.tolist(), strict=True)
+    return {pair: (_over_seeds(gap, 0.95), each) for pair, gap, each in found}
 
 
 def table(results, measures, **which):
@@ -406,7 +404,7 @@ def main(arguments=None):
     parser.add_argument("--data", choices=PLANS, default="digits", help="the images")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; every core where not said")
     parser.add_argument("--scheduler", help="address of a Dask scheduler, tcp://…")
-    parser.add_argument("--weightings", nargs="+", default=COMPARED, choices=WEIGHTINGS)
+    parser.add_argument("--weightings", nargs="+", default=COMPARED, choices=COMPARED)
     given = parser.parse_args(arguments)
     asked, finished = queue(given.data, given.weightings), []
     calls = [(plan, name, seed) for _, plan, name, seed in asked]
