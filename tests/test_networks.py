@@ -1,7 +1,6 @@
 """The recipe is held by a golden run and by laws; the network learns the ideal denoiser."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from comparing import assert_close, refuses, relative_difference, standard_error
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.predictions import convert
-from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
 from course_utils.training.recipe import LevelSampler, Recipe
 from course_utils.weightings import sigmoid
@@ -60,10 +58,10 @@ def test_the_rate_rises_over_sixty_steps_and_stays():
     assert_close([recipe.rate(step) for step in (0, 29, 59, 60, 10**6)], [0.1, 3, 6, 6, 6])
 
 
-def drawn(w, kind, x, n_batches, batch, seed=0):
+def drawn(w, kind, x, n_batches, batch):
     """The sampler of levels, and what it draws of the data x."""
     levels = LevelSampler(w, Recipe(levels=kind))
-    return levels, draw_batches(x, levels, n_batches, batch, generator(seed))
+    return levels, draw_batches(x, levels, n_batches, batch, generator())
 
 
 def test_weightings_and_kinds_of_levels_see_the_same_images_and_noise():
@@ -92,13 +90,6 @@ def test_the_loss_is_free_of_bias_wherever_levels_are_drawn(name, kind):
         draws = draw_batches(x, levels, 400, 64, generator(1))
 
 
-def test_a_batch_covers_the_levels_evenly_and_each_draw_is_uniform():
-    _, (_, log_snr, *_) = drawn(np.ones_like, "uniform", torch.zeros(1, 1), 500, 16)
-    u = (log_snr.numpy() + 10) / 16
-    assert (np.sort((u * 16).astype(int), axis=1) == np.arange(16)).all()  # one in each sixteenth
-    assert abs(u[:, 0].mean() - 0.5) < 4.5 / np.sqrt(12 * 500)
-
-
 def test_a_trained_network_nears_the_ideal_denoiser(trained):
     fresh, noise = LAW.sample(4000, rng(1)), rng(2).standard_normal((4000, 2))
     for level in (-2.0, 0.0, 2.0, 4.0):
@@ -108,19 +99,12 @@ def test_a_trained_network_nears_the_ideal_denoiser(trained):
         assert found < ideal + 0.2 * (untrained - ideal), f"level {level}"
 
 
-def test_samples_have_the_data_s_moments_and_come_by_the_course_s_steps(trained):
+def test_samples_have_the_data_s_moments(trained):
     real = LAW.sample(100_000, rng(3))
     for eta in (0.0, 1.0):
         x = trained.sample(1500, rng(4), n_steps=40, eta=eta)
         assert_close(x.mean(axis=0), real.mean(axis=0), atol=0.15)
         assert_close(np.cov(x.T), np.cov(real.T), atol=0.2)
-        again = rng(4)
-        z = again.standard_normal((1500, 2))
-        z = sample(trained.eps, np.linspace(-10, 6, 41), z, partial(ddim_step, eta=eta), again)
-        assert_close(x, convert(trained.eps(z, 6.0), z, 6.0, "eps", "x"), atol=1e-9)
-
-
-NORMAL = dict(threads=2, dtype=torch.float32, grad=True, device="cpu", strict=False)
 
 
 def set_torch(threads, dtype, grad, device, strict):
@@ -131,25 +115,19 @@ def set_torch(threads, dtype, grad, device, strict):
     torch.use_deterministic_algorithms(strict)
 
 
-@pytest.mark.parametrize(
-    "own",
-    [{"threads": 1, "strict": True}, {"dtype": torch.float64, "grad": False}, {"device": "meta"}],
-    ids=str,
-)
-def test_a_run_is_its_seed_s_whatever_torch_is_set_to_and_leaves_it_so(own):
+def test_a_run_is_its_seed_s_whatever_torch_is_set_to_and_leaves_it_so():
     x = LAW.sample(50, rng())
     made = {seed: train(x, sigmoid(0), seed=seed, recipe=TINY, device="cpu") for seed in (3, 4)}
     assert relative_difference(made[3].losses, made[4].losses) > 0.01
     before = torch.get_rng_state(), torch.get_num_threads()
     try:
-        set_torch(**NORMAL | own)
+        set_torch(2, torch.float64, False, "meta", True)
         again = train(x, sigmoid(0), seed=3, recipe=TINY, device="cpu")
         samples = [each.sample(3, rng(), n_steps=4) for each in (made[3], again)]
         found = (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled())
     finally:
-        set_torch(**NORMAL | {"threads": before[1]})
-        torch.set_default_device(None)
-    assert found == tuple((NORMAL | own)[name] for name in ("threads", "dtype", "grad"))
+        set_torch(before[1], torch.float32, True, None, False)
+    assert found == (2, torch.float64, False)
     assert torch.equal(before[0], torch.get_rng_state())
     assert_close(again.losses, made[3].losses)
     assert_close(samples[1], samples[0])

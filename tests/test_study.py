@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +69,9 @@ def test_an_interrupted_study_keeps_what_was_finished(tmp_path, pretended):
     asked = calls(TINY, seeds=range(4))
     with pytest.raises(KeyboardInterrupt):
         list(run_all(asked, tmp_path))
-    assert len(pretended) == 4 and len(list(tmp_path.rglob("*"))) == 1 + 3  # one folder
     results = list(run_all(asked, tmp_path))
     assert len(pretended) == 9 and len(set(pretended)) == 8  # the interrupted one again
-    assert {(r["weighting"], r["seed"]) for r in chain(*results)} == set(pretended)
+    assert {(r["weighting"], r["seed"]) for [r] in results} == set(pretended)
     assert len(list(run_all(asked, tmp_path))) == 8 and len(pretended) == 9
 
 
@@ -84,8 +83,8 @@ def test_damaged_files_other_settings_and_other_code_are_not_taken_for_a_run(
     [path] = tmp_path.rglob("elbo-0*")
     path.write_text(path.read_text()[:20])
     with pytest.warns(UserWarning, match=rf"{path.name} is damaged"):
-        assert len(list(run_all([asked], tmp_path))) == 1
-    list(run_all(calls(replace(TINY, n_steps=4), ["elbo"], [0]), tmp_path))
+        list(run_all([asked], tmp_path))
+    list(run_all([(replace(TINY, n_steps=4), *asked[1:])], tmp_path))
     assert len(pretended) == 3
     pretended.clear()
     monkeypatch.setattr(study, "code", lambda: "another")
@@ -108,10 +107,11 @@ def test_the_code_s_name_follows_sources_and_versions(monkeypatch):
     assert study.code() == names[0] and len(set(names)) == 3
 
 
-def test_what_cannot_be_run_or_written_is_said(tmp_path, pretended):
+def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pretended):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match=r"cannot write to the folder .*a folder of your own"):
         next(run_all(calls(TINY), tmp_path / "file"))
+    assert not pretended
 
 
 def test_unknown_weightings_and_images_are_refused():
@@ -148,19 +148,14 @@ def test_a_seed_gives_the_same_run_and_another_seed_another(tiny_runs):
 
 
 @pytest.mark.full
-def test_processes_find_the_same(tiny_runs, tmp_path):
-    assert numbers(run_all(calls(TINY), tmp_path, jobs=2)) == numbers(tiny_runs)
-
-
-@pytest.mark.full
-def test_a_dask_cluster_finds_the_same(tiny_runs, tmp_path):
+def test_processes_and_a_dask_cluster_find_the_same(tiny_runs, tmp_path):
+    assert numbers(run_all(calls(TINY), tmp_path / "two", jobs=2)) == numbers(tiny_runs)
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None
-    ) as cluster:
+    small = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**small) as cluster:
         there = run_all(calls(TINY), tmp_path, scheduler=cluster.scheduler_address)
         assert numbers(there) == numbers(tiny_runs)
-    assert len(list(tmp_path.rglob(f"*.{study.code()}.json"))) == 4
+    assert len(list(tmp_path.glob(f"*/*.{study.code()}.json"))) == 4
 
 
 def test_the_command_stores_a_study_that_is_read_back_and_resumes_it(

@@ -3,7 +3,7 @@
     hypothesis = Hypothesis("…", "eta0.frechet", "higher", "sigmoid_2", by=0.3, seeds=range(5, 15))
     trial = register(hypothesis, w)     # written down; after its first run it cannot be changed
     finding = trial.judge(trial.run())  # resumes where it was interrupted
-    print(write_up(finding, reason="…"))
+    write_up(finding, reason="…", not_shown=["…"], results=study.load_results())
 
 A trial trains a network with w and with one weighting of the study, the comparator, from the same
 seeds on one machine, and looks at the difference of one held-out measure, seed by seed.
@@ -307,35 +307,42 @@ def write_up(finding, *, reason, not_shown, results):
     ``reason``: why this was to be expected. ``not_shown``: sentences of your own beside those that
     hold for every trial. ``results`` of the study, for the floor.
     """
-    trial, hypothesis, plan = finding.trial, finding.trial.hypothesis, finding.trial.plan
+    trial, own, _, difference = finding
+    hypothesis, plan, seeds = trial.hypothesis, trial.plan, len(trial.hypothesis.seeds)
     monotone = is_monotone(trial.w, plan.log_snr_min, plan.log_snr_max)
     interval = f"{100 * trial.confidence:g} % interval"
     title = _plain(getattr(trial.w, "name", getattr(trial.w, "__name__", "own")))
-    rows = {
-        "claim": _plain(hypothesis.claim),
-        "why": _plain(reason),
-        "weighting": f"{title} ({'monotone' if monotone else 'not monotone'})",
-        "fixed before any run": f"`{trial.key}`: {hypothesis}",
-        "training": f"{plan.n_steps} steps a run, {len(hypothesis.seeds)} seeds each; "
-        f"all on one kind of machine ({finding.own[0]['machine']})",
-        "result": f"own − {hypothesis.versus} = {_signed(finding.difference)}, {interval}",
-        "verdict": f"**{finding.verdict}**",
-    }
-    lines = [f"### Report: {title}", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {text} |" for name, text in rows.items()]
-    lines += ["", f"| measure | own | {hypothesis.versus} | difference, {interval} | real |"]
-    lines += ["|---|---|---|---|---|"]
+    training = f"{plan.n_steps} steps a run, {seeds} seeds each; all on one kind of machine"
     as_study = (plan.data, plan.n_samples, plan.held_out) == ("digits", 500, 500)
     floor = results["floor"] if as_study else {}
-    for measure, (own, other, difference) in compared(finding).items():
+    rows = []
+    for measure, (mine, theirs, gap) in compared(finding).items():
         bold = "**" if measure == hypothesis.measure else ""
         real = f"{floor[kind][0]:.3f}" if (kind := measure.split(".")[1]) in floor else "–"
-        means = f"{own.mean:.3f} | {other.mean:.3f}"
-        lines += [
-            f"| {bold}{measure}{bold} | {means} | {bold}{_signed(difference)}{bold} | {real} |"
-        ]
-    lines += ["", "The measure in bold decides; the others say at what price. Not shown:", ""]
-    return Report("\n".join([*lines, *(f"- {_plain(t)}" for t in (*not_shown, *_limits(finding)))]))
+        means = f"{mine.mean:.3f} | {theirs.mean:.3f}"
+        rows.append(f"| {bold}{measure}{bold} | {means} | {bold}{_signed(gap)}{bold} | {real} |")
+    limits = [f"- {_plain(sentence)}" for sentence in (*not_shown, *_limits(finding))]
+    rows, limits = "\n".join(rows), "\n".join(limits)
+    return Report(f"""\
+### Report: {title}
+
+| | |
+|---|---|
+| claim | {_plain(hypothesis.claim)} |
+| why | {_plain(reason)} |
+| weighting | {title} ({"monotone" if monotone else "not monotone"}) |
+| fixed before any run | `{trial.key}`: {hypothesis} |
+| training | {training} ({own[0]["machine"]}) |
+| result | own − {hypothesis.versus} = {_signed(difference)}, {interval} |
+| verdict | **{finding.verdict}** |
+
+| measure | own | {hypothesis.versus} | difference, {interval} | real |
+|---|---|---|---|---|
+{rows}
+
+The measure in bold decides; the others say at what price. Not shown:
+
+{limits}""")
 
 
 def _plain(text):

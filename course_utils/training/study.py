@@ -196,6 +196,8 @@ def run_all(calls, folder, *, jobs=1, scheduler=None):
     """
     from joblib import delayed
 
+    for plan in {plan for plan, *_ in calls}:  # where one may not write, that is said first
+        write_whole(Path(folder) / plan.key / "plan.json", json.dumps(asdict(plan), indent=1))
     missing = []
     for number, (plan, name, seed, *own) in enumerate(calls, 1):
         if found := read_json(run_file(folder, plan.key, name, seed, code())):
