@@ -87,7 +87,13 @@ def test_it_runs_where_nothing_is_installed():
     """With the standard library alone: sentences, and no exception."""
     root = Path(install_check.__file__).parents[2]
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import course_utils.classroom."
-    command = [sys.executable, "-I", "-S", "-c", f"{code}install_check as i; i.check()"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"{code}install_check as i; i.check(); i.require()",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     rows = done.stdout.splitlines()

@@ -32,7 +32,7 @@ def test_report(value, digits, text, capsys, strict):
 
 
 @pytest.mark.parametrize(
-    "value, digits, noise", [(2.5, 1, 1e-10), (100000.5, 6, 1e-10), (0.123456, 6, 1e-2)]
+    "value, digits, noise", [(2.5, 1, 1e-10), (2.5 + 1e-10, 1, 1e-10), (0.123456, 6, 1e-2)]
 )
 def test_a_digit_that_noise_turns_is_refused_in_the_strict_run_alone(value, digits, noise, strict):
     arguments = dict(label="x", value=[1, value], digits=digits, noise=noise)

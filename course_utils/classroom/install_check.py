@@ -76,10 +76,6 @@ def _broken(name):
     return False
 
 
-def _torch():
-    return _misfits("torch", extra="lab")
-
-
 def _lab():
     if _in_colab():  # which has its own
         return []
@@ -95,7 +91,7 @@ def _data():
 QUESTIONS = {
     "Python": _python,
     "packages": _packages,
-    "PyTorch, from notebook 07 on": _torch,
+    "PyTorch, from notebook 07 on": lambda: _misfits("torch", extra="lab"),
     "JupyterLab, with its part of the sliders": _lab,
     "data": _data,
 }

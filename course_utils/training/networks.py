@@ -45,7 +45,7 @@ def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False):  # which turns gradients on, too
             yield
     finally:
         torch.set_num_threads(threads)
@@ -115,7 +115,7 @@ class LevelEmbedding(nn.Module):
 
 def _linear(n_in, n_out, *, generator, dtype, gain=1.0):
     # without skip_init, torch's global generator would be used
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, device="cpu", dtype=dtype)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=dtype)
     nn.init.normal_(layer.weight, std=gain / n_in**0.5, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
