@@ -22,7 +22,6 @@ import json
 import os
 import platform
 import re
-import sys
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -111,7 +110,7 @@ def queue(data="digits", names=COMPARED):
     for seed in SEEDS:
         runs += [("main", PLANS[data], name, seed) for name in names]
         for setting, change in AROUND.items() if data == "digits" and seed < 3 else ():
-            for name in (name for name in names if name in ("elbo", "sigmoid_2", "edm")):
+            for name in [n for n in ("elbo", "sigmoid_2", "edm") if n in names]:
                 own = {"levels": name.removesuffix("_2")} if setting == "own levels" else {}
                 runs.append((setting, replace(CENTRE, **change, **own), name, seed))
     return runs
@@ -176,8 +175,10 @@ def code():
 
 def _processor():
     """The processor's name, or the GPU's where torch sees one."""
-    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
-        return sys.modules["torch"].cuda.get_device_name()
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
     cpu = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", cpu.read_text("utf-8")) if cpu.exists() else None
     return found[1] if found else platform.processor() or platform.machine()
@@ -413,10 +414,9 @@ def main(arguments=None):
     try:
         for found in run_all(calls, RUNS, jobs=given.jobs, scheduler=given.scheduler):
             finished.append(found)
-            one = found[-1]
-            words = f"{one['weighting']}, seed {one['seed']}, {one['steps']} steps"
-            bits = f"{one['bits']['total']:.3f} bits"
-            print(f"{len(finished)}/{len(asked)} {words}: {bits}", flush=True)
+            one, number = found[-1], f"{len(finished)}/{len(asked)}"
+            bits = f"{one['bits']['total']:.3f} bits after {one['steps']} steps"
+            print(f"{number} {one['weighting']}, seed {one['seed']}: {bits}", flush=True)
     finally:
         if finished:
             write_results(finished, asked)
