@@ -41,9 +41,8 @@ def test_a_right_installation_prints_the_same_everywhere(said):
     ("changed", "row", "words"),
     [
         ({"numpy": "1.26.4"}, 1, "packages: numpy is 1.26.4, the course needs >=2.0. To mend it"),
-        ({"scipy": None}, 1, "packages: scipy is missing"),
         ({"scipy": None, "pillow": "9"}, 1, "pillow is 9, the course needs >=10.4; scipy is mis"),
-        ({"torch": None}, 2, "torch is missing; notebooks 00 to 06 run without it"),
+        ({"torch": None}, 2, "PyTorch, from notebook 07 on: torch is missing"),
         ({"jupyterlab_widgets": "1.1.0"}, 3, "jupyterlab_widgets is 1.1.0, the course needs ~="),
     ],
 )
@@ -51,34 +50,31 @@ def test_a_package_that_does_not_fit(said, changed, row, words):
     rows = said(**changed)
     assert rows[row].startswith("FIX  ") and words in rows[row] and "`make clean lab`" in rows[row]
     assert sum(r.startswith("OK   ") for r in rows) == 4 and rows[-1].startswith("Mend")
+    if row == 1:
+        with pytest.raises(SystemExit, match=r"cannot run here: .* To mend it, run"):
+            install_check.require()
 
 
-def test_a_package_that_does_not_load(monkeypatch, said):
+def test_a_package_that_does_not_load_and_a_python_that_is_too_old(monkeypatch, said):
     def broken(name):
         if name == "sklearn":
             raise ImportError("undefined symbol")
         return REAL_IMPORT(name)
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    assert "scikit-learn is there, but does not load" in said()[1]
+    monkeypatch.setattr(install_check.platform, "python_version", lambda: "3.10.2")
+    python, packages, *_ = said()
+    assert "Python is 3.10.2, the course needs >=3.11 and <" in python
+    assert "scikit-learn is there, but does not load" in packages
 
 
-def test_python():
-    problem = install_check.python_problem
-    assert "Python is 3.10.2, the course needs >=3.11 and <" in problem((3, 10, 2))
-    assert problem((4, 0, 0)) and not problem((3, 11, 9))
-
-
-def test_the_advice_fits_the_place(monkeypatch, said):
+def test_questions_and_advice_fit_the_place(monkeypatch, said):
     monkeypatch.setattr(install_check.shutil, "which", lambda name: None)
     pip = f"run `{sys.executable} -m pip install -r requirements.txt -e .`"
     assert pip in said(scipy=None)[1]
     monkeypatch.setenv("COLAB_RELEASE_TAG", "any")
     colab = said(numpy="1.26.4", jupyterlab=None)
-    assert "first cell in a new session" in colab[1] and "JupyterLab" not in "".join(colab)
-
-
-def test_in_a_browser_what_the_page_brings_is_not_asked(monkeypatch, said):
+    assert "first cell in a new session" in colab[1] and colab[3].startswith("OK   JupyterLab")
     monkeypatch.setattr(install_check, "BROWSER", True)
     packages, data, torch, last = said(jupyterlab=None, torch=None)
     assert (packages, data, last) == ("OK   packages", "OK   data", "The course is ready.")
@@ -91,7 +87,13 @@ def test_it_runs_where_nothing_is_installed():
     """With the standard library alone: sentences, and no exception."""
     root = Path(install_check.__file__).parents[2]
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import course_utils.classroom."
-    command = [sys.executable, "-I", "-S", "-c", f"{code}install_check as i; i.check()"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"{code}install_check as i; i.check(); i.require()",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     rows = done.stdout.splitlines()

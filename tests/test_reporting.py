@@ -22,9 +22,8 @@ def strict(request, monkeypatch):
         (2.5e12, 3, "2.50e+12"),
         ([-0.71828, -0.0], 2, "-0.72, 0.0"),
         (np.float32(0.7), 3, "0.700"),
-        (np.array([1.25, 2.71]), 3, "1.25, 2.71"),
         ([np.nan, -np.inf], 2, "nan, -inf"),
-        (np.eye(2), 2, "1.0, 0.0, 0.0, 1.0"),
+        ([[1], [2, 3]], 2, "[[1], [2, 3]]"),
     ],
 )
 def test_report(value, digits, text, capsys, strict):
@@ -32,21 +31,15 @@ def test_report(value, digits, text, capsys, strict):
     assert capsys.readouterr().out == f"L_w: {text} nats\n"
 
 
-@pytest.mark.parametrize("value, digits", [(2.5, 1), (0.125, 2), (1.25, 2), (100000.5, 6)])
-def test_a_digit_that_noise_turns_is_refused_in_the_strict_run_alone(value, digits, capsys, strict):
+@pytest.mark.parametrize(
+    "value, digits, noise", [(2.5, 1, 1e-10), (2.5 + 1e-10, 1, 1e-10), (0.123456, 6, 1e-2)]
+)
+def test_a_digit_that_noise_turns_is_refused_in_the_strict_run_alone(value, digits, noise, strict):
+    arguments = dict(label="x", value=[1, value], digits=digits, noise=noise)
     if strict:
-        refuses(
-            r"may print as .* or .*: take another number of dig", report, "x", [1, value], digits
-        )
+        refuses(r"may print as .* or .*: take another number of digits", report, **arguments)
     else:
-        report("x", value, digits)
-        assert float(capsys.readouterr().out[3:]) == pytest.approx(value, abs=0.5)
-
-
-def test_the_noise_can_be_larger(strict):
-    report("trained", 0.123456, digits=6)
-    if strict:
-        refuses("may print as", report, "trained", 0.123456, digits=6, noise=1e-2)
+        report(**arguments)
 
 
 @pytest.mark.parametrize("residual, below", [([-1e-15, 0], 1e-12), (np.float32(1), 1 + 1e-9)])
@@ -55,7 +48,7 @@ def test_a_residual_below_its_bound(residual, below, capsys, strict):
     assert capsys.readouterr().out == f"both sides: below {below:g}\n"
 
 
-@pytest.mark.parametrize("residual", [1e-12, [0, -1.0], [0, np.nan], np.inf, np.float32(1), []])
+@pytest.mark.parametrize("residual", [1e-12, [0, -1.0], [0, np.nan]])
 def test_a_residual_above_its_bound_is_said(residual, capsys, strict):
     if strict:
         refuses(r"the largest is .*, not below 1e-12", report_below, "both sides", residual)

@@ -22,17 +22,16 @@ def report(label: str, value, digits: int = 6, unit: str = "", noise: float = 1e
     """
     try:
         values = np.ravel(value).tolist()
-    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor with gradients
+    except (ValueError, RuntimeError):  # a ragged list, a tensor with gradients
         values = [value]
     print(f"{label}: {', '.join(_text(v, digits) for v in values)}{' ' if unit else ''}{unit}")
-    if _strict():
-        for v in (v for v in values if isinstance(v, float)):
-            near = {_text(v * (1 + e), digits) for e in (-noise, 0, noise)}
-            if len(near) > 1:
-                raise ValueError(
-                    f"{label}: {v!r} with {digits} digits may print as "
-                    f"{' or '.join(sorted(near))}: take another number of digits"
-                )
+    for v in (v for v in values if _strict() and isinstance(v, float)):
+        near = {_text(v * (1 + e), digits) for e in (-noise, noise)}
+        if len(near) > 1:
+            raise ValueError(
+                f"{label}: {v!r} with {digits} digits may print as {' or '.join(sorted(near))}: "
+                "take another number of digits"
+            )
 
 
 def report_below(label: str, residual, below: float = 1e-12) -> None:
@@ -40,8 +39,7 @@ def report_below(label: str, residual, below: float = 1e-12) -> None:
 
     A larger one is printed as it is, and raises ValueError where COURSE_STRICT_DIGITS is set.
     """
-    sizes = np.abs(np.asarray(residual, dtype=np.float64))  # float32 would round `below`
-    largest = sizes.max() if sizes.size else np.nan
+    largest = np.abs(np.asarray(residual, dtype=np.float64)).max()  # float32 would round `below`
     if largest < below:
         print(f"{label}: below {below:g}")
         return

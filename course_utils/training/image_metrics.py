@@ -12,15 +12,13 @@ trained here on the training images; the Fréchet distance in the plain pixels t
 import base64
 import warnings
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from numpy import ndarray
-from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from course_utils._checks import data_set, frozen, require_range
+from course_utils._checks import data_set, frozen
 from course_utils.datasets import grey_levels, images, to_pixels
 from course_utils.schedules import alpha, sigma
 
@@ -39,34 +37,21 @@ N_LESSONS = 10_000  # the classifier learns from at most this many images
 class ImageMetrics:
     """Real ``images`` (see ``datasets.Images``), and a classifier in whose features to compare.
 
-    ``values`` are the grey levels that pixels take, ``accuracy`` is that of the classifier on
-    held-out images. Samples are x [n, d].
+    ``real`` are the features of the held-out images.
     """
 
     def __init__(self, images):
         from sklearn.neural_network import MLPClassifier  # slow to import, and needed by few
 
         self.images, self.train, self.held_out = images, images.train, images.held_out
-        self.values = frozen(grey_levels(images.white))
         self.classifier = MLPClassifier((64, 32), max_iter=60, tol=0, random_state=0)
         with warnings.catch_warnings(), np.errstate(under="ignore"):
             warnings.simplefilter("ignore")  # it stops after 60 rounds by intent
             self.classifier.fit(images.train[:N_LESSONS], images.labels[:N_LESSONS])
-        self.accuracy = float(self.classifier.score(images.held_out, images.held_out_labels))
         self.real = frozen(self.features(images.held_out))
-
-    def pixels(self, x: Float[ndarray, "n d"]) -> UInt8[ndarray, "n side side"]:
-        """Return the nearest grey levels of samples, 0 … white; ``ValueError`` for a NaN."""
-        side = self.images.side
-        return to_pixels(data_set(x), self.images.white).reshape(-1, side, side)
-
-    def rounded(self, x: Float[ndarray, "n d"]) -> Float[ndarray, "n d"]:
-        """Return samples with every coordinate at the nearest grey level; raises as ``pixels``."""
-        return self.values[self.pixels(x).reshape(len(x), -1)]
 
     def features(self, x: Float[ndarray, "n d"]) -> Float[ndarray, "n 32"]:
         """Return the activations before the classifier's last layer."""
-        x = data_set(x)
         hidden = zip(self.classifier.coefs_[:-1], self.classifier.intercepts_[:-1], strict=True)
         for weights, biases in hidden:
             x = np.maximum(x @ weights + biases, 0)
@@ -85,20 +70,17 @@ class ImageMetrics:
         )
         return dict(zip(MEASURES, map(float, found), strict=True))
 
-    def floor(self, n, repeats=50):
+    def floor(self, n):
         """Return mean and spread of each measure over draws of n training images.
 
-        They come from the N training images that ``memorised`` is not compared with. The spread is
-        that between two halves that share no image, of N/2 images each where n is more. Raises
-        ``ValueError`` unless n ≤ N.
+        They come from the N ≥ n training images that ``memorised`` is not compared with. The spread
+        is that between two halves that share no image, of N/2 images each where n is more.
         """
         rng = np.random.default_rng(5)
         fresh = self.train[len(self.held_out) :]
-        if not n <= len(fresh):
-            raise ValueError(f"need at most the {len(fresh)} images that there are, got {n}")
         half = min(n, len(fresh) // 2)
         values, halves = [], []
-        for _ in range(repeats):
+        for _ in range(50):
             x = fresh[rng.permutation(len(fresh))]
             values.append(list(self.measure(x[:n]).values()))
             halves.append([list(self.measure(x[i : i + half]).values()) for i in (0, half)])
@@ -116,37 +98,20 @@ def metrics_for(name, held_out=500):
 # --- The ELBO in bits ---------------------------------------------------------------------------
 
 
-class ImageBits(NamedTuple):
-    """The terms of −ELBO in bits per dimension, one of each for every image."""
-
-    prior: Float[ndarray, " n"]
-    diffusion: Float[ndarray, " n"]
-    reconstruction: Float[ndarray, " n"]
-
-    @property
-    def total(self):
-        """−ELBO in bits per dimension, [n]: at least −log₂ p(x)/d on average over the noise."""
-        return self.prior + self.diffusion + self.reconstruction
-
-
 def bits_per_dimension(
-    eps, x: ArrayLike, values: ArrayLike, log_snr_min, log_snr_max, rng, *, n_levels=64
-):
-    """Return the ``ImageBits`` of x [n, d], whose coordinates take the discrete ``values`` alone.
+    eps, x: Float[ndarray, "n d"], values: Float[ndarray, " m"], low, high, rng, n_levels=64
+) -> dict[str, Float[ndarray, " n"]]:
+    """Return −ELBO in bits per dimension and its terms, for each of the images x.
 
-        prior           D_KL(q(z_1|x) ‖ N(0, I))                          at log_snr_min
+        prior           D_KL(q(z_1|x) ‖ N(0, I))                          at λ = low
         diffusion       ½ ∫ ‖ε − ε̂(z_λ, λ)‖² dλ                            between the two
-        reconstruction  −log p(x|z_0), p(x_i|z_0) ∝ N(z_0i; α x_i, σ²)    at log_snr_max
+        reconstruction  −log p(x|z_0), p(x_i|z_0) ∝ N(z_0i; α x_i, σ²)    at λ = high
 
-    in nats, divided by d log 2. ``eps`` is a function (z, log_snr [n, 1]) → ε̂. Every image gets
-    ``n_levels`` levels, one in each of as many equal cells, shifted together by chance: the
-    estimate is unbiased. Raises ``ValueError`` for an empty range of levels, and for images with
-    gaps or with other values. Source: Kingma et al. 2021, eq. 11–19.
+    in nats, divided by d log 2. The total bounds a code length if x takes the discrete ``values``
+    alone. ``eps`` is a function (z, log_snr [n, 1]) → ε̂. Every image gets ``n_levels`` levels, one
+    in each of as many equal cells, shifted together by chance: the estimate is unbiased. Source:
+    Kingma et al. 2021, eq. 11–19.
     """
-    x, values = data_set(x), np.asarray(values)
-    low, high = require_range(log_snr_min, log_snr_max)
-    if not np.isin(np.round(x, 9), np.round(values, 9)).all():
-        raise ValueError("x must take the given values alone, or −ELBO bounds no code length")
     n, d = x.shape
     a2, s2 = alpha(low) ** 2, sigma(low) ** 2
     prior = (a2 * x**2 - a2 - np.log(s2)).sum(axis=1) / 2  # ½ (α²x² + σ² − 1 − log σ²)
@@ -167,7 +132,8 @@ def bits_per_dimension(
     for _ in range(draws):
         z = x + spread * rng.standard_normal(x.shape)
         lost += _neg_log_prob(x, z, values, spread) / draws
-    return ImageBits(*(term / (d * np.log(2)) for term in (prior, diffusion, lost)))
+    prior, diffusion, lost = (term / (d * np.log(2)) for term in (prior, diffusion, lost))
+    return dict(zip(BITS, (prior + diffusion + lost, prior, diffusion, lost), strict=True))
 
 
 @np.errstate(under="ignore")
@@ -182,43 +148,42 @@ def _neg_log_prob(x, z, values, spread):
 # --- Samples against real images ----------------------------------------------------------------
 
 
-def frechet(a: ArrayLike, b: ArrayLike):
-    """Return ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}) of two sets of features [n, d].
+def frechet(a: Float[ndarray, "n d"], b: Float[ndarray, "m d"]):
+    """Return ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}) of two sets of features.
 
     Few points make it too large, even for two real sets: compare at equal n, beside real against
     real. Source: Dowson & Landau 1982; Heusel et al. 2017.
     """
-    (m_a, c_a), (m_b, c_b) = (
-        (x.mean(axis=0), np.atleast_2d(np.cov(x.T))) for x in (data_set(a), data_set(b))
-    )
+    c_a, c_b = (np.atleast_2d(np.cov(x.T)) for x in (a, b))
     size, vectors = np.linalg.eigh(c_a)
     root = vectors * np.sqrt(np.maximum(size, 0)) @ vectors.T
     # tr (C_a C_b)^{1/2} by the eigenvalues of C_a^{1/2} C_b C_a^{1/2}, which is symmetric
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ c_b @ root), 0)).sum()
-    return float(np.sum((m_a - m_b) ** 2) + np.trace(c_a) + np.trace(c_b) - 2 * cross)
+    between = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    return float(between + np.trace(c_a) + np.trace(c_b) - 2 * cross)
 
 
-def within_manifold(points: ArrayLike, reference: ArrayLike, k=3) -> Bool[ndarray, " n"]:
-    """Return whether each of points [n, d] lies within reach of some of reference [m, d], m > k.
+def within_manifold(
+    points: Float[ndarray, "n d"], reference: Float[ndarray, "m d"], k=3
+) -> Bool[ndarray, " n"]:
+    """Return whether each of the points lies within reach of some reference point, m > k.
 
     A reference point reaches as far as its k-th nearest fellow. *Precision* is the mean over
     samples with real points as reference, *recall* that over real points with samples as reference.
     Source: Kynkäänniemi et al. 2019.
     """
-    points, reference = data_set(points), data_set(reference)
     reach = np.sort(cdist(reference, reference), axis=1)[:, k]  # the 0th is the point itself
     return (cdist(points, reference) <= reach).any(axis=1)
 
 
-def nearer_to_first(points: ArrayLike, first: ArrayLike, second: ArrayLike) -> Float[ndarray, " n"]:
+def nearer_to_first(
+    points: Float[ndarray, "n d"], first: Float[ndarray, "m d"], second: Float[ndarray, "m d"]
+) -> Float[ndarray, " n"]:
     """Return 1 where a point's nearest neighbour is in ``first``, 0 if in ``second``, ½ for ties.
 
-    With training images as ``first`` and held-out ones as ``second``, the mean is ½ for new images
-    and towards 1 for memorised ones. Raises ``ValueError`` where the two differ in size.
+    With training images as ``first`` and as many held-out ones as ``second``, the mean is ½ for new
+    images and towards 1 for memorised ones.
     """
-    points, first, second = data_set(points), data_set(first), data_set(second)
-    if len(first) != len(second):
-        raise ValueError(f"the two sets must have one size, got {len(first)} and {len(second)}")
     to_first, to_second = (cdist(points, other).min(axis=1) for other in (first, second))
     return (1 + np.sign(to_second - to_first)) / 2
 
@@ -231,36 +196,29 @@ def measured(plan, model, seed):
 
     bits (held-out −ELBO in bits per dimension: total and its terms), bits_train (the total of as
     many training images), noise_error (held-out E‖ε − ε̂‖²/d at the levels ``plan.curve``); eta0
-    and eta1, ``MEASURES`` of DDIM and ancestral samples; sheets and side of some.
+    and eta1, ``MEASURES`` of DDIM and ancestral samples; sheets of some. Noise is the same in every
+    run, and samples start alike in those of one seed.
     """
     metrics = metrics_for(plan.data, plan.held_out)
-    found = {
-        "bits": _bits(plan, model, metrics, metrics.held_out),
-        "bits_train": _bits(plan, model, metrics, metrics.train[: plan.held_out])["total"],
-        "noise_error": _error_curve(model, metrics.held_out, plan.curve),
-        "sheets": {},
-        "side": metrics.images.side,
-    }
+    held_out, white = metrics.held_out, metrics.images.white
+    values, span = grey_levels(white), (plan.log_snr_min, plan.log_snr_max)
+
+    def bits(x):
+        rng = np.random.default_rng(1)
+        found = bits_per_dimension(model.eps, x, values, *span, rng, plan.n_levels)
+        return {term: float(each.mean()) for term, each in found.items()}
+
+    rng, errors = np.random.default_rng(4), []
+    for level in plan.curve:
+        noise = rng.standard_normal(held_out.shape)
+        z = alpha(level) * held_out + sigma(level) * noise
+        errors.append(float(np.mean((noise - model.eps(z, level)) ** 2)))
+    found = {"bits": bits(held_out), "bits_train": bits(metrics.train[: plan.held_out])["total"]}
+    found |= {"noise_error": errors, "sheets": {}}
     for eta in ETAS:
         rng = np.random.default_rng([2, seed])
         x = model.sample(plan.n_samples, rng, n_steps=plan.sampler_steps, eta=eta)
-        found[f"eta{eta:g}"] = metrics.measure(metrics.rounded(x))
-        kept = metrics.pixels(x[:ON_SHEET])
-        found["sheets"][f"eta{eta:g}"] = base64.b64encode(kept.tobytes()).decode()
+        pixels = to_pixels(data_set(x), white)
+        found[f"eta{eta:g}"] = metrics.measure(values[pixels])
+        found["sheets"][f"eta{eta:g}"] = base64.b64encode(pixels[:ON_SHEET].tobytes()).decode()
     return found
-
-
-def _bits(plan, model, metrics, x):
-    span, rng = (plan.log_snr_min, plan.log_snr_max), np.random.default_rng(1)  # as for every run
-    bits = bits_per_dimension(model.eps, x, metrics.values, *span, rng, n_levels=plan.n_levels)
-    return {term: float(getattr(bits, term).mean()) for term in BITS}
-
-
-def _error_curve(model, x, levels):
-    rng = np.random.default_rng(4)
-    errors = []
-    for level in levels:
-        noise = rng.standard_normal(x.shape)
-        z = alpha(level) * x + sigma(level) * noise
-        errors.append(float(np.mean((noise - model.eps(z, level)) ** 2)))
-    return errors

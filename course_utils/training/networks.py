@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,11 +26,10 @@ from torch import nn
 from torch.optim.adam import adam
 
 from course_utils._checks import data_set, require_levels_fit
-from course_utils.classroom.progress import progress
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha, sigma
-from course_utils.training.recipe import LevelSampler, Recipe, uniform_times
+from course_utils.training.recipe import LevelSampler, Recipe
 
 CHUNK = 60  # steps whose draws are made at once, and after which adaptive levels adapt
 # The function behind torch.optim.Adam, whose first use loads a compiler, for some seconds.
@@ -47,7 +45,7 @@ def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False):  # which turns gradients on, too
             yield
     finally:
         torch.set_num_threads(threads)
@@ -117,7 +115,7 @@ class LevelEmbedding(nn.Module):
 
 def _linear(n_in, n_out, *, generator, dtype, gain=1.0):
     # without skip_init, torch's global generator would be used
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, device="cpu", dtype=dtype)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=dtype)
     nn.init.normal_(layer.weight, std=gain / n_in**0.5, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
@@ -126,32 +124,24 @@ def _linear(n_in, n_out, *, generator, dtype, gain=1.0):
 # --- Training -----------------------------------------------------------------------------------
 
 
-class Batches(NamedTuple):
-    """Draws for some steps: ``log_snr`` and ``coefficient`` [steps, batch], z and v [.., d]."""
-
-    z: torch.Tensor
-    log_snr: torch.Tensor
-    v: torch.Tensor
-    coefficient: torch.Tensor
-
-
 def draw_batches(x, levels, n_batches, batch, generator):
-    """Return ``Batches`` of latents z = α x + σ ε and v = α ε − σ x of the data x, a tensor [n, d].
+    """Return draws for some steps: z [n_batches, batch, d], λ [n_batches, batch], v, coefficients.
 
-    ``levels`` is a ``LevelSampler``; the generator is on the device of x. Which x and which ε are
-    drawn does not depend on the levels.
+    z = α x + σ ε and v = α ε − σ x of data x, a tensor [n, d] on the device of the generator;
+    ``levels`` is a ``LevelSampler``. The levels of a batch come from uniform numbers with one
+    random start and equal gaps (Kingma et al. 2021, VDM). Which x and which ε are drawn does not
+    depend on the levels.
     """
     on_device = {"generator": generator, "device": x.device}
     start = torch.rand((n_batches, 1), dtype=torch.float64, **on_device).cpu().numpy()
-    log_snr, coefficient = levels.draw(uniform_times(start, batch))
+    log_snr, coefficient = levels.draw((start + np.arange(batch) / batch) % 1)
     x = x[torch.randint(len(x), log_snr.shape, **on_device)]
     noise = torch.randn(x.shape, dtype=x.dtype, **on_device)
-
-    def tensor(array):
-        return torch.tensor(array, dtype=x.dtype, device=x.device)
-
-    a, s = tensor(alpha(log_snr))[..., None], tensor(sigma(log_snr))[..., None]
-    return Batches(a * x + s * noise, tensor(log_snr), a * noise - s * x, tensor(coefficient))
+    a, s, log_snr, coefficient = (
+        torch.tensor(array, dtype=x.dtype, device=x.device)
+        for array in (alpha(log_snr)[..., None], sigma(log_snr)[..., None], log_snr, coefficient)
+    )
+    return a * x + s * noise, log_snr, a * noise - s * x, coefficient
 
 
 def batch_loss(network, z, log_snr, v, coefficient):
@@ -160,18 +150,10 @@ def batch_loss(network, z, log_snr, v, coefficient):
     return torch.linalg.vecdot(coefficient, error) / len(error), error.detach()
 
 
-class Step(NamedTuple):
-    """A step of training: its loss, and the network and its average after it (not copies)."""
-
-    loss: torch.Tensor
-    network: Network
-    average: Network
-
-
 def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
-    """Train a new network and yield the ``Step`` after each; arguments as for ``train``.
+    """Train a new network; yield after each step its loss and the average of weights (no copy).
 
-    What is seen at a step is what a run of so many steps ends with.
+    What is seen at a step is what a run of so many steps ends with. Arguments as for ``train``.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     x = torch.tensor(data_set(x), dtype=dtype, device=device)
@@ -179,7 +161,7 @@ def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
     network = Network(x.shape[1], recipe, start, dtype).to(device)
     average = deepcopy(network).requires_grad_(False)
     generator = torch.Generator(device).manual_seed(seed + 2**32)
-    levels = LevelSampler(w, recipe.log_snr_min, recipe.log_snr_max, recipe.levels)
+    levels = LevelSampler(w, recipe)
     weights = list(network.parameters())
     state = [[torch.zeros_like(weight) for weight in weights] for _ in range(2)]
     counts = [torch.zeros((), dtype=torch.float32, device=device) for _ in weights]
@@ -195,33 +177,28 @@ def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
                 adam(weights, slopes, *state, [], counts, lr=recipe.rate(step), fused=True, **ADAM)
                 for mean, weight in zip(average.parameters(), weights, strict=True):
                     mean.lerp_(weight, 1 - recipe.decay(step))
-            yield Step(loss.detach(), network, average)
+            yield loss.detach(), average
         errors = torch.stack(errors).cpu().numpy()
         if not np.isfinite(errors).all():
-            step = first + int(np.argmin(np.isfinite(errors).all(axis=1)))
             raise ValueError(
-                f"training diverged at step {step} of {recipe.n_steps}: the error is not finite. "
+                f"training diverged before step {first + len(errors)}: the error is not finite. "
                 f"Lower learning_rate, {recipe.learning_rate:g}, or divide the data by their scale"
             )
-        log_snr = batches.log_snr[: len(errors)].cpu().numpy().astype(float)
+        log_snr = batches[1][: len(errors)].cpu().numpy().astype(float)
         levels.observe(log_snr, errors * alpha(log_snr) ** 2)
 
 
-def train(x, w, *, seed, recipe=None, label=None, device=None, dtype=torch.float32):
+def train(x, w, *, seed, recipe, device=None, dtype=torch.float32):
     """Return a ``Trained`` denoiser of the data x [n, d] for the weighting w.
 
-    ``seed`` fixes initial weights, batches, levels and noise. ``recipe`` is ``Recipe()`` where none
-    is given. A ``label`` shows progress. ``device`` is "cuda" where there is one, else "cpu".
-    Raises ``ValueError`` for data with gaps, for an improper w, and where the loss diverges.
+    ``seed`` fixes initial weights, batches, levels and noise. ``device`` is "cuda" where there is
+    one, else "cpu". Raises ``ValueError`` for data with gaps, for an improper w, and where the loss
+    diverges.
     """
-    recipe = recipe or Recipe()
-    losses = []
-    steps = train_steps(x, w, seed=seed, recipe=recipe, device=device, dtype=dtype)
     with one_thread():
-        for step in progress(steps, recipe.n_steps, label):
-            losses.append(step.loss)
-        losses = torch.stack(losses).cpu().numpy()
-    return Trained(step.average, recipe, losses)
+        steps = train_steps(x, w, seed=seed, recipe=recipe, device=device, dtype=dtype)
+        losses, averages = zip(*steps, strict=True)
+        return Trained(averages[-1], recipe, torch.stack(losses).cpu().numpy())
 
 
 # --- What comes out -----------------------------------------------------------------------------
@@ -236,24 +213,18 @@ class Trained:
     losses: np.ndarray = ()
 
     def eps(self, z, log_snr):
-        """Return ε̂ = σ z + α v̂ for z [n, d], NumPy, at one level or [n, 1]; v̂ is in float32.
+        """Return ε̂ = σ z + α v̂ for z [n, d] at one level or [n, 1], within those of training.
 
-        Raises ``ValueError`` for levels of another shape or outside training's.
+        NumPy in float64, v̂ in the network's own type. Raises ``ValueError`` for levels [n].
         """
         z, level = np.asarray(z, dtype=float), np.asarray(log_snr, dtype=float)
         require_levels_fit(level, z)
-        low, high = self.recipe.log_snr_min, self.recipe.log_snr_max
-        if level.min() < low - 1e-6 or level.max() > high + 1e-6:
-            raise ValueError(
-                f"this network was trained on λ from {low:g} to {high:g}, got "
-                f"{level.min():g} to {level.max():g}"
-            )
         like = self.network.first.weight
-        inputs = (
-            torch.tensor(array, dtype=like.dtype, device=like.device)
-            for array in (z, level.reshape(-1, 1))
-        )
         with one_thread(), torch.inference_mode():
+            inputs = (
+                torch.tensor(array, dtype=like.dtype, device=like.device)
+                for array in (z, level.reshape(-1, 1))
+            )
             v = self.network(*inputs).cpu().numpy()
         return sigma(level) * z + alpha(level) * v
 

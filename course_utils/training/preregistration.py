@@ -3,7 +3,7 @@
     hypothesis = Hypothesis("…", "eta0.frechet", "higher", "sigmoid_2", by=0.3, seeds=range(5, 15))
     trial = register(hypothesis, w)     # written down; after its first run it cannot be changed
     finding = trial.judge(trial.run())  # resumes where it was interrupted
-    print(write_up(finding, reason="…"))
+    write_up(finding, reason="…", not_shown=["…"], results=study.load_results())
 
 A trial trains a network with w and with one weighting of the study, the comparator, from the same
 seeds on one machine, and looks at the difference of one held-out measure, seed by seed.
@@ -19,7 +19,6 @@ import hashlib
 import html
 import json
 import re
-import time
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -37,10 +36,9 @@ from course_utils.weightings import KNOTS, bent, evaluate, is_monotone
 FOLDER = ".study/own"  # below the folder of the notebook
 JUDGED = ("frechet", "precision", "recall", "memorised")
 HELD_OUT = ("bits.total", *(f"{eta}.{measure}" for eta in ("eta0", "eta1") for measure in JUDGED))
-DIRECTIONS = ("lower", "higher")
 SHORT = Plan(n_steps=300)  # the examples' budget: some five seconds a run
 STORED = "trial_examples.json"
-SEEN = 5  # seeds 0 … 4 are the study's, whose results have been looked at
+FRESH = len(study.SEEDS)  # the seeds before it are the study's, whose results have been looked at
 
 
 @dataclass(frozen=True)
@@ -63,16 +61,14 @@ class Hypothesis:
     def __post_init__(self):
         keep(self, seeds=tuple(int(seed) for seed in self.seeds), by=float(self.by))
         require_known("held-out measure", self.measure, HELD_OUT)
-        require_known("direction", self.direction, DIRECTIONS)
+        require_known("direction", self.direction, ("lower", "higher"))
         require_known("weighting of the study", self.versus, COMPARED)
-        if not self.claim.strip():
-            raise ValueError("the claim is empty: say in a sentence what you expect")
         if not 0 <= self.by < np.inf:
             raise ValueError(f"by must be a finite number of at least 0, got {self.by}")
-        if not len(self.seeds) == len(set(self.seeds)) >= 2 or min(self.seeds) < SEEN:
+        if not len(self.seeds) == len(set(self.seeds)) >= 2 or min(self.seeds) < FRESH:
             raise ValueError(
-                f"need at least 2 different seeds from {SEEN} on, got {self.seeds}: the results of "
-                f"seeds 0 to {SEEN - 1} are in the study and have been seen"
+                f"need at least 2 different seeds from {FRESH} on, got {self.seeds}: the results "
+                f"of seeds 0 to {FRESH - 1} are in the study and have been seen"
             )
 
     def __str__(self):
@@ -83,28 +79,14 @@ class Hypothesis:
         )
 
 
-def verdict(difference, direction, by):
-    """Return "supported", "not supported" or "undecided" for a claimed difference.
-
-    The claim is that own − comparator, a ``Summary``, is more than ``by`` in its ``direction``.
-    Supported: its whole interval is. Not supported: nothing of it is.
-    """
-    low, high = difference.low, difference.high
-    if direction == "lower":
-        low, high = -high, -low
-    if low > by:
-        return "supported"
-    return "not supported" if high <= by else "undecided"
-
-
-def expected_reach(measure, versus, n_seeds, results=None, steps=SHORT.n_steps):
+def expected_reach(measure, versus, n_seeds, results, steps):
     """Return half the length of the 95 % interval to be expected of a difference over n seeds.
 
     t_{0.975, n−1} s/√n, where s is the spread over seeds of measure(other) − measure(versus), the
-    root mean square over the other weightings of the stored study after so many ``steps``.
+    root mean square over the other weightings of the study's ``results`` after so many ``steps``.
     """
-    groups = study.by_weighting(results or study.load_results(), steps)
-    own = groups.pop(require_known("weighting of the study", versus, tuple(groups)))
+    groups = study.by_weighting(results, steps)
+    own = groups.pop(versus)
     found = [study.differences(runs, own, measure) for runs in groups.values()]
     spread = np.sqrt(np.mean([np.var(each, ddof=1) for each in found]))
     return float(student.ppf(0.975, n_seeds - 1) * spread / np.sqrt(n_seeds))
@@ -113,8 +95,8 @@ def expected_reach(measure, versus, n_seeds, results=None, steps=SHORT.n_steps):
 def in_study(plan):
     """Return whether the stored study measured networks of this plan, at its number of steps."""
     whole = study.PLANS["digits"]
-    same = replace(plan, n_steps=whole.n_steps, along=whole.along) == whole
-    return same and plan.n_steps in (*whole.along, whole.n_steps)
+    budgets = (*whole.along, whole.n_steps)
+    return any(plan == replace(whole, n_steps=n, along=plan.along) for n in budgets)
 
 
 # --- Fixing -------------------------------------------------------------------------------------
@@ -159,102 +141,110 @@ class Trial:
     def run(self, jobs=1):
         """Train and measure what is missing, in ``jobs`` processes; return the results of all runs.
 
-        Interrupt it when you like: finished runs stay. Raises ``ValueError`` unless it was fixed.
+        Interrupt it when you like: finished runs stay.
         """
-        self._require_fixed()
-        return list(self.stored or self._run(jobs))
+        return self.stored or self._train(jobs)
 
-    def _run(self, jobs):
-        calls = [(self.plan, name, seed) for seed in self.hypothesis.seeds for name in self.names]
-        runs = study.run_all(calls, self.folder, own={self.names[0]: self.w}, jobs=jobs)
+    def _train(self, jobs=1):
+        own, versus = self.names
+        calls = []
+        for seed in self.hypothesis.seeds:
+            calls += [(self.plan, own, seed, self.w), (self.plan, versus, seed)]
+        runs = study.run_all(calls, self.folder, jobs=jobs)
         return [found[-1] for found in progress(runs, len(calls), "runs" if jobs != 1 else None)]
 
     def judge(self, runs):
-        """Return the ``Result``; raises ``ValueError`` if the hypothesis was not fixed, if a run is
-        missing or there twice, or if the runs come from two kinds of machine, code or plan.
-        """
-        self._require_fixed()
-        groups = [[r for r in runs if r["weighting"] == name] for name in self.names]
-        for name, group in zip(self.names, groups, strict=True):
-            if sorted(r["seed"] for r in group) != sorted(self.hypothesis.seeds):
-                raise ValueError(
-                    f"{name}: need one run for each of seeds {_listed(self.hypothesis.seeds)}, "
-                    f"got seeds {sorted(r['seed'] for r in group)}: let trial.run() finish"
-                )
-        for kind in ("machine", "code", "plan"):
-            if len(made_by := sorted({r[kind] for group in groups for r in group})) > 1:
-                raise ValueError(
-                    f"these runs come from more than one {kind}, {' and '.join(made_by)}, where a "
-                    "seed is not the same run. Delete one kind and run again"
-                )
-        difference = study.compare(*groups, self.hypothesis.measure, self.confidence)
-        said = verdict(difference, self.hypothesis.direction, self.hypothesis.by)
-        return Result(self, *groups, difference, said)
+        """Return the ``Result`` of the runs.
 
-    def _require_fixed(self):
-        if not self.stored and _read(_seal(self.folder, self.number)) != self.record:
+        Raises ``ValueError`` if the hypothesis was not fixed, if a run is missing, or if they come
+        from two kinds of machine.
+        """
+        if not self.stored and study.read_json(_seal(self.folder, self.number)) != self.record:
             raise ValueError(
                 f"hypothesis {self.key} was not fixed: use register(hypothesis, w) first"
             )
+        found = {(r["weighting"], r["seed"]): r for r in runs}
+        pairs = [[found.get((name, seed)) for name in self.names] for seed in self.hypothesis.seeds]
+        own, others = map(list, zip(*pairs, strict=True))
+        if None in own + others:
+            raise ValueError("some of its runs are missing: let trial.run() finish")
+        if len(machines := sorted({r["machine"] for r in own + others})) > 1:
+            raise ValueError(
+                f"these runs come from more than one machine, {' and '.join(machines)}, where a "
+                "seed is not the same run. Delete one kind and run again"
+            )
+        difference = study.compare(own, others, self.hypothesis.measure, self.confidence)
+        return Result(self, own, others, difference)
 
     def __str__(self):
         return f"{self.key}: {self.hypothesis}"
 
 
 class Result(NamedTuple):
-    """What a trial found: its runs, the difference own − comparator, and the verdict."""
+    """What a trial found: its runs and the difference own − comparator, a ``Summary``."""
 
     trial: Trial
     own: list
     others: list
     difference: Summary
-    verdict: str
+
+    @property
+    def verdict(self):
+        """Return "supported", "not supported" or "undecided".
+
+        The claim is that the difference is more than ``by`` in its direction. Supported: its whole
+        interval is. Not supported: nothing of it is.
+        """
+        low, high = self.difference.low, self.difference.high
+        if self.trial.hypothesis.direction == "lower":
+            low, high = -high, -low
+        by = self.trial.hypothesis.by
+        return "supported" if low > by else "not supported" if high <= by else "undecided"
 
 
-def register(hypothesis, w, plan=None, folder=FOLDER):
+def register(hypothesis, w, plan=SHORT, folder=FOLDER):
     """Write the hypothesis about the weighting w down, before its first run; return the ``Trial``.
 
     To fix the same again is to go on with it. Before its first run, another hypothesis about any of
     its seeds takes its place; afterwards that is refused with a ``ValueError``, and so is a w that
-    is the comparator's. ``plan``: ``SHORT`` if left out, that of the examples.
+    is the comparator's.
     """
-    trial = Trial(hypothesis, w, plan or SHORT, Path(folder))
+    trial, seeds = Trial(hypothesis, w, plan, Path(folder)), set(hypothesis.seeds)
     record, folder = trial.record, trial.folder
-    if record["weighting"] == fingerprint(WEIGHTINGS[hypothesis.versus], trial.plan):
+    if record["weighting"] == fingerprint(WEIGHTINGS[hypothesis.versus], plan):
         raise ValueError(f"your weighting is {hypothesis.versus} itself: there is nothing to test")
-    clashes, involved = {}, set(hypothesis.seeds)
-    paths = sorted((folder / "hypotheses").glob("[0-9]*.json"))
-    sealed = {int(path.stem): _read(path) for path in paths}  # None for a damaged file
-    examples = {-n: e["record"] for n, e in enumerate(_stored(), 1)}
-    for number, earlier in (examples | sealed).items():
+    about = ("weighting", "plan")
+    examples = [e["record"] for e in _stored() if all(e["record"][k] == record[k] for k in about)]
+    paths = sorted(_seal(folder, 0).parent.glob("[0-9]*.json"))
+    fixed = {int(path.stem): study.read_json(path) for path in paths}  # None for a damaged file
+    for number, earlier in [*enumerate(examples, 1), *fixed.items()]:
         if earlier == record:
-            return replace(trial, number=abs(number))
-        if number < 0 and any(earlier[k] != record[k] for k in ("weighting", "plan")):
-            continue
-        if earlier and set(hypothesis.seeds) & set(earlier["hypothesis"]["seeds"]):
-            clashes[number] = earlier
-            involved.update(earlier["hypothesis"]["seeds"])
-    ran = {seed for seed in involved if any(folder.glob(f"*/*-{seed}.*.json"))}
-    if ran or min(clashes, default=1) < 0:
-        raise ValueError(_refusal(record["hypothesis"], clashes, involved))
+            return replace(trial, number=number)
+    clashes = {n: r for n, r in fixed.items() if r and seeds & set(r["hypothesis"]["seeds"])}
+    seen = [r for r in examples if seeds & set(r["hypothesis"]["seeds"])]
+    earlier = [r["hypothesis"] for r in [*seen, *clashes.values()]]
+    seeds = seeds.union(*(h["seeds"] for h in earlier))
+    if seen or any(path for seed in seeds for path in folder.glob(f"*/*-{seed}.*.json")):
+        raise ValueError(_refusal(record["hypothesis"], earlier, seeds))
     for number in clashes:
         _seal(folder, number).unlink()
-    number = min(clashes, default=max(sealed, default=0) + 1)
-    text = json.dumps(record | {"fixed": time.strftime("%Y-%m-%d %H:%M")})
-    study.write_whole(_seal(folder, number), text)
+    number = min(clashes, default=max(fixed, default=0) + 1)
+    study.write_whole(_seal(folder, number), json.dumps(record))
     return replace(trial, number=number)
+
+
+def _seal(folder, number):
+    return folder / "hypotheses" / f"{number:03d}.json"
 
 
 def fingerprint(w, plan):
     """Return eight characters that change with the shape of w on the plan's levels.
 
     w at 65 levels, divided by its largest value there and rounded to four digits. Raises
-    ``ValueError`` for a w that is negative, not finite, zero, or a sum over its levels.
+    ``ValueError`` for a w that is negative, not finite, or a sum over its levels.
     """
     levels = np.linspace(plan.log_snr_min, plan.log_snr_max, 65)
     values = evaluate(w, levels)
-    if not values.max() > 0:
-        raise ValueError("w is zero at all levels: nothing would be learnt")
     if np.ptp(values) == 0 and evaluate(w, levels[:3])[0] != values[0]:
         raise ValueError(
             f"w returned one number, {values[0]:g}, for all of 65 levels, and another for three of "
@@ -264,23 +254,14 @@ def fingerprint(w, plan):
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _seal(folder, number):
-    return folder / "hypotheses" / f"{number:03d}.json"
-
-
-def _read(path):
-    record = study.read_json(path)
-    return record and {part: record[part] for part in ("hypothesis", "weighting", "plan")}
-
-
-def _refusal(new, clashes, involved):
+def _refusal(new, earlier, seeds):
     """Why a hypothesis is too late, and in what it differs from an earlier one."""
-    old = next((record["hypothesis"] for record in clashes.values()), {})
+    old = earlier[0] if earlier else {}
     changes = [f"{k} was {old[k]!r}, now {new[k]!r}" for k in old if old[k] != new[k]]
     under = f" under another hypothesis ({'; '.join(changes)})" if changes else ""
-    fresh = max(involved) + 1
+    fresh = max(seeds) + 1
     return (
-        f"this hypothesis comes after its results: of seeds {_listed(involved)} some have been run"
+        f"this hypothesis comes after its results: of seeds {_listed(seeds)} some have been run"
         f"{under}. Go back to what was fixed, or test the new hypothesis on fresh seeds, such as "
         f"range({fresh}, {fresh + len(new['seeds'])})"
     )
@@ -300,11 +281,8 @@ def _listed(seeds):
 class Report(str):
     """A finished report in Markdown, which a notebook shows set."""
 
-    __slots__ = ()
     __repr__ = str.__str__
-
-    def _repr_markdown_(self):
-        return str(self)
+    _repr_markdown_ = str.__str__
 
     def save(self, path):
         """Write it to a file, such as "report.md"."""
@@ -323,47 +301,48 @@ def compared(finding, measures=HELD_OUT):
     }
 
 
-def write_up(finding, *, reason, not_shown=(), results=None):
+def write_up(finding, *, reason, not_shown, results):
     """Return the ``Report`` of a finding: what was fixed, what came out, and what was not shown.
 
     ``reason``: why this was to be expected. ``not_shown``: sentences of your own beside those that
     hold for every trial. ``results`` of the study, for the floor.
     """
-    if not reason.strip():
-        raise ValueError("the reason is empty: why was the claim to be expected?")
-    trial, hypothesis, plan = finding.trial, finding.trial.hypothesis, finding.trial.plan
+    trial, own, _, difference = finding
+    hypothesis, plan, seeds = trial.hypothesis, trial.plan, len(trial.hypothesis.seeds)
     monotone = is_monotone(trial.w, plan.log_snr_min, plan.log_snr_max)
     interval = f"{100 * trial.confidence:g} % interval"
     title = _plain(getattr(trial.w, "name", getattr(trial.w, "__name__", "own")))
-    rows = {
-        "claim": _plain(hypothesis.claim),
-        "why": _plain(reason),
-        "weighting": f"{title} ({'monotone' if monotone else 'not monotone'})",
-        "fixed before any run": f"`{trial.key}`: {hypothesis}",
-        "training": f"{plan.n_steps} steps a run, {len(hypothesis.seeds)} seeds each; "
-        f"all on one kind of machine ({finding.own[0]['machine']})",
-        "result": f"own − {hypothesis.versus} = {_signed(finding.difference)}, {interval}",
-        "verdict": f"**{finding.verdict}**",
-    }
-    lines = [f"### Report: {title}", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {text} |" for name, text in rows.items()]
-    lines += ["", f"| measure | own | {hypothesis.versus} | difference, {interval} | real |"]
-    lines += ["|---|---|---|---|---|"]
+    training = f"{plan.n_steps} steps a run, {seeds} seeds each; all on one kind of machine"
     as_study = (plan.data, plan.n_samples, plan.held_out) == ("digits", 500, 500)
-    floor = (results or study.load_results())["floor"] if as_study else {}
-    for measure, (own, other, difference) in compared(finding).items():
+    floor = results["floor"] if as_study else {}
+    rows = []
+    for measure, (mine, theirs, gap) in compared(finding).items():
         bold = "**" if measure == hypothesis.measure else ""
-        real = floor.get(measure.split(".")[1])  # bits have none
-        cells = (
-            f"{bold}{measure}{bold}",
-            f"{own.mean:.3f}",
-            f"{other.mean:.3f}",
-            f"{bold}{_signed(difference)}{bold}",
-            f"{real[0]:.3f}" if real else "–",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "The measure in bold decides; the others say at what price. Not shown:", ""]
-    return Report("\n".join([*lines, *(f"- {_plain(t)}" for t in (*not_shown, *_limits(finding)))]))
+        real = f"{floor[kind][0]:.3f}" if (kind := measure.split(".")[1]) in floor else "–"
+        means = f"{mine.mean:.3f} | {theirs.mean:.3f}"
+        rows.append(f"| {bold}{measure}{bold} | {means} | {bold}{_signed(gap)}{bold} | {real} |")
+    limits = [f"- {_plain(sentence)}" for sentence in (*not_shown, *_limits(finding))]
+    rows, limits = "\n".join(rows), "\n".join(limits)
+    return Report(f"""\
+### Report: {title}
+
+| | |
+|---|---|
+| claim | {_plain(hypothesis.claim)} |
+| why | {_plain(reason)} |
+| weighting | {title} ({"monotone" if monotone else "not monotone"}) |
+| fixed before any run | `{trial.key}`: {hypothesis} |
+| training | {training} ({own[0]["machine"]}) |
+| result | own − {hypothesis.versus} = {_signed(difference)}, {interval} |
+| verdict | **{finding.verdict}** |
+
+| measure | own | {hypothesis.versus} | difference, {interval} | real |
+|---|---|---|---|---|
+{rows}
+
+The measure in bold decides; the others say at what price. Not shown:
+
+{limits}""")
 
 
 def _plain(text):
@@ -407,24 +386,21 @@ def examples():
 
 
 @cache
-def _stored(place=study.DATA):
+def _stored():
     """The stored examples, [{record, runs}]; none where there is no file."""
-    path = place / STORED
-    return json.loads(path.read_text(encoding="utf-8"))["trials"] if path.is_file() else []
+    return (study.read_json(study.DATA / STORED) or {"trials": []})["trials"]
 
 
-def store_examples(folder=".study/examples", out=study.DATA, jobs=1, plan=SHORT):
+def store_examples():
     """Make the examples' runs, or what is missing of them, and store them in the package."""
-    texts = []
+    trials = []
     for hypothesis, w in examples():
-        trial = Trial(hypothesis, w, plan, Path(folder))
-        runs = sorted(trial._run(jobs), key=lambda r: (r["weighting"] in WEIGHTINGS, r["seed"]))
-        # twelve samples of each weighting are enough
-        runs = [r if r["seed"] == hypothesis.seeds[0] else r | {"sheets": {}} for r in runs]
-        texts.append(study.a_line_a_run({"record": trial.record}, runs))
+        trial = Trial(hypothesis, w, SHORT, study.RUNS / "examples")
+        first = hypothesis.seeds[0]  # twelve samples of each weighting are enough
+        runs = [r if r["seed"] == first else r | {"sheets": {}} for r in trial._train()]
+        trials.append({"record": trial.record, "runs": runs})
     about = "The examples of notebook 08; made by python -m course_utils.training.preregistration."
-    text = f'{{"about": "{about}", "trials": [\n' + ",\n".join(texts) + "\n]}\n"
-    study.write_whole(Path(out) / STORED, text)
+    study.write_whole(study.DATA / STORED, json.dumps({"about": about, "trials": trials}))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from course_utils.schedules import alpha
 from course_utils.variance import DensitySchedule
 from course_utils.weightings import evaluate
 
-KINDS = ("adaptive", "uniform", *PUBLISHED)
 N_BINS = 64  # of λ, in which the running error is kept
 UNIFORM = 0.1  # height of the uniform part of an adaptive density, beside a mean height of 1
 MEMORY = 0.7  # what earlier errors count after each ``observe``
@@ -27,9 +26,8 @@ class Recipe:
     Nothing else in it knows ``n_steps``, so that a short run is the beginning of a long one: the
     rate stays where it is after a warm-up, and an average over weights, whose memory grows with the
     run, does what a falling rate would do. The network has ``n_blocks`` blocks of ``width``, and
-    ``skip`` (``networks.Network``). ``levels`` is "adaptive", "uniform" or an objective
-    (``LevelSampler``). Raises ``ValueError`` for unknown levels, an empty range, or an
-    average that would never move.
+    ``skip`` (``networks.Network``). ``levels``, "adaptive", "uniform" or an objective, and their
+    range are for the ``LevelSampler``. ``memory`` lies between 0 and 1.
     """
 
     n_steps: int = 1200
@@ -42,15 +40,6 @@ class Recipe:
     log_snr_min: float = -10.0
     log_snr_max: float = 6.0
     skip: bool = False
-
-    def __post_init__(self):
-        require_known("kind of levels", self.levels, KINDS)
-        require_range(self.log_snr_min, self.log_snr_max)
-        if not (self.n_steps >= 1 and 0 < self.memory < 1):
-            raise ValueError(
-                f"need n_steps of at least 1 and 0 < memory < 1, got {self.n_steps} and "
-                f"{self.memory}: near 0 the last weights are taken, 1 would keep the first"
-            )
 
     def rate(self, step):
         """Return Adam's rate at step 0, 1, …: learning_rate · min(1, (step + 1)/60)."""
@@ -66,26 +55,28 @@ class Recipe:
 
 
 class LevelSampler:
-    """Draws levels λ ~ p, with the weight of each draw in the loss.
+    """Draws levels λ ~ p, with the weight of each draw in the loss, as a ``Recipe`` says.
 
     ``draw(u)`` turns uniform numbers into levels and their coefficients w α²/p ÷ ∫ w α² dλ.
     "uniform": p is flat on the range. A key of ``PUBLISHED``: that objective's own p, cut to the
     range. "adaptive": p ∝ w(λ) times a running mean of ‖ε − ε̂‖²/d in 64 bins, plus a uniform part;
-    ``observe`` feeds it. Raises ``ValueError`` where w is zero. Source: Kingma & Gao 2023.
+    ``observe`` feeds it. Raises ``ValueError`` for unknown levels, an empty range, and where w is
+    zero. Source: Kingma & Gao 2023.
     """
 
-    def __init__(self, w, log_snr_min, log_snr_max, kind="adaptive"):
-        self.kind = require_known("kind of levels", kind, KINDS)
-        low, high = require_range(log_snr_min, log_snr_max)
-        self.w, self.edges = w, np.linspace(low, high, N_BINS + 1)
+    def __init__(self, w, recipe):
+        kind = require_known("kind of levels", recipe.levels, ("adaptive", "uniform", *PUBLISHED))
+        low, high = require_range(recipe.log_snr_min, recipe.log_snr_max)
+        self.w, self.adaptive = w, kind == "adaptive"
+        self.edges = np.linspace(low, high, N_BINS + 1)
+        self.middles = (self.edges[:-1] + self.edges[1:]) / 2
         fine = np.linspace(low, high, 4001)
         self.total = np.trapezoid(evaluate(w, fine) * alpha(fine) ** 2, fine)
         if not self.total > 0:
             raise ValueError(f"w is zero on [{low:g}, {high:g}]: nothing would be learnt")
-        self.middles = (self.edges[:-1] + self.edges[1:]) / 2
-        # before anything is seen: the error α² of v̂ = 0 on data of variance 1, once in each bin
-        self.sums, self.counts = alpha(self.middles) ** 2, np.ones(N_BINS)
-        if kind == "adaptive":
+        if self.adaptive:
+            # before anything is seen: the error α² of v̂ = 0 on data of variance 1, once in each bin
+            self.sums, self.counts = alpha(self.middles) ** 2, np.ones(N_BINS)
             self._follow_the_error()
         else:
             p = PUBLISHED[kind].density if kind in PUBLISHED else np.ones_like
@@ -104,19 +95,9 @@ class LevelSampler:
         return log_snr, weight / self.schedule.density(log_snr)
 
     def observe(self, log_snr, error):
-        """Take note of errors ‖ε − ε̂‖²/d at levels of the same shape; earlier ones fade."""
-        if self.kind != "adaptive":
-            return
-        bins = np.clip(np.searchsorted(self.edges, log_snr.ravel()) - 1, 0, N_BINS - 1)
-        self.sums = MEMORY * self.sums + np.bincount(bins, error.ravel(), N_BINS)
-        self.counts = MEMORY * self.counts + np.bincount(bins, minlength=N_BINS)
-        self._follow_the_error()
-
-
-def uniform_times(start, batch):
-    """Return (start + k/batch) mod 1, k = 0 … batch − 1, for uniform numbers ``start`` [n, 1].
-
-    Each of the numbers [n, batch] is uniform by itself, and a row covers [0, 1) evenly. Source:
-    Kingma et al. 2021 (VDM), low-discrepancy times.
-    """
-    return (start + np.arange(batch) / batch) % 1
+        """Let adaptive levels see errors ‖ε − ε̂‖²/d at levels of one shape; earlier ones fade."""
+        if self.adaptive:
+            bins = np.clip(np.searchsorted(self.edges, log_snr.ravel()) - 1, 0, N_BINS - 1)
+            self.sums = MEMORY * self.sums + np.bincount(bins, error.ravel(), N_BINS)
+            self.counts = MEMORY * self.counts + np.bincount(bins, minlength=N_BINS)
+            self._follow_the_error()

@@ -9,20 +9,19 @@ A run is measured along its way, so that one run serves all budgets (see ``Recip
 steps one factor is changed at a time: how levels are sampled, the learning rate, the width. Runs
 of one seed share initial weights, images, noise and the sampler's noise, whatever their weighting.
 
-Every run is a file of its own. After each, the results so far go into ``study_digits.json`` and the
-sheets of samples into ``study_digits.npz``, which are read without torch.
+Every run is a file of its own, in the folder ``.study``. At the end, or where it is interrupted,
+the results so far go into the package: ``study_digits.json``, and the sheets of samples into
+``study_digits.npz``, which are read without torch.
 """
 
 import argparse
 import base64
 import hashlib
-import inspect
 import io
 import json
 import os
 import platform
 import re
-import sys
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -35,26 +34,29 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import ttest_1samp
 
-from course_utils import datasets, distances, objectives, samplers, schedules, variance, weightings
 from course_utils._checks import require_known
 from course_utils.classroom.progress import progress
 from course_utils.objectives import PUBLISHED
-from course_utils.training import image_metrics, recipe
-from course_utils.training.image_metrics import ETAS, MEASURED, measured, metrics_for
+from course_utils.training.image_metrics import ETAS, MEASURED, ON_SHEET, measured, metrics_for
 from course_utils.training.recipe import Recipe
 from course_utils.weightings import Weighting, made_monotone, sigmoid
 
-DATA = Path(__file__).parents[1] / "data"
+PACKAGE = Path(__file__).parents[1]
+DATA = PACKAGE / "data"
+RUNS = Path(".study")
+SEEDS = range(5)
+
+# --- Which runs ---------------------------------------------------------------------------------
+
 WEIGHTINGS = {
     "elbo": Weighting(lambda log_snr: np.ones_like(log_snr), "ELBO"),
-    "sigmoid_0": sigmoid(0),
     "sigmoid_2": sigmoid(2),
-    **{
-        name: PUBLISHED[name].implied_weighting()
-        for name in ("cosine_eps", "cosine_v", "edm", "edm_monotonic", "min_snr", "p2", "sd3")
-    },
+    "edm": PUBLISHED["edm"].implied_weighting(),
+    "edm_monotonic": PUBLISHED["edm_monotonic"].implied_weighting(),
+    "min_snr": PUBLISHED["min_snr"].implied_weighting(),
 }
 WEIGHTINGS["min_snr_monotonic"] = made_monotone(WEIGHTINGS["min_snr"])
+COMPARED = tuple(WEIGHTINGS)
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,6 @@ class Plan(Recipe):
     n_levels: int = 32
     data: str = "digits"
 
-    def __post_init__(self):
-        super().__post_init__()
-        require_known("set of images", self.data, tuple(datasets.IMAGES))
-
     @property
     def key(self):
         """A short name for these settings."""
@@ -88,15 +86,12 @@ class Plan(Recipe):
         return np.linspace(self.log_snr_min + 0.5, self.log_snr_max - 0.5, 16)
 
 
-# --- Which runs ---------------------------------------------------------------------------------
-
 PLANS = {
     "digits": Plan(n_steps=19_200, along=(300, 1200, 4800)),
     # 256 grey levels are 16 times as fine; 784 dimensions are more than the network's width
     "fashion": Plan(n_steps=4000, along=(1000,), data="fashion", log_snr_max=11.5, skip=True),
 }
-COMPARED = ("elbo", "sigmoid_2", "edm", "edm_monotonic", "min_snr", "min_snr_monotonic")
-CENTRE = 4800  # steps, where one factor at a time is changed
+CENTRE = replace(PLANS["digits"], n_steps=4800, along=(1200,))  # one factor at a time is changed
 AROUND = {
     "uniform levels": {"levels": "uniform"},
     "own levels": {},  # those of the weighting's own objective
@@ -106,19 +101,18 @@ AROUND = {
 }
 
 
-def queue(data="digits", n_seeds=5, names=COMPARED):
+def queue(data="digits", names=COMPARED):
     """Return the runs [(setting, plan, weighting, seed)], so ordered that early ones compare.
 
     Setting "main" is ``PLANS[data]``; those of ``AROUND`` follow after each of three seeds.
     """
     runs = []
-    for seed in range(n_seeds):
+    for seed in SEEDS:
         runs += [("main", PLANS[data], name, seed) for name in names]
         for setting, change in AROUND.items() if data == "digits" and seed < 3 else ():
-            centre = replace(PLANS[data], n_steps=CENTRE, along=(1200,), **change)
-            for name in (name for name in names if name in ("elbo", "sigmoid_2", "edm")):
+            for name in [n for n in ("elbo", "sigmoid_2", "edm") if n in names]:
                 own = {"levels": name.removesuffix("_2")} if setting == "own levels" else {}
-                runs.append((setting, replace(centre, **own), name, seed))
+                runs.append((setting, replace(CENTRE, **change, **own), name, seed))
     return runs
 
 
@@ -135,18 +129,18 @@ def run(plan, name, seed, w=None, label=None):
     from course_utils.training.networks import Trained, one_thread, train_steps
 
     if w is None:
-        w = WEIGHTINGS[require_known("weighting of the study", name, tuple(WEIGHTINGS))]
+        w = WEIGHTINGS[require_known("weighting of the study", name, COMPARED)]
     x = metrics_for(plan.data, plan.held_out).train
     found, start, measuring = [], time.perf_counter(), 0.0
     made = {"plan": plan.key, "code": code(), "machine": _processor()}
     with one_thread():
         steps = progress(train_steps(x, w, seed=seed, recipe=plan), plan.n_steps, label)
-        for n, step in enumerate(steps, 1):
+        for n, (_, average) in enumerate(steps, 1):
             if n != plan.n_steps and n not in plan.along:
                 continue
             begun = time.perf_counter()
             one = {"weighting": name, "seed": seed, "steps": n}
-            one |= measured(plan, Trained(step.average, plan), seed)
+            one |= measured(plan, Trained(average, plan), seed)
             seconds = {"training": begun - start - measuring}
             measuring += time.perf_counter() - begun
             found.append(_rounded(one | {"seconds": seconds | {"measuring": measuring}} | made))
@@ -160,13 +154,9 @@ def _rounded(found):
 
 def sheet(result, eta=1):
     """Return the kept samples of a run's result, uint8 grey levels [12, side, side]."""
-    kept, key = result["sheets"], f"eta{eta:g}"
-    content = base64.b64decode(kept[require_known("sampler", key, tuple(kept))])
-    side = result.get("side", 8)  # runs of digits did not say so at first
-    return np.frombuffer(content, np.uint8).reshape(-1, side, side)
-
-
-# --- Which code made it -------------------------------------------------------------------------
+    pixels = np.frombuffer(base64.b64decode(result["sheets"][f"eta{eta:g}"]), np.uint8)
+    side = int(np.sqrt(pixels.size / ON_SHEET))
+    return pixels.reshape(-1, side, side)
 
 
 @cache
@@ -175,18 +165,20 @@ def code():
 
     Whether changed sources still make the same numbers is for the test of the stored study to say.
     """
-    from course_utils.training import networks
-
-    theory = (schedules, samplers, variance, weightings, objectives, distances, datasets)
-    modules = (*theory, recipe, networks, image_metrics)
-    parts = [*map(inspect.getsource, modules), version("torch"), version("numpy")]
+    theory = ("schedules", "samplers", "predictions", "variance", "weightings", "objectives")
+    training = ("training/recipe", "training/networks", "training/image_metrics")
+    files = [PACKAGE / f"{name}.py" for name in (*theory, "datasets", *training)]
+    parts = [path.read_text(encoding="utf-8") for path in files]
+    parts += [version("torch"), version("numpy")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def _processor():
     """The processor's name, or the GPU's where torch sees one."""
-    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
-        return sys.modules["torch"].cuda.get_device_name()
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
     cpu = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", cpu.read_text("utf-8")) if cpu.exists() else None
     return found[1] if found else platform.processor() or platform.machine()
@@ -195,27 +187,25 @@ def _processor():
 # --- All runs -----------------------------------------------------------------------------------
 
 
-def run_all(calls, folder, *, own=None, jobs=1, scheduler=None):
+def run_all(calls, folder, *, jobs=1, scheduler=None):
     """Run what is missing in ``folder``, and yield the results of each run as it is finished.
 
-    ``calls``: (plan, weighting, seed) of each; what is there, made by the same code, comes first.
+    ``calls``: the arguments of each ``run``; what is there, made by the same code, comes first.
     ``jobs`` processes of this machine (−1 for all cores), or with ``scheduler="tcp://…"`` the
-    workers of a Dask cluster, which need the course installed and no common disk. ``own`` maps
-    names that are not keys of ``WEIGHTINGS`` to weightings. One process shows progress in each run.
+    workers of a Dask cluster, which need the course installed and no common disk. One process shows
+    progress in each run.
     """
-    own, missing = own or {}, []
-    for name in {name for _, name, _ in calls}:
-        require_known("weighting of the study", name, (*WEIGHTINGS, *own))
-    for plan in {plan for plan, _, _ in calls}:
+    from joblib import delayed
+
+    for plan in {plan for plan, *_ in calls}:  # where one may not write, that is said first
         write_whole(Path(folder) / plan.key / "plan.json", json.dumps(asdict(plan), indent=1))
-    for number, (plan, name, seed) in enumerate(calls, 1):
-        path = run_file(folder, plan.key, name, seed)
-        found = read_json(path) or []
-        if found and found[-1]["steps"] == plan.n_steps:
+    missing = []
+    for number, (plan, name, seed, *own) in enumerate(calls, 1):
+        if found := read_json(run_file(folder, plan.key, name, seed, code())):
             yield found
         else:
             label = f"run {number} of {len(calls)}" if jobs == 1 else None
-            missing.append((plan, name, seed, own.get(name), label))
+            missing.append(delayed(run)(plan, name, seed, *own, label=label))
     for found in _spread(missing, jobs, scheduler):
         one = found[-1]
         path = run_file(folder, one["plan"], one["weighting"], one["seed"], one["code"])
@@ -223,24 +213,23 @@ def run_all(calls, folder, *, own=None, jobs=1, scheduler=None):
         yield found
 
 
-def run_file(folder, key, name, seed, made_by=None):
-    """Return the path of a run's results below ``folder``: of the present code, or of another."""
-    return Path(folder) / key / f"{name}-{seed}.{made_by or code()}.json"
+def run_file(folder, plan, name, seed, made_by):
+    """Return the path of a run's results below ``folder``; ``plan`` and ``made_by`` are keys."""
+    return Path(folder) / plan / f"{name}-{seed}.{made_by}.json"
 
 
 def _spread(calls, jobs, scheduler):
-    """Yield ``run(*call)`` of every call as it is finished, wherever that is done."""
-    from joblib import Parallel, delayed, parallel_config
+    """Yield what each of joblib's delayed calls returns as it is finished, wherever it is done."""
+    from joblib import Parallel, parallel_config
 
-    calls = [delayed(run)(*call) for call in calls]
-    how = {"return_as": "generator_unordered", "batch_size": 1}
+    how = {"return_as": "generator_unordered", "pre_dispatch": "all"}
     if scheduler is None:
-        yield from Parallel(jobs, pre_dispatch="n_jobs", **how)(calls)
+        yield from Parallel(jobs, **how)(calls)
         return
     from distributed import Client
 
     with Client(scheduler) as client, parallel_config(backend="dask", client=client):
-        yield from Parallel(pre_dispatch="all", **how)(calls)
+        yield from Parallel(**how)(calls)
 
 
 def write_whole(path, content):
@@ -255,8 +244,8 @@ def write_whole(path, content):
         os.replace(part, path)
     except OSError as error:
         raise OSError(
-            f"cannot write to the folder {path.parent} ({error.strerror}): choose one of your own, "
-            'as in folder="/tmp/study", or --runs and --out on the command line'
+            f"cannot write to the folder {path.parent} ({error.strerror}): work in a folder of "
+            'your own, or name one, as in folder="/tmp/study"'
         ) from error
 
 
@@ -269,72 +258,56 @@ def read_json(path):
         return None
 
 
-def write_results(runs, asked, folder):
-    """Write ``study_digits.json`` and the sheets ``study_digits.npz`` into a folder.
+def write_results(runs, asked):
+    """Write ``study_digits.json`` and the sheets ``study_digits.npz`` into the package.
 
     ``runs``: the results of the finished ones of ``asked``, a ``queue``. The json holds how they
     were made, and every result with its setting; the npz of the main setting's seed 0 the samples
     "weighting/steps/eta0" and "…/eta1", uint8 grey levels [12, side, side].
     """
-    plans = {plan.key: (setting, plan) for setting, plan, *_ in asked}
-    runs = [r | {"setting": plans[r["plan"]][0]} for found in runs for r in found]
-    order = {name: i for i, name in enumerate(["main", *AROUND, *WEIGHTINGS])}
-    runs.sort(key=lambda r: (order[r["setting"]], order[r["weighting"]], r["seed"], r["steps"]))
-    plan = asked[0][1]
-    metrics = metrics_for(plan.data, plan.held_out)
-    finished = sum(r["steps"] == plans[r["plan"]][1].n_steps for r in runs)
-    head = {
-        "about": f"{metrics.images.title}; made by make study; see course_utils/training/study.py.",
-        "runs_finished_and_asked": [finished, len(asked)],
-        "plans": {key: {"setting": name} | asdict(plan) for key, (name, plan) in plans.items()},
-        "curve_log_snr": plan.curve.tolist(),
-        "floor": _floor(plan.data, plan.held_out, plan.n_samples),
-        "classifier_accuracy": metrics.accuracy,
-        "versions": {p: version(p) for p in ("numpy", "scipy", "scikit-learn", "torch")},
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    done = {(f[0]["plan"], f[0]["weighting"], f[0]["seed"]): f for f in runs}
+    results = [
+        one | {"setting": setting}
+        for setting, plan, name, seed in asked
+        for one in done.get((plan.key, name, seed), ())
+    ]
     sheets = {
         f"{r['weighting']}/{r['steps']}/eta{eta:g}": sheet(r, eta)
-        for r in runs
+        for r in results
         if (r["setting"], r["seed"]) == ("main", 0)
         for eta in ETAS
     }
+    plan = asked[0][1]
+    metrics = metrics_for(plan.data, plan.held_out)
+    written = {
+        "about": f"{metrics.images.title}; made by make study; see course_utils/training/study.py.",
+        "runs_finished_and_asked": [len(runs), len(asked)],
+        "plans": {plan.key: {"setting": name} | asdict(plan) for name, plan, *_ in asked},
+        "curve_log_snr": plan.curve.tolist(),
+        "floor": _rounded(metrics.floor(plan.n_samples)),
+        "versions": {p: version(p) for p in ("numpy", "scipy", "scikit-learn", "torch")},
+        "date": time.strftime("%Y-%m-%d"),
+        "runs": [{k: v for k, v in r.items() if k != "sheets"} for r in results],
+    }
     packed = io.BytesIO()
     np.savez_compressed(packed, **sheets)
-    apart = ("sheets", "side")  # these are in the npz
-    kept = [{k: v for k, v in r.items() if k not in apart} for r in runs]
-    write_whole(Path(folder) / f"study_{plan.data}.npz", packed.getvalue())
-    write_whole(Path(folder) / f"study_{plan.data}.json", a_line_a_run(head, kept) + "\n")
-
-
-@cache
-def _floor(data, held_out, n):
-    return _rounded(metrics_for(data, held_out).floor(n))
-
-
-def a_line_a_run(head, runs):
-    """Return the JSON text of a dict and its "runs", each run on a line of its own."""
-    lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
-    return json.dumps(head, ensure_ascii=False, indent=1)[:-2] + f',\n "runs": [\n{lines}\n]}}'
+    write_whole(DATA / f"study_{plan.data}.npz", packed.getvalue())
+    write_whole(DATA / f"study_{plan.data}.json", json.dumps(written, ensure_ascii=False))
 
 
 # --- Reading ------------------------------------------------------------------------------------
 
 
-def load_results(folder=DATA, data="digits"):
-    """Return a stored study's dict (see ``write_results``); by default the package's own."""
-    return json.loads(_stored(folder, data, "json").read_text(encoding="utf-8"))
+def load_results(data="digits"):
+    """Return a stored study's dict (see ``write_results``)."""
+    return json.loads((DATA / f"study_{data}.json").read_text(encoding="utf-8"))
 
 
-def load_sheets(folder=DATA, data="digits"):
+def load_sheets(data="digits"):
     """Return the stored samples, {(weighting, steps, η): uint8 grey levels [12, side, side]}."""
-    with _stored(folder, data, "npz").open("rb") as file, np.load(file) as arrays:
+    with np.load(DATA / f"study_{data}.npz") as arrays:
         parts = {key: key.split("/") for key in arrays}
         return {(w, int(n), float(eta[3:])): arrays[k] for k, (w, n, eta) in parts.items()}
-
-
-def _stored(folder, data, ending):
-    return Path(folder) / f"study_{require_known('study', data, tuple(PLANS))}.{ending}"
 
 
 class Summary(NamedTuple):
@@ -357,23 +330,20 @@ def value_of(result, measure):
 
 
 def summary(runs, measure):
-    """Return the ``Summary`` of a measure over results of one weighting, by Student's t over seeds.
-
-    Raises ``ValueError`` for fewer than two results.
-    """
+    """Return the ``Summary`` of a measure over results of one weighting, by Student's t."""
     return _over_seeds([value_of(r, measure) for r in runs], 0.95)
 
 
 def compare(runs, others, measure, confidence=0.95):
-    """Return the ``Summary`` of measure(runs) − measure(others), paired by seed.
-
-    Raises ``ValueError`` unless both have the same seeds, at least two.
-    """
+    """Return the ``Summary`` of measure(runs) − measure(others), paired by seed."""
     return _over_seeds(differences(runs, others, measure), confidence)
 
 
 def differences(runs, others, measure):
-    """Return measure(runs) − measure(others) of each seed, [seeds], in the order of ``runs``."""
+    """Return measure(runs) − measure(others) of each seed, [seeds], in the order of ``runs``.
+
+    Raises ``ValueError`` unless both have the same seeds.
+    """
     first, second = ({r["seed"]: value_of(r, measure) for r in group} for group in (runs, others))
     if first.keys() != second.keys():
         raise ValueError(f"need the same seeds, got {sorted(first)} and {sorted(second)}")
@@ -381,8 +351,6 @@ def differences(runs, others, measure):
 
 
 def _over_seeds(values, confidence):
-    if len(values) < 2:
-        raise ValueError("an interval over seeds needs at least 2 of them")
     low, high = ttest_1samp(values, 0).confidence_interval(confidence)
     return Summary(float(np.mean(values)), float(low), float(high), len(values))
 
@@ -411,56 +379,50 @@ def all_pairs(results, measure, **which):
     p = np.array([ttest_1samp(gap, 0).pvalue for gap in gaps])
     order = np.argsort(p)
     p[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    found = [(_over_seeds(gap, 0.95), float(each)) for gap, each in zip(gaps, p, strict=True)]
-    return dict(zip(pairs, found, strict=True))
+    found = zip(pairs, gaps, p.tolist(), strict=True)
+    return {pair: (_over_seeds(gap, 0.95), each) for pair, gap, each in found}
 
 
-def table(results, measures=("bits.total", "eta0.frechet", "eta1.frechet", "eta1.recall"), **which):
+def table(results, measures, **which):
     """Return lines of text: each weighting's mean ± half its 95 % interval, for every measure.
 
     ``which``: budget and setting, as for ``by_weighting``.
     """
     groups = by_weighting(results, **which)
-    n_seeds = len(next(iter(groups.values())))
-    lines = [f"{f'{n_seeds} seeds':<18}" + "".join(f"{m:>20}" for m in measures)]
+    rows = {f"{len(next(iter(groups.values())))} seeds": measures}
     for name, runs in groups.items():
-        cells = [summary(runs, m) for m in measures]
-        texts = [f"{s.mean:.3f} ± {(s.high - s.low) / 2:.3f}" for s in cells]
-        lines.append(f"{name:<18}" + "".join(f"{text:>20}" for text in texts))
-    floor = [results["floor"][m.split(".")[1]] if "eta" in m else None for m in measures]
-    texts = [f"{f[0]:.3f} ± {f[1]:.3f}" if f else "–" for f in floor]
-    return [*lines, f"{'real (spread)':<18}" + "".join(f"{text:>20}" for text in texts)]
+        found = [summary(runs, m) for m in measures]
+        rows[name] = [f"{s.mean:.3f} ± {(s.high - s.low) / 2:.3f}" for s in found]
+    floors = [results["floor"].get(m.split(".")[-1]) for m in measures]  # bits have none
+    rows["real (spread)"] = [f"{f[0]:.3f} ± {f[1]:.3f}" if f else "–" for f in floors]
+    return [f"{name:<18}" + "".join(f"{text:>20}" for text in row) for name, row in rows.items()]
 
 
 # --- Command line ---------------------------------------------------------------------------------
 
 
 def main(arguments=None):
-    """Run the study from the command line; returns 0 when every run is there."""
+    """Run the study from the command line."""
     parser = argparse.ArgumentParser(prog="make study", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", choices=tuple(PLANS), default="digits", help="the images")
+    parser.add_argument("--data", choices=PLANS, default="digits", help="the images")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; every core where not said")
     parser.add_argument("--scheduler", help="address of a Dask scheduler, tcp://…")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … n − 1 of each weighting")
-    parser.add_argument("--weightings", nargs="+", default=COMPARED, metavar="NAME")
-    parser.add_argument("--runs", default=".study", help="folder of the single runs")
-    parser.add_argument("--out", default=str(DATA), help="folder of the results")
+    parser.add_argument("--weightings", nargs="+", default=COMPARED, choices=COMPARED)
     given = parser.parse_args(arguments)
-    asked = queue(given.data, given.seeds, given.weightings)
+    asked, finished = queue(given.data, given.weightings), []
     calls = [(plan, name, seed) for _, plan, name, seed in asked]
-    made = run_all(calls, given.runs, jobs=given.jobs, scheduler=given.scheduler)
-    finished = []
-    for found in made:
-        finished.append(found)
-        write_results(finished, asked, given.out)
-        one = found[-1]
-        words = f"{one['weighting']}, seed {one['seed']}, {one['steps']} steps"
-        bits = f"{one['bits']['total']:.3f} bits"
-        print(f"{len(finished)}/{len(asked)} {words}: {bits}", flush=True)
-    return 0
+    try:
+        for found in run_all(calls, RUNS, jobs=given.jobs, scheduler=given.scheduler):
+            finished.append(found)
+            one, number = found[-1], f"{len(finished)}/{len(asked)}"
+            bits = f"{one['bits']['total']:.3f} bits after {one['steps']} steps"
+            print(f"{number} {one['weighting']}, seed {one['seed']}: {bits}", flush=True)
+    finally:
+        if finished:
+            write_results(finished, asked)
 
 
 if __name__ == "__main__":
     from course_utils.training import study  # by its name, under which other processes find it
 
-    sys.exit(study.main())
+    study.main()
