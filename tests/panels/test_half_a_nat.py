@@ -86,24 +86,10 @@ def test_models_a_and_b_of_t5_as_their_marginal_kl(claim):
         start = solved.path[0]
         assert solved.path[-1] - start == pytest.approx(amount, rel=2e-2)
         assert solved.marginal[-1] == pytest.approx(fact, abs=6e-4)
-        shares = shares_of(level, amount)
+        shares = half_a_nat.reached(level, 1.0, amount)[0]
         kl = float(np.sum(np.log(1 / 82 / shares)) / 82)
         found.append(abs(kl - solved.marginal[-1]))
     claim("T5", "marginal KL of models A and B, two ways", max(found), 1.5e-3)
-
-
-def shares_of(level, amount):
-    """How often the ancestral sampler ends at each galaxy, by the panel's own points."""
-    seen = []
-
-    def remember(z, i, found=half_a_nat.posterior_shares):
-        seen.append(found(z, i))
-        return seen[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(half_a_nat, "posterior_shares", remember)
-        half_a_nat.curve.__wrapped__(1.0, amount, (level,))
-    return seen[0]
 
 
 # --- the numbers of facts.md ---------------------------------------------------------------------
