@@ -77,10 +77,11 @@ def ideal_eps(width=0.0):
     """
     powers, sums = np.stack([points(), -(points() ** 2)], axis=1), np.ones((2, len(points())))
     sums[0] = points()
+    kernel = width / velocity_scale()
 
     def eps(z, log_snr):
         a, s = alpha(log_snr), sigma(log_snr)
-        sd = np.hypot(a * width / velocity_scale(), s)
+        sd = np.hypot(a * kernel, s)
         log = powers @ np.stack(np.broadcast_arrays(a * z / sd**2, a**2 / (2 * sd**2)))
         log -= log.max(axis=0)
         weighted, total = sums @ np.exp(np.maximum(log, SMALLEST, out=log), out=log)

@@ -27,7 +27,7 @@ KNOTS = (-8, -4, 0, 4, 8)
 BATCHES, BATCH = 80, 25
 REACH = 12.0  # nats: where the histogram ends; one more bar counts the estimates above it
 EDGES = np.linspace(0, REACH, 33)
-TIMES = np.linspace(0, 1, 401)
+TIMES = np.linspace(0, 1, 201)
 SPAN = {"log_snr_min": LOG_SNR_MIN, "log_snr_max": LOG_SNR_MAX}
 NAMED = {
     "cosine": Cosine(**SPAN),
@@ -62,7 +62,7 @@ def controls():
 
 
 def compute(schedule, weight, gains, log_snr_min, log_snr_max):
-    """Return the numbers; λ at ``TIMES``, three curves over 401 ``levels``, and the estimates."""
+    """Return the numbers; λ at ``TIMES``, three curves over 201 ``levels``, and the estimates."""
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
     w = np.ones_like if weight == "level" else _held(by_hand)
@@ -85,7 +85,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
         "variance": variance,
         "beyond": int((estimates > REACH).sum()),
     }
-    levels = np.linspace(*span, 401)
+    levels = np.linspace(*span, 201)
     mean, second = moments().at(levels)
     best = w(levels) * np.sqrt(second)
     sampled = by_hand.density(levels)
