@@ -32,16 +32,12 @@ ALT = (
 )
 LEVELS = np.linspace(-16, 30, 93)  # at both ends e is below 1e-6 at every setting
 MARK = 1000.0  # km/s: the blur at which the count so far is read off
-
-
-def controls():
-    """Return the panel's controls."""
-    n = len(galaxy_velocities())
-    return {
-        "keep": Slider("galaxies kept", 2, n, 1, n),
-        "leave_out": Slider("leave out no.", 0, n, 1, 0),
-        "squeeze": Slider("squeeze", 1, 10, 1, 1),
-    }
+N = len(galaxy_velocities())
+CONTROLS = {
+    "keep": Slider("galaxies kept", 2, N, 1, N),
+    "leave_out": Slider("leave out no.", 0, N, 1, 0),
+    "squeeze": Slider("squeeze", 1, 10, 1, 1),
+}
 
 
 def compute(keep, leave_out, squeeze):
@@ -81,11 +77,10 @@ def _curve(keep, leave_out, squeeze):
 
 def scene():
     """Return the scene: the galaxies, the error curve over log-SNR, and the count so far."""
-    n = len(galaxy_velocities())
     galaxies = Plot(
         "the galaxies",
         Axis(8, 36, "velocity, 1000 km/s"),
-        Axis(0, n + 3, "number, by velocity"),
+        Axis(0, N + 3, "number, by velocity"),
         [
             Points("velocities", "order", meaning="data", size=4),
             Handle("keep", y="keep", along="y", grip="rule", meaning="noise"),
@@ -128,7 +123,7 @@ def scene():
 
 
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     headline="exp of half the area: {count:.4f}, for {kept} galaxies",

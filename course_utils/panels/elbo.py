@@ -34,31 +34,26 @@ NAMED = {
     "flow_matching": FlowMatching(**SPAN),
     "linear_beta": LinearBeta(**SPAN),
 }
-
-
-def controls():
-    """Return the panel's controls."""
-    schedules = [
-        ("straight line: λ uniform", "straight"),
-        ("cosine", "cosine"),
-        ("flow matching", "flow_matching"),
-        ("linear β", "linear_beta"),
-        ("adaptive: p ∝ w E[e]", "adaptive"),
-        ("optimal: p ∝ w √E[e²]", "optimal"),
-    ]
-    weights = [
-        ("its own −½ dλ/dt: w(λ) = 1", "level"),
-        ("held at that of the straight line", "time"),
-    ]
-    knots = [f"λ = {knot}" for knot in KNOTS]
-    bend = "bend p: more or less time at each level"
-    return {
-        "schedule": choice("schedule", schedules),
-        "weight": choice("weight at time t", weights),
-        "log_snr_min": Slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
-        "log_snr_max": Slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
-        "gains": bars(knots, -1.5, 1.5, 0.1, 0.0, bend, unit="powers of ten"),
-    }
+SCHEDULES = [
+    ("straight line: λ uniform", "straight"),
+    ("cosine", "cosine"),
+    ("flow matching", "flow_matching"),
+    ("linear β", "linear_beta"),
+    ("adaptive: p ∝ w E[e]", "adaptive"),
+    ("optimal: p ∝ w √E[e²]", "optimal"),
+]
+WEIGHTS = [
+    ("its own −½ dλ/dt: w(λ) = 1", "level"),
+    ("held at that of the straight line", "time"),
+]
+BEND = "bend p: more or less time at each level"
+CONTROLS = {
+    "schedule": choice("schedule", SCHEDULES),
+    "weight": choice("weight at time t", WEIGHTS),
+    "log_snr_min": Slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
+    "log_snr_max": Slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
+    "gains": bars([f"λ = {knot}" for knot in KNOTS], -1.5, 1.5, 0.1, 0.0, BEND, "powers of ten"),
+}
 
 
 def compute(schedule, weight, gains, log_snr_min, log_snr_max):
@@ -215,7 +210,7 @@ def scene():
 
 
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     formats={

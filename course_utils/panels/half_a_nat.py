@@ -65,18 +65,14 @@ CENTRES = np.linspace(-9.75, 9.75, 27)
 ACROSS = np.linspace(-9.75, 9.75, 79)  # where the curves of the right plot are drawn
 REACH = 6.0  # latents up to here are tabulated
 EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
-
-
-def controls():
-    """Return the panel's controls."""
-    return {
-        "level": Slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
-        "width": Slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
-        "amount": Slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
-        "eta": Slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
-        "seed": Dice("new draws"),
-        "rest": Switch("show W1 at all levels"),
-    }
+CONTROLS = {
+    "level": Slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
+    "width": Slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
+    "amount": Slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
+    "eta": Slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
+    "seed": Dice("new draws"),
+    "rest": Switch("show W1 at all levels"),
+}
 
 
 def compute(level, width, amount, eta, seed, rest=False):
@@ -347,7 +343,7 @@ def scene():
 
 HALF = {"width": 1.0, "amount": 0.5}
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     headline="{excess:.3f} nats spent, W1 = {distance:.3f} standard deviations",

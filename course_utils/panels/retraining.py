@@ -18,12 +18,12 @@ from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.panels._galaxies import bin_density, velocity
-from course_utils.panels._instrument import FINE, own_names, unbent, weighting, with_own
+from course_utils.panels._instrument import FINE, choice_of, knots, unbent, weighting, with_own
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import KNOTS
-from course_utils.widgets.controls import Slider, Switch, bars, choice
+from course_utils.widgets.controls import Slider, Switch, choice
 from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene, Words
 
 ALT = (
@@ -51,34 +51,23 @@ FLAT = (0.0,) * len(KNOTS)
 
 def controls(own=()):
     """Return the panel's controls; ``own`` are keys of ``own_key``."""
-    objectives = own_names(own) | {key: o.name for key, o in PUBLISHED.items()}
-    groups = dict.fromkeys(own[:1], "your own") | {"elbo": "published"}
+    names = {key: o.name for key, o in PUBLISHED.items()}
     ridges = [("1" if not p else f"0.{'0' * (-p - 1)}1", 10.0**p) for p in range(-6, 1)]
+    draws = [("training draws, ridge", "training"), ("fresh draws", "fresh")]
+    measures = [("to the nearest", "nearest"), ("Wasserstein", "wasserstein")]
     shop = {"folded": "workshop: model, sampler, distance"}
     return {
-        "objective": choice(
-            "w of", [(n, k) for k, n in objectives.items()], "sigmoid", groups=groups if own else {}
-        ),
+        "objective": choice_of("w of", own, names, {"elbo": "published"} if own else {}),
         "shift": Slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": Switch("keep w monotone"),
         "data": choice("data", [(words, name) for name, words in DATA.items()]),
-        "gains": bars(
-            [f"λ = {knot}" for knot in KNOTS],
-            *(-2.0, 2.0, 0.1, 0.0),
-            label="gain",
-            unit="powers of ten",
-            folded="bend w with bars",
-        ),
+        "gains": knots("gain", "bend w with bars"),
         "features": choice("random features", FEATURES, 128, slide=True, **shop),
         "ridge": choice("ridge ρ", ridges, 1e-4, slide=True, **shop),
         "steps": choice("sampling steps", (10, 20, 40, 80), 40, slide=True, **shop),
         "eta": Slider("stochasticity η", 0.0, 1.0, 0.05, 0.0, **shop),
-        "draws": choice(
-            "ELBO on", [("training draws, ridge", "training"), ("fresh draws", "fresh")], **shop
-        ),
-        "measure": choice(
-            "distance", [("to the nearest", "nearest"), ("Wasserstein", "wasserstein")], **shop
-        ),
+        "draws": choice("ELBO on", draws, **shop),
+        "measure": choice("distance", measures, **shop),
     }
 
 
@@ -364,10 +353,9 @@ def prepared(start):
 
 _PLAIN = {"objective": "elbo", "shift": 0.0, "monotone_lock": False}
 panel, picture = view(
-    controls,
+    prepared,
     compute,
     scene,
-    prepare=prepared,
     headline="{above:z.2f} nats above w ≡ 1, distance {distance:.3f}",
     shown=("off", "missed", "nearest_floor", "fresh_above"),
     formats={

@@ -37,18 +37,13 @@ EDGES = np.linspace(-REACH, REACH, 121)  # bins of the histogram of z
 # the middles of the map's cells
 MAP_LEVELS = LOG_SNR_MIN + (HIGHEST - LOG_SNR_MIN) * (np.arange(88) + 0.5) / 88
 MAP_POINTS = REACH * (2 * (np.arange(180) + 0.5) / 180 - 1)
-
-
-def controls():
-    """Return the panel's controls."""
-    eta = "η (0: DDIM, 1: ancestral)"
-    return {
-        "eta": Slider(eta, 0.0, 1.0, 0.05, 0.0, play=True),
-        "steps": choice("steps", STEPS, 24, slide=True),
-        "log_snr_max": Slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0, play=True),
-        "width": Slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
-        "seed": Dice("new draws"),
-    }
+CONTROLS = {
+    "eta": Slider("η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 0.0, play=True),
+    "steps": choice("steps", STEPS, 24, slide=True),
+    "log_snr_max": Slider("stop at λ_max", 0.0, HIGHEST, 0.5, 10.0, play=True),
+    "width": Slider("kernel width", 0, 1500, 50, 300, unit="km/s"),
+    "seed": Dice("new draws"),
+}
 
 
 def compute(eta, steps, log_snr_max, width, seed):
@@ -191,7 +186,7 @@ def scene():
 
 FEW = {"steps": 6, "log_snr_max": 10.0, "width": 300}
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     formats={

@@ -41,24 +41,20 @@ TIMES = np.linspace(0, 1, 201)  # of the band and the faint paths
 NO_ERROR = 1e-12  # below this a distance is rounding
 REACH = 4.0
 X = np.linspace(-REACH, REACH, 201)
-
-
-def controls():
-    """Return the panel's controls."""
-    rules = [
-        ("right: β(t_i)Δ", "right"),
-        ("mid: β(t_i − Δ/2)Δ", "mid"),
-        ("left: β(t_{i−1})Δ", "left"),
-        ("exact: 1 − exp(−∫β)", "exact"),
-    ]
-    return {
-        "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
-        "t": Slider("time t", 0.05, 1.0, 0.05, 0.3),
-        "rule": choice("β_i from", rules),
-        "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
-        "x0": Slider("start x₀", -3.0, 3.0, 0.1, 1.5),
-        "path": Dice("new paths", 2),
-    }
+RULES = [
+    ("right: β(t_i)Δ", "right"),
+    ("mid: β(t_i − Δ/2)Δ", "mid"),
+    ("left: β(t_{i−1})Δ", "left"),
+    ("exact: 1 − exp(−∫β)", "exact"),
+]
+CONTROLS = {
+    "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
+    "t": Slider("time t", 0.05, 1.0, 0.05, 0.3),
+    "rule": choice("β_i from", RULES),
+    "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
+    "x0": Slider("start x₀", -3.0, 3.0, 0.1, 1.5),
+    "path": Dice("new paths", 2),
+}
 
 
 def compute(n_steps, rule, recursion, x0, t, path):
@@ -233,7 +229,7 @@ def scene():
 
 
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     formats={
