@@ -230,7 +230,6 @@ def test_what_a_scene_names_must_be_computed_and_known():
         small(lambda t: {}, name="other")
     wrong = {"meaning": "modell"}
     refuses("unknown meaning 'modell': did you mean 'model'", scene.Line, [0], [0], **wrong)
-    refuses("unknown scale 'lin'", Axis, 0, 1, scale="lin")
 
 
 def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
