@@ -1,11 +1,8 @@
 """The counting panel: exp of half the area under the noise-prediction error counts the points."""
 
-from functools import lru_cache
-
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
-from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, velocity_scale
 from course_utils.panels._galaxies import noise_error
 from course_utils.panels._view import level_axis, view
@@ -42,7 +39,11 @@ CONTROLS = {
 
 def compute(keep, leave_out, squeeze):
     """Return the numbers, and velocities in km/s, ½ e and the count so far at ``LEVELS``."""
-    velocities, half = _curve(keep, leave_out, squeeze)
+    velocities = galaxy_velocities()[:keep]
+    if 1 <= leave_out <= keep:
+        velocities = np.delete(velocities, leave_out - 1)
+    velocities = velocities.mean() + (velocities - velocities.mean()) / squeeze
+    half = noise_error(velocities / velocity_scale(), LEVELS) / 2
     area = cumulative_trapezoid(half, LEVELS, initial=0)
     mark = 2 * np.log(velocity_scale() / MARK)
     numbers = {
@@ -64,15 +65,6 @@ def compute(keep, leave_out, squeeze):
         "hump": np.interp(area[-1] / 2, area, LEVELS),
     }
     return numbers, arrays
-
-
-@lru_cache(maxsize=256)
-def _curve(keep, leave_out, squeeze):
-    velocities = galaxy_velocities()[:keep]
-    if 1 <= leave_out <= keep:
-        velocities = np.delete(velocities, leave_out - 1)
-    velocities = velocities.mean() + (velocities - velocities.mean()) / squeeze
-    return frozen(velocities), frozen(noise_error(velocities / velocity_scale(), LEVELS) / 2)
 
 
 def scene():

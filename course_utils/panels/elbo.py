@@ -60,10 +60,12 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     """Return the numbers; λ at ``TIMES``, three curves over 201 ``levels``, and the estimates."""
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
+    at = by_hand.levels
     w = np.ones_like if weight == "level" else _held(by_hand)
     draws = loss_draws(w, _eps, *_random_numbers(), by_hand)
-    elbo = _elbo(*span)
-    loss = elbo if weight == "level" else _loss(by_hand)
+    loss = elbo = weighted_loss(np.ones_like, error_curve(), *span)
+    if weight == "time":  # by the trapezoid rule on the schedule's grid, where w has its kinks
+        loss = float(np.trapezoid(w(at) * moments().at(at)[0], at) / 2)
     variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
     estimates = draws.reshape(BATCHES, BATCH).mean(axis=1)
     verdict = "the loss is the ELBO's, whatever the schedule"
@@ -136,18 +138,6 @@ def _eps(z, log_snr):
 def moments():
     """Return the moments of the galaxies' squared error under their own ideal denoiser."""
     return ErrorMoments.from_mixtures(galaxies_mixture())
-
-
-def _loss(schedule):
-    """The weighted loss with the weight held in t, by the trapezoid rule on the schedule's grid."""
-    levels = schedule.levels
-    mean = moments().at(levels)[0]
-    return float(np.trapezoid(_held(schedule)(levels) * mean, levels) / 2)
-
-
-@cache
-def _elbo(low, high):
-    return weighted_loss(np.ones_like, error_curve(), low, high)
 
 
 @cache

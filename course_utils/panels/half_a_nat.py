@@ -82,11 +82,10 @@ def compute(level, width, amount, eta, seed, rest=False):
     of W1 over all levels are computed for the ``rest`` alone.
     """
     squared, (first, last) = excess(level, width, amount), _cells(level, width)
-    states, without = _undamaged(eta, seed)
+    states, noise, without = _undamaged(eta, seed)
     x, distance = states[-1] / alpha(LEVELS[-1]), without
     if amount:  # up to the band the samples are those without any excess
-        z = follow(states[first], first, STEPS, eta, _noise(eta, seed), squared)[-1]
-        x = z / alpha(LEVELS[-1])
+        x = follow(states[first], first, STEPS, eta, noise, squared)[-1] / alpha(LEVELS[-1])
         distance = wasserstein(x, points())
     ancestral, ddim = curve(width, amount, (level,))[:, 0].tolist()
     numbers = {
@@ -99,7 +98,7 @@ def compute(level, width, amount, eta, seed, rest=False):
         "ddim": ddim,
     }
     inside, least = LEVELS[first : last + 1], _least()[first : last + 1]
-    low, high = band(level, width)
+    low, high = LEVELS[[first, last]].tolist()
     height, middle = 2 * amount / (high - low), (low + high) / 2
     everywhere = np.full((2, len(ACROSS)), np.nan)
     if rest:
@@ -134,8 +133,7 @@ def compute(level, width, amount, eta, seed, rest=False):
 def excess(level, width, amount):
     """Return δ² on each of the ``STEPS`` cells of levels; together they cost ``amount`` nats.
 
-    What one step costs is T7's ½ (e^Δ − 1) δ², exactly, which is ½ δ² Δ for small steps Δ. The band
-    covers whole cells: ``band`` says which levels it really has.
+    What one step costs is T7's ½ (e^Δ − 1) δ², exactly, which is ½ δ² Δ for small steps Δ.
     """
     first, last = _cells(level, width)
     covered = np.zeros(STEPS)
@@ -143,13 +141,8 @@ def excess(level, width, amount):
     return amount * covered / step_kl(covered, LEVELS[:-1], LEVELS[1:]).sum()
 
 
-def band(level, width):
-    """Return the ends of the band nearest to ``level`` ± ``width``/2 that covers whole cells."""
-    first, last = _cells(level, width)
-    return float(LEVELS[first]), float(LEVELS[last])
-
-
 def _cells(level, width):
+    """Which ``LEVELS`` are the ends of the band nearest to ``level`` ± ``width``/2."""
     n = round(width / STEP)
     first = round((level - width / 2 - LEVELS[0]) / STEP + 1e-6)  # halves go one way
     first = min(max(first, 0), STEPS - n)
@@ -207,14 +200,11 @@ def _ideal():
 
 @lru_cache(maxsize=4)
 def _undamaged(eta, seed):
-    """All latents of the sampler without an excess, [STEPS + 1, N_PARTICLES], and W1 at the end."""
-    states = follow(_normals(seed)[0], 0, STEPS, eta, _noise(eta, seed), np.zeros(STEPS))
-    return frozen(states), wasserstein(states[-1] / alpha(LEVELS[-1]), points())
-
-
-@lru_cache(maxsize=4)
-def _noise(eta, seed):
-    return frozen(_maps(eta)[1].noise[:, None] * _normals(seed)[1:])
+    """The sampler without an excess: all latents, [STEPS + 1, N_PARTICLES], its noise, and W1."""
+    start, *normals = _normals(seed)
+    noise = frozen(_maps(eta)[1].noise[:, None] * normals)
+    states = follow(start, 0, STEPS, eta, noise, np.zeros(STEPS))
+    return frozen(states), noise, wasserstein(states[-1] / alpha(LEVELS[-1]), points())
 
 
 @lru_cache(maxsize=2)

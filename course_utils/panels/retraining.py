@@ -6,13 +6,13 @@ belongs to the newly trained model: its error at every level, its samples, and i
 
 import zlib
 from functools import cache, lru_cache, partial
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 
 from course_utils._checks import frozen
 from course_utils.datasets import PLANAR, galaxies, planar_law, velocity_scale
-from course_utils.distances import NearestDistances, nearest_distances, noise_floor, projections
+from course_utils.distances import nearest_distances, noise_floor, projections
 from course_utils.elbo import ErrorCurve
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
@@ -95,10 +95,10 @@ def compute(
         "off": found.nearest.off,
         "missed": found.nearest.missed,
         "nearest_floor": world.floors["nearest"].mean,
-        "wasserstein": found.wasserstein,
+        "wasserstein": found.distances["wasserstein"],
         "wasserstein_floor": world.floors["wasserstein"].mean,
         "condition": float(f"{found.condition:.0e}"),
-        "distance": found.distance(measure),
+        "distance": found.distances[measure],
     }
     arrays = {
         "by_hand": w(FINE),
@@ -112,7 +112,7 @@ def compute(
         "excess_of_one": flat.error - world.least_error,
         "samples": found.samples,
         "loss": numbers["above" if draws == "training" else "fresh_above"],
-        "star": flat.distance(measure),
+        "star": flat.distances[measure],
         "floor_low": max(floor.mean - floor.spread, 1e-9),
         "floor_high": floor.mean + floor.spread,
         "nearest_drawn": max(0.7 * floor.mean, 0.004),
@@ -143,25 +143,12 @@ def _drawn(samples, world):
     }
 
 
-class Trained(NamedTuple):
-    """What is kept of a retrained model, which itself takes up to 100 MB."""
-
-    objective: float  # ELBO loss and ridge on the training draws
-    fresh: float  # ELBO loss on fresh draws
-    weights: np.ndarray
-    error: np.ndarray  # on the chosen draws
-    samples: np.ndarray
-    nearest: NearestDistances
-    wasserstein: float
-    condition: float
-
-    def distance(self, measure):
-        """Return the samples' distance from real ones, "nearest" or "wasserstein"."""
-        return self.nearest.mean if measure == "nearest" else self.wasserstein
-
-
 def trained(w, data, features, ridge, eta, steps, draws="fresh"):
-    """Return the ``Trained`` of the weighting w; the error is that on the draws, or fresh ones."""
+    """Return what is kept of a model retrained with w, which itself takes up to 100 MB.
+
+    ``objective``, ELBO loss and ridge on the training draws; ``fresh``, the loss on fresh ones;
+    ``error`` at each level on the ``draws``; the samples, and their ``distances``.
+    """
     world, (model, fresh_draws) = _world(data), _model(data, features)
     denoiser = model.retrain(w, ridge)
     # The same start and the same noise at every movement: only the model changes.
@@ -170,18 +157,17 @@ def trained(w, data, features, ridge, eta, steps, draws="fresh"):
     samples = z / alpha(path[-1])
     # Model and ideal on the same draws: their common noise cancels in the difference.
     fresh = world.least_error + denoiser.eps_mse_on(fresh_draws) - world.ideal_on_fresh
-    error = fresh
-    if draws == "training":
-        error = world.least_error + denoiser.eps_mse - world.ideal_on_training
-    return Trained(
-        denoiser.objective,
-        float(np.trapezoid(fresh, world.levels) / 2),
-        denoiser.weights,
-        error,
-        samples,
-        nearest_distances(samples, world.real),
-        _sliced(samples, world.quantiles),
-        denoiser.condition,
+    training = world.least_error + denoiser.eps_mse - world.ideal_on_training
+    nearest = nearest_distances(samples, world.real)
+    return SimpleNamespace(
+        objective=denoiser.objective,
+        fresh=float(np.trapezoid(fresh, world.levels) / 2),
+        weights=denoiser.weights,
+        error=training if draws == "training" else fresh,
+        samples=samples,
+        nearest=nearest,
+        distances={"nearest": nearest.mean, "wasserstein": _sliced(samples, world.quantiles)},
+        condition=denoiser.condition,
     )
 
 
@@ -191,36 +177,36 @@ def reference(data, features, ridge, eta, steps, draws="fresh"):
     return trained(np.ones_like, data, features, ridge, eta, steps, draws)
 
 
-class World:
-    """What belongs to the data alone, computed once."""
-
-    def __init__(self, data):
-        law, rng = law_of(data), np.random.default_rng
-        model, fresh = _model(data, FEATURES[0])  # its draws are those of every other size
-        self.levels = model.log_snr
-        self.least_error = _least_error(law, self.levels)
-        self.least = float(np.trapezoid(self.least_error, self.levels) / 2)  # nats
-        # The ideal denoiser on the very draws: those of the training, made once more, and fresh.
-        training = model.draws(_training_data(data), N_TRAINING, rng(7))
-        self.ideal_on_training = frozen(training.eps_mse(law.eps))
-        self.ideal_on_fresh = frozen(fresh.eps_mse(law.eps))
-        self.start = frozen(rng(3).standard_normal((N_SAMPLES, law.dim)))
-        self.real = frozen(law.sample(N_SAMPLES, rng(2)))
-        many = law.sample(200 * N_SAMPLES, rng(1))
-        rows = projections(many)
-        self.quantiles = frozen(rows.reshape(len(rows), N_SAMPLES, -1).mean(axis=2))
-        self.shares = frozen(_shares(many) * (law.dim == 1))  # of galaxies; 0 in the plane
-        distances = {
-            "nearest": lambda a, b: nearest_distances(a, b).mean,
-            "wasserstein": lambda a, b: _sliced(a, self.quantiles),
-        }
-        self.floors = {
+@cache
+def _world(data):
+    """What belongs to the data alone."""
+    law, rng = law_of(data), np.random.default_rng
+    model, fresh = _model(data, FEATURES[0])  # its draws are those of every other size
+    least_error = _least_error(law, model.log_snr)
+    # The ideal denoiser on the very draws: those of the training, made once more, and fresh.
+    training = model.draws(_training_data(data), N_TRAINING, rng(7))
+    many = law.sample(200 * N_SAMPLES, rng(1))
+    rows = projections(many)
+    quantiles = rows.reshape(len(rows), N_SAMPLES, -1).mean(axis=2)
+    distances = {
+        "nearest": lambda a, b: nearest_distances(a, b).mean,
+        "wasserstein": lambda a, b: _sliced(a, quantiles),
+    }
+    return SimpleNamespace(
+        levels=model.log_snr,
+        least_error=least_error,
+        least=float(np.trapezoid(least_error, model.log_snr) / 2),  # nats
+        ideal_on_training=training.eps_mse(law.eps),
+        ideal_on_fresh=fresh.eps_mse(law.eps),
+        start=rng(3).standard_normal((N_SAMPLES, law.dim)),
+        real=law.sample(N_SAMPLES, rng(2)),
+        quantiles=quantiles,
+        shares=frozen(_shares(many) * (law.dim == 1)),  # of galaxies; 0 in the plane
+        floors={
             name: noise_floor(law.sample, N_SAMPLES, rng(0), distance=distance)
             for name, distance in distances.items()
-        }
-
-
-_world = cache(World)
+        },
+    )
 
 
 def law_of(data):

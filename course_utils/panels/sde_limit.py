@@ -133,11 +133,9 @@ def _elapsed(t):
     return t * (SCHEDULE.beta_min + (SCHEDULE.beta_max - SCHEDULE.beta_min) * t / 2)
 
 
-@lru_cache(maxsize=64)
-def _increments(path, n_steps):
-    """A Brownian path's increments on the grid of N steps."""
-    if n_steps < FINEST:
-        return frozen(coarsen(_increments(path, FINEST), FINEST // n_steps))
+@lru_cache(maxsize=8)
+def _brownian(path):
+    """A Brownian path's increments on the finest grid."""
     return frozen(np.random.default_rng(path).standard_normal(FINEST) / np.sqrt(FINEST))
 
 
@@ -145,22 +143,23 @@ def _increments(path, n_steps):
 def _from_zero(recursion, rule, n_steps, path):
     """The N + 1 states of the path from 0: x_i = a_i Σ_j kick_j / a_j with the decays a from 0."""
     decay = _law(recursion, rule, n_steps)[0]
-    kicks = _steps(recursion, rule, n_steps).noise * _increments(path, n_steps) * np.sqrt(n_steps)
+    increments = coarsen(_brownian(path), FINEST // n_steps)
+    kicks = _steps(recursion, rule, n_steps).noise * increments * np.sqrt(n_steps)
     return frozen(decay * np.append(0, np.cumsum(kicks / decay[1:])))
 
 
 @lru_cache(maxsize=8)
-def _exact_path(path, points=1001):
-    """Times, decays and the exact solution from 0 along the same Brownian motion.
+def _exact_path(path):
+    """1001 times, decays and the exact solution from 0 along the same Brownian motion.
 
     x_t = a_t ∫ √β/a dW with a = exp(−½∫β); on the finest grid the integrand is taken mid-step.
     """
     middle = (np.arange(FINEST) + 0.5) / FINEST
     integrand = np.sqrt(SCHEDULE.beta(middle)) * np.exp(_elapsed(middle) / 2)
-    integral = np.append(0, np.cumsum(integrand * _increments(path, FINEST)))
-    t = np.linspace(0, 1, points)
+    integral = np.append(0, np.cumsum(integrand * _brownian(path)))
+    t = np.linspace(0, 1, 1001)
     decay = np.exp(-_elapsed(t) / 2)
-    return frozen([t, decay, decay * integral[:: FINEST // (points - 1)]])
+    return frozen([t, decay, decay * integral[:: FINEST // 1000]])
 
 
 @lru_cache(maxsize=8)
