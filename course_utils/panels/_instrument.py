@@ -257,7 +257,6 @@ def numbers(state):
         "positive": positive,
         "negative": negative,
         "negative_share": below / loss,
-        "monotone": monotone,
         "verdict": verdict(levels, weights, monotone),
         "peak": peak(w, *span),
         **_convention(s),
@@ -422,15 +421,7 @@ def packed_table(key):
     return {name: _packed(logs, np.float32) for name, logs in zip("wp", table_of(key), strict=True)}
 
 
-# What the views share: presets, plots, and the panel.
-
-
-def presets(chosen):
-    """Return presets that also put back whatever else the hand or another preset has moved."""
-    moved = ("shift", "monotone_lock", "gains", "brush", "unit_variance", *PARAMETERS)
-    ranges = ("log_snr_min", "log_snr_max", "model")
-    plain = {name: START[name] for name in (*moved, *ranges)}
-    return {name: plain | values for name, values in chosen.items()}
+# What the views share: plots, and the panel.
 
 
 def plot_of_w(width=1.0):
@@ -455,7 +446,7 @@ def plot_of_p_w(width=1.0):
     return Plot("what $p_w$ counts", level_axis(*SPAN), y, [area], width, cursor="λ")
 
 
-def plot_of_share(width=1.0):
+def plot_of_share():
     """The share of the loss that each level earns, with the measurement error marked."""
     fine = 2 * np.log(velocity_scale() / FINE_BLUR)
     items = [
@@ -463,16 +454,16 @@ def plot_of_share(width=1.0):
         Rule(fine, dash="dot", meaning="exact", label=f"{FINE_BLUR:.0f} km/s"),
     ]
     y = Axis(0, 0.4, "share per unit of λ", settle=True)
-    return Plot("where the loss comes from", level_axis(*SPAN), y, items, width, cursor="λ")
+    return Plot("where the loss comes from", level_axis(*SPAN), y, items, cursor="λ")
 
 
-def plot_of_layers(width=1.0):
+def plot_of_layers():
     """The data smoothed at six levels of p_w, one layer a level."""
     layers = Ridges(VELOCITIES, "layers", "layer_words", "layer_negative", meaning="data")
     end = VELOCITIES[-1] + 0.75 * np.ptp(VELOCITIES)
     x = Axis(VELOCITIES[0], end, ticks=((10, "10,000"), (30, "30,000 km/s")))
     y = Axis(-0.1, LAYERS + 1.4, ticks=())
-    return Plot("the galaxies at six levels of $p_w$", x, y, [layers], width)
+    return Plot("the galaxies at six levels of $p_w$", x, y, [layers])
 
 
 class Instrument(Panel):
@@ -524,12 +515,16 @@ class Instrument(Panel):
             super()._asked(_, message, buffers)
 
 
-def view_of(scene, begin, fold="", **options):
+def view_of(scene, begin, presets, fold="", **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view of it.
 
-    ``begin`` are the values with which this view starts, beside ``START``. ``fold``: all controls
-    stand in a part under this title that opens at a click; the presets and the curve remain.
+    ``begin`` are the values with which this view starts, beside ``START``. ``presets`` also put
+    back whatever else the hand or another preset has moved. ``fold``: all controls stand in a part
+    under this title that opens at a click; the presets and the curve remain.
     """
+    moved = ("shift", "monotone_lock", "gains", "brush", "unit_variance", *PARAMETERS)
+    plain = {n: START[n] for n in (*moved, "log_snr_min", "log_snr_max", "model")}
+    options |= {"presets": {name: plain | values for name, values in presets.items()}}
 
     def prepared(start):
         start, own = with_own(begin | start)
