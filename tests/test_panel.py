@@ -233,15 +233,11 @@ def test_what_a_scene_names_must_be_computed_and_known():
 
 
 def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
-    good = small(lambda t: {"x": t}, presets={"low": {"t": 0.1}})
-    assert drive(good) == 2 + 2 + 1
-    for compute, message in [
-        (lambda t: {"x": 1 / (1 - t)}, "division by zero"),
-        (lambda t: {"x": np.inf if t == 0 else t}, "at t = 0.0: x is inf"),
-        (lambda t: {"x": 1 / (t - 0.3)}, "division by zero"),
-    ]:
-        with pytest.raises((AssertionError, ZeroDivisionError), match=message):
-            drive(small(compute, presets={"third": {"t": 0.3}}))
+    assert drive(small(lambda t: {"x": t}, presets={"low": {"t": 0.1}})) == 2 + 2 + 1
+    with pytest.raises(AssertionError, match="x is inf"):
+        drive(small(lambda t: {"x": np.inf if t == 0 else t}))
+    with pytest.raises(ZeroDivisionError):
+        drive(small(lambda t: {"x": 1 / (t - 0.3)}, presets={"third": {"t": 0.3}}))
     stuck = small(lambda t: {})
     stuck.reset = lambda: None
     with pytest.raises(AssertionError, match="reset left"):

@@ -58,7 +58,7 @@ ALT = (
 )
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 STEPS, N_PARTICLES = 200, 2000
-LEVELS = np.linspace(*SPAN, STEPS + 1)
+LEVELS = frozen(np.linspace(*SPAN, STEPS + 1))
 STEP = LEVELS[1] - LEVELS[0]
 N_POINTS = 512  # points of low discrepancy that stand for the law and the noise of the curve
 CENTRES = np.linspace(-9.75, 9.75, 27)
