@@ -42,6 +42,7 @@ def galaxies() -> Float[ndarray, "82 1"]:
     return ((v - v.mean()) / v.std())[:, None]
 
 
+@cache
 def velocity_scale():
     """Return the standard deviation of the velocities in km/s: the unit of ``galaxies()``."""
     return float(galaxy_velocities().std())

@@ -7,7 +7,6 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from comparing import assert_close, refuses
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 from readers import READERS
@@ -44,40 +43,21 @@ def plain_cell():
 
 @pytest.mark.parametrize("set_by_reader", READERS)
 def test_no_setting_of_the_reader_is_in_the_picture_and_all_are_kept(set_by_reader):
-    expected = plain_cell()
-    for place in ("before_showing", "before_drawing"):
+    for place in ({"before_showing": set_by_reader}, {"before_drawing": set_by_reader}, {}):
         with mpl.rc_context():
-            np.testing.assert_array_equal(notebook_cell(**{place: set_by_reader}), expected)
-    with mpl.rc_context():
-        set_by_reader()
-        theirs = dict(mpl.rcParams)
-        np.testing.assert_array_equal(notebook_cell(), expected)
-        assert dict(mpl.rcParams) == theirs
+            if not place:
+                set_by_reader()
+            theirs = dict(mpl.rcParams)
+            np.testing.assert_array_equal(notebook_cell(**place), plain_cell())
+            assert place or dict(mpl.rcParams) == theirs
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("lines.linewidth", 9.0),
-        ("legend.frameon", True),
-        ("legend.fontsize", 12),
-        ("hatch.linewidth", 3),
-        ("axes.titlesize", 12),
-        ("xtick.labelsize", 14),
-        ("axes.spines.top", True),
-    ],
-)
-def test_the_style_is_applied_to_all_that_a_cell_draws(monkeypatch, key, value):
-    before = plain_cell()
-    assert mpl.rcParamsDefault[key] != figures.STYLE[key]
-    monkeypatch.setitem(figures.STYLE, key, value)
+@pytest.mark.parametrize("key", figures.STYLE)
+def test_the_style_is_applied_to_all_that_a_cell_draws(monkeypatch, key):
+    before, value = plain_cell(), figures.STYLE[key]
+    assert mpl.rcParamsDefault[key] != value
+    monkeypatch.setitem(figures.STYLE, key, not value if isinstance(value, bool) else 2 * value)
     assert not np.array_equal(notebook_cell(), before)
-
-
-def drawn(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def corners(collection):

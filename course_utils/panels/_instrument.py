@@ -7,7 +7,6 @@ the tests compare the two. ``weighting`` and ``sum_of_elbos`` are views of it.
 """
 
 import base64
-import re
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from zlib import crc32
@@ -47,6 +46,7 @@ FINE_BLUR = 50.0  # km/s, a supposed error of measurement
 VELOCITIES = np.linspace(5, 37, 241)  # 1000 km/s
 SPREAD = (1000 * VELOCITIES - galaxy_velocities().mean()) / velocity_scale()
 KEPT = (1, 41, 82)  # galaxies whose tables travel along: enough for a page without a kernel
+CURVES = [(model, galaxy) for model in ("right", "wrong") for galaxy in (0, *KEPT)]
 
 # A parameter of an objective: whose it is, and its slider.
 PARAMETERS = {
@@ -64,42 +64,38 @@ _OWN = {}  # objectives of the reader's own, under keys made of what they weigh
 
 def controls(own=()):
     """Return the instrument's controls; ``own`` are keys of ``own_key``."""
-    names = own_names(own) | NAMES
-    groups = dict.fromkeys(own[:1], "your own")
-    groups |= {"elbo": "published", "drawn": "by hand", next(iter(ATLAS)): "trained today"}
     its, hand, model = "parameters of the objective", "the hand", "model and range"
-    bend, decades = "bend w by hand: gain at each level", "powers of ten"
+    models = [("right: the data themselves", "right"), ("wrong: three broad clusters", "wrong")]
+    groups = {"elbo": "published", "drawn": "by hand", next(iter(ATLAS)): "trained today"}
     return {
-        "objective": choice(
-            "objective", [(name, key) for key, name in names.items()], "sigmoid", groups=groups
-        ),
+        "objective": choice_of("objective", own, NAMES, groups),
         "shift": Slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": Switch("keep w monotone"),
         **{name: replace(control, folded=its) for name, (_, control) in PARAMETERS.items()},
         "unit_variance": Switch("EDM's λ for data of variance 1", folded=its),
         "pencil": Switch("draw w afresh instead of pulling it", folded=hand),
         "brush_width": Slider("width of the brush", 0.2, 5.0, 0.1, 1.0, "units of λ", folded=hand),
-        "gains": bars(
-            [f"λ = {knot}" for knot in KNOTS],
-            -2.0,
-            2.0,
-            0.1,
-            0.0,
-            bend,
-            decades,
-            folded=hand,
-        ),
-        "model": choice(
-            "model",
-            [("right: the data themselves", "right"), ("wrong: three broad clusters", "wrong")],
-            folded=model,
-        ),
+        "gains": knots("bend w by hand: gain at each level", hand),
+        "model": choice("model", models, folded=model),
         "galaxy": Slider("galaxy (0: all)", 0, 82, 1, 0, folded=model),
         "log_snr_min": Slider("λ_min", LOG_SNR_MIN, 0.0, 0.1, LOG_SNR_MIN, folded=model),
         "log_snr_max": Slider("λ_max", 1.0, LOG_SNR_MAX, 0.1, LOG_SNR_MAX, folded=model),
         "brush": Curve("w pulled by hand", len(FINE), -6, 6),
         "drawn": Curve("w drawn by hand", len(FINE), -30, 30),
     }
+
+
+def choice_of(label, own, names, groups):
+    """Return the list of objectives: the reader's ``own``, by key, above those with ``names``."""
+    names = {key: _OWN[key].name for key in own} | names
+    groups = dict.fromkeys(own[:1], "your own") | groups
+    return choice(label, [(n, key) for key, n in names.items()], "sigmoid", groups=groups)
+
+
+def knots(label, folded):
+    """Return the bars that bend w at ``KNOTS``."""
+    labels = [f"λ = {knot}" for knot in KNOTS]
+    return bars(labels, -2.0, 2.0, 0.1, 0.0, label, "powers of ten", folded=folded)
 
 
 def own_key(objective):
@@ -117,15 +113,14 @@ def own_key(objective):
     return key
 
 
-def own_names(keys):
-    """Return the names of the reader's own objectives, by key."""
-    return {key: _OWN[key].name for key in keys}
+def _objective(key):
+    return _OWN[key] if key in _OWN else ATLAS[key].objective()
 
 
 @cache
 def table_of(key):
     """Return log₁₀ of w and of p at ``FINE``, for an objective without a formula in the browser."""
-    return _tabulated(_OWN[key] if key in _OWN else ATLAS[key].objective())
+    return _tabulated(_objective(key))
 
 
 def _tabulated(objective):
@@ -152,8 +147,8 @@ def _tabulated(objective):
 @cache
 def range_of(key):
     """Return the range of an objective's own levels, as far as the instrument shows them."""
-    objective = _OWN[key] if key in _OWN else ATLAS[key].objective() if key in ATLAS else None
-    low, high = objective.implied_weighting().span if objective else SPAN
+    has_table = key in _OWN or key in ATLAS
+    low, high = _objective(key).implied_weighting().span if has_table else SPAN
     low, high = np.clip([np.ceil(10 * low) / 10, np.floor(10 * high) / 10], *SPAN)
     return {"log_snr_min": float(min(low, 0.0)), "log_snr_max": float(max(high, 1.0))}
 
@@ -161,22 +156,15 @@ def range_of(key):
 START = {name: control.value for name, control in controls().items()}
 
 
-def own(objective, parameters):
-    """Return the objective's own parameters, as published where they are left out."""
-    return {
-        name: parameters.get(name, control.value)
-        for name, (objectives, control) in PARAMETERS.items()
-        if objective in objectives
-    }
-
-
-def to_unit_variance(unit_variance, edm_data_sd=None, **others):
-    """Return by how much λ moves when EDM's data are divided by their standard deviation.
+def _own(s):
+    """The parameters of a state's objective, and by how much its λ is moved.
 
     EDM's λ = −2 ln σ belongs to data of standard deviation σ_data. Divided by it, the same noise
-    stands at λ + 2 ln σ_data. Zero for the other objectives and where the switch is off.
+    stands at λ + 2 ln σ_data: where the switch is on, λ is that of data of variance 1.
     """
-    return 2 * np.log(edm_data_sd) if unit_variance and edm_data_sd else 0.0
+    mine = {name: s[name] for name, (owners, _) in PARAMETERS.items() if s["objective"] in owners}
+    to_unit = s["unit_variance"] and "edm_data_sd" in mine
+    return mine, 2 * np.log(mine["edm_data_sd"]) if to_unit else 0.0
 
 
 def weighting(state) -> Weighting:
@@ -201,9 +189,8 @@ def unbent(state) -> Weighting:
     if s["objective"] == "drawn":
         flat = Weighting(np.ones_like, "drawn by hand")
         return bent(flat, FINE, s["drawn"]) if s["drawn"] else flat
-    mine = own(s["objective"], s)
-    moved = s["shift"] + to_unit_variance(s["unit_variance"], **mine)
-    return _moved(s["objective"], moved, tuple(mine.items()))
+    mine, moved = _own(s)
+    return _moved(s["objective"], s["shift"] + moved, tuple(mine.items()))
 
 
 @lru_cache(maxsize=128)
@@ -270,7 +257,6 @@ def numbers(state):
         "positive": positive,
         "negative": negative,
         "negative_share": below / loss,
-        "monotone": monotone,
         "verdict": verdict(levels, weights, monotone),
         "peak": peak(w, *span),
         **_convention(s),
@@ -286,10 +272,10 @@ def _power_above(share):
 
 def _convention(s):
     """Say which λ EDM's is; nothing for other objectives."""
-    mine = own(s["objective"], s)
+    mine, moved = _own(s)
     if "edm_data_sd" not in mine:
         return {}
-    moved, sd = to_unit_variance(s["unit_variance"], **mine), mine["edm_data_sd"]
+    sd = mine["edm_data_sd"]
     if moved:
         words = f"λ for data of variance 1: EDM's −2 ln σ moved by 2 ln {sd:g} = {moved:z.2f}"
     else:
@@ -378,10 +364,9 @@ def _sampled(s, grid):
     """p(λ), the density with which the objective samples levels, over its largest value."""
     if s["objective"] == "drawn":
         return np.full_like(grid, np.nan)
-    mine = own(s["objective"], s)
-    own_levels = to_unit_variance(s["unit_variance"], **mine)
+    mine, moved = _own(s)
     _, p = _weighting_and_density(s["objective"], mine)
-    return p(grid - own_levels) / p(FINE - own_levels).max()
+    return p(grid - moved) / p(FINE - moved).max()
 
 
 def _layers(masses, atom, centres, top):
@@ -413,23 +398,20 @@ def _packed(values, kind):
     return {"dtype": np.dtype(kind).name, "data": base64.b64encode(data).decode()}
 
 
-def tables(galaxies=(), curves=None, objectives=()):
+def tables(curves=CURVES, objectives=()):
     """Return all that the arithmetic in the browser needs, as JSON.
 
-    It has the curves of the right and the wrong model, averaged and for single ``galaxies``, or
-    only ``curves``, pairs (model, galaxy). With a kernel the others are sent when asked for: all
-    166 would be 350 kB, and a minute of computing. So are the ``objectives`` that have no formula
-    there: 2 kB each.
+    ``curves`` are pairs (model, galaxy); galaxy 0 is the average. With a kernel the others are sent
+    when asked for: all 166 would be 350 kB, and a minute of computing. So are the ``objectives``
+    that have no formula there: 2 kB each.
     """
-    both = [(model, galaxy) for model in ("right", "wrong") for galaxy in (0, *galaxies)]
-    chosen = both if curves is None else curves
     return {
         "blur": km_per_s(0),
         "fine": FINE_BLUR,
         "points": _packed(points(), np.float64),
         "places": [float(SPREAD[0]), float(SPREAD[-1]), len(SPREAD)],
         "velocities": [float(VELOCITIES[0]), float(VELOCITIES[-1])],
-        "curves": {f"{model} {galaxy}": curve_table(model, galaxy) for model, galaxy in chosen},
+        "curves": {f"{model} {galaxy}": curve_table(model, galaxy) for model, galaxy in curves},
         "objectives": {key: packed_table(key) for key in objectives},
     }
 
@@ -439,15 +421,7 @@ def packed_table(key):
     return {name: _packed(logs, np.float32) for name, logs in zip("wp", table_of(key), strict=True)}
 
 
-# What the views share: presets, plots, and the panel.
-
-
-def presets(chosen):
-    """Return presets that also put back whatever else the hand or another preset has moved."""
-    moved = ("shift", "monotone_lock", "gains", "brush", "unit_variance", *PARAMETERS)
-    ranges = ("log_snr_min", "log_snr_max", "model")
-    plain = {name: START[name] for name in (*moved, *ranges)}
-    return {name: plain | values for name, values in chosen.items()}
+# What the views share: plots, and the panel.
 
 
 def plot_of_w(width=1.0):
@@ -472,7 +446,7 @@ def plot_of_p_w(width=1.0):
     return Plot("what $p_w$ counts", level_axis(*SPAN), y, [area], width, cursor="λ")
 
 
-def plot_of_share(width=1.0):
+def plot_of_share():
     """The share of the loss that each level earns, with the measurement error marked."""
     fine = 2 * np.log(velocity_scale() / FINE_BLUR)
     items = [
@@ -480,16 +454,16 @@ def plot_of_share(width=1.0):
         Rule(fine, dash="dot", meaning="exact", label=f"{FINE_BLUR:.0f} km/s"),
     ]
     y = Axis(0, 0.4, "share per unit of λ", settle=True)
-    return Plot("where the loss comes from", level_axis(*SPAN), y, items, width, cursor="λ")
+    return Plot("where the loss comes from", level_axis(*SPAN), y, items, cursor="λ")
 
 
-def plot_of_layers(width=1.0):
+def plot_of_layers():
     """The data smoothed at six levels of p_w, one layer a level."""
     layers = Ridges(VELOCITIES, "layers", "layer_words", "layer_negative", meaning="data")
     end = VELOCITIES[-1] + 0.75 * np.ptp(VELOCITIES)
     x = Axis(VELOCITIES[0], end, ticks=((10, "10,000"), (30, "30,000 km/s")))
     y = Axis(-0.1, LAYERS + 1.4, ticks=())
-    return Plot("the galaxies at six levels of $p_w$", x, y, [layers], width)
+    return Plot("the galaxies at six levels of $p_w$", x, y, [layers])
 
 
 class Instrument(Panel):
@@ -511,7 +485,7 @@ class Instrument(Panel):
         galaxies = [("all", 0), *((f"no. {k}", k) for k in KEPT)]
         folded = self.controls["galaxy"].folded
         spec["controls"]["galaxy"] = choice("galaxy", galaxies, folded=folded).spec()
-        spec["local"]["tables"] = tables(KEPT, objectives=self._tabulated(ATLAS))
+        spec["local"]["tables"] = tables(objectives=self._tabulated(ATLAS))
         return {"spec": spec, "values": self.values}
 
     def _tabulated(self, others=()):
@@ -523,7 +497,7 @@ class Instrument(Panel):
         owners = {name: objectives for name, (objectives, _) in PARAMETERS.items()}
         owners["unit_variance"] = owners["edm_data_sd"]
         local = {
-            "tables": tables(curves=[_whose(self.start)], objectives=self._tabulated()),
+            "tables": tables([_whose(self.start)], self._tabulated()),
             "ranges": {k: (*range_of(k).values(),) for k in self.controls["objective"].ends()},
             "formats": self.formats,
             "headline": self.headline,
@@ -531,11 +505,6 @@ class Instrument(Panel):
             "owners": owners,
         }
         return super()._spec() | {"local": local}
-
-    def _phrases(self, results):
-        said = super()._phrases({n: value for n, value in results.items() if n in self.formats})
-        minus = re.compile(r"(?<![e\d])-(?=\d)")  # a true one, but not in 1e-09
-        return {name: tuple(minus.sub("−", part) for part in parts) for name, parts in said.items()}
 
     def _asked(self, _, message, buffers):
         if "wanted" in message:
@@ -546,13 +515,16 @@ class Instrument(Panel):
             super()._asked(_, message, buffers)
 
 
-def view_of(scene, begin, fold="", **options):
+def view_of(scene, begin, presets, fold="", **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view of it.
 
-    ``begin`` are the values with which this view starts, beside ``START``. ``options`` are those
-    of ``Panel``; a number without a format is not said. ``fold``: all controls stand in
-    a part under this title that opens at a click; the presets and the curve itself remain.
+    ``begin`` are the values with which this view starts, beside ``START``. ``presets`` also put
+    back whatever else the hand or another preset has moved. ``fold``: all controls stand in a part
+    under this title that opens at a click; the presets and the curve remain.
     """
+    moved = ("shift", "monotone_lock", "gains", "brush", "unit_variance", *PARAMETERS)
+    plain = {n: START[n] for n in (*moved, "log_snr_min", "log_snr_max", "model")}
+    options |= {"presets": {name: plain | values for name, values in presets.items()}}
 
     def prepared(start):
         start, own = with_own(begin | start)
@@ -560,7 +532,7 @@ def view_of(scene, begin, fold="", **options):
             start = range_of(key) | start
         return start, {n: replace(c, folded=fold or c.folded) for n, c in controls(own).items()}
 
-    return view(controls, compute, scene, kind=Instrument, prepare=prepared, **options)
+    return view(prepared, compute, scene, kind=Instrument, **options)
 
 
 def with_own(start):

@@ -1,50 +1,44 @@
 """What the views of the course share: the making of a live panel, and a few things drawn often.
 
-A view is three functions:
+A view is
 
-- ``controls()`` returns its controls, by name;
-- ``compute(**values)`` returns two dicts for the values of the controls: the numbers of the text,
-  and everything that the picture shows. It is plain arithmetic and needs no widget;
-- ``scene()`` declares the picture: a ``widgets.scene.Scene`` of the names that ``compute`` returns.
+- ``CONTROLS``, by name;
+- ``compute(**values)``, which returns two dicts for the values of the controls: the numbers of the
+  text, and everything that the picture shows. It is plain arithmetic and needs no widget;
+- ``scene()``, which declares the picture: a ``widgets.scene.Scene`` of the names that ``compute``
+  returns.
 """
 
 import re
 
 from course_utils.datasets import velocity_scale
-from course_utils.widgets import still
 from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Axis, Top
 
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def view(controls, compute, scene, *, kind=Panel, prepare=None, **options):
+def view(controls, compute, scene, *, kind=Panel, **options):
     """Return the functions ``panel(**start)`` and ``picture(**values)`` of a view.
 
-    ``kind`` is the class of the panel, and ``options`` are those of ``widgets.panel.Panel``:
-    formats, presets, headline, shown. ``prepare(start)`` returns the values of the controls, and
-    the controls, where these depend on what was given.
+    Where the controls depend on the ``start``, ``controls(start)`` returns both. ``kind`` is the
+    class of the panel, and all else is what it takes: headline, shown, formats, presets.
     """
-    prepare = prepare or (lambda start: (start, controls()))
 
     def panel(**start):
         """Return the live panel; ``start`` sets controls, by name."""
-        start, shown = prepare(start)
-        return kind(scene(), compute, shown, start=start, **options)
+        start, named = controls(start) if callable(controls) else (start, controls)
+        return kind(scene(), compute, named, start=start, **options)
 
     def picture(**values):
         """Return the panel's picture at the given values of its controls, as a PIL image."""
-        values, shown = prepare(values)
-        start = {name: control.value for name, control in shown.items()}
-        numbers, arrays = compute(**start | values)
-        return still.picture(scene(), numbers | arrays)
+        drawn = panel(**values)
+        drawn.close()
+        return drawn.picture
 
-    return _named(panel, compute), _named(picture, compute)
-
-
-def _named(function, compute):
-    function.__module__, function.__qualname__ = compute.__module__, function.__name__
-    return function
+    for function in (panel, picture):
+        function.__module__, function.__qualname__ = compute.__module__, function.__name__
+    return panel, picture
 
 
 def readable(number):

@@ -35,16 +35,12 @@ COLUMNS = 250  # of the heat map, at most
 NEEDLE = 1e-9  # stands for a standard deviation of 0, far below any cell
 COARSE = np.linspace(-6, 6, 601)  # where total variation is measured, see total_variation_to_noise
 NEAR = np.linspace(-7, 7, 43)
-
-
-def controls():
-    """Return the panel's controls."""
-    return {
-        "time": Slider("time t/T", 0.0, 1.0, 0.005, 0.25, play=True),
-        "n_steps": choice("steps T", LENGTHS, 1000, slide=True),
-        "schedule": choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
-        "noise": choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
-    }
+CONTROLS = {
+    "time": Slider("time t/T", 0.0, 1.0, 0.005, 0.25, play=True),
+    "n_steps": choice("steps T", LENGTHS, 1000, slide=True),
+    "schedule": choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
+    "noise": choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
+}
 
 
 def betas(schedule, n_steps):
@@ -173,7 +169,7 @@ def scene():
 
 START = {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25}
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     formats={

@@ -1,11 +1,8 @@
 """The counting panel: exp of half the area under the noise-prediction error counts the points."""
 
-from functools import lru_cache
-
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
-from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, velocity_scale
 from course_utils.panels._galaxies import noise_error
 from course_utils.panels._view import level_axis, view
@@ -32,21 +29,21 @@ ALT = (
 )
 LEVELS = np.linspace(-16, 30, 93)  # at both ends e is below 1e-6 at every setting
 MARK = 1000.0  # km/s: the blur at which the count so far is read off
-
-
-def controls():
-    """Return the panel's controls."""
-    n = len(galaxy_velocities())
-    return {
-        "keep": Slider("galaxies kept", 2, n, 1, n),
-        "leave_out": Slider("leave out no.", 0, n, 1, 0),
-        "squeeze": Slider("squeeze", 1, 10, 1, 1),
-    }
+N = len(galaxy_velocities())
+CONTROLS = {
+    "keep": Slider("galaxies kept", 2, N, 1, N),
+    "leave_out": Slider("leave out no.", 0, N, 1, 0),
+    "squeeze": Slider("squeeze", 1, 10, 1, 1),
+}
 
 
 def compute(keep, leave_out, squeeze):
     """Return the numbers, and velocities in km/s, ½ e and the count so far at ``LEVELS``."""
-    velocities, half = _curve(keep, leave_out, squeeze)
+    velocities = galaxy_velocities()[:keep]
+    if 1 <= leave_out <= keep:
+        velocities = np.delete(velocities, leave_out - 1)
+    velocities = velocities.mean() + (velocities - velocities.mean()) / squeeze
+    half = noise_error(velocities / velocity_scale(), LEVELS) / 2
     area = cumulative_trapezoid(half, LEVELS, initial=0)
     mark = 2 * np.log(velocity_scale() / MARK)
     numbers = {
@@ -70,22 +67,12 @@ def compute(keep, leave_out, squeeze):
     return numbers, arrays
 
 
-@lru_cache(maxsize=256)
-def _curve(keep, leave_out, squeeze):
-    velocities = galaxy_velocities()[:keep]
-    if 1 <= leave_out <= keep:
-        velocities = np.delete(velocities, leave_out - 1)
-    velocities = velocities.mean() + (velocities - velocities.mean()) / squeeze
-    return frozen(velocities), frozen(noise_error(velocities / velocity_scale(), LEVELS) / 2)
-
-
 def scene():
     """Return the scene: the galaxies, the error curve over log-SNR, and the count so far."""
-    n = len(galaxy_velocities())
     galaxies = Plot(
         "the galaxies",
         Axis(8, 36, "velocity, 1000 km/s"),
-        Axis(0, n + 3, "number, by velocity"),
+        Axis(0, N + 3, "number, by velocity"),
         [
             Points("velocities", "order", meaning="data", size=4),
             Handle("keep", y="keep", along="y", grip="rule", meaning="noise"),
@@ -128,7 +115,7 @@ def scene():
 
 
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     headline="exp of half the area: {count:.4f}, for {kept} galaxies",

@@ -27,48 +27,45 @@ KNOTS = (-8, -4, 0, 4, 8)
 BATCHES, BATCH = 80, 25
 REACH = 12.0  # nats: where the histogram ends; one more bar counts the estimates above it
 EDGES = np.linspace(0, REACH, 33)
-TIMES = np.linspace(0, 1, 401)
+TIMES = np.linspace(0, 1, 201)
 SPAN = {"log_snr_min": LOG_SNR_MIN, "log_snr_max": LOG_SNR_MAX}
 NAMED = {
     "cosine": Cosine(**SPAN),
     "flow_matching": FlowMatching(**SPAN),
     "linear_beta": LinearBeta(**SPAN),
 }
-
-
-def controls():
-    """Return the panel's controls."""
-    schedules = [
-        ("straight line: λ uniform", "straight"),
-        ("cosine", "cosine"),
-        ("flow matching", "flow_matching"),
-        ("linear β", "linear_beta"),
-        ("adaptive: p ∝ w E[e]", "adaptive"),
-        ("optimal: p ∝ w √E[e²]", "optimal"),
-    ]
-    weights = [
-        ("its own −½ dλ/dt: w(λ) = 1", "level"),
-        ("held at that of the straight line", "time"),
-    ]
-    knots = [f"λ = {knot}" for knot in KNOTS]
-    bend = "bend p: more or less time at each level"
-    return {
-        "schedule": choice("schedule", schedules),
-        "weight": choice("weight at time t", weights),
-        "log_snr_min": Slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
-        "log_snr_max": Slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
-        "gains": bars(knots, -1.5, 1.5, 0.1, 0.0, bend, unit="powers of ten"),
-    }
+SCHEDULES = [
+    ("straight line: λ uniform", "straight"),
+    ("cosine", "cosine"),
+    ("flow matching", "flow_matching"),
+    ("linear β", "linear_beta"),
+    ("adaptive: p ∝ w E[e]", "adaptive"),
+    ("optimal: p ∝ w √E[e²]", "optimal"),
+]
+WEIGHTS = [
+    ("its own −½ dλ/dt: w(λ) = 1", "level"),
+    ("held at that of the straight line", "time"),
+]
+BEND = "bend p: more or less time at each level"
+CONTROLS = {
+    "schedule": choice("schedule", SCHEDULES),
+    "weight": choice("weight at time t", WEIGHTS),
+    "log_snr_min": Slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
+    "log_snr_max": Slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
+    "gains": bars([f"λ = {knot}" for knot in KNOTS], -1.5, 1.5, 0.1, 0.0, BEND, "powers of ten"),
+}
 
 
 def compute(schedule, weight, gains, log_snr_min, log_snr_max):
-    """Return the numbers; λ at ``TIMES``, three curves over 401 ``levels``, and the estimates."""
+    """Return the numbers; λ at ``TIMES``, three curves over 201 ``levels``, and the estimates."""
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
+    at = by_hand.levels
     w = np.ones_like if weight == "level" else _held(by_hand)
     draws = loss_draws(w, _eps, *_random_numbers(), by_hand)
-    elbo = _elbo(*span)
-    loss = elbo if weight == "level" else _loss(by_hand)
+    loss = elbo = weighted_loss(np.ones_like, error_curve(), *span)
+    if weight == "time":  # by the trapezoid rule on the schedule's grid, where w has its kinks
+        loss = float(np.trapezoid(w(at) * moments().at(at)[0], at) / 2)
     variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
     estimates = draws.reshape(BATCHES, BATCH).mean(axis=1)
     verdict = "the loss is the ELBO's, whatever the schedule"
@@ -85,7 +82,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
         "variance": variance,
         "beyond": int((estimates > REACH).sum()),
     }
-    levels = np.linspace(*span, 401)
+    levels = np.linspace(*span, 201)
     mean, second = moments().at(levels)
     best = w(levels) * np.sqrt(second)
     sampled = by_hand.density(levels)
@@ -141,18 +138,6 @@ def _eps(z, log_snr):
 def moments():
     """Return the moments of the galaxies' squared error under their own ideal denoiser."""
     return ErrorMoments.from_mixtures(galaxies_mixture())
-
-
-def _loss(schedule):
-    """The weighted loss with the weight held in t, by the trapezoid rule on the schedule's grid."""
-    levels = schedule.levels
-    mean = moments().at(levels)[0]
-    return float(np.trapezoid(_held(schedule)(levels) * mean, levels) / 2)
-
-
-@cache
-def _elbo(low, high):
-    return weighted_loss(np.ones_like, error_curve(), low, high)
 
 
 @cache
@@ -215,7 +200,7 @@ def scene():
 
 
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     formats={

@@ -10,7 +10,7 @@ the band it is the exact one; behind the band the ancestral sampler, with infini
 draws from the posterior p(x|z), and DDIM carries each z along by the share of mass below it.
 """
 
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.fft import idct
@@ -22,7 +22,6 @@ from course_utils._checks import frozen
 from course_utils.distances import noise_floor, wasserstein
 from course_utils.elbo import step_kl
 from course_utils.panels._galaxies import (
-    Replay,
     bin_density,
     error_curve,
     galaxies_mixture,
@@ -32,7 +31,7 @@ from course_utils.panels._galaxies import (
     velocity,
 )
 from course_utils.panels._view import level_axis, view
-from course_utils.samplers import ancestral_step, ddim_step, sample, sample_states
+from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.widgets.controls import Dice, Slider, Switch
 from course_utils.widgets.scene import (
@@ -59,25 +58,21 @@ ALT = (
 )
 SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 STEPS, N_PARTICLES = 200, 2000
-LEVELS = np.linspace(*SPAN, STEPS + 1)
+LEVELS = frozen(np.linspace(*SPAN, STEPS + 1))
 STEP = LEVELS[1] - LEVELS[0]
 N_POINTS = 512  # points of low discrepancy that stand for the law and the noise of the curve
 CENTRES = np.linspace(-9.75, 9.75, 27)
 ACROSS = np.linspace(-9.75, 9.75, 79)  # where the curves of the right plot are drawn
 REACH = 6.0  # latents up to here are tabulated
 EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
-
-
-def controls():
-    """Return the panel's controls."""
-    return {
-        "level": Slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
-        "width": Slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
-        "amount": Slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
-        "eta": Slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
-        "seed": Dice("new draws"),
-        "rest": Switch("show W1 at all levels"),
-    }
+CONTROLS = {
+    "level": Slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
+    "width": Slider("width of its band in λ", 0.5, 4.0, 0.5, 1.0),
+    "amount": Slider("excess ELBO", 0.0, 1.0, 0.025, 0.5, unit="nats"),
+    "eta": Slider("stochasticity η (0: DDIM, 1: ancestral)", 0.0, 1.0, 0.05, 1.0),
+    "seed": Dice("new draws"),
+    "rest": Switch("show W1 at all levels"),
+}
 
 
 def compute(level, width, amount, eta, seed, rest=False):
@@ -86,42 +81,45 @@ def compute(level, width, amount, eta, seed, rest=False):
     All movements share their random numbers: the start and the noise of each step. The two curves
     of W1 over all levels are computed for the ``rest`` alone.
     """
-    squared = excess(level, width, amount)
-    x, clean = _sampled(squared, eta, seed), _states(eta, seed)[-1] / alpha(LEVELS[-1])
+    squared, (first, last) = excess(level, width, amount), _cells(level, width)
+    states, noise, without = _undamaged(eta, seed)
+    x, distance = states[-1] / alpha(LEVELS[-1]), without
+    if amount:  # up to the band the samples are those without any excess
+        x = follow(states[first], first, STEPS, eta, noise, squared)[-1] / alpha(LEVELS[-1])
+        distance = wasserstein(x, points())
     ancestral, ddim = curve(width, amount, (level,))[:, 0].tolist()
     numbers = {
         "excess": float(step_kl(squared, LEVELS[:-1], LEVELS[1:]).sum()),
-        "distance": wasserstein(x, points()),
-        "without": wasserstein(clean, points()),
+        "distance": distance,
+        "without": without,
         "floor": floor().mean,
         "spread": floor().spread,
         "ancestral": ancestral,
         "ddim": ddim,
     }
-    low, high = band(level, width)
-    inside = np.linspace(low, high, 61)
-    least = error_curve().at(inside)[0]
+    inside, least = LEVELS[first : last + 1], _least()[first : last + 1]
+    low, high = LEVELS[[first, last]].tolist()
+    height, middle = 2 * amount / (high - low), (low + high) / 2
     everywhere = np.full((2, len(ACROSS)), np.nan)
     if rest:
         everywhere = PchipInterpolator(CENTRES, curve(width, amount), axis=1)(ACROSS)
-    dot = numbers["distance"]
     arrays = {
         "level": level,
         "low": low,
         "high": high,
-        "middle": (low + high) / 2,
+        "middle": middle,
         "half_width": (high - low) / 2,
         "inside": inside,
         "least": least,
-        "raised": least + 2 * amount / (high - low),
-        "top": least[30] + 2 * amount / (high - low),
+        "raised": least + height,
+        "top": float(np.interp(middle, inside, least)) + height,
         "samples": velocity(x),
         "shares": bin_density(velocity(x), EDGES),
-        "floor_low": numbers["floor"] - numbers["spread"],
-        "floor_high": numbers["floor"] + numbers["spread"],
-        "by_ancestral": dot if eta == 1 else np.nan,
-        "by_ddim": dot if eta == 0 else np.nan,
-        "by_both": dot if 0 < eta < 1 else np.nan,
+        "floor_low": floor().mean - floor().spread,
+        "floor_high": floor().mean + floor().spread,
+        "by_ancestral": distance if eta == 1 else np.nan,
+        "by_ddim": distance if eta == 0 else np.nan,
+        "by_both": distance if 0 < eta < 1 else np.nan,
         "ancestral_law": everywhere[0],
         "ddim_law": everywhere[1],
         "spent": 1000 * width + amount,
@@ -135,8 +133,7 @@ def compute(level, width, amount, eta, seed, rest=False):
 def excess(level, width, amount):
     """Return δ² on each of the ``STEPS`` cells of levels; together they cost ``amount`` nats.
 
-    What one step costs is T7's ½ (e^Δ − 1) δ², exactly, which is ½ δ² Δ for small steps Δ. The band
-    covers whole cells: ``band`` says which levels it really has.
+    What one step costs is T7's ½ (e^Δ − 1) δ², exactly, which is ½ δ² Δ for small steps Δ.
     """
     first, last = _cells(level, width)
     covered = np.zeros(STEPS)
@@ -144,70 +141,70 @@ def excess(level, width, amount):
     return amount * covered / step_kl(covered, LEVELS[:-1], LEVELS[1:]).sum()
 
 
-def band(level, width):
-    """Return the ends of the band nearest to ``level`` ± ``width``/2 that covers whole cells."""
-    first, last = _cells(level, width)
-    return float(LEVELS[first]), float(LEVELS[last])
-
-
 def _cells(level, width):
+    """Which ``LEVELS`` are the ends of the band nearest to ``level`` ± ``width``/2."""
     n = round(width / STEP)
     first = round((level - width / 2 - LEVELS[0]) / STEP + 1e-6)  # halves go one way
     first = min(max(first, 0), STEPS - n)
     return first, first + n
 
 
-def damaged(squared):
-    """Return ε̂ = ε* + δ as a function of z and one of ``LEVELS``; ε* between tabulated values."""
-    deltas = np.sqrt(squared)
+@cache
+def _least():
+    """The least error at each of ``LEVELS``."""
+    return frozen(error_curve().at(LEVELS)[0])
 
-    def eps(z, log_snr):
-        i = round((log_snr - LEVELS[0]) / STEP)
-        cells_a_unit, table, rises = _tables()[i]
+
+# The sampler: DDIM's steps from each level to the next
+
+
+def follow(z, first, last, eta, noise, squared):
+    """Return the latents at the levels from the first to the last, [last − first + 1, n].
+
+    A step is DDIM's with ε̂ = ε* + δ, where ``squared`` [STEPS] is δ² and ``noise`` [STEPS, n] what
+    each step adds. What a step makes of z without both is read off the tables of ``_maps``.
+    """
+    maps, steps = _maps(eta)
+    pushes, states = steps.eps_hat * np.sqrt(squared), [z]
+    for i in range(first, last):
+        cells_a_unit, offsets, rises = maps[i]
         place = (z + REACH) * cells_a_unit
         cell = place.astype(np.intp)
-        place -= cell  # now the part of the cell
-        place *= rises.take(cell, mode="clip")
-        place += table.take(cell, mode="clip")
-        place += deltas[i]
-        return place
-
-    return eps
-
-
-@cache
-def _tables():
-    """(cells a unit of z, ε* on a grid over ± REACH, its rise a cell) of every level.
-
-    A cell is a twelfth of σ.
-    """
-    ideal, found = ideal_eps(), []
-    for level in LEVELS[:-1]:
-        n = int(np.ceil(2 * REACH / (sigma(level) / 12)))
-        table = ideal(np.linspace(-REACH, REACH, n + 1), level)
-        found.append((n / (2 * REACH), frozen(table[:-1]), frozen(np.diff(table))))
-    return found
-
-
-# The sampler of 2000 particles
-
-
-def _sampled(squared, eta, seed):
-    """The sampler's last latents over α; up to the band they are those without any excess."""
-    if not squared.any():
-        return _states(eta, seed)[-1] / alpha(LEVELS[-1])
-    i = np.flatnonzero(squared)[0]
-    rng, step = Replay(_normals(seed)[1 + i :]), partial(ddim_step, eta=eta)
-    z = sample(damaged(squared), LEVELS[i:], _states(eta, seed)[i], step, rng)
-    return z / alpha(LEVELS[-1])
+        z = rises.take(cell, mode="clip")
+        z *= place
+        z += offsets.take(cell, mode="clip")
+        z += noise[i]
+        if pushes[i]:
+            z += pushes[i]
+        states.append(z)
+    return states
 
 
 @lru_cache(maxsize=4)
-def _states(eta, seed):
-    """All latents of the sampler without an excess, [STEPS + 1, N_PARTICLES]."""
-    start, *noise = _normals(seed)
-    step, eps = partial(ddim_step, eta=eta), damaged(np.zeros(STEPS))
-    return frozen([*sample_states(eps, LEVELS, start, step, Replay(noise))])
+def _maps(eta):
+    """The step from each level as straight pieces, offset + rise · cell, and its coefficients."""
+    steps, maps = ddim_coefficients(LEVELS[:-1], LEVELS[1:], eta), []
+    for (z, ideal), keep, eps_hat in zip(_ideal(), steps.keep, steps.eps_hat, strict=True):
+        ends = keep * z + eps_hat * ideal
+        rises = np.diff(ends)
+        maps.append((len(rises) / (2 * REACH), ends[:-1] - rises * np.arange(len(rises)), rises))
+    return maps, steps
+
+
+@cache
+def _ideal():
+    """Latents on a grid over ± ``REACH`` and ε* there, at every level. A cell is a twelfth of σ."""
+    grids = [np.linspace(-REACH, REACH, 1 + int(np.ceil(24 * REACH / sigma(s)))) for s in LEVELS]
+    return [(z, ideal_eps()(z, s)) for z, s in zip(grids[:-1], LEVELS[:-1], strict=True)]
+
+
+@lru_cache(maxsize=4)
+def _undamaged(eta, seed):
+    """The sampler without an excess: all latents, [STEPS + 1, N_PARTICLES], its noise, and W1."""
+    start, *normals = _normals(seed)
+    noise = frozen(_maps(eta)[1].noise[:, None] * normals)
+    states = follow(start, 0, STEPS, eta, noise, np.zeros(STEPS))
+    return frozen(states), noise, wasserstein(states[-1] / alpha(LEVELS[-1]), points())
 
 
 @lru_cache(maxsize=2)
@@ -231,28 +228,41 @@ def floor():
 
 @lru_cache(maxsize=256)
 def curve(width, amount, centres=tuple(CENTRES)):
-    """Return W1 to the galaxies with the excess at each centre, [2, n]: ancestral, DDIM.
+    """Return W1 to the galaxies with the excess at each centre, [2, n]: ancestral, DDIM."""
+    shares = np.array([reached(centre, width, amount) for centre in centres])
+    off = np.cumsum(shares, axis=2) - np.arange(1, len(points()) + 1) / len(points())
+    return frozen((np.abs(off[..., :-1]) @ np.diff(points())).T)
+
+
+def reached(level, width, amount):
+    """Return the share of samples at each galaxy, sorted, [2, 82]: ancestral, DDIM.
 
     No chance is in it, and no step outside the band; ``N_POINTS`` points stand for the law.
     """
-    start, noise = _low_discrepancy(np.diff(_cells(0.0, width)).item())
-    found = []
-    for centre in centres:
-        first, last = _cells(centre, width)
-        z, levels = np.interp(start, *_below(first)[::-1]), LEVELS[first : last + 1]
-        eps = damaged(excess(centre, width, amount))
-        ancestral = sample(eps, levels, z, ancestral_step, Replay(noise))
-        ddim = sample(eps, levels, z)
-        found.append((_posterior_distance(ancestral, last), _transported_distance(ddim, last)))
-    return frozen(np.transpose(found))
+    (first, last), squared = _cells(level, width), excess(level, width, amount)
+    start, normals = _low_discrepancy(last - first)
+    z, noise = np.interp(start, *_below(first)[::-1]), np.zeros((STEPS, N_POINTS))
+    ddim = follow(z, first, last, 0.0, noise, squared)[-1]
+    noise[first:last] = _maps(1.0)[1].noise[first:last, None] * normals
+    ancestral = follow(z, first, last, 1.0, noise, squared)[-1]
+    drawn = galaxies_mixture().responsibilities(ancestral[:, None], LEVELS[last]).mean(axis=0)
+    n, (means, s) = len(points()), _kernels(last)
+    galaxy = np.minimum((n * mass_below(ddim, means, s)).astype(int), n - 1)
+    return np.array([drawn, np.bincount(galaxy, minlength=n) / N_POINTS])
 
 
-@lru_cache(maxsize=STEPS + 1)
+def _kernels(i):
+    """What has become of the galaxies at the i-th level: means and standard deviation."""
+    return alpha(LEVELS[i]) * points(), sigma(LEVELS[i])
+
+
+@lru_cache(maxsize=STEPS)
 def _below(i):
-    """A grid of latents at the i-th level and the exact share of mass below each."""
-    means, s = alpha(LEVELS[i]) * points(), sigma(LEVELS[i])
-    near = np.add.outer(np.linspace(-4, 4, 17) * s, means).ravel()
-    z = np.unique(np.concatenate([np.linspace(-REACH, REACH, 241), near]))
+    """A grid of latents at the i-th level, at most σ/8 apart, and the share of mass below each."""
+    means, s = _kernels(i)
+    step = min(s / 8, 0.05)
+    reach = np.ceil(5 * s / step)
+    z = step * np.unique(np.add.outer(np.arange(-reach, reach + 1), np.rint(means / step)))
     return frozen(z), frozen(mass_below(z, means, s))
 
 
@@ -267,33 +277,14 @@ def _low_discrepancy(steps):
     return frozen(even[:, 0]), frozen(idct(ndtri(even[:, 1:]), norm="ortho", axis=1).T)
 
 
-def _posterior_distance(z, i):
-    """W1 between the galaxies and draws from p(x|z) of the latents z at the i-th level."""
-    x = points()
-    below = np.cumsum(posterior_shares(z, i)) - np.arange(1, len(x) + 1) / len(x)
-    return float(np.sum(np.abs(below[:-1]) * np.diff(x)))
-
-
-def posterior_shares(z, i):
-    """Return how often each galaxy, sorted, is drawn from p(x|z) of latents z [n] at level i."""
-    return galaxies_mixture().responsibilities(z[:, None], LEVELS[i]).mean(axis=0)
-
-
-def _transported_distance(z, i):
-    """W1 between the galaxies and the ends of the flow from the latents z at the i-th level."""
-    x, shares = points(), np.interp(z, *_below(i))
-    return wasserstein(x[np.minimum((shares * len(x)).astype(int), len(x) - 1)], x)
-
-
 def scene():
     """Return the scene: the excess on the error curve, the samples, and their distance."""
-    levels = (LEVELS[1:] + LEVELS[:-1]) / 2
     error = Plot(
         "error of the noise guess",
         level_axis(*SPAN),
         Axis(0, 3, "mean squared error", settle=True),
         [
-            Line(levels, error_curve().at(levels)[0], meaning="exact", label="least"),
+            Line(LEVELS, _least(), meaning="exact", label="least"),
             Band("inside", "least", "raised", meaning="negative", hatched=True, label="excess δ²"),
             Words(0.03, 0.82, "hatched area = 2 × {excess:.3f} nats"),
             Handle("level", x=("low", "high"), grip="band", meaning="noise"),
@@ -342,7 +333,7 @@ def scene():
 
 HALF = {"width": 1.0, "amount": 0.5}
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     headline="{excess:.3f} nats spent, W1 = {distance:.3f} standard deviations",

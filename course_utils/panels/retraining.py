@@ -6,24 +6,24 @@ belongs to the newly trained model: its error at every level, its samples, and i
 
 import zlib
 from functools import cache, lru_cache, partial
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 
 from course_utils._checks import frozen
 from course_utils.datasets import PLANAR, galaxies, planar_law, velocity_scale
-from course_utils.distances import NearestDistances, nearest_distances, noise_floor, projections
+from course_utils.distances import nearest_distances, noise_floor, projections
 from course_utils.elbo import ErrorCurve
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.panels._galaxies import bin_density, velocity
-from course_utils.panels._instrument import FINE, own_names, unbent, weighting, with_own
+from course_utils.panels._instrument import FINE, choice_of, knots, unbent, weighting, with_own
 from course_utils.panels._view import level_axis, view
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import KNOTS
-from course_utils.widgets.controls import Slider, Switch, bars, choice
+from course_utils.widgets.controls import Slider, Switch, choice
 from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene, Words
 
 ALT = (
@@ -51,34 +51,23 @@ FLAT = (0.0,) * len(KNOTS)
 
 def controls(own=()):
     """Return the panel's controls; ``own`` are keys of ``own_key``."""
-    objectives = own_names(own) | {key: o.name for key, o in PUBLISHED.items()}
-    groups = dict.fromkeys(own[:1], "your own") | {"elbo": "published"}
+    names = {key: o.name for key, o in PUBLISHED.items()}
     ridges = [("1" if not p else f"0.{'0' * (-p - 1)}1", 10.0**p) for p in range(-6, 1)]
+    draws = [("training draws, ridge", "training"), ("fresh draws", "fresh")]
+    measures = [("to the nearest", "nearest"), ("Wasserstein", "wasserstein")]
     shop = {"folded": "workshop: model, sampler, distance"}
     return {
-        "objective": choice(
-            "w of", [(n, k) for k, n in objectives.items()], "sigmoid", groups=groups if own else {}
-        ),
+        "objective": choice_of("w of", own, names, {"elbo": "published"} if own else {}),
         "shift": Slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": Switch("keep w monotone"),
         "data": choice("data", [(words, name) for name, words in DATA.items()]),
-        "gains": bars(
-            [f"λ = {knot}" for knot in KNOTS],
-            *(-2.0, 2.0, 0.1, 0.0),
-            label="gain",
-            unit="powers of ten",
-            folded="bend w with bars",
-        ),
+        "gains": knots("gain", "bend w with bars"),
         "features": choice("random features", FEATURES, 128, slide=True, **shop),
         "ridge": choice("ridge ρ", ridges, 1e-4, slide=True, **shop),
         "steps": choice("sampling steps", (10, 20, 40, 80), 40, slide=True, **shop),
         "eta": Slider("stochasticity η", 0.0, 1.0, 0.05, 0.0, **shop),
-        "draws": choice(
-            "ELBO on", [("training draws, ridge", "training"), ("fresh draws", "fresh")], **shop
-        ),
-        "measure": choice(
-            "distance", [("to the nearest", "nearest"), ("Wasserstein", "wasserstein")], **shop
-        ),
+        "draws": choice("ELBO on", draws, **shop),
+        "measure": choice("distance", measures, **shop),
     }
 
 
@@ -106,10 +95,10 @@ def compute(
         "off": found.nearest.off,
         "missed": found.nearest.missed,
         "nearest_floor": world.floors["nearest"].mean,
-        "wasserstein": found.wasserstein,
+        "wasserstein": found.distances["wasserstein"],
         "wasserstein_floor": world.floors["wasserstein"].mean,
         "condition": float(f"{found.condition:.0e}"),
-        "distance": found.distance(measure),
+        "distance": found.distances[measure],
     }
     arrays = {
         "by_hand": w(FINE),
@@ -123,7 +112,7 @@ def compute(
         "excess_of_one": flat.error - world.least_error,
         "samples": found.samples,
         "loss": numbers["above" if draws == "training" else "fresh_above"],
-        "star": flat.distance(measure),
+        "star": flat.distances[measure],
         "floor_low": max(floor.mean - floor.spread, 1e-9),
         "floor_high": floor.mean + floor.spread,
         "nearest_drawn": max(0.7 * floor.mean, 0.004),
@@ -154,25 +143,12 @@ def _drawn(samples, world):
     }
 
 
-class Trained(NamedTuple):
-    """What is kept of a retrained model, which itself takes up to 100 MB."""
-
-    objective: float  # ELBO loss and ridge on the training draws
-    fresh: float  # ELBO loss on fresh draws
-    weights: np.ndarray
-    error: np.ndarray  # on the chosen draws
-    samples: np.ndarray
-    nearest: NearestDistances
-    wasserstein: float
-    condition: float
-
-    def distance(self, measure):
-        """Return the samples' distance from real ones, "nearest" or "wasserstein"."""
-        return self.nearest.mean if measure == "nearest" else self.wasserstein
-
-
 def trained(w, data, features, ridge, eta, steps, draws="fresh"):
-    """Return the ``Trained`` of the weighting w; the error is that on the draws, or fresh ones."""
+    """Return what is kept of a model retrained with w, which itself takes up to 100 MB.
+
+    ``objective``, ELBO loss and ridge on the training draws; ``fresh``, the loss on fresh ones;
+    ``error`` at each level on the ``draws``; the samples, and their ``distances``.
+    """
     world, (model, fresh_draws) = _world(data), _model(data, features)
     denoiser = model.retrain(w, ridge)
     # The same start and the same noise at every movement: only the model changes.
@@ -181,18 +157,17 @@ def trained(w, data, features, ridge, eta, steps, draws="fresh"):
     samples = z / alpha(path[-1])
     # Model and ideal on the same draws: their common noise cancels in the difference.
     fresh = world.least_error + denoiser.eps_mse_on(fresh_draws) - world.ideal_on_fresh
-    error = fresh
-    if draws == "training":
-        error = world.least_error + denoiser.eps_mse - world.ideal_on_training
-    return Trained(
-        denoiser.objective,
-        float(np.trapezoid(fresh, world.levels) / 2),
-        denoiser.weights,
-        error,
-        samples,
-        nearest_distances(samples, world.real),
-        _sliced(samples, world.quantiles),
-        denoiser.condition,
+    training = world.least_error + denoiser.eps_mse - world.ideal_on_training
+    nearest = nearest_distances(samples, world.real)
+    return SimpleNamespace(
+        objective=denoiser.objective,
+        fresh=float(np.trapezoid(fresh, world.levels) / 2),
+        weights=denoiser.weights,
+        error=training if draws == "training" else fresh,
+        samples=samples,
+        nearest=nearest,
+        distances={"nearest": nearest.mean, "wasserstein": _sliced(samples, world.quantiles)},
+        condition=denoiser.condition,
     )
 
 
@@ -202,36 +177,36 @@ def reference(data, features, ridge, eta, steps, draws="fresh"):
     return trained(np.ones_like, data, features, ridge, eta, steps, draws)
 
 
-class World:
-    """What belongs to the data alone, computed once."""
-
-    def __init__(self, data):
-        law, rng = law_of(data), np.random.default_rng
-        model, fresh = _model(data, FEATURES[0])  # its draws are those of every other size
-        self.levels = model.log_snr
-        self.least_error = _least_error(law, self.levels)
-        self.least = float(np.trapezoid(self.least_error, self.levels) / 2)  # nats
-        # The ideal denoiser on the very draws: those of the training, made once more, and fresh.
-        training = model.draws(_training_data(data), N_TRAINING, rng(7))
-        self.ideal_on_training = frozen(training.eps_mse(law.eps))
-        self.ideal_on_fresh = frozen(fresh.eps_mse(law.eps))
-        self.start = frozen(rng(3).standard_normal((N_SAMPLES, law.dim)))
-        self.real = frozen(law.sample(N_SAMPLES, rng(2)))
-        many = law.sample(200 * N_SAMPLES, rng(1))
-        rows = projections(many)
-        self.quantiles = frozen(rows.reshape(len(rows), N_SAMPLES, -1).mean(axis=2))
-        self.shares = frozen(_shares(many) * (law.dim == 1))  # of galaxies; 0 in the plane
-        distances = {
-            "nearest": lambda a, b: nearest_distances(a, b).mean,
-            "wasserstein": lambda a, b: _sliced(a, self.quantiles),
-        }
-        self.floors = {
+@cache
+def _world(data):
+    """What belongs to the data alone."""
+    law, rng = law_of(data), np.random.default_rng
+    model, fresh = _model(data, FEATURES[0])  # its draws are those of every other size
+    least_error = _least_error(law, model.log_snr)
+    # The ideal denoiser on the very draws: those of the training, made once more, and fresh.
+    training = model.draws(_training_data(data), N_TRAINING, rng(7))
+    many = law.sample(200 * N_SAMPLES, rng(1))
+    rows = projections(many)
+    quantiles = rows.reshape(len(rows), N_SAMPLES, -1).mean(axis=2)
+    distances = {
+        "nearest": lambda a, b: nearest_distances(a, b).mean,
+        "wasserstein": lambda a, b: _sliced(a, quantiles),
+    }
+    return SimpleNamespace(
+        levels=model.log_snr,
+        least_error=least_error,
+        least=float(np.trapezoid(least_error, model.log_snr) / 2),  # nats
+        ideal_on_training=training.eps_mse(law.eps),
+        ideal_on_fresh=fresh.eps_mse(law.eps),
+        start=rng(3).standard_normal((N_SAMPLES, law.dim)),
+        real=law.sample(N_SAMPLES, rng(2)),
+        quantiles=quantiles,
+        shares=frozen(_shares(many) * (law.dim == 1)),  # of galaxies; 0 in the plane
+        floors={
             name: noise_floor(law.sample, N_SAMPLES, rng(0), distance=distance)
             for name, distance in distances.items()
-        }
-
-
-_world = cache(World)
+        },
+    )
 
 
 def law_of(data):
@@ -364,10 +339,9 @@ def prepared(start):
 
 _PLAIN = {"objective": "elbo", "shift": 0.0, "monotone_lock": False}
 panel, picture = view(
-    controls,
+    prepared,
     compute,
     scene,
-    prepare=prepared,
     headline="{above:z.2f} nats above w ≡ 1, distance {distance:.3f}",
     shown=("off", "missed", "nearest_floor", "fresh_above"),
     formats={

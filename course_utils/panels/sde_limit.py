@@ -41,24 +41,20 @@ TIMES = np.linspace(0, 1, 201)  # of the band and the faint paths
 NO_ERROR = 1e-12  # below this a distance is rounding
 REACH = 4.0
 X = np.linspace(-REACH, REACH, 201)
-
-
-def controls():
-    """Return the panel's controls."""
-    rules = [
-        ("right: β(t_i)Δ", "right"),
-        ("mid: β(t_i − Δ/2)Δ", "mid"),
-        ("left: β(t_{i−1})Δ", "left"),
-        ("exact: 1 − exp(−∫β)", "exact"),
-    ]
-    return {
-        "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
-        "t": Slider("time t", 0.05, 1.0, 0.05, 0.3),
-        "rule": choice("β_i from", rules),
-        "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
-        "x0": Slider("start x₀", -3.0, 3.0, 0.1, 1.5),
-        "path": Dice("new paths", 2),
-    }
+RULES = [
+    ("right: β(t_i)Δ", "right"),
+    ("mid: β(t_i − Δ/2)Δ", "mid"),
+    ("left: β(t_{i−1})Δ", "left"),
+    ("exact: 1 − exp(−∫β)", "exact"),
+]
+CONTROLS = {
+    "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
+    "t": Slider("time t", 0.05, 1.0, 0.05, 0.3),
+    "rule": choice("β_i from", RULES),
+    "recursion": choice("recursion", [("chain (S1)", "chain"), ("Euler–Maruyama", "em")]),
+    "x0": Slider("start x₀", -3.0, 3.0, 0.1, 1.5),
+    "path": Dice("new paths", 2),
+}
 
 
 def compute(n_steps, rule, recursion, x0, t, path):
@@ -137,11 +133,9 @@ def _elapsed(t):
     return t * (SCHEDULE.beta_min + (SCHEDULE.beta_max - SCHEDULE.beta_min) * t / 2)
 
 
-@lru_cache(maxsize=64)
-def _increments(path, n_steps):
-    """A Brownian path's increments on the grid of N steps."""
-    if n_steps < FINEST:
-        return frozen(coarsen(_increments(path, FINEST), FINEST // n_steps))
+@lru_cache(maxsize=8)
+def _brownian(path):
+    """A Brownian path's increments on the finest grid."""
     return frozen(np.random.default_rng(path).standard_normal(FINEST) / np.sqrt(FINEST))
 
 
@@ -149,22 +143,23 @@ def _increments(path, n_steps):
 def _from_zero(recursion, rule, n_steps, path):
     """The N + 1 states of the path from 0: x_i = a_i Σ_j kick_j / a_j with the decays a from 0."""
     decay = _law(recursion, rule, n_steps)[0]
-    kicks = _steps(recursion, rule, n_steps).noise * _increments(path, n_steps) * np.sqrt(n_steps)
+    increments = coarsen(_brownian(path), FINEST // n_steps)
+    kicks = _steps(recursion, rule, n_steps).noise * increments * np.sqrt(n_steps)
     return frozen(decay * np.append(0, np.cumsum(kicks / decay[1:])))
 
 
 @lru_cache(maxsize=8)
-def _exact_path(path, points=1001):
-    """Times, decays and the exact solution from 0 along the same Brownian motion.
+def _exact_path(path):
+    """1001 times, decays and the exact solution from 0 along the same Brownian motion.
 
     x_t = a_t ∫ √β/a dW with a = exp(−½∫β); on the finest grid the integrand is taken mid-step.
     """
     middle = (np.arange(FINEST) + 0.5) / FINEST
     integrand = np.sqrt(SCHEDULE.beta(middle)) * np.exp(_elapsed(middle) / 2)
-    integral = np.append(0, np.cumsum(integrand * _increments(path, FINEST)))
-    t = np.linspace(0, 1, points)
+    integral = np.append(0, np.cumsum(integrand * _brownian(path)))
+    t = np.linspace(0, 1, 1001)
     decay = np.exp(-_elapsed(t) / 2)
-    return frozen([t, decay, decay * integral[:: FINEST // (points - 1)]])
+    return frozen([t, decay, decay * integral[:: FINEST // 1000]])
 
 
 @lru_cache(maxsize=8)
@@ -233,7 +228,7 @@ def scene():
 
 
 panel, picture = view(
-    controls,
+    CONTROLS,
     compute,
     scene,
     formats={

@@ -7,7 +7,6 @@ from course_utils.panels._instrument import (
     plot_of_layers,
     plot_of_p_w,
     plot_of_w,
-    presets,
     view_of,
 )
 from course_utils.panels._view import level_axis
@@ -58,9 +57,9 @@ def scene():
 panel, picture = view_of(
     scene,
     {},
+    PRESETS,
     headline="{weighted_loss:.6f} = {sum_of_elbos:.6f} nats",
     shown=("positive", "negative", "constant", "atom_mass"),
-    presets=presets(PRESETS),
     formats={
         "weighted_loss": "½∫ w e dλ = {:.6f} nats",
         "sum_of_elbos": "∫ L dw + atom − constant = {:.6f} nats",

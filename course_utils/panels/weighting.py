@@ -9,7 +9,6 @@ from course_utils.panels._instrument import (
     plot_of_p_w,
     plot_of_share,
     plot_of_w,
-    presets,
     view_of,
     weighting,
 )
@@ -84,11 +83,11 @@ def few():
     return Scene([[plot_of_w(1.25), plot_of_share()]], height=290, alt=SIMPLE, ghost=True)
 
 
-panel, picture = view_of(scene, {"objective": "cosine_eps"}, presets=presets(PRESETS), **SAID)
+panel, picture = view_of(scene, {"objective": "cosine_eps"}, PRESETS, **SAID)
 simple, _ = view_of(
     few,
     {"objective": "cosine_eps"},
-    presets=presets(FEW),
+    FEW,
     fold="more",
     headline="half of the loss lies below a blur of {median:,.0f} km/s",
     shown=("coarse",),

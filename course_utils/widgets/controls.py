@@ -31,7 +31,10 @@ class Control:
     def spec(self):
         """Return the control in JSON."""
         made = asdict(self) | {"kind": type(self).__name__}
-        return made | {"decimals": decimals(self.step)} if "step" in made else made
+        if "step" in made:  # as many as its multiples have
+            power = Decimal(str(self.step)).normalize().as_tuple().exponent
+            made["decimals"] = max(0, -power)
+        return made
 
 
 @dataclass(frozen=True)
@@ -174,8 +177,3 @@ def bars(labels, low, high, step, value, label, unit="", **more):
     labels = tuple(str(words).replace("-", "−") for words in labels)
     value = (value,) * len(labels) if isinstance(value, numbers.Real) else tuple(value)
     return Bars(label, labels, low, high, step, value, unit, **more)
-
-
-def decimals(step):
-    """Return how many decimals the multiples of a step have."""
-    return max(0, -Decimal(str(step)).normalize().as_tuple().exponent)

@@ -1,6 +1,6 @@
 """Live panels: a scene, the controls that move it, and the numbers beside it.
 
-    Panel(scene, compute, {"t": Slider("time t", 0, 1, 0.01, 0.3)})
+    Panel(scene, compute, {"t": Slider("time t", 0, 1, 0.01, 0.3)}, "area {area:.2f}", …)
 
 ``compute(**values)`` returns two dicts: numbers to read, and arrays to draw. The browser draws
 them (``panels.js``, shown by anywidget); where no kernel runs, a still and words stand for it.
@@ -8,17 +8,19 @@ Nothing here knows diffusion.
 """
 
 import base64
-import numbers
+import io
+import re
 from pathlib import Path
 
 import anywidget
-import numpy as np
 import traitlets
 from PIL.PngImagePlugin import PngInfo
 
 from course_utils._checks import require_known
 from course_utils.widgets import figures, still
 from course_utils.widgets.scene import packed
+
+MINUS = re.compile(r"(?<![e\d])-(?=\d)")  # of a negative number, but not that of 1e-09
 
 
 class Panel(anywidget.AnyWidget):
@@ -29,12 +31,12 @@ class Panel(anywidget.AnyWidget):
         compute: called as ``compute(**values)``; returns (numbers, arrays), both by name. Numbers
             may be strings; the scene may use both.
         controls: name -> declaration of ``widgets.controls``.
-        formats: number's name -> template such as ``"loss {:.3g} nats"``, or None to hide it. Round
-            here: strict nbval compares the text.
+        headline: a template of numbers by their names, written large.
+        shown: names of at most four numbers in the table beside it; the rest are "details".
+        formats: number's name -> template such as ``"loss {:.3g} nats"``; a number without one is
+            not said. Round here: strict nbval compares the text.
         presets: name -> dict of control values, offered in a list.
         start: name -> value of controls that start, and are reset to, elsewhere.
-        headline: a template of numbers by their names, written large; the first number if empty.
-        shown: names of at most four numbers in the table beside it; the rest are "details".
 
     Raises ``ValueError`` for a control or value that there is not, and whatever ``compute`` raises.
     """
@@ -48,20 +50,10 @@ class Panel(anywidget.AnyWidget):
     answer = traitlets.List([None, 0]).tag(sync=True)
 
     def __init__(
-        self,
-        scene,
-        compute,
-        controls,
-        *,
-        formats=None,
-        presets=None,
-        start=None,
-        headline="",
-        shown=(),
+        self, scene, compute, controls, headline, shown, formats, *, presets=None, start=None
     ):
         self.scene, self._compute = scene, compute
-        self.controls = dict(controls)
-        self.formats, self.headline, self.shown = dict(formats or {}), headline, tuple(shown)
+        self.controls, self.headline, self.shown, self.formats = controls, headline, shown, formats
         self.presets = {name: self.checked(values) for name, values in (presets or {}).items()}
         own = {name: control.value for name, control in self.controls.items()}
         self.start = own | self.checked(start or {})
@@ -89,14 +81,12 @@ class Panel(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options):
         """Return the live view, and the picture and words for where no kernel runs."""
-        picture = self.picture
-        words = PngInfo()
+        picture, buffer, words = self.picture, io.BytesIO(), PngInfo()
         words.add_itxt("Description", self.text())
+        picture.save(buffer, "PNG", pnginfo=words)
         view = super()._repr_mimebundle_(**options)
-        data = (view[0] if isinstance(view, tuple) else view) | {
-            "image/png": still.encoded(picture, "PNG", pnginfo=words),
-            "text/plain": self.text(),
-        }
+        data = view[0] if isinstance(view, tuple) else view
+        data |= {"image/png": buffer.getvalue(), "text/plain": self.text()}
         size = {"width": picture.width // 2, "height": picture.height // 2}
         return data, {"image/png": size}
 
@@ -174,17 +164,19 @@ class Panel(anywidget.AnyWidget):
     def _readout(self, results):
         """Return the results as the panel shows them: headline, numbers, details."""
         phrases = self._phrases(results)
-        first = "".join(next(iter(phrases.values()), ""))
-        rest = [n for n in phrases if n not in self.shown]
         return {
-            "headline": self.headline.format(**results) if self.headline else first,
+            "headline": self.headline.format(**results),
             "numbers": [[p[0].rstrip(" =:"), p[1]] for p in map(phrases.get, self.shown) if p],
-            "details": ["".join(phrases[n]) for n in rest],
+            "details": ["".join(p) for name, p in phrases.items() if name not in self.shown],
         }
 
     def _phrases(self, results):
-        said = [name for name in results if self.formats.get(name, "") is not None]
-        return {name: _phrase(name, results[name], self.formats) for name in said}
+        """The results in words, rounded: what stands before the number, and number with unit."""
+        found = {}
+        for name in filter(self.formats.get, results):
+            before, brace, after = self.formats[name].partition("{")
+            found[name] = before, MINUS.sub("−", (brace + after).format(results[name]))
+        return found
 
 
 def plainly(part):
@@ -199,18 +191,3 @@ def _error_words(error, panel):
         return None
     at = ", ".join(f"{name} = {value}" for name, value in panel.values.items())
     return f"{type(error).__name__}: {error} (at {at})"
-
-
-def _phrase(name, value, formats):
-    """Return a result in words, rounded: (what stands before the number, number and unit)."""
-    if isinstance(value, bool | np.bool_):
-        value, number = "yes" if value else "no", "{}"
-    elif isinstance(value, str | numbers.Integral):
-        number = "{}"
-    elif isinstance(value, numbers.Real):
-        number = "{:z.4g}"  # z: no "-0"
-    else:
-        raise ValueError(f"result {name!r} is {value!r:.80}: return a number or a string")
-    template = formats.get(name, f"{name.replace('_', ' ')} {number}")
-    start = template.index("{")
-    return template[:start], template[start:].format(value)

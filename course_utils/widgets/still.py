@@ -1,7 +1,5 @@
 """A scene as a still picture, drawn by matplotlib: for saved outputs, slides, README and PDF."""
 
-import io
-
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
@@ -15,6 +13,7 @@ COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
+POINT = 72 / DPI  # points a CSS pixel
 DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*"}
 
@@ -41,18 +40,6 @@ def figure(scene, values):
                     _Still(drawn.add_subplot(cell), plot, values).draw(low=height < 170)
         FigureCanvasAgg(drawn)
     return drawn
-
-
-def _points(pixels):
-    """CSS pixels in points."""
-    return pixels * 72 / DPI
-
-
-def encoded(picture, kind, **options):
-    """Return a picture as the bytes of a file of this kind."""
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 class _Still:
@@ -125,7 +112,7 @@ class _Still:
     # Items
 
     def line(self, item, colour):
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width)}
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width * POINT}
         lines = self.ax.plot(self.get(item.x), self.get(item.y), alpha=item.alpha, **style)
         lines[0].set_label(item.label or None)
 
@@ -138,7 +125,7 @@ class _Still:
         if (up < 0).any():
             words = item.negative or None
             fill(along, 0, np.minimum(up, 0), **figures.NEGATIVE, lw=0, label=words)
-        self.ax.plot(x, y, color=colour, lw=_points(1.3), alpha=item.alpha)
+        self.ax.plot(x, y, color=colour, lw=1.3 * POINT, alpha=item.alpha)
 
     def band(self, item, colour):
         low, high = self.get(item.low), self.get(item.high)
@@ -153,7 +140,7 @@ class _Still:
             self.ax.fill_between(self.get(item.x), low, high, **look)
 
     def bars(self, item, colour):
-        outline = {"fill": False, "baseline": None, "lw": _points(1.3), "alpha": item.alpha}
+        outline = {"fill": False, "baseline": None, "lw": 1.3 * POINT, "alpha": item.alpha}
         filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
         self.ax.stairs(
             self.get(item.heights),
@@ -166,7 +153,7 @@ class _Still:
 
     def points(self, item, colour):
         x, y = np.atleast_1d(self.get(item.x)), np.atleast_1d(self.get(item.y))
-        look = {"ms": _points(item.size), "alpha": item.alpha, "zorder": 4}
+        look = {"ms": item.size * POINT, "alpha": item.alpha, "zorder": 4}
         look |= {"color": colour, "mfc": "none" if item.shape == "ring" else colour}
         self.ax.plot(x, y, MARKERS[item.shape], label=item.label or None, **look)
 
@@ -191,7 +178,7 @@ class _Still:
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline
-        style = {"color": colour, "ls": DASHES[item.dash], "lw": _points(item.width)}
+        style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width * POINT}
         draw(self.get(item.at), label=item.label or None, **style)
 
     def handle(self, item, colour):

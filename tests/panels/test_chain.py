@@ -64,9 +64,3 @@ def test_the_cut_and_its_total_variation_against_the_mixture(time):
         assert arrays["shown"][column] == arrays["t"]
         of_map = arrays["densities"][:, column]  # its cells are twice as wide
         assert np.abs(of_map - exact.reshape(-1, 2).mean(axis=1)).max() < 1e-2 * exact.max()
-
-
-def test_nobody_can_change_what_the_cache_hands_out():
-    for array in chain.coefficients("ddpm", "root", 100):
-        with pytest.raises(ValueError, match="read-only"):
-            array *= 0

@@ -28,7 +28,8 @@ def test_the_same_is_spent_everywhere(level, width):
     squared = half_a_nat.excess(level, width, 0.5)
     assert step_kl(squared, LEVELS[:-1], LEVELS[1:]).sum() == pytest.approx(0.5, abs=1e-13)
     assert squared.sum() * 0.1 / 2 == pytest.approx(0.5, rel=0.06)  # ½∫δ² dλ, for small steps
-    low, high = half_a_nat.band(level, width)
+    _, arrays = compute(level=level, width=width)
+    low, high = arrays["low"], arrays["high"]
     assert high - low == pytest.approx(width) and LOG_SNR_MIN <= low < high <= LOG_SNR_MAX
     assert (squared > 0).sum() == round(10 * width)
     if abs(level) < 5:
@@ -73,8 +74,7 @@ def test_models_a_and_b_of_t5_as_their_marginal_kl(claim):
     """facts T5: 0.0185 for A and 0.0003 for B, from the posterior's shares and by Fokker–Planck."""
     truth, found = galaxies_mixture(), []
     for level, amount, fact in ((-3.3, 0.5, 0.0185), (-7.5, 0.525, 0.0003)):
-        low, high = half_a_nat.band(level, 1.0)
-        assert (low, high) == pytest.approx((level - 0.5, level + 0.5))
+        low, high = level - 0.5, level + 0.5
 
         def spoilt(z, log_snr, low=low, high=high, amount=amount):
             inside = low < log_snr < high
@@ -86,24 +86,10 @@ def test_models_a_and_b_of_t5_as_their_marginal_kl(claim):
         start = solved.path[0]
         assert solved.path[-1] - start == pytest.approx(amount, rel=2e-2)
         assert solved.marginal[-1] == pytest.approx(fact, abs=6e-4)
-        shares = shares_of(level, amount)
+        shares = half_a_nat.reached(level, 1.0, amount)[0]
         kl = float(np.sum(np.log(1 / 82 / shares)) / 82)
         found.append(abs(kl - solved.marginal[-1]))
     claim("T5", "marginal KL of models A and B, two ways", max(found), 1.5e-3)
-
-
-def shares_of(level, amount):
-    """How often the ancestral sampler ends at each galaxy, by the panel's own points."""
-    seen = []
-
-    def remember(z, i, found=half_a_nat.posterior_shares):
-        seen.append(found(z, i))
-        return seen[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(half_a_nat, "posterior_shares", remember)
-        half_a_nat.curve.__wrapped__(1.0, amount, (level,))
-    return seen[0]
 
 
 # --- the numbers of facts.md ---------------------------------------------------------------------
