@@ -1,7 +1,7 @@
 # make lab | make test | make help
 PYTHON ?= python3
 PY := .venv/bin/python
-PYTEST := $(PY) -m pytest -p tests.no_grammar
+PYTEST := $(PY) -m pytest
 # A file's tests on one of two workers; the files in tests/conftest.py's order.
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := COURSE_STRICT_DIGITS=1 $(PYTEST) $(TWO) --nbval --nbval-current-env notebooks/0[78]*.ipynb notebooks/0[0-6]*.ipynb slides

@@ -95,3 +95,8 @@ def script():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def words(text):
+    """The words of four letters or more, whatever the ligatures of a PDF."""
+    return set(re.findall(r"[A-Za-z]{4,}", text.replace("ﬁ", "fi").replace("ﬂ", "fl")))

@@ -1,12 +1,11 @@
 """The built deck as a lecture hall sees it: every page in Chromium, the PDF, and a rebuild."""
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from deck_source import FOLDER, slides
+from deck_source import FOLDER, slides, words
 from playwright.sync_api import expect
 from pypdf import PdfReader
 from serving import chromium, needed
@@ -83,10 +82,6 @@ def test_the_panel_follows_the_hand_and_the_keys_are_its_own(opened):
     page.keyboard.press("ArrowRight")
     page.wait_for_function("n => location.hash === `#${n}`", arg=number + 1)
     panel.close()
-
-
-def words(text):
-    return set(re.findall(r"[A-Za-z]{4,}", text.replace("ﬁ", "fi").replace("ﬂ", "fl")))
 
 
 def test_pdf_has_the_same_pages_and_words(opened):
