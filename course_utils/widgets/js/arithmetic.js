@@ -342,25 +342,29 @@ function edges(w, low, high, extra = []) {
 function lossIn(w, e, a, b) {
   const [middle, half] = [(a + b) / 2, (b - a) / 2];
   let sum = 0;
-  for (const [x, weight] of GAUSS) {
-    const level = middle + half * x;
-    sum += weight * w(level) * e(level);
+  for (let k = 0; k < GAUSS.length; k++) {
+    const level = middle + half * GAUSS[k][0];
+    sum += GAUSS[k][1] * w(level) * e(level);
   }
   return (sum * half) / 2;
 }
 
+const [WEIGHTS, TERMS] = [new Float64Array(5), new Float64Array(5)]; // of the cell at hand
+
 /** −∫ L dw from a to b, one cell: increments of w, each with a mean of L. */
 function elboIn(w, kl, a, b) {
   const [middle, half] = [(a + b) / 2, (b - a) / 2];
-  const at = LOBATTO.map((x) => middle + half * x);
-  [at[0], at[4]] = [a, b]; // to the last digit, or the increments leave gaps
-  const weights = at.map(w);
-  const terms = at.map(kl);
+  for (let i = 0; i < 5; i++) {
+    // the ends to the last digit, or the increments leave gaps
+    const level = i === 0 ? a : i === 4 ? b : middle + half * LOBATTO[i];
+    WEIGHTS[i] = w(level);
+    TERMS[i] = kl(level);
+  }
   let sum = 0;
   for (let j = 0; j < 4; j++) {
     let mean = 0;
-    for (let i = 0; i < 5; i++) mean += terms[i] * STIELTJES[i][j];
-    sum -= mean * (weights[j + 1] - weights[j]);
+    for (let i = 0; i < 5; i++) mean += TERMS[i] * STIELTJES[i][j];
+    sum -= mean * (WEIGHTS[j + 1] - WEIGHTS[j]);
   }
   return sum;
 }

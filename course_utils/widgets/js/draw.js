@@ -139,7 +139,7 @@ export function layout(scene, width, measure = (words) => 6.6 * words.length) {
       const w = (width * (plot?.width ?? 1)) / total;
       const margin = left(cells.length, k);
       // whole pixels: clipping at parts of one takes much longer
-      const box = { x: Math.round(x + margin), w: Math.floor(w - margin - 16), legend: [], plot };
+      const box = { x: Math.round(x + margin), w: Math.max(1, Math.floor(w - margin - 16)), legend: [], plot };
       x += w;
       if (plot) box.legend = legendOf(plot, box.w, measure);
       return box;
@@ -262,9 +262,10 @@ export function extent(item, values, along) {
   }[item.kind];
   let [least, most] = [Infinity, -Infinity];
   for (const source of sources?.[along] ?? []) {
-    for (const value of values.array(source)) {
-      if (value < least) least = value;
-      if (value > most) most = value;
+    const found = values.array(source);
+    for (let i = 0; i < found.length; i++) {
+      if (found[i] < least) least = found[i];
+      if (found[i] > most) most = found[i];
     }
   }
   return least <= most ? [least, most] : null;
@@ -287,7 +288,7 @@ export class Picture {
     this.svg = make("svg", { class: "won-type" }, null);
     this.root.append(this.canvas, this.svg);
     element.append(this.root);
-    for (const plot of this.plots) this.svg.append(plot.type, plot.hands);
+    for (const plot of this.plots) this.svg.append(plot.type, plot.beside, plot.hands);
     this.context = this.canvas.getContext("2d");
     // measures words: on a canvas of the page that would have all laid out anew
     this.ruler = new OffscreenCanvas(1, 1).getContext("2d");
@@ -424,8 +425,9 @@ export class Picture {
     const c = this.context;
     c.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     c.clearRect(0, 0, this.width, this.height);
-    c.font = this.font;
-    for (const plot of this.plots) plot.paint(c);
+    const seen = this.plots.filter((plot) => plot.box);
+    for (const plot of seen) plot.paint(c);
+    for (const plot of seen) plot.place();
     this.painted?.();
   }
 
@@ -480,6 +482,7 @@ class PlotView {
   constructor(picture, plot) {
     Object.assign(this, { picture, plot, limits: {}, heats: new Map(), trails: new Map() });
     this.type = make("g", { "aria-hidden": "true" });
+    this.beside = make("g", { "aria-hidden": "true" }); // words beside marks
     this.hands = make("g", {});
     this.cursor = make("line", { class: "won-cursor", visibility: "hidden" });
     this.reading = make("text", { class: "won-reading", visibility: "hidden" });
@@ -530,13 +533,11 @@ class PlotView {
 
   paint(c) {
     const { box, limits } = this;
-    if (!box) return;
+    this.labels = [];
     this.scales = {
       x: scaleOf(this.plot.x, limits.x, [box.x, box.x + box.w]),
       y: scaleOf(this.plot.y, limits.y, [box.y + box.h, box.y]),
     };
-    const typed = JSON.stringify([limits, this.picture.width]);
-    if (typed !== this.typed) this.setType(typed);
     c.save();
     c.beginPath();
     c.rect(box.x, box.y, box.w, box.h);
@@ -548,7 +549,19 @@ class PlotView {
     }
     c.restore();
     this.axes(c);
+  }
+
+  /** Put type and handles where they belong. */
+  place() {
+    const typed = JSON.stringify([this.limits, this.picture.width]);
+    if (typed !== this.typed) this.setType(typed);
     for (const handle of this.handles) handle.place();
+    const { secret, theme } = this.picture;
+    this.labels.forEach(([x, y, words, anchor = "start"], i) => {
+      const node = this.beside.children[i] ?? make("text", {}, this.beside);
+      setWords(set(node, { x, y, "text-anchor": anchor, fill: theme.ink }), words);
+    });
+    while (this.beside.children.length > this.labels.length) this.beside.lastChild.remove();
     for (const [item, node] of this.words) {
       setWords(node, secret && item.secret ? "" : this.values.words(item.text));
     }
@@ -697,25 +710,32 @@ class PlotView {
  */
 export function trace(c, n, px, py) {
   let open = false;
-  let x0, y0, low, high; // the last corner, and between which slopes all points since lie
-  let x1, y1; // the last point
+  let x0 = 0, y0 = 0, low = 0, high = 0; // the last corner, and between which slopes all points since lie
+  let x1 = 0, y1 = 0; // the last point
   for (let i = 0; i <= n; i++) {
-    const [x, y] = i < n ? [px(i), py(i)] : [NaN, NaN];
+    const x = i < n ? px(i) : NaN;
+    const y = i < n ? py(i) : NaN;
     const number = Number.isFinite(x) && Number.isFinite(y);
-    if (open) {
+    let corner = number && !open;
+    if (corner) c.moveTo((x1 = x), (y1 = y));
+    else if (open) {
       const slope = (y - y0) / (x - x0);
-      if (!(x > x1 && slope >= low && slope <= high)) {
-        c.lineTo(x1, y1);
-        [x0, y0, low, high] = [x1, y1, -Infinity, Infinity];
-      }
+      corner = !(x > x1 && slope >= low && slope <= high);
+      if (corner) c.lineTo(x1, y1);
+    }
+    if (corner) {
+      x0 = x1;
+      y0 = y1;
+      low = -Infinity;
+      high = Infinity;
+    }
+    if (open) {
       low = x > x0 ? Math.max(low, (y - 0.1 - y0) / (x - x0)) : Infinity;
       high = Math.min(high, (y + 0.1 - y0) / (x - x0));
-    } else if (number) {
-      c.moveTo(x, y);
-      [x0, y0, low, high] = [x, y, -Infinity, Infinity];
     }
     open = number;
-    [x1, y1] = [x, y];
+    x1 = x;
+    y1 = y;
   }
 }
 
@@ -735,12 +755,13 @@ const MARKS = {
     const [xs, ys] = [values.array(item.x), values.array(item.y)];
     const n = Math.min(xs.length, ys.length);
     const [across, up, along, heights] = item.sideways ? [y, x, ys, xs] : [x, y, xs, ys];
-    const go = (a, b) => (item.sideways ? c.lineTo(up.to(b), across.to(a)) : c.lineTo(across.to(a), up.to(b)));
     const part = (bounded) => {
+      const foot = (i) => across.to(along[i]);
+      const head = (i) => up.to(bounded(heights[i]));
       c.beginPath();
-      go(along[0], 0);
-      for (let i = 0; i < n; i++) go(along[i], bounded(heights[i]));
-      go(along[n - 1], 0);
+      if (item.sideways) trace(c, n, head, foot);
+      else trace(c, n, foot, head);
+      for (const i of [n - 1, 0]) c.lineTo(...(item.sideways ? [up.to(0), foot(i)] : [foot(i), up.to(0)]));
       c.fill();
     };
     if (n && !ghost) {
@@ -846,8 +867,9 @@ const MARKS = {
       curve();
       c.stroke();
     }
-    c.fillStyle = theme.ink;
-    words.forEach((line, k) => c.fillText(line, x.to(xs[n - 1]) + 6, y.to((1 + 1.2 / m) * k) - 2)); // up to the highest peak
+    words.forEach((line, k) => {
+      view.labels.push([x.to(xs[n - 1]) + 6, y.to((1 + 1.2 / m) * k) - 2, line]); // up to the highest peak
+    });
   },
 
   Rule(c, item, { values, x, y, box }) {
@@ -873,12 +895,11 @@ function score(c, item, marks, view) {
   const [a, b] = marks.reduce((best, mark) => (mark[1] < best[1] ? mark : best));
   const [x, y] = [scales.x.to(a), scales.y.to(b)];
   c.save();
-  c.strokeStyle = c.fillStyle = picture.theme.ink;
+  c.strokeStyle = picture.theme.ink;
   shape(c, "ring", x, y, 15);
-  const right = x > box.x + box.w / 2;
-  c.textAlign = right ? "right" : "left";
-  c.fillText(`${item.score} ${readable(b, 2)}`, x + (right ? -12 : 12), y + 14);
   c.restore();
+  const [far, anchor] = x > box.x + box.w / 2 ? [-12, "end"] : [12, "start"];
+  view.labels.push([x + far, y + 14, `${item.score} ${readable(b, 2)}`, anchor]);
 }
 
 function shape(c, kind, x, y, size, edged = false) {

@@ -57,8 +57,10 @@ export class InstrumentView extends PanelView {
       if (typeof value === "number") shown[name] = { shape: [], data: [value] };
       else if (typeof value[0] === "number") shown[name] = { shape: [value.length], data: value };
       else if (name === "layers") {
-        const data = Float64Array.from(value.flatMap((layer) => [...layer]));
-        shown[name] = { shape: [value.length, value[0].length], data };
+        const size = value[0].length;
+        const data = new Float64Array(value.length * size);
+        value.forEach((layer, i) => data.set(layer, i * size));
+        shown[name] = { shape: [value.length, size], data };
       }
     }
     const words = { layer_words: arrays.layer_words };

@@ -36,6 +36,13 @@ export function unpack({ shapes, data }, Kind) {
 export const same = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 const fits = (some, values) => Object.entries(some).every(([name, value]) => same(value, values[name]));
 
+/** Give nodes their words, where they have others. */
+function write(nodes, words) {
+  words.forEach((text, i) => {
+    if (nodes[i].textContent !== text) nodes[i].textContent = text;
+  });
+}
+
 export class PanelView {
   constructor(root, spec, values, send) {
     Object.assign(this, { spec, values, send, sent: 0, answered: 0, dirty: false, guessed: !spec.question });
@@ -319,7 +326,8 @@ export class PanelView {
     this.onShow = this.values;
     if (!this.presets) return;
     const found = Object.entries(this.spec.presets).find(([, preset]) => fits(preset, this.values));
-    this.presets.value = found?.[0] ?? CUSTOM;
+    const name = found?.[0] ?? CUSTOM;
+    if (this.presets.value !== name) this.presets.value = name;
   }
 
   showNumbers() {
@@ -336,17 +344,26 @@ export class PanelView {
     const said = JSON.stringify([this.last.readout, this.pinned?.readout, hidden]);
     if (said === this.shownNumbers) return;
     this.shownNumbers = said;
-    this.headline.textContent = headline;
-    const before = this.pinned?.readout;
-    const rows = numbers.map(([label, value], i) => {
-      const old = before?.numbers[i]?.[1];
-      const cells = [element("th", { scope: "row" }, label)];
-      if (before) cells.push(element("td", { class: "won-before" }, old === value ? "" : `${old} →`));
-      return element("tr", {}, ...cells, element("td", {}, value));
-    });
-    this.numbers.replaceChildren(...rows);
+    write([this.headline], [headline]);
+    const before = this.pinned?.readout.numbers;
+    // the table is built anew where its words change, not where its numbers do
+    const table = JSON.stringify([numbers.map(([label]) => label), Boolean(before)]);
+    if (table !== this.table) {
+      this.table = table;
+      this.numbers.replaceChildren(...numbers.map(([label]) => {
+        const old = before ? [element("td", { class: "won-before" })] : [];
+        return element("tr", {}, element("th", { scope: "row" }, label), ...old, element("td"));
+      }));
+    }
+    write(this.numbers.querySelectorAll("td"), numbers.flatMap(([, value], i) => {
+      const old = before?.[i]?.[1];
+      return before ? [old === value ? "" : `${old} →`, value] : [value];
+    }));
     this.more.hidden = !details.length;
-    this.details.replaceChildren(...details.map((words) => element("li", {}, words)));
+    if (details.length !== this.details.children.length) {
+      this.details.replaceChildren(...details.map(() => element("li")));
+    }
+    write(this.details.children, details);
   }
 
   sayNumbers() {
