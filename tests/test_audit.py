@@ -82,6 +82,10 @@ def test_one_coefficient_has_many_forms():
         found = compare(by_list, weighting(coefficient=form, **script), *by_list.span)
         assert found.difference < 1e-5 and found.factor == pytest.approx(1, rel=1e-5), name
     assert compare(by_list, weighting(**script), *by_list.span).difference > 0.1
+    # on the straight path û − u = (x − x̂)/σ
+    flow = weighting(density="uniform", prediction="flow", coefficient=lambda sigma: sigma**2)
+    of_x = weighting(density="uniform", prediction="sample")
+    assert compare(flow, of_x, -5, 5).difference < 1e-12
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v", "sample", "F"])
