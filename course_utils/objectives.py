@@ -41,7 +41,8 @@ class Objective:
         levels: a schedule, whose uniform t samples p(λ), or the density p(λ) itself.
         prediction: a name of ``predictions.NAMES``: "x", "eps", "v", "score" or "velocity".
         weight: the factor before the squared error, a function of λ; 1 if left out.
-        data_sd: what the data in this prediction have to be divided by for λ to be theirs.
+        data_sd: standard deviation of the data that the prediction is about; λ is that of the data
+            divided by it.
         transform: what is done to the implied weighting, such as ``made_monotone``.
     """
 
