@@ -315,7 +315,7 @@ def _levels(given, draws, straight):
         levels = value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
         return levels, None if straight else value.time, 0
     steps = _steps(kind, value, straight)
-    n, at = len(steps), np.maximum(steps, PURE_NOISE / 2)
+    n, at = len(steps), np.maximum(steps, PURE_NOISE / 2)  # PURE_NOISE is past the last of them
     if draws is None:
         levels = StepList(steps)
     elif np.isin(draws, np.arange(n)).all():
