@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from inspect import signature
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
@@ -40,7 +41,8 @@ class Objective:
         levels: a schedule, whose uniform t samples p(λ), or the density p(λ) itself.
         prediction: a name of ``predictions.NAMES``: "x", "eps", "v", "score" or "velocity".
         weight: the factor before the squared error, a function of λ; 1 if left out.
-        data_sd: what the data in this prediction have to be divided by for λ to be theirs.
+        data_sd: standard deviation of the data that the prediction is about; λ is that of the data
+            divided by it.
         transform: what is done to the implied weighting, such as ``made_monotone``.
     """
 
@@ -247,8 +249,8 @@ def from_script(
         coefficient: the factor before the squared error: a number, one a step [T], a name of
             ``COEFFICIENTS`` or (name, parameters …), or a function of what its arguments are
             called: log_snr, snr, sigma, alpha_bar, or t (the step of a list, the time of a
-            schedule, else σ). Where a network learns its own uncertainty, pass one over the loss
-            of each step.
+            schedule; σ where there is neither, and on the straight path). Where a network learns
+            its own uncertainty, pass one over the loss of each step.
         data_sd: standard deviation of the data as the network sees them.
 
     Raises ``ValueError`` where the levels are given twice or not at all, go from noise to data, or
@@ -268,34 +270,30 @@ def from_script(
         raise ValueError(f"shift and data_sd must be positive, got {shift} and {data_sd}")
     target = SCRIPT_PREDICTIONS[require_known("prediction", prediction, SCRIPT_PREDICTIONS)]
     straight = target == "velocity"
-    moved, own = -2 * np.log(shift), 2 * np.log(data_sd)
     levels, time, n_steps = _levels(given, draws, straight)
+    moved, to_unit = -2 * np.log(shift), 2 * np.log(data_sd)
     # EDM's F is −v of the data divided by their standard deviation
     sd_of_loss = 1.0 if prediction == "F" else data_sd
-    objective = Objective(name, "", _moved(levels, moved + own), target, data_sd=sd_of_loss)
-
-    def meanings(log_snr):
-        """What coefficients are functions of: all of the script's own scale."""
-        loss, log_snr = objective.loss(log_snr), log_snr - own
-        sigma = expit(-log_snr / 2) if straight else np.exp(-log_snr / 2)
-        t = time(log_snr - moved) if time else sigma
-        found = {"log_snr": log_snr, "snr": np.exp(log_snr), "alpha_bar": expit(log_snr)}
-        return found | {"sigma": sigma, "t": t, "loss": loss}
+    objective = Objective(name, "", _moved(levels, moved + to_unit), target, data_sd=sd_of_loss)
 
     factor = _factor(coefficient, n_steps)
     asked = [name for name, p in signature(factor).parameters.items() if p.default is p.empty]
 
     def weight(log_snr):
-        means = meanings(log_snr)
-        return factor(*(means.get(name, means["log_snr"]) for name in asked))
+        own = log_snr - to_unit  # of the data as the network sees them
+        sigma = expit(-own / 2) if straight else np.exp(-own / 2)
+        t = time(own - moved) if time else sigma
+        called = {"snr": np.exp(own), "alpha_bar": expit(own), "loss": objective.loss(log_snr)}
+        called |= dict.fromkeys(("sigma", "sigmas"), sigma)
+        called |= dict.fromkeys(("t", "timestep", "timesteps"), t)
+        return factor(*(called.get(name, own) for name in asked))
 
     if isinstance(levels, StepList):
         evaluate(weight, np.maximum(objective.levels.steps, PURE_NOISE), "a coefficient")
     return replace(objective, weight=weight)
 
 
-@dataclass(frozen=True)
-class _Levels:
+class _Levels(NamedTuple):
     """A density of λ, and the range that training reaches."""
 
     density: Callable
@@ -317,7 +315,7 @@ def _levels(given, draws, straight):
         levels = value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
         return levels, None if straight else value.time, 0
     steps = _steps(kind, value, straight)
-    n, at = len(steps), np.maximum(steps, PURE_NOISE / 2)
+    n, at = len(steps), np.maximum(steps, PURE_NOISE / 2)  # PURE_NOISE is past the last of them
     if draws is None:
         levels = StepList(steps)
     elif np.isin(draws, np.arange(n)).all():

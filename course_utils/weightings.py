@@ -51,17 +51,13 @@ def evaluate(w, log_snr, name="w(λ)"):
     with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
         weights = np.asarray(w(levels))
     if weights.shape not in ((), levels.shape):
-        raise ValueError(
-            f"{name} must be one weight for each level: for levels of shape {levels.shape} it "
-            f"returned shape {weights.shape}"
-        )
+        shapes = f"for shape {levels.shape} it returned shape {weights.shape}"
+        raise ValueError(f"{name} must be one weight for each level: {shapes}")
     weights = np.broadcast_to(weights, levels.shape).astype(float)
     bad = ~((weights >= 0) & (weights < np.inf))
     if bad.any():
-        raise ValueError(
-            f"{name} must be finite and not negative, but is {weights[bad][0]:g} at "
-            f"λ = {levels[bad][0]:g}"
-        )
+        found = f"{weights[bad][0]:g} at λ = {levels[bad][0]:g}"
+        raise ValueError(f"{name} must be finite and not negative, but is {found}")
     return weights
 
 

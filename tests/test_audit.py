@@ -7,7 +7,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from course_utils.audit import audit, coefficients, compare, main, rises
-from course_utils.objectives import PUBLISHED, from_script, from_words
+from course_utils.objectives import PUBLISHED, from_script
 from course_utils.schedules import Cosine, alpha_bar, capped_cosine_betas, ddpm_betas
 from course_utils.weightings import made_monotone
 
@@ -82,13 +82,10 @@ def test_one_coefficient_has_many_forms():
         found = compare(by_list, weighting(coefficient=form, **script), *by_list.span)
         assert found.difference < 1e-5 and found.factor == pytest.approx(1, rel=1e-5), name
     assert compare(by_list, weighting(**script), *by_list.span).difference > 0.1
-
-
-@pytest.mark.parametrize("prediction", ["eps", "v", "sample", "F"])
-def test_min_snr_is_one_weighting_whatever_is_predicted(prediction):
-    script = {"betas": SD_BETAS, "coefficient": ("min_snr", 3)}
-    one, other = (weighting(prediction=p, **script) for p in (prediction, "x0"))
-    assert compare(one, other, *one.span).difference < 1e-12
+    # on the straight path û − u = (x − x̂)/σ
+    flow = weighting(density="uniform", prediction="flow", coefficient=lambda sigma: sigma**2)
+    of_x = weighting(density="uniform", prediction="sample")
+    assert compare(flow, of_x, -5, 5).difference < 1e-12
 
 
 @pytest.mark.parametrize("steps", [50, 1000])
@@ -103,10 +100,10 @@ def test_a_time_shift_moves_the_levels(steps):
 
 def test_draws_give_the_density_to_the_error_that_is_said():
     rng, levels = np.random.default_rng(0), np.linspace(-4, 4, 81)
-    of_flow, of_list = {"prediction": "flow"}, {"betas": SD_BETAS}
+    of_flow, of_steps = {"prediction": "flow"}, {"betas": SD_BETAS}
     for known, drawn in (
         ({"density": "logit_normal"}, {"draws": expit(rng.standard_normal(1_000_000))} | of_flow),
-        (of_list, {"draws": rng.integers(0, 1000, 200_000)} | of_list),
+        (of_steps, {"draws": rng.integers(0, 1000, 200_000)} | of_steps),
     ):
         found = from_script(**drawn)
         off = np.abs(found.density(levels) / from_script(**known).density(levels) - 1).max()
@@ -155,24 +152,27 @@ def test_where_w_rises_is_said():
     assert rises(levels, np.exp(-levels)) == []
 
 
+def of_list(**more):
+    return lambda: from_script(**{"betas": SD_BETAS} | more)
+
+
 test_bad_input_is_refused_in_a_sentence = refused(
-    (lambda: from_script(), "none of them"),
-    (lambda: from_script(density="uniform", draws=[1.0, 2.0, 3.0]), "got density, draws"),
-    (lambda: from_script(betas=SD_BETAS, prediction="vpred"), "did you mean 'v_prediction'"),
-    (lambda: from_script(betas=SD_BETAS, coefficient=np.ones(999)), "999 coefficients beside 1000"),
-    (lambda: from_script(betas=SD_BETAS, coefficient=-np.ones(1000)), "negative"),
-    (lambda: from_script(betas=SD_BETAS, coefficient="minsnr"), "did you mean 'min_snr'"),
-    (lambda: from_script(betas=SD_BETAS, coefficient=("p2", 1, 1, 9)), "does not take"),
-    (lambda: from_script(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),
+    (from_script, "none of them"),
+    (of_list(density="uniform"), "got betas, density"),
+    (of_list(prediction="vpred"), "did you mean 'v_prediction'"),
+    (of_list(coefficient=np.ones(999)), "999 coefficients beside 1000"),
+    (of_list(coefficient=-np.ones(1000)), "a coefficient must be finite and not negative"),
+    (of_list(coefficient="minsnr"), "did you mean 'min_snr'"),
+    (of_list(coefficient=("p2", 1, 1, 9)), "does not take"),
+    (of_list(draws=[1, 2, 1000]), "from 0 to 999"),
+    (of_list(shift=0.0), "shift and data_sd must be positive"),
+    (of_list(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),
+    (of_list(betas=np.append(1.0, SD_BETAS)), "betas must be"),
+    (lambda: from_script(draws=[]), "0 draws"),
     (lambda: from_script(density=3.0), "unknown density"),
     (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
-    (lambda: from_words("min_snr:x"), "to float: 'x'"),
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
-    (lambda: from_script(betas=np.append(1.0, SD_BETAS)), "betas must be"),
     (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),
-    (lambda: from_script(betas=SD_BETAS, draws=[1, 2, 1000]), "from 0 to 999"),
-    (lambda: from_script(draws=[]), "0 draws"),
-    (lambda: from_script(betas=SD_BETAS, shift=0.0), "shift and data_sd must be positive"),
     (lambda: coefficients(from_script(density="uniform"), np.exp), "only a list of steps"),
 )
 
@@ -187,11 +187,11 @@ def test_the_command(tmp_path, capsys):
     main(["--density", "cosmap", "--shift", "2.71828"])
     assert "cosine, ε-loss (iDDPM) moved by -2.0 along λ" in capsys.readouterr().out
     for arguments, words in (
-        (["--betas", "linear", "--prediction", "vpred"], "did you mean 'v_prediction'"),
-        (["--betas", "linear", "--density", "uniform"], "got betas, density"),
+        (["--betas", "lineal"], "did you mean 'linear'"),
         (["--alpha-bars", "no_such.csv"], "no_such.csv"),
         (["--betas", "linear", "--coefficient", "-.5"], "a coefficient must be finite and not"),
         (["--betas", "linear", "--shift", "a"], "invalid float value: 'a'"),
+        (["--density", "logit_normal:x"], "to float: 'x'"),
     ):
         with pytest.raises(SystemExit):
             main(arguments)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -186,49 +186,39 @@ def test_the_command_stores_a_study_that_is_read_back_and_resumes_it(
     assert [len(group) for group in study.by_weighting(results).values()] == [1, 1]  # seed 1
 
 
+def of_weightings(**values):
+    """Results of runs with these bits, seed by seed."""
+    made = {"setting": "main", "steps": 9}
+    return [
+        made | {"weighting": name, "seed": seed, "bits": {"total": value}}
+        for name, row in values.items()
+        for seed, value in enumerate(row)
+    ]
+
+
 def test_intervals_over_seeds_are_student_s_and_paired():
     values = np.array([2.1, 2.4, 2.2, 2.35, 2.3])
-    runs, others = (
-        [{"seed": i, "bits": {"total": v}} for i, v in enumerate(each)]
-        for each in (values, values**2)
-    )
-    d = values - values**2
-    for found, x in (
-        (summary(runs, "bits.total"), values),
-        (compare(runs, others[::-1], "bits.total"), d),
-    ):
+    runs, others = of_weightings(elbo=values), of_weightings(edm=values**2)
+    one, pair = summary(runs, "bits.total"), compare(runs, others[::-1], "bits.total")
+    for found, x in ((one, values), (pair, values - values**2)):
         half = 2.7764451 * x.std(ddof=1) / np.sqrt(5)
         assert_close(found[:3], x.mean() + half * np.array([0, -1, 1]), atol=1e-7)
-    for wrong, words in (
-        (lambda: compare(runs, others[:3], "bits.total"), "same seeds"),
-        (lambda: value_of(runs[0], "bits.totl"), r"'bits\.total'"),
-    ):
-        refuses(words, wrong)
+    refuses("same seeds", compare, runs, others[:3], "bits.total")
+    refuses(r"'bits\.total'", value_of, runs[0], "bits.totl")
 
 
 def test_all_pairs_are_corrected_for_their_number():
-    """Holm's rule: below 5 %, p counts for the pair just where the step-down test rejects it."""
-    rng = np.random.default_rng(14)  # some p are closer than their factors
-    values = rng.normal(size=(4, 6)) + np.array([[0.0], [0.5], [2.0], [6.0]])
-    names = "abcd"
-    runs = [
-        {"setting": "main", "steps": 9, "weighting": name, "seed": k, "bits": {"total": v}}
-        for name, row in zip(names, values, strict=True)
-        for k, v in enumerate(row)
-    ]
-    found = study.all_pairs({"runs": runs}, "bits.total")
-    raw = {
-        (a, b): ttest_rel(values[names.index(a)], values[names.index(b)]).pvalue for a, b in found
-    }
-    assert len(found) == 6
-    for pair, (gap, p) in found.items():
-        assert gap.mean == pytest.approx(
-            np.subtract(*(values[names.index(n)] for n in pair)).mean()
-        )
-        smaller = [q for q in raw.values() if q <= raw[pair]]
-        steps = sorted(raw.values())
-        assert p == pytest.approx(max((6 - steps.index(q)) * q for q in smaller) if p < 1 else 1)
-    assert 0 < sum(p < 0.05 for _, p in found.values()) < sum(q < 0.05 for q in raw.values()) + 1
+    """Holm's p: the k-th smallest of m counts (m − k + 1)-fold, and at least as much as those."""
+    rng = np.random.default_rng(0)  # some p are closer than their factors, some times them above 1
+    values = {name: rng.normal(0.3 * k, 1.0, 6) for k, name in enumerate("abcd")}
+    found = study.all_pairs({"runs": of_weightings(**values)}, "bits.total")
+    raw = {(a, b): ttest_rel(values[a], values[b]).pvalue for a, b in combinations("abcd", 2)}
+    least = 0.0
+    for k, (a, b) in enumerate(sorted(raw, key=raw.get)):
+        least = max(least, min(1, (6 - k) * raw[a, b]))
+        gap, p = found[a, b]
+        assert p == pytest.approx(least)
+        assert gap.mean == pytest.approx(np.mean(values[a] - values[b]))
 
 
 def test_the_stored_study_is_whole_small_of_one_code_and_of_its_plans():

@@ -120,7 +120,7 @@ def test_a_weighting_is_a_frozen_function_with_a_name():
 
 LEVELS = np.array([-1.0, 0.0, 1.0])
 test_what_is_no_weighting_is_refused = refused(
-    (lambda: evaluate(lambda s: np.ones(7), LEVELS), r"of shape \(3,\) it returned shape \(7,\)"),
+    (lambda: evaluate(lambda s: np.ones(7), LEVELS), r"for shape \(3,\) it returned shape \(7,\)"),
     (lambda: Weighting(lambda s: -s, "mine")(LEVELS), "is -1 at λ = 1$"),
     (lambda: evaluate(lambda s: s * np.nan, LEVELS), "is nan at λ = -1$"),
     (lambda: is_monotone(sigmoid(0), 3, -3), "log_snr_min < log_snr_max"),
