@@ -39,7 +39,7 @@ def check():
 
 
 def require():
-    """Stop the notebook with a sentence if a package of the course is missing, too old or too new.
+    """Raise ``Unfit`` if a package of the course is missing, too old or too new.
 
     Every notebook's first cell calls it: an old package would fail later, deep inside a function,
     with words that say nothing about its age. In a browser the page has seen to it.
@@ -49,7 +49,14 @@ def require():
     except ImportError:  # what it takes to know is missing itself, or the course is not installed
         return
     if problems:
-        sys.exit(f"The course cannot run here: {_with_repair(problems)}")
+        raise Unfit(_with_repair(problems))
+
+
+class Unfit(ImportError):
+    """The environment is not what the course needs; a notebook shows the sentence alone."""
+
+    def _render_traceback_(self):
+        return [f"The course cannot run here: {self}"]
 
 
 # --- The questions, each answered by a list of problems -------------------------------------------
@@ -59,7 +66,8 @@ def _python():
     from packaging.specifiers import SpecifierSet
 
     wanted = SpecifierSet(metadata.metadata(COURSE)["Requires-Python"])
-    return _misfit("Python", wanted, platform.python_version())
+    problems = _misfit("Python", wanted, platform.python_version())
+    return [f"{p}: install one of these, then `make PYTHON=python3.11 lab`" for p in problems]
 
 
 def _packages():
@@ -127,6 +135,8 @@ def _misfit(name, wanted, found=None):
 
 
 def _with_repair(problems):
+    if "make PYTHON" in problems[0]:  # which says what to do
+        return problems[0]
     if BROWSER:
         repair = "reload the page, and run the first code cell again"
     elif _in_colab():
