@@ -129,6 +129,11 @@ class Audit:
         if floor is not None:
             error = np.interp(levels, floor.log_snr, floor.noise_error, left=0, right=0)
             self.data = "the floor of your sample"
+            if np.count_nonzero(error) < 2:
+                raise ValueError(
+                    f"the floor's levels, from {floor.log_snr[0]:.1f} to {floor.log_snr[-1]:.1f}, "
+                    f"are none that training reaches: from {low:.1f} to {high:.1f}"
+                )
         loss = cumulative_trapezoid(self.weights * error, levels, initial=0)
         self.loss = loss / loss[-1]  # the share below each level
         self.excess = None if losses is None else Excess(objective, floor, losses)
@@ -193,13 +198,16 @@ def audit(objective, floor=None, losses=None) -> Audit:
     Where a loss is needed, it is that of an ideal denoiser of the course's galaxies. With the
     ``Floor`` of your own sample, it says where that sample's loss is earned; and with ``losses``,
     the mean squared errors of the script's prediction at the floor's levels, how much of them is
-    excess. Raises ``ValueError`` for losses that do not fit the floor.
+    excess. Raises ``ValueError`` for losses that are no mean squared errors at the floor's levels,
+    and for a floor at levels that training does not reach.
     """
     if losses is not None and (floor is None or np.shape(losses) != floor.log_snr.shape):
         raise ValueError(
             "losses stand beside a floor, one at each of its levels: pass floor=floor(x, log_snr), "
             "with the levels at which you measured"
         )
+    if losses is not None and not (np.isfinite(losses).all() and np.min(losses) >= 0):
+        raise ValueError("losses are mean squared errors: finite and not negative")
     return Audit(objective, floor, losses)
 
 
@@ -304,7 +312,7 @@ def main(arguments=None):
     given = vars(parser.parse_args(arguments))
     pasted, picture = given.pop("make_monotone"), given.pop("picture")
     try:
-        found = audit(from_script(**{k: _read(v) for k, v in given.items() if v is not None}))
+        found = audit(from_script(**{k: _read(k, v) for k, v in given.items() if v is not None}))
         print(found)
         if picture:  # a command may draw; the module itself stays without matplotlib
             drawn = import_module("course_utils.panels.weighting").report(found)
@@ -319,11 +327,11 @@ def main(arguments=None):
         parser.exit(2, f"{error}\n")
 
 
-def _read(words):
+def _read(key, words):
     """What an argument means: the numbers of a file, a number, or a name with parameters."""
     if isinstance(words, float):
         return words
-    if not Path(words).is_file():
+    if not Path(words).is_file() and key not in ("alpha_bars", "sigmas", "draws"):
         return from_words(words)
     return np.array(Path(words).read_text(encoding="utf-8").replace(",", " ").split(), float)
 
