@@ -58,3 +58,8 @@ def inspect(panel: Panel, where: str) -> None:
     words = re.search(r"\b(nan|inf)\b", panel.text())
     assert words is None, f"{where}: the text has {words[0]!r}: {panel.text()}"
     assert not any(isinstance(v, float) and math.isnan(v) for v in panel.values.values()), where
+
+
+def outgrown(found, limits):
+    """Return the names of what grew beyond its limit, with the growth."""
+    return {name: found[name] for name, limit in limits.items() if found[name] > limit}
