@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
+AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 HOST = "127.0.0.1"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -77,6 +78,15 @@ def errors_of(page):
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     return errors
+
+
+def barriers(page, options=""):
+    """Return what axe finds on a page: (rule, elements) of each barrier."""
+    if not AXE.exists():
+        absent("no axe-core: run `make widgets`")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(f"() => axe.run({options})")["violations"]
+    return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
 
 
 def free_ports(count):

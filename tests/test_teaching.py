@@ -1,4 +1,4 @@
-"""The teacher's guide and the live slides: what they say is what the code says, and all is there.
+"""The teacher's guide, live slides, page of theorems: what they say is what the code says.
 
 Their numbers are computed here anew; a number that is in no test is a quotation of a paper.
 """
@@ -20,7 +20,13 @@ from scipy import stats
 
 from course_utils import distances
 from course_utils.datasets import galaxies, km_per_s, velocity_scale
-from course_utils.elbo import ErrorCurve, discretisation_gap, elbo_parts, weighted_loss
+from course_utils.elbo import (
+    ErrorCurve,
+    discretisation_gap,
+    elbo_parts,
+    negative_share,
+    weighted_loss,
+)
 from course_utils.exercises import exercises
 from course_utils.exercises.slips import Source, slips
 from course_utils.mixtures import GaussianMixture
@@ -224,6 +230,15 @@ def seeds():
     return n
 
 
+def peak(key):
+    levels = np.linspace(-6, 4, 10_001)
+    return levels[np.argmax(PUBLISHED[key].implied_weighting()(levels))]
+
+
+def minus_sign(key):
+    return 100 * negative_share(PUBLISHED[key].implied_weighting(), curve())
+
+
 def half_a_nats(width):
     return half_a_nat.curve(width, 0.5, (0.0,))[0, 0]
 
@@ -295,11 +310,30 @@ NUMBERS = [
     ("half_a_nat", "0.46", lambda: half_a_nats(1.0), ".2f"),
     ("retraining", "0.71", lambda: above(128), ".2f"),
     ("retraining", "0.45", lambda: above(512), ".2f"),
+    ("theorems", "0.3355", lambda: curve().at(0.0)[1], ".4f"),
+    (
+        "theorems",
+        "0.3466",
+        lambda: distances.gaussian_kl(alpha(0.0) * galaxies()[:, 0], 0.5, 0, 1).mean(),
+        ".4f",
+    ),
+    ("theorems", "-3.31", lambda: peak("edm"), ".2f"),
+    ("theorems", "-3.38", lambda: peak("sd3"), ".2f"),
+    ("theorems", "-1.10", lambda: peak("p2"), ".2f"),
+    ("theorems", "-0.92", lambda: peak("vp_linear_eps"), ".2f"),
+    ("theorems", "0.35", lambda: minus_sign("edm"), ".2f"),
+    ("theorems", "0.59", lambda: minus_sign("sd3"), ".2f"),
+    ("theorems", "0.96", lambda: minus_sign("vp_linear_eps"), ".2f"),
+    ("theorems", "4.8", lambda: minus_sign("p2"), ".1f"),
+    ("theorems", "4.9", lambda: minus_sign("cosine_eps"), ".1f"),
+    ("theorems", "7.3", lambda: minus_sign("min_snr"), ".1f"),
 ]
 
 
 def said_in(place):
-    """The guide's section of a notebook, or the answer on the live slide of a panel."""
+    """The guide's section of a notebook, the answer on a panel's live slide, or the theorems."""
+    if place == "theorems":
+        return (ROOT / "docs/theorems.md").read_text(encoding="utf-8")
     if place.isdecimal():
         return re.search(rf"(?ms)^### {place} .*?(?=^##)", GUIDE)[0]
     return LIVE[[place in cell.source for cell in LIVE].index(True) + 1].source

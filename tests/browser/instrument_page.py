@@ -1,12 +1,12 @@
-"""A panel on a page without a kernel, the instrument or a recording: shown, found and pulled."""
+"""A panel on a page without a kernel, the instrument or a recording: shown, and where w is."""
 
 import contextlib
 import json
 
-from serving import ROOT, errors_of
+from panel_page import MODULE
+from serving import errors_of
 
 ADDRESS = "http://instrument.test/"
-MODULE = ROOT / "course_utils/widgets/panels.js"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The instrument</title>
 <meta name="viewport" content="width=device-width"><body style="margin: 0; background: PAPER">
 <main><h1 style="color: #767676">The instrument</h1><div id="place"></div></main>
@@ -32,14 +32,13 @@ def shown(context, page_of, *, hash="", width=1000, paper="#ffffff", address=Tru
     def answer(route):
         asked.append(route.request.url)
         if route.request.url.endswith("panels.js"):
-            route.fulfill(body=MODULE.read_text(encoding="utf-8"), content_type="text/javascript")
+            route.fulfill(path=MODULE, content_type="text/javascript")
         else:
             route.fulfill(body=body, content_type="text/html")
 
     page.route("**/*", answer)
     page.goto(ADDRESS + hash)
-    laid_out = "document.querySelector('.won-picture')?.picture?.plots[0].scales"
-    page.wait_for_function(laid_out)
+    page.wait_for_function("document.querySelector('.won-picture')?.picture?.plots[0].scales")
     yield page
     page.close()
     assert not errors, errors
@@ -56,10 +55,3 @@ def place_of(page, level, weight):
         }""",
         [level, weight],
     )
-
-
-def drag(page, start, end, steps=6):
-    page.mouse.move(*start)
-    page.mouse.down()
-    page.mouse.move(*end, steps=steps)
-    page.mouse.up()

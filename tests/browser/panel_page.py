@@ -8,6 +8,7 @@ import contextlib
 import json
 import time
 
+import numpy as np
 from serving import HOST, ROOT, errors_of
 
 ADDRESS = f"http://{HOST}:1/"  # answered by the page's own route
@@ -49,19 +50,14 @@ def shown(context, panel, *, width=1000, height=775, dark=False):
     page.set_viewport_size({"width": width, "height": height})
     errors = errors_of(page)
     page.expose_function("ask", lambda message: answer(panel, message))
-    paper = "#111111" if dark else "#ffffff"
-    page.route(f"{ADDRESS}**", lambda route: route.fulfill(**file(route.request.url, paper)))
+    body = PAGE.replace("PAPER", "#111111" if dark else "#ffffff")
+    page.route(f"{ADDRESS}**", lambda route: route.fulfill(body=body, content_type="text/html"))
+    page.route("**/panels.js", lambda route: route.fulfill(path=MODULE))
     page.goto(ADDRESS)
     page.wait_for_function("window.ready && document.querySelector('.won-headline').textContent")
     yield PanelOnPage(page.locator("#panel"), panel)
     page.close()
     assert not errors, errors
-
-
-def file(url, paper):
-    if url.endswith("panels.js"):
-        return {"body": MODULE.read_text(encoding="utf-8"), "content_type": "text/javascript"}
-    return {"body": PAGE.replace("PAPER", paper), "content_type": "text/html"}
 
 
 def answer(panel, message):
@@ -134,9 +130,13 @@ class PanelOnPage:
     def handles(self):
         return self.visible(".won-handle")
 
+    def inputs(self, name):
+        """Return what the control of that name is moved by."""
+        root = self.root.locator(f"div[data-control={name}]")
+        return root.locator("input, select, button:not(.won-play)")
+
     def input(self, name):
-        """Return the input of the control of that name."""
-        return self.root.locator(f"[data-control={name}]").locator("input, select").first
+        return self.inputs(name).first
 
     # What is done
 
@@ -170,20 +170,24 @@ def place(handle):
 
 
 def drag(handle, dx, dy, by="mouse"):
-    """Drag a handle of a picture by so many pixels, in steps."""
+    """Drag a handle of a picture by so many pixels."""
     handle.scroll_into_view_if_needed()
     x, y = place(handle)
-    path = [(x + dx * i / 8, y + dy * i / 8) for i in range(9)]
+    pull(handle.page, (x, y), (x + dx, y + dy), by)
+
+
+def pull(page, start, end, by="mouse", steps=8):
+    """Drag from one place of a page to another, in steps, by mouse or by touch."""
+    path = [tuple(map(float, at)) for at in np.linspace(start, end, steps + 1)]
     if by == "mouse":
-        mouse = handle.page.mouse
-        mouse.move(x, y)
-        mouse.down()
+        page.mouse.move(*start)
+        page.mouse.down()
         for point in path:
-            mouse.move(*point)
-        mouse.up()
+            page.mouse.move(*point)
+        page.mouse.up()
         return
-    session = handle.page.context.new_cdp_session(handle.page)
-    kinds = ["touchStart", *["touchMove"] * 8, "touchEnd"]
+    session = page.context.new_cdp_session(page)
+    kinds = ["touchStart", *["touchMove"] * steps, "touchEnd"]
     for kind, point in zip(kinds, [*path, None], strict=True):
         points = [{"x": point[0], "y": point[1]}] if point else []
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})

@@ -1,28 +1,26 @@
 """Panels in Chromium: every handle and control by mouse, touch and keys; both renderers; access."""
 
+import contextlib
 import importlib
 import io
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from panel_page import drag, place, shown
 from PIL import Image
-from serving import ROOT, absent, chromium
+from serving import barriers, chromium
 
 from course_utils.widgets import still
 from course_utils.widgets.controls import Bars, Choice, Dice, Slider, Switch
 from course_utils.widgets.scene import Handle, Words
 
 pytestmark = pytest.mark.browser
-OTHERS = ["counting", "sde_limit", "reverse", "elbo", "half_a_nat", "retraining"]
-full = partial(pytest.param, marks=pytest.mark.full)
-NAMES = ["chain", *map(full, OTHERS)]
+NAMES = ["chain", "counting", "sde_limit", "reverse", "elbo", "half_a_nat", "retraining"]
 # Handles that cannot stay under the hand: whole numbers on a log scale; p, whose area stays 1.
 LAG = [("counting", "squeeze"), ("elbo", "gains")]
-LAYOUT = (ROOT / "tests/browser/layout.js").read_text(encoding="utf-8")
-AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
+LAYOUT = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +29,21 @@ def context():
         yield context
 
 
-def module(name):
-    return importlib.import_module(f"course_utils.panels.{name}")
+@contextlib.contextmanager
+def opened(context, name, compute=lambda compute: compute, start=(), **options):
+    """A panel on a page of its own; ``compute`` changes what answers it."""
+    module = importlib.import_module(f"course_utils.panels.{name}")
+    panel = module.panel(**dict(start))
+    panel._compute = compute(panel._compute)
+    with shown(context, panel, **options) as page:
+        page.compute = module.compute
+        yield page
+    panel.close()
 
 
-def agrees(page, name):
+def agrees(page):
     """Wait until the screen shows what ``compute`` finds for the values that the panel has."""
-    numbers, _ = module(name).compute(**page.panel.values)
+    numbers, _ = page.compute(**page.panel.values)
     expected = page.panel._readout(numbers)
     page.wait(lambda: page.readout() == expected, f"{expected} instead of {page.readout()}")
 
@@ -45,27 +51,22 @@ def agrees(page, name):
 def controls_say(page):
     """Fail unless each control shows the value that Python has."""
     for name, control in page.panel.controls.items():
-        value, root = page.panel.values[name], page.page.locator(f"div[data-control={name}]")
+        value, inputs = page.panel.values[name], page.inputs(name)
         if isinstance(control, Switch):
-            assert root.locator("input").is_checked() == value
+            assert inputs.is_checked() == value
         elif isinstance(control, Choice):
-            (words,) = (w for w, option in control.options if option == value)
-            at = root.locator("select, input").evaluate("e => e.selectedIndex ?? Number(e.value)")
-            assert control.options[at][0] == words
-        elif isinstance(control, Slider):
-            assert float(root.locator("input").input_value()) == pytest.approx(value)
-        elif isinstance(control, Bars):
-            inputs = root.locator("input").all()
-            assert [float(i.input_value()) for i in inputs] == pytest.approx(list(value))
+            at = inputs.evaluate("e => e.selectedIndex ?? Number(e.value)")
+            assert control.options[at][1] == value
+        elif isinstance(control, Slider | Bars):
+            assert [float(i.input_value()) for i in inputs.all()] == pytest.approx(np.ravel(value))
 
 
-@pytest.mark.parametrize("by", ["mouse", full("touch"), "keys"])
+@pytest.mark.parametrize("by", ["mouse", "touch", "keys"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_handle(context, name, by):
-    panel = module(name).panel()
-    with shown(context, panel) as page:
+    with opened(context, name) as page:
         page.unfold()
-        handles = page.handles()
+        handles, panel = page.handles(), page.panel
         assert handles
         for handle in handles:
             control = handle.get_attribute("data-control")
@@ -77,7 +78,7 @@ def test_every_handle(context, name, by):
                     handle.press("PageUp" if way > 0 else "PageDown")
                 else:
                     drag(handle, *((45 * way, 0) if across else (0, -45 * way)), by)
-                agrees(page, name)
+                agrees(page)
                 if panel.values[control] != before:
                     break
             assert panel.values[control] != before, control
@@ -94,102 +95,98 @@ def test_every_handle(context, name, by):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_control_by_keys(context, name):
-    panel = module(name).panel()
-    with shown(context, panel) as page:
+    with opened(context, name) as page:
         page.unfold()
+        panel = page.panel
         for key, control in panel.controls.items():
             before = panel.values[key]
-            inputs = page.page.locator(f"div[data-control={key}]").locator("input, select, button")
-            node = inputs.first
+            node = page.inputs(key).first
             if isinstance(control, Switch | Dice):
                 node.press("Space")
             elif isinstance(control, Choice) and not control.slide:
                 node.select_option(index=1)
             else:
-                at_end = before == control.ends()[-1]
-                node.press("ArrowLeft" if at_end else "ArrowRight")
-            page.wait(lambda: panel.values[key] != before, f"{key} to move")  # noqa: B023
-            agrees(page, name)
+                node.press("ArrowLeft" if before == control.ends()[-1] else "ArrowRight")
+            page.wait(lambda key=key, old=before: panel.values[key] != old, f"{key} to move")
+            agrees(page)
             controls_say(page)
-        page.page.get_by_role("button", name="Reset").click()
+        page.click("Reset")
         page.wait(lambda: panel.values == panel.start, "the reset")
-        agrees(page, name)
+        agrees(page)
+
+
+def goes_to(page, name, value):
+    page.wait(lambda: page.panel.values[name] == value, f"{name} = {value}")
+    agrees(page)
 
 
 def test_many_moves_in_one_go_end_where_the_hand_ended(context):
     """One question is in flight; those that came meanwhile are answered by the newest alone."""
-    panel = module("chain").panel()
     asked = []
-    compute = panel._compute
-    panel._compute = lambda **values: asked.append(values) or compute(**values)
-    with shown(context, panel) as page:
+
+    def counted(compute):
+        return lambda **values: asked.append(values) or compute(**values)
+
+    with opened(context, "chain", counted) as page:
         page.page.evaluate(
             """() => { const input = document.querySelector("[data-control=time] input");
             for (let i = 0; i < 100; i++) {
                 input.value = i / 100; input.dispatchEvent(new Event("input"));
             } }"""
         )
-        page.wait(lambda: panel.values["time"] == 0.99, "the last value")
-        agrees(page, "chain")
+        goes_to(page, "time", 0.99)
         assert len(asked) < 10
 
 
 def test_pin_shows_what_was_and_what_is(context):
-    panel = module("chain").panel()
-    with shown(context, panel) as page:
-        page.page.get_by_role("button", name="Pin").click()
+    with opened(context, "chain") as page:
+        page.click("Pin")
         old = page.readout()["numbers"]
-        panel_input = page.page.locator("[data-control=time] input").first
-        panel_input.press("End")
-        page.wait(lambda: panel.values["time"] == 1.0, "the end")
-        agrees(page, "chain")
+        page.input("time").press("End")
+        goes_to(page, "time", 1.0)
         before = page.page.locator(".won-before").all_inner_texts()
         new = page.readout()["numbers"]
         expected = [f"{a[1]} →" if a != b else "" for a, b in zip(old, new, strict=True)]
         assert before == expected and any(before)
-        page.page.get_by_role("button", name="Unpin").click()
+        page.click("Unpin")
         assert page.page.locator(".won-before").count() == 0
 
 
 def test_play_runs_to_the_end_and_stops(context):
-    panel = module("chain").panel(time=0.9)
-    with shown(context, panel) as page:
-        page.page.get_by_role("button", name="play: time").click()
-        page.wait(lambda: panel.values["time"] == 1.0, "the end")
-        page.page.get_by_role("button", name="play: time").wait_for()
-        agrees(page, "chain")
+    with opened(context, "chain", start={"time": 0.9}) as page:
+        button = page.root.get_by_role("button", name="play: time")
+        button.click()
+        goes_to(page, "time", 1.0)
+        button.wait_for()  # it says play again
 
 
 def test_a_question_hides_the_answer_and_then_shows_it(context):
-    panel = module("counting").panel()
-    with shown(context, panel) as page:
+    with opened(context, "counting") as page:
         assert not page.page.locator(".won-headline").is_visible()
         hidden = canvas(page)
         page.page.get_by_label("at 82, as before").click()
-        page.wait(lambda: panel.values["leave_out"] == 40, "what the question shows")
-        agrees(page, "counting")
+        goes_to(page, "leave_out", 40)  # what the question shows
         assert page.page.locator(".won-headline").is_visible()
         assert "it is “at 81”" in page.page.locator(".won-question").inner_text()
         assert np.abs(canvas(page) - hidden).max() > 100
 
 
 def test_an_error_is_said_and_goes(context):
-    panel = module("chain").panel()
-    compute = panel._compute
+    def failing(compute):
+        def failing(**values):
+            if values["time"] > 0.9:
+                raise ValueError("beyond <nine>")
+            return compute(**values)
 
-    def failing(**values):
-        if values["time"] > 0.9:
-            raise ValueError("beyond <nine>")
-        return compute(**values)
+        return failing
 
-    panel._compute = failing
-    with shown(context, panel) as page:
-        page.page.locator("[data-control=time] input").press("End")
+    with opened(context, "chain", failing) as page:
+        page.input("time").press("End")
         page.wait(lambda: page.error() != "", "the error")
         assert page.error().startswith("ValueError: beyond <nine> (at time = 1.0")
-        page.page.locator("[data-control=time] input").press("Home")
+        page.input("time").press("Home")
         page.wait(lambda: page.error() == "", "the error to go")
-        agrees(page, "chain")
+        agrees(page)
 
 
 # Both renderers
@@ -203,21 +200,12 @@ def canvas(page):
     return np.asarray(picture.convert("RGB"), float)
 
 
-def boxes(page):
-    """Return the axes of each plot in the browser, in pixels."""
-    return page.page.evaluate(
-        """() => document.querySelector(".won-picture").picture.plots.map(({ box: b }) =>
-            [b.x, b.y, b.w, b.h])"""
-    )
-
-
 def coarse(picture, box, cells=12):
-    """Return the mean colours of a grid of cells over a box."""
+    """Return the mean colours of a grid of cells over a box of pixels."""
     x, y, w, h = box
     part = picture[round(y) + 3 : round(y + h) - 3, round(x) + 3 : round(x + w) - 3]
-    rows = np.array_split(part, cells)
-    means = [[c.mean(axis=(0, 1)) for c in np.array_split(r, cells, axis=1)] for r in rows]
-    return np.array(means)
+    rows = [np.array_split(row, cells, axis=1) for row in np.array_split(part, cells)]
+    return np.array([[cell.mean(axis=(0, 1)) for cell in row] for row in rows])
 
 
 def marks_alone(scene):
@@ -235,12 +223,14 @@ def differences(page, numbers, arrays):
     figure = still.figure(marks_alone(page.panel.scene), numbers | arrays)
     figure.canvas.draw()
     drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(float)
-    height = drawn.shape[0]
-    found = []
-    live = canvas(page)
-    for ax, box in zip([a for a in figure.axes if a.axison], boxes(page), strict=False):
+    live, found = canvas(page), []
+    boxes = page.page.evaluate(
+        """() => document.querySelector(".won-picture").picture.plots.map(({ box: b }) =>
+            [b.x, b.y, b.w, b.h])"""
+    )
+    for ax, box in zip([a for a in figure.axes if a.axison], boxes, strict=False):
         b = ax.bbox
-        theirs = coarse(drawn, (b.x0, height - b.y1, b.width, b.height))
+        theirs = coarse(drawn, (b.x0, len(drawn) - b.y1, b.width, b.height))
         found.append(float(np.abs(theirs - coarse(live, box)).mean()))
     return found
 
@@ -250,10 +240,9 @@ def differences(page, numbers, arrays):
     [("chain", {"signal": 0.7, "cut": 0.3, "densities": 0.5}), ("counting", {"half": 0.7})],
 )
 def test_both_renderers_draw_the_same(context, name, spoilt):
-    panel = module(name).panel()
-    with shown(context, panel, width=940) as page:
+    with opened(context, name, width=940) as page:
         page.unfold()
-        numbers, arrays = module(name).compute(**panel.values)
+        numbers, arrays = page.compute(**page.panel.values)
         same = differences(page, numbers, arrays)
         other = arrays | {key: factor * arrays[key] for key, factor in spoilt.items()}
         changed = differences(page, numbers, other)
@@ -264,35 +253,28 @@ def test_both_renderers_draw_the_same(context, name, spoilt):
 # For everyone
 
 
-@pytest.mark.parametrize("dark", [False, full(True)])
+@pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_barrier_that_axe_finds(context, name, dark):
-    if not AXE.exists():
-        absent("no axe-core: run `make widgets`")
-    with shown(context, module(name).panel(), dark=dark) as page:
+    with opened(context, name, dark=dark) as page:
         for _ in range(2):  # with the question, and without
-            page.page.evaluate(AXE.read_text(encoding="utf-8"))
-            found = page.page.evaluate("() => axe.run()")
-            wrong = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]]
-            assert wrong == []
+            assert barriers(page.page) == []
             page.unfold()
 
 
-@pytest.mark.parametrize("width", [full(1440), full(1024), full(600), 390])
 @pytest.mark.parametrize("name", NAMES)
-def test_all_widths_are_filled_and_not_left(context, name, width):
-    with shown(context, module(name).panel(), width=width) as page:
-        page.skip_question()
-        found = page.page.evaluate(LAYOUT)
-        assert found["over"] <= 0 and found["type"] >= 12 and found["small"] == []
-        if width >= 1024:  # picture, numbers and controls together on a laptop's screen
-            assert max(found["end"], found["shown"]) < 775
+def test_all_widths_are_filled_and_not_left(context, name):
+    for width in (1440, 1024, 600, 390):
+        with opened(context, name, width=width) as page:
+            page.skip_question()
+            found = page.page.evaluate(LAYOUT)
+            assert found["over"] <= 0 and found["type"] >= 12 and found["small"] == [], width
+            if width >= 1024:  # picture, numbers and controls together on a laptop's screen
+                assert max(found["end"], found["shown"]) < 775, width
 
 
-@pytest.mark.full
 def test_the_browser_keeps_nothing_of_what_it_has_shown(context):
-    panel = module("counting").panel()
-    with shown(context, panel) as page:
+    with opened(context, "counting") as page:
         page.unfold()
         session = page.page.context.new_cdp_session(page.page)
 

@@ -67,11 +67,11 @@ class Student:
         self.home = f"/user/{name}"
         self.http = httpx.AsyncClient(base_url=address, follow_redirects=True, timeout=PATIENCE)
 
-    async def log_in(self, password, name=None):
+    async def log_in(self, password):
         """Send the form of the login page; returns the page that follows."""
         page = await self.http.get("/hub/login")
         assert page.status_code == 200
-        form = {"username": name or self.name, "password": password, "_xsrf": self.xsrf("/hub/")}
+        form = {"username": self.name, "password": password, "_xsrf": self.xsrf("/hub/")}
         return await self.http.post("/hub/login", data=form)
 
     async def wait_for_server(self):

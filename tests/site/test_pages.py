@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from moving import PANELS
-from pages import ROOT
-from serving import absent, errors_of
+from panel_page import pull
+from serving import barriers, errors_of
 
 pytestmark = pytest.mark.browser
 READY = """async () => {
@@ -17,8 +17,6 @@ READY = """async () => {
     await Promise.all([...document.images].map(picture => picture.decode().catch(() => {})));
 }"""
 FAULTS = Path(__file__).with_name("faults.js").read_text(encoding="utf-8")
-
-AXE = '{exclude: [".highlight"]}'  # the colours of code are Pygments'
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +66,11 @@ def test_faults_of_a_page_are_seen(serve, phone, tmp_path):
     assert [words.split(":")[0] for words in faults(phone, address + "broken.html")] == [*broken]
 
 
-@pytest.fixture
-def notebook_pages(paths):
-    return [str(path) for path in paths if path.parts[0] == "notebooks"]
-
-
-def test_every_panel_moves_in_its_page(site, notebook_pages, serve, phone):
+def test_every_panel_moves_in_its_page(site, paths, serve, phone):
     """The first controls of each panel change what is on show, and the still has gone."""
     errors, address, moved = errors_of(phone), serve(site), 0
-    for path in notebook_pages:
-        phone.goto(address + path)
+    for path in [path for path in paths if path.parts[0] == "notebooks"]:
+        phone.goto(f"{address}{path}")
         for holder in phone.locator("div.panel").all():
             holder.scroll_into_view_if_needed()
             holder.locator(".won-headline").wait_for(timeout=20_000)
@@ -128,29 +121,21 @@ def test_the_first_screen_is_there_in_a_second_and_a_hand_moves_it(site, serve, 
     assert canvas["y"] + canvas["height"] < 800, "the curve is below the first screen"
     before = page.locator(".won-readout").inner_text()
     x, y = canvas["x"] + 0.25 * canvas["width"], canvas["y"] + 0.5 * canvas["height"]
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x, y - 40, steps=5)
-    page.mouse.up()
+    pull(page, (x, y), (x, y - 40))
     assert page.locator(".won-readout").inner_text() != before
     assert "#w=" in page.url and errors == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 def test_no_barrier_that_axe_finds(site, paths, serve, page, width, scheme):
-    axe = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
-    if not axe.exists():
-        absent("no axe-core: run `make widgets`")
     found, address = {}, serve(site)
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 844})
     for path in [str(path) for path in paths if path.parts[0] != "reference"]:
         page.goto(address + path)
         page.evaluate(READY)
-        page.evaluate(axe.read_text(encoding="utf-8"))
-        if wrong := page.evaluate(f"() => axe.run({AXE})")["violations"]:
-            found[path] = [(v["id"], [n["html"][:200] for n in v["nodes"][:4]]) for v in wrong]
-    assert found == {}
+        found[path] = barriers(page, '{exclude: [".highlight"]}')  # its colours are Pygments'
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
 
 
 def test_the_search_finds_without_a_network(site, serve, phone):

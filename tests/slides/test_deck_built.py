@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from deck_source import FOLDER, slides, words
+from panel_page import drag, place
 from playwright.sync_api import expect
 from pypdf import PdfReader
 from serving import chromium, needed
@@ -66,14 +67,9 @@ def test_the_panel_follows_the_hand_and_the_keys_are_its_own(opened):
     (number,) = (slide.number for slide in SLIDES if "data-panel" in slide.body)
     page.goto(f"{(FOLDER / 'deck.html').as_uri()}#{number}")
     dot = page.locator(".won-handle[data-control=gains]").nth(4)
-    box = dot.locator(".won-grip").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x, y - 40, steps=5)
-    page.mouse.up()
-    moved = dot.locator(".won-grip").bounding_box()["y"] - box["y"]
-    assert moved == pytest.approx(-40, abs=4)  # it stays under the hand on an enlarged slide
+    x, y = place(dot)
+    drag(dot, 0, -40)
+    assert place(dot) == pytest.approx((x, y - 40), abs=4)  # under the hand on an enlarged slide
     dot.press("ArrowRight")
     assert page.url.endswith(f"#{number}")
     panel.set(gains=[0.0] * 4 + [float(dot.get_attribute("aria-valuenow"))] + [0.0] * 2)

@@ -15,7 +15,7 @@ import threading
 import ipywidgets
 import psutil
 import pytest
-from panel_driving import PANELS
+from panel_driving import PANELS, outgrown
 
 from course_utils.widgets.controls import Slider
 from course_utils.widgets.panel import Panel
@@ -70,11 +70,6 @@ def standing():
     }
 
 
-def outgrown(found):
-    """Return the names of what grew beyond its limit, with the growth."""
-    return {name: found[name] for name, limit in LIMITS.items() if found[name] > limit}
-
-
 @pytest.mark.parametrize("name", PANELS)
 @pytest.mark.parametrize(
     ("movements", "warm_up"),
@@ -92,7 +87,7 @@ def test_soak(name, movements, warm_up, capsys):
     with capsys.disabled():
         words = " ".join(f"{key} {value:+.3g}" for key, value in found.items())
         print(f"\n{name:<14} {movements} movements: {words}", flush=True)
-    assert outgrown(found) == {}
+    assert outgrown(found, LIMITS) == {}
 
 
 @pytest.mark.full
@@ -106,6 +101,6 @@ def test_a_leak_is_seen():
     plot = Plot("", Axis(0, 1), Axis(0, 9), (Line("at", "height", meaning="data"),))
     scene = Scene(((plot,),), 200, "It keeps what it draws.")
     leaky = Panel(scene, compute, {"x": Slider("x", 0, 9, 1, 0)})
-    assert set(outgrown(soak(leaky, 40, 0))) == {"memory", "widgets"}
+    assert set(outgrown(soak(leaky, 40, 0), LIMITS)) == {"memory", "widgets"}
     for _, widget in kept:
         widget.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from instrument_page import shown
 from moving import as_json
-from panel_driving import PANELS
+from panel_driving import PANELS, outgrown
 from serving import chromium
 
 MOVEMENTS = int(os.environ.get("SOAK_MOVEMENTS", "20000"))
@@ -17,9 +17,11 @@ LIMITS = {"JSHeapUsedSize": 1e6, "Nodes": 30, "JSEventListeners": 0}
 SOAK = Path(__file__).with_name("tab.js").read_text(encoding="utf-8")
 
 
-def grown(context, record, movements, warm_up, moved="null"):
+def soaked(context, name, movements, warm_up, moved="null"):
     """Return what a tab holds more after ``movements`` than after the warm-up, by name."""
-    found = []
+    panel, found = importlib.import_module(f"course_utils.panels.{name}").panel(), []
+    record = json.loads(as_json(name, panel))
+    panel.close()
     with shown(context, record, address=False) as page:
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable")
@@ -32,28 +34,15 @@ def grown(context, record, movements, warm_up, moved="null"):
     return {name: found[1][name] - found[0][name] for name in LIMITS}
 
 
-def outgrown(found):
-    """Return the names of what grew beyond its limit, with the growth."""
-    return {name: found[name] for name, limit in LIMITS.items() if found[name] > limit}
-
-
-def soaked(context, name, movements, warm_up, moved="null"):
-    panel = importlib.import_module(f"course_utils.panels.{name}").panel()
-    try:
-        return grown(context, json.loads(as_json(name, panel)), movements, warm_up, moved)
-    finally:
-        panel.close()
-
-
 @pytest.mark.full
 def test_a_short_soak_of_both_kinds_and_a_leak_is_seen():
     with chromium() as context:
         for name in ("counting", "sum_of_elbos"):
-            assert outgrown(soaked(context, name, 400, 200)) == {}
+            assert outgrown(soaked(context, name, 400, 200), LIMITS) == {}
         leak = """k => (window.kept ??= []).push(document.createElement("p"),
             Array.from({ length: 1000 }, () => k))"""
         found = soaked(context, "counting", 400, 200, leak)
-        assert {"JSHeapUsedSize", "Nodes"} <= set(outgrown(found))
+        assert {"JSHeapUsedSize", "Nodes"} <= set(outgrown(found, LIMITS))
 
 
 @pytest.mark.soak
@@ -64,4 +53,4 @@ def test_a_long_soak(name, capsys):
     with capsys.disabled():
         words = " ".join(f"{key} {value:+,.0f}" for key, value in found.items())
         print(f"\n{name:<14} {MOVEMENTS} movements in the tab: {words}", flush=True)
-    assert outgrown(found) == {}
+    assert outgrown(found, LIMITS) == {}
