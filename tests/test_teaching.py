@@ -20,7 +20,7 @@ from course_utils import distances
 from course_utils.datasets import galaxies, km_per_s, velocity_scale
 from course_utils.elbo import ErrorCurve, discretisation_gap, elbo_parts, weighted_loss
 from course_utils.exercises import exercises
-from course_utils.exercises.slips import Source, slips
+from course_utils.exercises.slips import Source
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED, published
 from course_utils.panels import half_a_nat, reverse
@@ -82,7 +82,7 @@ def test_every_exercise_is_in_the_guide_and_its_check_says_what_the_guide_says()
         exercise = exercises()[name]
         typical = importlib.import_module(f"wrong_answers.n{name[:2]}").WRONG[name]
         said = [exercise.verdict(answer).removeprefix("not yet: ") for answer in typical]
-        derived = [slip.sentence() for slip in slips(Source(exercise.reference))]
+        derived = [slip.sentence for slip in Source(exercise.reference).slips()]
         result = next((r for r in exercise.returns if message.startswith(f"in {r}, ")), "")
         alone = message.removeprefix(f"in {result}, ")
         assert message in [*exercise.mistakes, *said] or alone in derived, message
