@@ -28,7 +28,7 @@ from course_utils.elbo import (
     weighted_loss,
 )
 from course_utils.exercises import exercises
-from course_utils.exercises.slips import Source, slips
+from course_utils.exercises.slips import Source
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED, published
 from course_utils.panels import half_a_nat, retraining
@@ -77,9 +77,9 @@ def test_every_exercise_is_in_the_guide_and_its_check_says_what_the_guide_says()
     for name, message in rows:
         exercise = exercises()[name]
         if message not in exercise.mistakes:
-            wrong = importlib.import_module(f"wrong_answers.n{name[:2]}").WRONG[name][:1]
-            derived = slips(Source(exercise.reference))
-            wrong += [s.function() for s in derived if message.endswith(s.sentence())]
+            wrong = importlib.import_module(f"wrong_answers.n{name[:2]}").WRONG[name]
+            derived = Source(exercise.reference).slips()
+            wrong = [*wrong, *(s.function() for s in derived if message.endswith(s.sentence))]
             verdicts = [exercise.verdict(answer) for answer in wrong]
             assert f"not yet: {message}" in verdicts, (name, verdicts)
 

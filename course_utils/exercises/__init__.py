@@ -8,6 +8,7 @@ The exercises of a notebook stand in a file of their own, as a dictionary `EXERC
 """
 
 import importlib
+import io
 import pkgutil
 import re
 
@@ -32,9 +33,10 @@ def check(name: str, attempt: object = None) -> None:
     if name not in list(known):
         print(unknown("exercise", name, known))
         return
-    verdict, said = known[name].judge(attempt)
-    if said and verdict != NOT_ATTEMPTED:
-        print(said.removesuffix("\n"))
+    said = io.StringIO()
+    verdict = known[name].verdict(attempt, said)
+    if said.getvalue() and verdict != NOT_ATTEMPTED:
+        print(said.getvalue().removesuffix("\n"))
     print(verdict)
 
 

@@ -7,7 +7,6 @@ reference (`slips`), and what the numbers themselves show (`relations`).
 """
 
 import contextlib
-import copy
 import functools
 import inspect
 import io
@@ -15,12 +14,13 @@ import re
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from course_utils.exercises import relations, values
-from course_utils.exercises.slips import Source, edited, slips
+from course_utils.exercises.slips import Source, edited
 from course_utils.exercises.values import NotYet
 
 NOT_ATTEMPTED = "not attempted yet"
@@ -28,14 +28,12 @@ CORRECT = "correct"
 FLOAT32 = ", to the seven digits of float32"
 
 
-@dataclass(eq=False)
-class Mistake:
-    """A sentence, the function that makes the mistake, and its results in the cases so far."""
+class Mistake(NamedTuple):
+    """A sentence, and what the mistake gives in case number k; None where it fails."""
 
     sentence: str
-    function: Callable
-    listed: bool = False
-    results: dict = field(default_factory=dict)
+    result: Callable
+    listed: bool
 
 
 @dataclass(eq=False)
@@ -46,10 +44,10 @@ class Exercise:
     trials      a list of the arguments of each trial, a tuple where there are several; lists in it
                 are arrays of numbers. () where the answer is a plain value
     mistakes    {what to look at: function with that mistake}; each takes the same arguments and
-                returns the same structure as the reference. A number is that multiple of the right
-                result, "old -> new" the reference with a part of its text replaced. A mistake is
-                named when the attempt agrees with it wherever it differs from the reference, so
-                that one in one of two results is recognised whatever the other result is
+                returns the same structure as the reference. "old -> new" is the reference with a
+                part of its text replaced. A mistake is named when the attempt agrees with it
+                wherever it differs from the reference, so that one in one of two results is
+                recognised whatever the other result is
     returns     names of the results, where the reference returns a tuple
     hint        what to think about when no mistake fits
     tolerance   relative, on each entry; the default lets float32 and other orders of summation pass
@@ -57,52 +55,44 @@ class Exercise:
 
     reference: Callable
     trials: Sequence
-    mistakes: Mapping[str, Callable | float | str]
+    mistakes: Mapping[str, Callable | str]
     returns: tuple[str, ...] = ()
     hint: str = ""
     tolerance: float = 1e-5
 
     def __post_init__(self):
         trials = [trial if isinstance(trial, tuple) else (trial,) for trial in self.trials] or [()]
-        self.trials = [
+        trials = [
             tuple(np.array(a, dtype=float) if isinstance(a, list) else a for a in trial)
             for trial in trials
         ]
+        self.trials = sorted(trials, key=lambda trial: sum(np.size(a) for a in trial))
         self.mistakes = {
-            message: mistake if callable(mistake) else self._changed(mistake)
+            message: edited(self.reference, mistake) if isinstance(mistake, str) else mistake
             for message, mistake in self.mistakes.items()
         }
-
-    def _changed(self, how):
-        """The reference times a number, or with an edit in its text."""
-        if not isinstance(how, str):
-            return lambda *arguments: how * self.reference(*arguments)
-        function = functools.cache(lambda: edited(self.reference, how))
-        return lambda *arguments: function()(*arguments)
+        self._arguments = list(inspect.signature(self.reference).parameters)
 
     # --- the verdict --------------------------------------------------------------------------
 
-    def verdict(self, attempt: object) -> str:
-        """Return the verdict in words: see `course_utils.exercises`; let only Ctrl-C through."""
-        return self.judge(attempt)[0]
+    def verdict(self, attempt: object, said: io.StringIO | None = None) -> str:
+        """Return the verdict in words: see `course_utils.exercises`; let only Ctrl-C through.
 
-    def judge(self, attempt: object) -> tuple[str, str]:
-        """Return the verdict, and what the attempt printed and warned of."""
-        said = io.StringIO()
+        What the attempt prints and warns of goes to `said`.
+        """
         try:
-            with np.errstate(all="ignore"):
-                verdict = self._judge(attempt, said)
+            with _overheard(io.StringIO()), np.errstate(all="ignore"):
+                return self._judged(attempt, said or io.StringIO())
         except NotImplementedError:
-            verdict = NOT_ATTEMPTED
+            return NOT_ATTEMPTED
         except NotYet as complaint:
-            verdict = f"not yet: {complaint}"
+            return f"not yet: {complaint}"
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: an exercise must not end the lesson
-            verdict = f"not yet: {_account(error, attempt)}"
-        return verdict, said.getvalue()
+            return f"not yet: {_account(error, attempt)}"
 
-    def _judge(self, attempt, said):
+    def _judged(self, attempt, said):
         if attempt is None or attempt is ...:
             return NOT_ATTEMPTED
         function, written = self._as_function(attempt), set()
@@ -117,21 +107,20 @@ class Exercise:
         return CORRECT + FLOAT32 * bool(self.differing(doubles, self._right))
 
     def _as_function(self, attempt):
+        wanted = f"expected a function ({', '.join(self._arguments)}), got"
         if not callable(attempt):
-            if self.trials[0]:
+            if self._arguments:
                 raise NotYet(
-                    f"expected a function {values.signature(self.reference)}, got "
-                    f"{values.kind(attempt)}: hand over the function itself, without calling it"
+                    f"{wanted} {values.kind(attempt)}: hand over the function itself, without "
+                    "calling it"
                 )
             return lambda: attempt
         with contextlib.suppress(ValueError):  # some built-ins have no signature
             signature = inspect.signature(attempt)
             try:
-                signature.bind(*self.trials[0])
+                signature.bind(*self._arguments)
             except TypeError:
-                raise NotYet(
-                    f"expected a function {values.signature(self.reference)}, got one {signature}"
-                ) from None
+                raise NotYet(f"{wanted} one {signature}") from None
         return attempt
 
     # --- results ------------------------------------------------------------------------------
@@ -145,10 +134,10 @@ class Exercise:
         """
         results = []
         with _overheard(said or io.StringIO()):
-            for trial, right in zip(self.trials, self._right, strict=False):
-                handed = copy.deepcopy(trial)
+            for trial, right in zip(self.trials, self._right, strict=True):
+                handed = values.fresh(trial)
                 results.append(values.parts_of(function(*handed), right, self.returns))
-                both = zip(self._arguments, trial, handed, strict=False)
+                both = zip(self._arguments, trial, handed, strict=True)
                 written is None or written.update(n for n, *x in both if values.overwritten(*x))
         return results
 
@@ -161,94 +150,97 @@ class Exercise:
             if not values.same(a[part], b[part], self.tolerance)
         )
 
-    @functools.cached_property
-    def _arguments(self):
-        return list(inspect.signature(self.reference).parameters)
+    def _answer(self, trial):
+        """The right results of a trial, as arrays."""
+        right = self.reference(*values.fresh(trial))
+        return [np.array(part) for part in (right if isinstance(right, tuple) else (right,))]
 
     @functools.cached_property
     def _right(self):
-        with _overheard(io.StringIO()):
-            results = [self.reference(*copy.deepcopy(trial)) for trial in self.trials]
-        return [[np.array(p) for p in (r if isinstance(r, tuple) else (r,))] for r in results]
+        return [self._answer(trial) for trial in self.trials]
 
     # --- what went wrong ----------------------------------------------------------------------
 
     @functools.cached_property
     def _cases(self):
-        """The trials and such with other numbers, the smallest first: (arguments, right result).
+        """The trials and such with other numbers: (arguments, right results).
 
         Where results say little, as words and counts do, there are many and very different ones.
         """
         least, times = (0.1, 12) if self._words else (0.5, 4) if self._coarse else (0.97, 1)
-        others = self._others(least, times)
-        return self._answered([*sorted(self.trials, key=values.size), *others])
+        return [*zip(self.trials, self._right, strict=True), *self._others(least, times)]
 
     @functools.cached_property
     def _words(self):
-        return any(part.dtype.kind == "U" for part in self._right[0])
+        return self._right[0][0].dtype.kind == "U"
 
     @functools.cached_property
     def _coarse(self):
         """The parts that are words, places, counts or shares: much agrees there by accident."""
-        answers = zip(*(right for _, right in self._answered(self._others(0.97, 3))), strict=True)
+        answers = zip(*(right for _, right in self._others(0.97, 3)), strict=True)
         return {k for k, part in enumerate(answers) if values.simple(part)}
 
     def _others(self, least, times):
         """The smaller half of the trials, several times, with numbers of least to 1 their size."""
-        rng, half = np.random.default_rng(0), (len(self.trials) + 1) // 2
-        trials = np.repeat(range(half), times)
-        trials = [sorted(self.trials, key=values.size)[k] for k in trials]
-        return [tuple(values.shrunk(a, rng, least) for a in trial) for trial in trials]
+        rng, half = np.random.default_rng(0), self.trials[: (len(self.trials) + 1) // 2]
+        return self._answered(
+            tuple(values.shrunk(a, rng, least) for a in trial)
+            for trial in half
+            for _ in range(times)
+        )
 
     def _answered(self, trials):
-        """(arguments, right result) of the trials that have one."""
+        """(arguments, right results) of the trials that have some."""
         found = []
         for trial in trials:
-            with contextlib.suppress(Exception), _overheard(io.StringIO()):
-                right = self.reference(*values.fresh(trial))
-                right = right if isinstance(right, tuple) else (right,)
-                found.append((trial, [np.array(part) for part in right]))
+            with contextlib.suppress(Exception):
+                found.append((trial, self._answer(trial)))
         return found
 
     def _result(self, function, case):
         """A function's result in a case, an array for each part; None where it fails."""
-        with contextlib.suppress(Exception), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return values.parts_of(function(*values.fresh(case[0])), case[1], self.returns)
+        trial, right = case
+        with contextlib.suppress(Exception):
+            return values.parts_of(function(*values.fresh(trial)), right, self.returns)
         return None
 
     @functools.cached_property
     def _source(self):
         return Source(self.reference)
 
+    def _mistake(self, sentence, function, listed):
+        result = functools.cache(lambda k: self._result(function, self._cases[k]))
+        return Mistake(sentence, result, listed)
+
     @functools.cached_property
     def _listed(self):
-        return [Mistake(message, function, True) for message, function in self.mistakes.items()]
+        return [self._mistake(*mistake, listed=True) for mistake in self.mistakes.items()]
 
     @functools.cached_property
     def _slips(self):
-        found = slips(self._source)
-        likely = [slip for slip in found if slip.rank < 2] if self._words else found
-        return [self._derived(slip) for slip in likely]
-
-    def _derived(self, slip):
-        function = functools.cache(slip.function)  # compiled where it is needed, and once
-        return Mistake(slip.sentence(), lambda *arguments: function()(*arguments))
+        found = [slip for slip in self._source.slips() if slip.rank < 2 or not self._words]
+        return [self._mistake(slip.sentence, slip.function, listed=False) for slip in found]
 
     def _explained(self, function, got, wrong):
         """What went wrong, in words: for all wrong parts at once, else part by part."""
         if self.returns and not self.differing([row[::-1] for row in got], self._right):
             return f"mind the order of the results: ({', '.join(self.returns)})"
-        with _overheard(io.StringIO()):
-            attempt = [self._result(function, case) for case in self._cases]
-        again = sorted(zip(self.trials, got, strict=True), key=lambda pair: values.size(pair[0]))
-        for (_, before), after in zip(again, attempt, strict=False):
-            if after is None or self.differing([before], [after]):
-                return "called twice with the same arguments, your function returned two results"
-        found = []
-        for look in (self._in_list, self._trivial, self._slipped, self._related, self._then):
-            if unknown := wrong.difference(*(parts for parts, _ in found)):
-                found += look(attempt, wrong if look == self._slipped else unknown)
+        attempt = [self._result(function, case) for case in self._cases]
+        again = attempt[: len(got)]
+        if None in again or self.differing(got, again):
+            return "called twice with the same arguments, your function returned two results"
+        found, looks = (
+            [],
+            [
+                lambda: self._matching(self._listed, attempt, wrong),
+                lambda: self._told(attempt, wrong, relations.trivial, deep=False),
+                lambda: self._matching(self._slips, attempt, wrong),
+                lambda: self._told(attempt, wrong - self._coarse, relations.relation, deep=True),
+            ],
+        )
+        for look in looks:  # each finds (parts of the result, sentence about them)
+            if not wrong <= set().union(*(parts for parts, _ in found)):
+                found += look()
         if not found:
             return self._described(function, got, wrong)
         sentences, left = [], set(wrong)
@@ -259,33 +251,6 @@ class Exercise:
         if left:
             sentences.append(f"{self._names(left)} is not the expected result either")
         return ".\n  And ".join(sentences)
-
-    # Each of these returns a list of (parts of the result, sentence about them).
-
-    def _in_list(self, attempt, wrong):
-        return self._matching(self._listed, attempt, wrong)
-
-    def _trivial(self, attempt, wrong):
-        return self._told(attempt, wrong, relations.trivial)
-
-    def _slipped(self, attempt, wrong):
-        return self._matching(self._slips, attempt, wrong)
-
-    def _related(self, attempt, wrong):
-        return self._told(attempt, wrong, relations.relation)
-
-    def _then(self, attempt, wrong):
-        """Another mistake, and then a sign or a factor, in a single result."""
-        if len(self._right[0]) > 1 or self._coarse:
-            return []
-        both = []
-        for mistake in [*self._listed, *self._slips]:
-            first = mistake.results.get(0)
-            for words, change in relations.THEN.items() if first else ():
-                if values.same(attempt[0][0], change(first[0]), self.tolerance):
-                    words = f"two things at once. {mistake.sentence}. And then {words}"
-                    both.append(Mistake(words, _composed(change, mistake.function)))
-        return self._matching(both, attempt, wrong)
 
     def _matching(self, mistakes, attempt, wrong):
         """The mistakes that fit, up to the first that explains everything."""
@@ -300,47 +265,44 @@ class Exercise:
 
     def _agreeing(self, mistake, attempt, wrong):
         """The parts in which a mistake differs from the reference, if the attempt has it there."""
-        differ, missed = set(), set()
-        for k, (case, ours) in enumerate(zip(self._cases, attempt, strict=True)):
-            if k not in mistake.results:
-                mistake.results[k] = self._result(mistake.function, case)
-            result = mistake.results[k]
+        differ, missed, results = set(), set(), []
+        for k, ((_, right), ours) in enumerate(zip(self._cases, attempt, strict=True)):
+            result = mistake.result(k)
             if result is None:
                 return set()
+            results.append(result)
             if ours is not None:
-                differ |= self.differing([result], [case[1]])
+                differ |= self.differing([result], [right])
                 missed |= self.differing([ours], [result])
             if differ & missed or missed >= wrong:
                 return set()
-        results = list(mistake.results.values())
         return {k for k in differ if mistake.listed or values.varied([row[k] for row in results])}
 
-    def _told(self, attempt, wrong, how):
+    def _told(self, attempt, wrong, how, deep):
         """What the numbers of single parts tell."""
         found = []
-        for part in sorted(wrong):
-            pairs = [(ours, case[1]) for ours, case in zip(attempt, self._cases, strict=True)]
-            pairs = [
-                (ours[part], right[part]) if ours else (None, right[part]) for ours, right in pairs
-            ]
-            shapes = {ours.shape == right.shape for ours, right in pairs if ours is not None}
-            if not self.trials[0] or pairs[0][1].dtype.kind == "U" or shapes != {True}:
+        for part in sorted(wrong) if self._arguments and not self._words and all(attempt) else ():
+            ours = [row[part] for row in attempt]
+            right = [row[part] for _, row in self._cases]
+            if [a.shape for a in ours] != [a.shape for a in right]:
                 continue
-            used = np.concatenate([np.full(right.size, ours is not None) for ours, right in pairs])
-            got = np.concatenate([ours.ravel() for ours, _ in pairs if ours is not None])
-            right = np.concatenate([right.ravel() for _, right in pairs])[used]
-            deep = how is relations.relation
-            rows = {} if deep and part in self._coarse else self._rows(pairs, deep)
-            rows = {words: row[used] for words, row in rows.items()}
-            if words := how(got, right, rows, self.tolerance if got.dtype != np.float32 else 1e-4):
+            tolerance = self.tolerance if ours[0].dtype != np.float32 else 1e-4
+            got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (ours, right))
+            if words := how(got, right, self._rows(part, deep), tolerance):
                 why = self._source.reason(part)
                 found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
         return found
 
-    def _rows(self, pairs, deep):
-        with _overheard(io.StringIO()):
+    @functools.cached_property
+    def _rows(self):
+        """The table of what a part of the result may be, by part and depth; see `relations`."""
+
+        @functools.cache
+        def rows(part, deep):
             cases = [self._source.parts(values.fresh(trial)) for trial, _ in self._cases]
-        return relations.table(cases, [right for _, right in pairs], deep)
+            return relations.table(cases, [right[part] for _, right in self._cases], deep)
+
+        return rows
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)
@@ -352,22 +314,16 @@ class Exercise:
 
     def _described(self, function, got, wrong):
         """What is wrong in general, and one small trial: given, got, expected."""
-        text = self._form(got, wrong)
         failing = [k for k, row in enumerate(got) if self.differing([row], [self._right[k]])]
+        text = self._form(got, wrong)
         if not text:
-            text = "not the expected result"
-            if len(got) > 1:
-                text += f" on {len(failing)} of {len(got)} trials"
-            if self.returns:
-                text += f", in {self._names(wrong)}"
-            if not self.trials[0] and not self._words:
-                text = self._side(got, wrong)
-            text += self._ignored(function, got)
-            text = f"{text}. {self.hint}".rstrip(". ")
-            text = text if text.endswith("?") else f"{text}."
-        if not self.trials[0]:  # a plain value: to show what is expected would be to give it away
+            where = f" on {len(failing)} of {len(got)} trials" if len(got) > 1 else ""
+            where += f", in {self._names(wrong)}" if self.returns else ""
+            text = f"not the expected result{where}{self._ignored(function, got)}. {self.hint}"
+            text = text.rstrip(". ") + "." * (not text.endswith("?"))
+        if not self._arguments:  # a plain value: to show what is expected would be to give it away
             return text
-        k = min(failing, key=lambda k: values.size(self.trials[k]))
+        k = failing[0]
         rows = {"given": (self._arguments, self.trials[k]), "got": (self.returns, got[k])}
         rows["expected"] = (self.returns, self._right[k])
         rows = [f"  {label:10}{values.listed(*row)}" for label, row in rows.items()]
@@ -388,32 +344,18 @@ class Exercise:
                     )
         return ""
 
-    def _side(self, got, wrong):
-        """On which side of the right value a plain value lies."""
-        larger = {k: got[0][k] > self._right[0][k] for k in sorted(wrong)}
-        return " and ".join(
-            f"{self._names([k]) or 'it'} is too {'large' if more else 'small'}"
-            for k, more in larger.items()
-        )
-
     def _ignored(self, function, got):
         """The argument that the answer depends on and the attempt does not, in words."""
         for k, name in enumerate(self._arguments if not self._coarse else ()):
             rng = np.random.default_rng(0)
-            changed = [values.moved(trial[k], rng) for trial in self.trials]
             moved = self._answered(
-                (*trial[:k], value, *trial[k + 1 :])
-                for trial, value in zip(self.trials, changed, strict=True)
+                (*trial[:k], values.moved(trial[k], rng), *trial[k + 1 :]) for trial in self.trials
             )
             ours = [self._result(function, case) for case in moved]
             stays = len(moved) == len(got) and None not in ours and not self.differing(ours, got)
             if stays and self.differing([right for _, right in moved], self._right):
                 return f"; it does not depend on the argument {name}"
         return ""
-
-
-def _composed(change, function):
-    return lambda *arguments: change(np.asarray(function(*arguments)))
 
 
 def _account(error, attempt):
@@ -428,7 +370,7 @@ def _account(error, attempt):
 
 @contextlib.contextmanager
 def _overheard(said):
-    """Write to ``said`` what is printed, and what is warned of, in place of showing it."""
+    """Write to `said` what is printed, and what is warned of, in place of showing it."""
     with (
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(said),

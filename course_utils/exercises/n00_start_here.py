@@ -24,8 +24,6 @@ EXERCISES["00.1"] = Exercise(
         "that counts the entries: two entries of one velocity are never told apart": np.sum,
         "1/Σ P² is another count of effective points; the cost of saying which is a logarithm":
             "np.exp(np.sum(P * cost)) -> 1 / np.sum(P**2)",
-        "only the most frequent velocity was counted: average the costs of all":
-            "np.exp(np.sum(P * cost)) -> 1 / P.max()",
     },
 )
 
@@ -56,8 +54,6 @@ EXERCISES["00.2"] = Exercise(
             "signal / noise -> np.sqrt(1 - noise**2) / noise",
         "λ assumes σ² = 1 − α², which is VP; flow matching's σ is t":
             "signal / noise -> signal / np.sqrt(1 - signal**2)",
-        "that is the SNR itself; λ is its logarithm":
-            "2 * np.log(signal / noise) -> (signal / noise) ** 2",
         "the average of z's own squares is chance; the factor follows from t":
             "z / amplitude -> z / np.sqrt(np.mean(z**2))",
     },
@@ -78,8 +74,6 @@ EXERCISES["00.3"] = Exercise(
             "-2 * np.log(ratio) -> np.log(np.where(ratio < 1, ratio**-2 - 1, np.nan))",
         "e^{−λ/2} = σ/α was evaluated, not solved: blur is given and λ is asked for":
             lambda blur, spread: spread * np.exp(-blur / 2),
-        "blur and spread were added in squares: z/α = x + noise has the noise alone as blur":
-            "ratio = blur / spread -> ratio = np.hypot(blur, spread) / spread",
         "blur/spread is σ/α = e^{−λ/2}; it does not stand in the exponent":
             "-2 * np.log(ratio) -> np.exp(-ratio / 2)",
     },

@@ -23,12 +23,8 @@ EXERCISES["01.1"] = Exercise(
     ],
     hint="Write V = decay²·V + noise² and collect the terms with V on one side",
     mistakes={
-        "1 is S1's variance at rest; another pair of amplitudes has another":
-            lambda decay, noise: np.ones_like(decay),
         "that is the variance after one step from variance 1; the step is repeated for ever":
             "noise**2 / lost -> decay**2 + noise**2",
-        "that is the variance after one step from a point; the step is repeated for ever":
-            "noise**2 / lost -> noise**2",
         "the decay acts on all steps before: their contributions are a geometric series":
             "noise**2 / lost -> noise**2 * (1 + decay**2 + decay**4)",
     },
@@ -50,8 +46,6 @@ EXERCISES["01.2"] = Exercise(
             "betas * later -> betas * np.append(1.0, a_bar[:-1])",
         "e^{−Σβ} only approximates the product of the later 1 − β":
             "betas * later -> betas * np.exp(np.cumsum(betas) - betas.sum())",
-        "1 − ᾱ_t is all the noise in x_t; asked is what each single draw has left in x_T":
-            "betas * later -> 1 - a_bar",
     },
 )
 
@@ -73,8 +67,6 @@ EXERCISES["01.3"] = Exercise(
         "a term too many: only the first one left out, in β², is asked for":
             "betas**2 / 2 -> betas**2 / 2 + betas**3 / 3",
         "that is ᾱ_T, the numerator": "np.exp(-np.sum(second)) -> np.prod(1 - betas)",
-        "that is ᾱ to second order; the ratio has e^{−Σβ} divided out":
-            "betas**2 / 2 -> betas**2 / 2 + betas",
     },
 )
 
@@ -110,8 +102,6 @@ EXERCISES["01.4"] = Exercise(
             "1 - kept -> 1 - np.cumprod(kept)",
         "the sum of each block is right to first order only: 1 − β multiplies, β does not add":
             "1 - kept -> np.sum(1 - strides, axis=1)",
-        "the same β everywhere reaches the same end, but other levels on the way":
-            "1 - kept -> np.full(n_steps, 1 - np.prod(kept) ** (1 / n_steps))",
         "e^{−Σβ} of each block is close, not equal: multiply the 1 − β":
             "1 - kept -> 1 - np.exp(-np.sum(1 - strides, axis=1))",
     },
@@ -137,7 +127,5 @@ EXERCISES["01.5"] = Exercise(
             "1 - a_bar_noisy / a_bar_clean -> a_bar_clean - a_bar_noisy",
         "the likelihood as a function of the cleaner state has variance β/(1 − β), not β":
             "beta * clean / noisy -> beta * clean / np.where(beta > 0, beta + clean, 1.0)",
-        "that is the spread of what the noisy state says alone; x_0 says something too":
-            "beta * clean / noisy -> a_bar_clean / a_bar_noisy - 1",
     },
 )

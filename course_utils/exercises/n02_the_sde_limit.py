@@ -24,16 +24,10 @@ EXERCISES["02.1"] = Exercise(
     ],
     hint="N alike errors add to N·Δ^a; of N random ones the variances add to N·Δ^2a",
     mistakes={
-        "the random errors do not vanish for nothing: only their mean is zero":
-            "0.5, 1.0 -> 0.0, 1.0",
         "that is the power of the variance; asked is that of the error itself":
             "np.where(random, 0.5, 1.0) -> np.where(random, 1 - power, 1.0)",
-        "the variance of N random errors is N·Δ^2a; take the root of all of it":
-            "np.where(random, 0.5, 1.0) -> np.where(random, (power + 1) / 2, 1.0)",
         "random errors do not cancel altogether: √N of them are left":
             "np.where(random, 0.5, 1.0) -> np.where(random, power, 1.0)",
-        "half the power is not half a power less: √N·Δ^a is Δ^(a − ½)":
-            "np.where(random, 0.5, 1.0) -> np.where(random, power / 2, 1.0)",
     },
 )
 
@@ -57,8 +51,6 @@ EXERCISES["02.2"] = Exercise(
         "this is ∫β over the step, β(t)Δ for short: right to first order only": np.diff,
         "1 − e^{−B} is the variance that x_t has; a step's β needs the ratio of two ᾱ":
             "1 - kept -> np.diff(1 - np.exp(-integral))",
-        "divided by the time step: β_i is a pure number, ∫β over the step":
-            "1 - kept -> increase * len(increase)",
     },
 )
 
@@ -92,8 +84,6 @@ EXERCISES["02.3"] = Exercise(
             lambda beta, t: 0.5,
         "∫β² is wanted, not the square of ∫β":
             "np.trapezoid(beta(times) ** 2, times) -> np.trapezoid(beta(times), times) ** 2",
-        "that is the constant of the error at the mid-point; asked is θ":
-            "0.5 - 0.5 * squares / rise -> -squares / 2",
         "β(t)² times t is not ∫β²: β changes on the way":
             "np.trapezoid(beta(times) ** 2, times) -> t * beta(t) ** 2",
     },
@@ -116,10 +106,5 @@ EXERCISES["02.4"] = Exercise(
             "1 - factor**2 -> beta + beta**2 / 4",
         "(β/2)² is β²/4: the square of 1 − β/2 is 1 − β + β²/4":
             "1 - factor**2 -> beta - beta**2 / 2",
-        "that is the excess alone; subtract it from what the method adds":
-            "1 - factor**2 -> beta**2 / 4",
-        "that is where the unrepaired method rests": "1 - factor**2 -> 1 / (1 - beta / 4)",
-        "β(1 − β) is right for the factor 1 − β; here it is 1 − β/2":
-            "1 - factor**2 -> beta * (1 - beta)",
     },
 )

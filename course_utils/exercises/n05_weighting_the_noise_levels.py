@@ -48,16 +48,10 @@ EXERCISES["05.2"] = Exercise(
         "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)":
             "np.minimum(snr, gamma) -> np.minimum(snr + 1, gamma)",
         "that is the factor for ε, min(SNR, γ)/SNR: for v divide by SNR + 1": "(snr + 1) -> snr",
-        "1 + 1/SNR leads from ε to v; from x to v the factor is SNR + 1":
-            "(snr + 1) -> (1 + 1 / snr)",
         "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it":
             "before_x / (snr + 1) -> np.minimum(snr / (snr + 1), gamma)",
         "asked is the factor before ‖v − v̂‖² alone, without p(λ)":
             "(snr + 1) -> (snr + 1) / np.cosh(log_snr / 2)",
-        "γ was converted with the SNR: clip min(SNR, γ) first, then divide by SNR + 1":
-            "before_x / (snr + 1) -> np.minimum(snr / (snr + 1), gamma / (gamma + 1))",
-        "the 1 belongs to the conversion alone, at neither place in the minimum":
-            "np.minimum(snr, gamma) -> np.minimum(snr + 1, gamma + 1)",
     },
 )
 
@@ -106,8 +100,6 @@ EXERCISES["05.4"] = Exercise(
     mistakes={
         "that is v's factor, 1 + e^{−λ}; the velocity u = ε − x has (1 + e^{−λ/2})²":
             "(1 + np.exp(-level / 2)) ** 2 -> (1 + np.exp(-level))",
-        "that is x's factor, e^{−λ}; the velocity u = ε − x has (1 + e^{−λ/2})²":
-            "(1 + np.exp(-level / 2)) ** 2 -> np.exp(-level)",
         "divide by all of its value at λ = 0: where the mean is not 0, the normal is not 1 there":
             "w(log_snr) / w(0.0) -> w(log_snr) / 4",
         "uniform t is no longer drawn: its density sech²(λ/4)/8 does not enter as well":
@@ -125,12 +117,8 @@ EXERCISES["05.5"] = Exercise(
     [([-3.3077, 0.0, 2.4], 0.5), ([1.0, -6.0], 3.0)],
     hint="After the division the noise is σ/data_sd on data of variance 1: what is −2 ln of that?",
     mistakes={
-        "shifted the wrong way, and once where λ needs twice":
-            "log_snr + 2 * np.log(data_sd) -> log_snr - np.log(data_sd)",
         "λ is a logarithm: dividing the data moves it, it does not rescale it":
             "log_snr + 2 * np.log(data_sd) -> log_snr / data_sd",
-        "λ is a logarithm: the data's variance enters by its logarithm":
-            "2 * np.log(data_sd) -> data_sd**2",
         "that is the noise σ, not its level λ":
             "log_snr + 2 * np.log(data_sd) -> np.exp(-log_snr / 2) / data_sd",
     },
@@ -153,10 +141,8 @@ EXERCISES["05.6"] = Exercise(
         "the prediction is ε: min(SNR, γ)/(SNR + 1) belongs before the v-loss":
             "/ snr -> / (snr + 1)",
         "the steps are summed, where their factors 1 − β multiply":
-            "np.cumprod(1 - betas) -> np.clip(1 - np.cumsum(betas), 1e-9, None)",
-        "one ᾱ for all: ᾱ_t is the product of the first t factors (cumprod)":
-            "np.cumprod(1 - betas) -> np.prod(1 - betas) * np.ones_like(betas)",
-        "the noise is 1 − ᾱ_t, not the product of the β":
-            "(1 - a_bar) -> np.cumprod(betas)",
+            "np.cumprod(1 - betas) -> 1 - np.cumsum(betas)",
+        "the noise of t steps is 1 − ᾱ_t; it is not the product of their β":
+            "np.cumprod(1 - betas) -> 1 - np.cumprod(betas)",
     },
 )

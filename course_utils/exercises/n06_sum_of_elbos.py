@@ -65,12 +65,8 @@ EXERCISES["06.2"] = Exercise(
             "rise / w[-1] -> rise / rise.sum()",
         "these are densities dw/dt; a cell's mass is its density times its width":
             "rise / w[-1] -> rise / np.diff(t) / w[-1]",
-        "these are shares of w itself; p_w is made of the increase of w":
-            "rise / w[-1], w[0] / w[-1] -> w[1:] / np.sum(w), w[0] / np.sum(w)",
         "each cell counts w times its width: that is the area under w, p_w is its increase":
             "rise / w[-1] -> w[1:] * np.diff(t) / w[-1]",
-        "normalise first: what unnormalised increases leave over of 1 is not the atom":
-            "rise / w[-1], w[0] / w[-1] -> rise, 1 - (w[-1] - w[0])",
     },
 )
 
@@ -89,12 +85,8 @@ EXERCISES["06.3"] = Exercise(
     mistakes={
         "these levels are uniform in λ: sampled from p(λ) of the schedule, not from p_w":
             lambda r, b, low, high: low + r * (high - low),
-        "not truncated: a logistic over all λ leaves the range of levels at both ends":
-            lambda r, b, low, high: b + logit(r),
         "cut off at both ends: that makes an atom at log_snr_min too; p_w has one atom only":
             lambda r, b, low, high: np.clip(b + logit(r), low, high),
-        "the lower end is not truncated: normalise by w(log_snr_min), which is below 1":
-            "expit(b - log_snr_min) -> 1.0",
         "the atom is missing: a share w(log_snr_max)/w(log_snr_min) lands on log_snr_max":
             "(1 - r) * start -> start + r * (expit(b - log_snr_max) - start)",
     },
@@ -120,22 +112,14 @@ EXERCISES["06.4"] = Exercise(
     mistakes={
         "you raised the high-λ side: that never decreases with λ, the wrong way round":
             lambda log_snr, w: np.maximum.accumulate(w),
-        "lowered where it should be raised: a running minimum cuts the peak off":
-            lambda log_snr, w: np.minimum.accumulate(w),
         "lowered: a running minimum from the data end takes the peak away":
             lambda log_snr, w: np.minimum.accumulate(w[::-1])[::-1],
         "zero below the peak: that jumps up at the peak, so it is not monotone":
             "(noisier, w[peak], w) -> (noisier, 0.0, w)",
         "sorted: the values fall, but each now stands at another level than its own":
             lambda log_snr, w: np.sort(w)[::-1],
-        "rescaled: the shape is right, but above its peak w must keep its own values":
-            "np.where(noisier, w[peak], w) -> np.where(noisier, 1.0, w / w[peak])",
-        "constant below λ = 0: the constant part begins at the peak of w":
-            "np.where(noisier, w[peak], w) -> np.where(log_snr < 0, np.interp(0, log_snr, w), w)",
         "constant below λ = 0 at the peak's height: the constant part ends at the peak of w":
             "noisier, w[peak] -> log_snr < 0, w[peak]",
-        "a floor lifts both sides; only the noisy one is lifted, and to the peak":
-            lambda log_snr, w: np.maximum(w, w.mean()),
     },
 )
 
@@ -153,9 +137,6 @@ EXERCISES["06.5"] = Exercise(
     hint="Chain rule: the slope of w over λ, times how fast λ moves with t",
     tolerance=1e-4,  # a difference quotient is a fair answer
     mistakes={
-        "that is dw/dλ times −½ dλ/dt, the ELBO's weighting; the chain rule has dλ/dt itself": -0.5,
-        "that is w times dλ/dt: w itself was not differentiated":
-            "slope * rate -> rate / np.cosh(y)",
         "sech' = −tanh sech, not −sech²": "np.tanh(y) / np.cosh(y) -> 1 / np.cosh(y) ** 2",
         "differences over these few t are too coarse: differentiate on paper, or in tiny steps":
             "slope * rate -> np.gradient(1 / np.cosh(y), t)",

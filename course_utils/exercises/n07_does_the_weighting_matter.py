@@ -21,8 +21,6 @@ EXERCISES["07.1"] = Exercise(
     mistakes={
         "separate: w scales each term by itself, so its minimum stays where it was":
             "1.0 * c -> w * c / w.sum()",
-        "separate: nothing is to be subtracted: each level has its best prediction, c itself":
-            "1.0 * c -> c - c.mean()",
         "shared: the plain mean is the answer for w ≡ 1, the ELBO's, alone":
             "np.sum(w * c) / np.sum(w) -> np.mean(c)",
         "shared: the heaviest level pulls most, but it does not decide alone":
@@ -65,8 +63,6 @@ EXERCISES["07.2"] = Exercise(
             "ridge * np.eye(cross.shape[1]) -> ridge",
         "you multiplied by the matrix; its inverse is wanted: solve(matrix, vector)":
             "np.linalg.solve(matrix, right) -> matrix @ right",
-        "you divided by the diagonal alone: the features overlap, so solve the whole system":
-            "np.linalg.solve(matrix, right) -> right / np.diag(matrix)",
         "w was divided by its mean: beside the ridge the scale of w counts":
             "w[ -> (w / w.mean())[",
     },
@@ -104,8 +100,6 @@ EXERCISES["07.3"] = Exercise(
         "that interval is for the next run; the mean of all runs is asked: drop the 1 in 1 + 1/S":
             "/ np.sqrt(n) -> * np.sqrt(1 + 1 / n)",
         "there are S training runs, not S·n: divide by √S": "np.sqrt(n) -> np.sqrt(ours.size)",
-        "one image is an anecdote: take the mean over the n images of a seed":
-            "(ours - others).mean(axis=1) -> (ours - others)[:, 0]",
     },
 )
 

@@ -10,112 +10,62 @@ import copy
 import functools
 import inspect
 import io
-import itertools
 import re
 import textwrap
 import tokenize
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-# What may be taken for what, the likelier first: before -> after : in words. One letter stands for
-# any part of a formula, f for any function; {the factor a} is "the factor" and that part.
-RULES = [
-    """
+# What may be taken for what: before -> after : in words. One letter stands for any part of a
+# formula, f for any function; {the factor a} is "the factor" and that part.
+RULES = """
     a * b -> b : {the factor a} is missing
     a * b -> a : {the factor b} is missing
     -a * b -> -b : {the factor a} is missing
     a * b / c -> a * c / b : {b} over {c} is upside down
     a / b -> a : the division by {b} is missing
     a / b -> 1 / b : {the factor a} is missing
-    -a / b -> -1 / b : {the factor a} is missing
     a / b -> a * b : it multiplies by {b} where it should divide
     a / b -> b / a : {a} over {b} is upside down
     a + b -> a : {the term b} is missing
     a + b -> b : {the term a} is missing
     a + b -> a - b : the sign of {the term b} is flipped
-    a + b -> b - a : the sign of {the term a} is flipped
     a - b -> a : {the term b} is missing
     a - b -> b : {b} stands where {a} minus it belongs
     a - b -> a + b : the sign of {the term b} is flipped
     a - b -> b - a : {a} minus {b} is taken the wrong way round
     a ** 2 -> a : the square of {a} is missing
     -a -> a : the minus before {a} is missing
-    a & b -> a : the condition on {b} is missing
-    a & b -> b : the condition on {a} is missing
-    a if b else c -> c if b else a : the two cases have changed places
-    a if b else c -> a : one of the two cases is missing
-    a if b else c -> c : one of the two cases is missing
     np.where(a, b, c) -> np.where(a, c, b) : the two cases have changed places
-    a < b -> a <= b : the comparison of {a} with {b} is wrong for equals
     a <= b -> a < b : the comparison of {a} with {b} is wrong for equals
-    a > b -> a >= b : the comparison of {a} with {b} is wrong for equals
-    a >= b -> a > b : the comparison of {a} with {b} is wrong for equals
     a < b -> a > b : the comparison of {a} with {b} is reversed
-    a <= b -> a >= b : the comparison of {a} with {b} is reversed
-    a > b -> a < b : the comparison of {a} with {b} is reversed
-    a >= b -> a <= b : the comparison of {a} with {b} is reversed
-    a[1:] -> a[:-1] : {a} is taken one place too early
-    a[:-1] -> a[1:] : {a} is taken one place too late
     a[1:-1] -> a[:-2] : {a} is taken one place too early
     a[1:-1] -> a[2:] : {a} is taken one place too late
-    a[1:] -> a[:] : the first of {a} should be left out
-    a[:-1] -> a[:] : the last of {a} should be left out
     a[-1] -> a[0] : the first of {a} stands where the last belongs
-    a[0] -> a[-1] : the last of {a} stands where the first belongs
-    range(a, b) -> range(a, a + 1) : only the first of all is there
-    range(a, b) -> range(a, b, 2) : only every second is there
-    """,
-    """
     f(a) -> a : {f} of {a} is missing
     f(a) -> a : {f} is missing
-    f(a, axis=b) -> a : {f} along one axis is missing
-    a.f() -> a : {f} of {a} is missing
     a.f(ddof=1) -> a.f() : ddof=1 is missing
     a.f(axis=b, ddof=1) -> a.f(axis=b) : ddof=1 is missing
     a.f(axis=b) -> a.ravel() : {f} along one axis is missing, so each entry counts by itself
-    a.f(axis=0) -> a.f(axis=1) : {f} is taken along the wrong axis
     a.f(axis=1) -> a.f(axis=0) : {f} is taken along the wrong axis
-    f(a, axis=0) -> f(a, axis=1) : {f} is taken along the wrong axis
-    f(a, axis=1) -> f(a, axis=0) : {f} is taken along the wrong axis
-    f(a, axis=b) -> f(a) : {f} is taken of all, not along one axis
+    a.mean() -> np.median(a) : the median stands where the mean belongs
     a * b -> a / b : it divides by {b} where it should multiply
     a * b -> b / a : it divides by {a} where it should multiply
     a - b -> -b : {the term a} is missing
-    a + b ** c -> (a + b) ** c : the power is of the sum of {a} and {b}, where {b} alone has it
     a - b ** c -> (a - b) ** c : the power is of {a} minus {b}, where {b} alone has it
-    a + b * c -> (a + b) * c : {c} multiplies {the term a}, too
-    a - b * c -> (a - b) * c : {c} multiplies {the term a}, too
     a * (b + c) -> a * b + c : {a} multiplies only {the term b}
-    a * (b - c) -> a * b - c : {a} multiplies only {the term b}
     np.exp(a) -> 1 + a : only the first terms of the exponential are there
-    np.exp(a) -> 1 + a + a ** 2 / 2 : only the first terms of the exponential are there
     np.diff(a) -> a[1:] : the later values of {a} stand where the differences belong
-    np.diff(a) -> a[:-1] : the earlier values of {a} stand where the differences belong
-    np.diff(a) -> -np.diff(a) : the sign of the differences of {a} is flipped
-    np.cumprod(a) -> np.append(1.0, np.cumprod(a)[:-1]) : the running product starts a step late
-    np.cumprod(a) -> np.cumprod(a[::-1])[::-1] : the running product runs from the wrong end
-    np.cumsum(a) -> np.cumsum(a[::-1])[::-1] : the running sum runs from the wrong end
-    np.minimum(a, b) -> a : {b} is left out of the smaller
     np.minimum(a, b) -> b : {a} is left out of the smaller
-    np.where(a, b, c) -> b + 0 * c : {b} stands in both cases
+    np.minimum(a, b) -> a : {b} is left out of the smaller
     np.where(a, b, c) -> c + 0 * b : {c} stands in both cases
     stdtrit(a, b) -> 1.96 : 1.96 stands where a quantile of Student's t belongs
-    stdtrit(a, b) -> 2.0 : 2 stands where a quantile of Student's t belongs
-    stdtrit(a, b) -> 1.0 : the quantile of Student's t is missing
     a[b] -> b : the place {b} stands where the value of {a} there belongs
     a[b] -> a[0] : the first of {a} stands where number {b} belongs
-    a[b] -> a[-1] : the last of {a} stands where number {b} belongs
-    """,
-    """
-    a * b -> a + b : {a} and {b} are added where they should be multiplied
-    a / b -> a - b : {b} is subtracted where it should divide
-    a / b -> a + b : {b} is added where it should divide
-    a + b -> a * b : {a} and {b} are multiplied where they should be added
-    a - b -> a / b : it divides by {b} where it should subtract
-    """,
-]
+"""
+STEP = "a step on the way"
 ELEMENTWISE = {  # what may stand in the place of a part a
     "{}²": "a ** 2",
     "√{}": "np.sqrt(a)",
@@ -133,7 +83,6 @@ ELEMENTWISE = {  # what may stand in the place of a part a
 GATHERED = {  # and where it is an array
     "{} in reversed order": "a[::-1]",
     "{} in ascending order": "np.sort(a)",
-    "{} with rows for columns": "a.T",
     "the running sums of {}": "np.cumsum(a)",
     "the running products of {}": "np.cumprod(a)",
     "{} over its sum": "a / np.sum(a)",
@@ -165,26 +114,12 @@ WORDS = [  # functions in words; one is taken for another of its group
 NAMED = {name: words for group in reversed(WORDS) for name, words in group.items()}
 
 
-@dataclass
-class Slip:
-    """An edit: how far-fetched it is, in words, and the function that has it."""
+class Slip(NamedTuple):
+    """An edit: how far-fetched it is, in words with the reason, and the function that has it."""
 
     rank: float
-    words: str
-    why: str
-    source: "Source"
-    edits: list  # of (parent, field, place in a list or None, new node)
-
-    def function(self) -> Callable:
-        return self.source.compiled(self.edits)
-
-    def sentence(self) -> str:
-        return f"{self.words}: {self.why}" if self.why else self.words
-
-
-def slips(source: "Source") -> list[Slip]:
-    """Return the single slips of a reference, the simplest first."""
-    return sorted(source.slips(), key=lambda slip: slip.rank)
+    sentence: str
+    function: Callable
 
 
 class Source:
@@ -193,6 +128,7 @@ class Source:
     def __init__(self, reference):
         self.reference, self.tree, self.body, self.why = reference, ast.Module([], []), [], {}
         self.names = self.arguments = list(inspect.signature(reference).parameters)
+        self.steps, self.reasons = {}, {}  # what the steps to the result are made of, and why
         with contextlib.suppress(OSError, TypeError, SyntaxError):
             source = textwrap.dedent(inspect.getsource(reference))
             tree = ast.parse(source)
@@ -203,26 +139,37 @@ class Source:
                 tokens = tokenize.generate_tokens(io.StringIO(source).readline)
                 comments = (t for t in tokens if t.type == tokenize.COMMENT)
                 self.why = {t.start[0]: t.string.lstrip("# ") for t in comments}
+                for line in self.body:
+                    if isinstance(line, ast.Assign) and stored.count(_text(line.targets[0])) == 1:
+                        self.steps[_text(line.targets[0])] = self._by_arguments(line.value)
+                        self.reasons[_text(line.targets[0])] = self._comment(line)
 
-    def slips(self):
-        everywhere = {}
+    def _by_arguments(self, node):
+        """A part of the formulas in which no step is named: each is replaced by what it is."""
+        return _new(ast.unparse(node), **self.steps)
+
+    def slips(self) -> list[Slip]:
+        """Return the single slips of the reference, the simplest first."""
+        found, everywhere = [], {}
         for parent, field, place, node, depth in self._places():
             for rank, words, new in self._edits(node):
                 new = ast.fix_missing_locations(ast.copy_location(copy.copy(new), node))
-                edit = (parent, field, place, new)
-                slip = Slip(rank + 0.01 * depth, words, self.comment(node), self, [edit])
-                everywhere.setdefault(words, []).append(slip)
-                yield slip
+                why, edit = self._comment(node), (parent, field, place, new)
+                found.append((rank + 0.01 * depth, words, why, [edit]))
+                everywhere.setdefault(words, []).append(found[-1])
         for words, alike in everywhere.items():
             if len(alike) > 1:
-                edits = [edit for slip in alike for edit in slip.edits]
-                yield Slip(alike[0].rank + 0.3, f"{words}, each time", alike[0].why, self, edits)
-        for a, b in itertools.combinations(self.arguments, 2) if self.body else ():
-            body = [*ast.parse(f"{a}, {b} = {b}, {a}").body, *self.body]
-            words = f"{a} and {b} have changed places"
-            yield Slip(2.2, words, "", self, [(self.tree.body[0], "body", None, body)])
+                rank, _, why, _ = alike[0]
+                edits = [edit for *_, edits in alike for edit in edits]
+                found.append((rank + 0.3, f"{words}, each time", why, edits))
+        return [self._slip(*slip) for slip in sorted(found, key=lambda slip: slip[0])]
 
-    def comment(self, node):
+    def _slip(self, rank, words, why, edits):
+        function = functools.cache(lambda: self.compiled(edits))  # where it is needed, and once
+        sentence = f"{words}: {why}" if why else words
+        return Slip(rank, sentence, lambda *arguments: function()(*arguments))
+
+    def _comment(self, node):
         """The comment on the line of a node."""
         return self.why.get(node.lineno, "") or self.why.get(node.end_lineno, "")
 
@@ -232,9 +179,7 @@ class Source:
         if not returns:
             return ""
         value = returns[-1].elts[part] if isinstance(returns[-1], ast.Tuple) else returns[-1]
-        made = [n for n in self.body if isinstance(n, ast.Assign) and isinstance(value, ast.Name)]
-        made = [n for n in made if _text(n.targets[0]) == _text(value)]
-        return self.comment(made[-1] if made else value)
+        return self.reasons.get(_text(value)) or self._comment(value)
 
     def _places(self):
         """Yield (parent, field, place in a list or None, node, depth), deeper in earlier lines."""
@@ -244,38 +189,29 @@ class Source:
 
     def _edits(self, node):
         """Yield (rank, words, new node) for one place."""
-        for rank, pattern, new, words in _rules():
+        for pattern, new, words in _rules():
             found = {}
             if _matches(pattern, node, found):
-                yield rank, _filled(words, found), _new(new, **found)
-        part = isinstance(node, ast.BinOp | ast.Call | ast.Subscript) or _is_name(node, ast.Load)
-        if part and not isinstance(node, ast.Constant):
-            for words, new in {**ELEMENTWISE, **GATHERED}.items():
-                words = f"{words.format(_within(node))} stands where {_thing(node)} belongs"
-                yield 2, words, _new(new, a=node)
+                yield 0, _filled(words, found), _new(new, **found)
         if isinstance(node, ast.Call):
             yield from _other_functions(node)
-        if isinstance(node, ast.Constant):
-            yield from self._other_constants(node.value)
-        inside = {n.id for n in ast.walk(node) if _is_name(n, ast.Load)} if part else set()
-        for name in self.names if _is_name(node, ast.Load) and node.id in self.names else inside:
-            if name in self.names and name != getattr(node, "id", ""):
-                words = f"{_shown(name)} stands where {_thing(node)} belongs"
-                yield 1.5, words, ast.Name(name, ast.Load())
-
-    def _other_constants(self, value):
-        if isinstance(value, str):
-            texts = {n.value for n in ast.walk(self.tree) if isinstance(n, ast.Constant)}
-            for other in sorted(t for t in texts - {value} if isinstance(t, str)):
-                yield 0.5, f"“{other}” stands where “{value}” belongs", ast.Constant(other)
-        elif type(value) in (int, float):
-            others = [2 * value, value / 2, -value, 0 * value]
-            others += [0.95, 0.99, 0.9, 0.995] if 0.9 < value < 1 else []
-            others += [value + 1, value - 1] if type(value) is int else []
-            for k, other in enumerate(others):
-                if other != value:
-                    words = f"{_number(other)} stands where {_number(value)} belongs"
-                    yield 1 + k / 10, words, ast.Constant(other)
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            value = node.value
+            likely = [2 * value, value / 2, -value] + [0.95, 0.995] * (0.9 < value < 1)
+            for other in likely if value else ():
+                words = f"{_number(other)} stands where {_number(value)} belongs"
+                yield 1, words, ast.Constant(other)
+        name = node.id if _is_name(node, ast.Load) else ""
+        if not (name or isinstance(node, ast.BinOp | ast.Call | ast.Subscript)):
+            return
+        inside = {n.id for n in ast.walk(node) if _is_name(n, ast.Load)}
+        for other in self.names:
+            if other != name and (name in self.names or other in inside):
+                words = f"{_shown(other)} stands where {_thing(node)} belongs"
+                yield 1.5, words, ast.Name(other, ast.Load())
+        for words, new in (ELEMENTWISE | GATHERED).items():
+            words = f"{words.format(_within(node))} stands where {_thing(node)} belongs"
+            yield 2, words, _new(new, a=node)
 
     def compiled(self, edits):
         """The function with the new nodes in their places; the tree stays as it was."""
@@ -292,36 +228,50 @@ class Source:
                 holder[key] = old
 
     def parts(self, trial):
-        """Return {words: value} of what a trial is made of: arguments, steps, parts of formulas."""
+        """Return what a trial is made of: arguments and steps, and parts of formulas.
+
+        Both as {words: value}. The words are formulas of the arguments, for a reader has not seen
+        the names that the reference gives its steps; a long one is told by the comment beside it.
+        """
         scope = dict(zip(self.arguments, trial, strict=True))
         returns = [n for n in self.body if isinstance(n, ast.Return)]
         if returns:
             edits = [(node, "value", None, _new("locals()")) for node in returns]
             scope = self.compiled(edits)(*trial)
-        found = {_shown(name): scope[name] for name in self.names if name in scope}
+        steps = {name: scope[name] for name in self.arguments}
+        for name, made in self.steps.items():
+            words, why = _text(made), f"{STEP}, “{self.reasons[name]}”"
+            steps[words if len(words) < 60 else why] = scope.get(name)
+        parts, names = {}, {**self.reference.__globals__, **scope}
+        for words, formula in self._formulas.items():
+            with contextlib.suppress(Exception):
+                parts[words] = evaluated(formula, names)
+        return steps, parts
+
+    @functools.cached_property
+    def _formulas(self):
+        """{part of a formula in words: the same as it is computed}."""
+        found = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.BinOp | ast.Call | ast.Subscript):
-                with contextlib.suppress(Exception), np.errstate(all="ignore"):
-                    names = {**self.reference.__globals__, **scope}
-                    found.setdefault(_text(node), evaluated(ast.unparse(node), names))
+                told = self._by_arguments(node)
+                named = {n.id for n in ast.walk(told) if _is_name(n, ast.Load)}
+                if not (named & {*self.names}) - {*self.arguments}:
+                    found.setdefault(_text(told), ast.unparse(node))
         return found
 
 
 def _other_functions(node):
     """Another function in place of this one, of the same group."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+    field = "attr" if isinstance(node.func, ast.Attribute) else "id"
+    name = getattr(node.func, field)
     for group in WORDS:
         for other in group if name in group else ():
-            if other == name:
-                continue
-            if not isinstance(node.func, ast.Attribute):
-                new = ast.Call(ast.Name(other, ast.Load()), node.args, node.keywords)
-            elif other == "median" and _text(node.func.value) != "np":
-                new = ast.Call(_new("np.median"), [node.func.value, *node.args], node.keywords)
-            else:
-                function = ast.Attribute(node.func.value, other, ast.Load())
-                new = ast.Call(function, node.args, node.keywords)
-            yield 1, f"{group[other]} stands where {group[name]} belongs", new
+            if other != name:
+                function = copy.copy(node.func)
+                setattr(function, field, other)
+                words = f"{group[other]} stands where {group[name]} belongs"
+                yield 1, words, ast.Call(function, node.args, node.keywords)
 
 
 # --- trees ------------------------------------------------------------------------------------
@@ -335,9 +285,8 @@ def _parsed(line):
 
 @functools.cache
 def _rules():
-    """All rules as (rank, pattern, new, words)."""
-    ranked = enumerate(rules.strip().splitlines() for rules in RULES)
-    return [(rank, *_parsed(line)) for rank, lines in ranked for line in lines]
+    """All rules as (pattern, new, words)."""
+    return [_parsed(line) for line in RULES.strip().splitlines()]
 
 
 def _matches(pattern, node, found):
@@ -383,7 +332,8 @@ def _new(template, **parts):
             return parts.get(node.id, node)
 
         def visit_Attribute(self, node):
-            node.attr = parts.get(node.attr, node.attr)
+            method = parts.get(node.attr)
+            node.attr = method if isinstance(method, str) else node.attr
             return self.generic_visit(node)
 
     return Fill().visit(ast.parse(template, mode="eval").body)

@@ -1,7 +1,6 @@
 """Results of attempts as arrays: made, compared, and shown in a few words."""
 
 import contextlib
-import inspect
 
 import numpy as np
 
@@ -93,10 +92,6 @@ def moved(argument, rng):
     return shrunk(np.roll(argument, 1) if np.ndim(argument) == 1 else argument, rng, 0.8)
 
 
-def size(trial):
-    return sum(np.size(a) for a in trial)
-
-
 def varied(results):
     """Whether results vary, within arrays if there are any: many slips give one value for all."""
     arrays = [part for part in results if part.size > 1] or [np.array(results)]
@@ -141,7 +136,3 @@ def _short(value):
 def kind(value):
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def signature(function):
-    return f"({', '.join(inspect.signature(function).parameters)})"
