@@ -102,3 +102,5 @@ def test_ancestral_forgives_early_errors_and_ddim_does_not(claim):
     claim("S7", "half a nat, DDIM: 0.482 for λ ≤ −4.5", np.abs(ddim[:4] - 0.482).max(), 6e-3)
     assert ancestral[0] < half_a_nat.floor().mean < ancestral[4]
     assert ancestral[5] < 0.015 and ddim[5] < 0.01  # late errors are small ones
+    # with 2^15 points in the place of 512
+    assert half_a_nat.curve(1.0, 0.5, (2.0,))[1, 0] == pytest.approx(0.1352, abs=4e-3)

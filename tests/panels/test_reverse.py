@@ -5,6 +5,7 @@ import pytest
 from scipy.special import ndtr
 
 from course_utils.datasets import galaxies, velocity_scale
+from course_utils.distances import wasserstein_to_density
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels import reverse
 from course_utils.samplers import ddim_coefficients
@@ -102,3 +103,7 @@ def test_the_exact_law_is_the_mixtures(top, width):
     brute = velocity_scale() * np.abs(drawn - galaxies().T).min(axis=1)
     np.testing.assert_allclose(reverse.distance_to_nearest(drawn[:, 0]), brute, atol=1e-9)
     assert median == pytest.approx(np.median(brute), rel=0.04)
+    found, shown = reverse.compute(**BASE | {"log_snr_max": top, "width": width})
+    samples = shown["paths"][-1] / alpha(top)
+    w1 = velocity_scale() * wasserstein_to_density(samples, density, x)
+    assert found["distance"] == pytest.approx(w1, abs=0.1)
