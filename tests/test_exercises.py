@@ -277,6 +277,7 @@ VERDICTS = {
     "mistake": (lambda x: [10.0**v for v in x], "not yet: a power of ten"),
     "nothing returned": (lambda x: None, "the function returns None"),
     "column": (lambda x: np.exp(x)[:, None], "expected an array of 3 numbers, got shape (3, 1)"),
+    "one": (lambda x: np.exp(x)[:1], "expected an array of 3 numbers, got an array of one number"),
     "ragged": (lambda x: [1, [2, 3], 4], "expected an array of 3 numbers, got a list"),
     "nan": (lambda x: np.log(x - 5), "NaN or infinity in the result"),
     "booleans are numbers": (lambda x: x > 1, "got       [0, 0, 1]"),

@@ -112,7 +112,9 @@ def simple(results):
 def shape(array):
     if array.ndim == 0:
         return "a number"
-    return f"an array of {array.size} numbers" if array.ndim == 1 else f"shape {array.shape}"
+    if array.ndim > 1:
+        return f"shape {array.shape}"
+    return f"an array of {array.size} numbers" if array.size != 1 else "an array of one number"
 
 
 def listed(names, values):
