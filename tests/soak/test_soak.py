@@ -100,7 +100,7 @@ def test_a_leak_is_seen():
 
     plot = Plot("", Axis(0, 1), Axis(0, 9), (Line("at", "height", meaning="data"),))
     scene = Scene(((plot,),), 200, "It keeps what it draws.")
-    leaky = Panel(scene, compute, {"x": Slider("x", 0, 9, 1, 0)})
+    leaky = Panel(scene, compute, {"x": Slider("x", 0, 9, 1, 0)}, "{x}", (), {"x": "{:g}"})
     assert set(outgrown(soak(leaky, 40, 0), LIMITS)) == {"memory", "widgets"}
     for _, widget in kept:
         widget.close()
