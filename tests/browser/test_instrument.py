@@ -15,6 +15,9 @@ from course_utils.panels import _instrument as instrument
 from course_utils.panels import sum_of_elbos, weighting
 
 pytestmark = pytest.mark.browser
+# what stands beside the ridges, once it is painted
+BESIDE = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(
+    view.picture.plots.flatMap(p => [...p.beside.children].map(node => node.textContent))))))"""
 
 
 @pytest.fixture(
@@ -44,6 +47,8 @@ def agree(page, panel):
     assert found["numbers"] == [list(pair) for pair in wanted["numbers"]]
     of_bounds = [words for words in wanted["details"] if words.startswith("residual")]
     assert sorted(found["details"] + of_bounds) == sorted(wanted["details"])
+    words = panel.arrays["layer_words"] if "Ridges" in str(panel.spec["rows"]) else []
+    assert page.evaluate(BESIDE) == words
 
 
 def test_the_curve_follows_the_hand_and_rises_there_alone(browser_context, panel):
