@@ -110,12 +110,12 @@ class _Still:
             low, high = min(low, data[0] * 1.05), max(high, data[1] * 1.05)
         getattr(ax, f"set_{which}lim")(low, high)
         getattr(ax, f"set_{which}label")(axis.label)
+        getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
         if axis.ticks is not None:
             pairs = [
                 t if isinstance(t, tuple) else (t, f"{t:g}".replace("-", "−")) for t in axis.ticks
             ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
-            getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
             getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
         if axis.top:
             self.top(axis.top)
