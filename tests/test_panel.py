@@ -7,7 +7,6 @@ import ipywidgets
 import numpy as np
 import pytest
 from comparing import refuses
-from moving import recorded
 from panel_driving import drive
 from PIL import Image
 
@@ -17,60 +16,46 @@ from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
 
 X = np.linspace(0, 10, 50)
-
-
-def waves_scene():
-    """Return a scene of two plots with something of many kinds."""
-    waves = Plot(
-        "waves",
-        Axis(0, 10, "x"),
-        Axis(-2, 2, settle=True),
-        [
-            Area(X, "height", label="the wave"),
-            scene.Line(X, np.sin(X), meaning="noise", dash="dash"),
-            Words(0.1, 0.9, "shift {shift:.2f}"),
-            Handle("shift", x="crest", y=1.0),
-        ],
-    )
-    others = Plot(
-        "others",
-        Axis(0, 10),
-        Axis(0, 4),
-        [Heat((0, 10), (0, "top"), "map", dense=2.0), Ridges(X, "ridges", "names", "signs")],
-    )
-    return Scene([[waves, others]], height=200, alt="Two waves\n  that move.")
+WAVES = [
+    Area(X, "height", label="the wave"),
+    scene.Line(X, np.sin(X), meaning="noise", dash="dash"),
+    Words(0.1, 0.9, "shift {shift:.2f}"),
+    Handle("shift", x="crest", y=1.0),
+    Heat((0, 10), (0, "top"), "map", dense=2.0),
+    Ridges(X, "ridges", "names", "signs"),
+]
+CONTROLS = {
+    "shift": Slider("shift", 0, 5, 0.01, 1.0, "rad"),
+    "size": Slider("size", 0, 3, 1, 1),
+    "kind": choice("kind", ["sine", "cosine"]),
+    "gains": bars("abc", -1, 1, 0.1, 0, "gain", "dB"),
+    "on": Switch("odd"),
+    "seed": Dice("new draws"),
+}
 
 
 def waves(**options):
-    """Return a panel, and the list of values it was computed at."""
+    """Return a panel with something of many kinds, and the list of values it was computed at."""
     calls, grid = [], np.arange(6.0).reshape(2, 3)
 
-    def compute(shift, size, kind, gains, on, seed):
-        calls.append(dict(shift=shift, size=size, kind=kind, gains=gains, on=on, seed=seed))
+    def compute(**values):
+        calls.append(values)
+        shift, size, kind = values["shift"], values["size"], values["kind"]
         if shift == 3:
             raise ZeroDivisionError("shift <three> & more")
-        y = (np.sin if kind == "sine" else np.cos)(X + shift) * (size + sum(gains))
+        y = (np.sin if kind == "sine" else np.cos)(X + shift) * (size + sum(values["gains"]))
         peak = float(abs(y).max())
         found = {"peak": peak, "kind": kind, "low": -peak, "size": size, "shift": shift}
-        ridges = np.abs([y, y + 1]) + 0.1
-        more = {"ridges": ridges, "names": ["a", "b"], "signs": np.array([0, 1])}
+        more = {"ridges": np.abs([y, y + 1]) + 0.1, "names": ["a", "b"], "signs": np.array([0, 1])}
         return found, {"height": y, "crest": shift, "top": 4, "map": grid, **more}
 
-    controls = {
-        "shift": Slider("shift", 0, 5, 0.01, 1.0, "rad"),
-        "size": Slider("size", 0, 3, 1, 1),
-        "kind": choice("kind", ["sine", "cosine"]),
-        "gains": bars("abc", -1, 1, 0.1, 0, "gain", "dB"),
-        "on": Switch("odd"),
-        "seed": Dice("new draws"),
-    }
+    plot = Plot("waves", Axis(0, 10, "x"), Axis(-2, 2, settle=True), WAVES)
     options = {
         "formats": {"peak": "peak {:.2f} m", "kind": "{}", "low": "low {:.2f}", "size": "size {}"},
         "presets": {"tall": {"size": 3, "shift": 0.0}, "cosine": {"kind": "cosine"}},
-        "headline": "peak {peak:.1f}",
-        "shown": ("size",),
     } | options
-    return Panel(waves_scene(), compute, controls, **options), calls
+    shown = Scene([[plot]], height=200, alt="Two waves\n  that move.")
+    return Panel(shown, compute, CONTROLS, "peak {peak:.1f}", ("size",), **options), calls
 
 
 def arrays(part, kind=np.float32):
@@ -116,16 +101,6 @@ def test_the_browser_is_answered_by_one_message_with_its_number():
     assert panel.answer == ["view", 7] and "peak 1.50 m" in panel.text()
     updates = [data["state"] for data in sent if data["method"] == "update"]
     assert len(updates) == 1 and {"answer", "values", "frame"} <= set(updates[0])
-
-
-def test_a_recording_is_json_and_ends_where_it_began():
-    panel, _ = waves()
-    start = panel.values
-    record = json.loads(json.dumps(recorded(panel, {"shift": [0.5, 2.0], "size": [3]})))
-    moved = [(state["values"]["shift"], state["values"]["size"]) for state in record["states"]]
-    shift, size = start["shift"], start["size"]
-    assert moved == [(shift, size), (0.5, size), (2.0, size), (shift, 3)]
-    assert record["controls"] == ["shift", "size"] and panel.values == start
 
 
 def test_set_computes_once_and_only_if_something_changed():

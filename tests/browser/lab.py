@@ -28,13 +28,9 @@ def jupyterlab(home):
     quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
     environment = {
-        "HOME": str(home),
-        "IPYTHONDIR": str(home / "ipython"),
+        "HOME": str(home),  # of all that Jupyter keeps
         "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
     (port,) = free_ports(1)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

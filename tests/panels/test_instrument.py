@@ -19,6 +19,7 @@ from course_utils.panels import weighting
 from course_utils.panels._galaxies import error_curve
 from course_utils.panels._instrument import NAMES
 from course_utils.weightings import sigmoid
+from course_utils.widgets.controls import Bars, Slider
 
 ANSWERS = Path(__file__).with_name("answers.mjs")
 SUM, QUADRATURE = 1e-9, 1e-6
@@ -37,35 +38,30 @@ def answers(states, tables=None):
 def states(n, rng):
     """Random states: all that a hand can do."""
 
-    def step(low, high, size):
-        return round(float(low + size * rng.integers(0, round((high - low) / size) + 1)), 6)
-
     def strokes():
         """A few strokes of a brush, in powers of ten."""
         gains = np.zeros(161)
         for _ in range(3):
             far = (instrument.FINE - rng.uniform(-10, 10)) / rng.uniform(0.3, 3)
             gains += rng.uniform(-2, 2) * np.exp(-(far**2) / 2)
-        return np.clip(np.round(gains, 3), -2, 2).tolist()
+        return np.clip(np.round(gains, 3), -2, 2)
+
+    def anywhere(control):
+        steps = round((control.high - control.low) / control.step)
+        return round(float(control.low + control.step * rng.integers(steps + 1)), 6)
 
     for _ in range(n):
-        yield instrument.START | {
-            "objective": str(rng.choice([*PUBLISHED, "drawn", *ATLAS])),
-            "p2_gamma": step(0, 3, 0.1),
-            "min_snr_gamma": step(0.1, 20, 0.1),
-            "sigmoid_bias": step(-6, 6, 0.1),
-            "edm_data_sd": step(0.1, 2, 0.05),
-            "unit_variance": bool(rng.integers(2)),
-            "shift": step(-6, 6, 0.1),
-            "gains": [step(-2, 2, 0.1) for _ in range(7)] if rng.integers(2) else [0.0] * 7,
-            "brush": strokes() if rng.integers(2) else [],
-            "drawn": (np.array(strokes()) - 1).tolist(),
-            "monotone_lock": bool(rng.integers(2)),
-            "model": str(rng.choice(["right", "wrong"])),
-            "galaxy": int(rng.choice([0, 0, *instrument.KEPT])),
-            "log_snr_min": step(-10, 0, 0.5),
-            "log_snr_max": step(1, 10, 0.5),
-        }
+        state = {}
+        for name, control in instrument.controls().items():
+            if isinstance(control, Slider):
+                state[name] = anywhere(control)
+            elif isinstance(control, Bars):
+                state[name] = [anywhere(control) * rng.integers(2) for _ in control.labels]
+            else:
+                state[name] = control.ends()[rng.integers(len(control.ends()))]
+        state["galaxy"] = int(rng.choice([0, 0, *instrument.KEPT]))
+        state |= {"brush": strokes().tolist() if rng.integers(2) else []}
+        yield state | {"drawn": (strokes() - 1).tolist()}
 
 
 def compared(state, answer):
