@@ -98,12 +98,6 @@ def test_the_wheel_is_the_whole_course(wheels):
     assert set(tracked.split()) <= set(zipfile.ZipFile(wheels["weight-of-noise"]).namelist())
 
 
-def test_what_shows_the_panels_is_there(site):
-    settings = json.loads((site / "lite/jupyter-lite.json").read_text())["jupyter-config-data"]
-    named = {extension["name"] for extension in settings["federated_extensions"]}
-    assert {"@jupyter-widgets/jupyterlab-manager", "anywidget"} <= named
-
-
 def test_every_notebook_is_there_as_saved(site):
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         there = nbformat.read(site / "lite/files" / path.name, as_version=4)
