@@ -85,8 +85,7 @@ class Notebook:
     """A notebook open in JupyterLab, always a copy: autosave must not touch the original."""
 
     def __init__(self, context, address, home, original):
-        if original.parent != home / "work":
-            shutil.copy(original, home / "work")
+        self.path = shutil.copy(original, home / "work")
         self.page = context.new_page()
         self.console_errors = errors_of(self.page)
         self.page.set_default_timeout(PATIENCE * 1000)

@@ -3,8 +3,6 @@
 Every panel here is the course's own, in JupyterLab started as `make lab` starts it.
 """
 
-import time
-
 import pytest
 from lab import Notebook, jupyterlab, write_notebook
 from panel_page import drag
@@ -97,21 +95,13 @@ def test_the_instrument_and_python_hold_the_same(open_notebook, tmp_path):
     assert len(seen) == 4
 
 
-def test_reopened_with_saved_outputs_and_another_server(browser_context, tmp_path):
+def test_reopened_with_saved_outputs_and_another_server(open_notebook, browser_context, tmp_path):
     """A notebook that the reader ran and saved: the next day a picture, no blank and no error."""
-    home, saved = tmp_path / "lab", tmp_path / "lab/work/saved.ipynb"
-    saved.parent.mkdir(parents=True)
-    write_notebook(saved, [INSTRUMENT])
-    with jupyterlab(home) as address:
-        notebook = Notebook(browser_context, address, home, saved)
-        notebook.run_all()
-        notebook.panel()
-        notebook.start("docmanager:save")
-        limit = time.monotonic() + 20
-        while "image/png" not in saved.read_text() and time.monotonic() < limit:
-            notebook.page.wait_for_timeout(50)
-        notebook.close()
-    with jupyterlab(home) as address:
-        notebook = Notebook(browser_context, address, home, saved)
-        notebook.sees_pictures(cells=[0])
-        notebook.close()
+    notebook = open_notebook(write_notebook(tmp_path / "saved.ipynb", [INSTRUMENT]))
+    notebook.run_all()
+    notebook.panel()
+    notebook.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    with jupyterlab(tmp_path) as address:
+        reopened = Notebook(browser_context, address, tmp_path, notebook.path)
+        reopened.sees_pictures(cells=[0])
+        reopened.close()

@@ -71,9 +71,9 @@ def test_models_a_and_b_of_t5_as_their_marginal_kl(claim):
             inside = low < log_snr < high
             return truth.eps(z, log_snr) + inside * np.sqrt(2 * amount)
 
-        parts = [np.linspace(-10, low, 30), np.linspace(low, high, 40), np.linspace(high, 5, 120)]
+        parts = [np.linspace(-10, low, 20), np.linspace(low, high, 40), np.linspace(high, 5, 80)]
         fine = np.unique(np.concatenate(parts))
-        solved = path_and_marginal_kl(truth, spoilt, fine, per_sd=10)
+        solved = path_and_marginal_kl(truth, spoilt, fine, per_sd=8)
         start = solved.path[0]
         assert solved.path[-1] - start == pytest.approx(amount, rel=2e-2)
         assert solved.marginal[-1] == pytest.approx(fact, abs=6e-4)
