@@ -18,11 +18,8 @@ PATIENCE = 120  # seconds: a busy continuous-integration machine is slow
 
 @contextlib.contextmanager
 def jupyterlab(home):
-    """Start JupyterLab, with the flags of `make lab`, on the folder ``home``/work.
-
-    Yields its address. What an earlier server left in ``home`` is there again.
-    """
-    (home / "work").mkdir(exist_ok=True)
+    """Start JupyterLab, with the flags of `make lab`, on ``home``/work; yields its address."""
+    (home / "work").mkdir()
     settings = home / "settings/@jupyterlab/apputils-extension"
     settings.mkdir(parents=True, exist_ok=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}

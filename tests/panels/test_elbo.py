@@ -6,13 +6,7 @@ import pytest
 from course_utils.elbo import weighted_loss
 from course_utils.panels import elbo
 
-START = {
-    "schedule": "straight",
-    "weight": "level",
-    "gains": (0.0,) * 5,
-    "log_snr_min": -10.0,
-    "log_snr_max": 10.0,
-}
+START = {name: control.value for name, control in elbo.CONTROLS.items()}
 SCHEDULES = ["straight", "cosine", "flow_matching", "linear_beta", "adaptive", "optimal"]
 BENT = (-1.0, 0.7, 0.2, -1.5, 1.0)
 

@@ -12,19 +12,8 @@ from course_utils.panels import retraining, weighting
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha
 
-BASE = {
-    "data": "two_moons",
-    "features": 64,
-    "ridge": 1e-4,
-    "draws": "training",
-    "measure": "nearest",
-    "eta": 0.0,
-    "steps": 40,
-    "objective": "sigmoid",
-    "shift": 0.0,
-    "monotone_lock": False,
-    "gains": (0.0,) * 7,
-}
+BASE = {name: control.value for name, control in retraining.controls().items()}
+BASE |= {"features": 64}
 TO_DETAIL = (-2.0, -2.0, -2.0, -1.0, 2.0, 2.0, 2.0)
 
 
