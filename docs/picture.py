@@ -4,7 +4,7 @@ import io
 import sys
 
 import numpy as np
-from instrument_page import place_of, shown
+from panel_page import shown
 from PIL import Image
 from serving import chromium
 
@@ -30,18 +30,19 @@ STYLE = """h1 { display: none } main { padding: 12px 16px }
     .won-numbers, details { visibility: hidden }"""
 
 
-def frames(page):
+def frames(panel):
     """Move the hand; yield a picture after each step."""
+    page = panel.page
     page.evaluate("hand => document.body.insertAdjacentHTML('beforeend', hand)", HAND)
     page.add_style_tag(content=STYLE)
-    at = place_of(page, *MOVES[-1][0])
+    at = panel.place_of(*MOVES[-1][0])
     page.mouse.move(*at)
     page.wait_for_timeout(500)  # a line of what is under the hand appears
     end = page.locator(".won-headline").bounding_box()
     part = {"x": 0, "y": 0, "width": 1000, "height": end["y"] + end["height"] + 10}
     held = False
     for place, count, down in MOVES:
-        start, end = at, place_of(page, *place)
+        start, end = at, panel.place_of(*place)
         if down != held:
             (page.mouse.down if down else page.mouse.up)()
             held = down
@@ -58,8 +59,8 @@ def frames(page):
 def main(path):
     """Write the animation to ``path`` as a WebP and print its size."""
     panel = sum_of_elbos.panel()
-    with chromium(device_scale_factor=1) as context, shown(context, panel.page()) as page:
-        first, *rest = frames(page)
+    with chromium() as context, shown(context, panel, panel.page()) as shown_panel:
+        first, *rest = frames(shown_panel)
     first.save(path, save_all=True, append_images=rest, duration=100, loop=0, quality=42, method=6)
     print(f"{path}: {len(rest) + 1} frames")
 

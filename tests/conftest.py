@@ -63,12 +63,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
     if exitstatus != 0:
         terminalreporter.write_line(f"{target} not written: not every test passed")
         return
-    rows = [
-        value
-        for report in terminalreporter.stats.get("passed", [])
-        for name, value in report.user_properties
-        if name == "claim"
-    ]
+    rows = measured.noted(terminalreporter, "claim")
     measured.write(target, "residuals", residual_table(rows))
     terminalreporter.write_line(f"{len(rows)} residuals written to {target}")
 

@@ -12,3 +12,9 @@ def write(path, name, table):
     if found != 1:
         raise ValueError(f"{path}: two marks {mark} are wanted")
     path.write_text(new, encoding="utf-8")
+
+
+def noted(reporter, name):
+    """Return what the tests that passed have recorded under a name."""
+    passed = reporter.stats.get("passed", [])
+    return [value for report in passed for key, value in report.user_properties if key == name]

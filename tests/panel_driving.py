@@ -41,8 +41,3 @@ def inspect(panel: Panel, where):
         assert isinstance(value, str) or np.isfinite(value), f"at {where}: {name} is {value}"
     words = re.search(r"\b(nan|inf)\b", panel.text())
     assert words is None, f"at {where}: the text has {words[0]!r}: {panel.text()}"
-
-
-def outgrown(found, limits):
-    """Return the names of what grew beyond its limit, with the growth."""
-    return {name: found[name] for name, limit in limits.items() if found[name] > limit}

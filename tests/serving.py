@@ -13,14 +13,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 AXE = ROOT / "course_utils/widgets/js/node_modules/axe-core/axe.min.js"
 HOST = "127.0.0.1"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 def absent(message):
@@ -32,29 +24,23 @@ def absent(message):
 
 def needed(*names, remedy):
     """Return the path of the first of these programs that is there."""
-    for name in filter(None, names):
+    for name in names:
         if path := shutil.which(name):
             return path
     return absent(f"no {names[0]} found: {remedy}")
 
 
-def find_chromium():
-    """Return the path of a Chromium: ``$CHROMIUM``, or one of the PATH."""
-    given = [os.environ["CHROMIUM"]] if os.environ.get("CHROMIUM") else []
-    remedy = "install Chromium, or set CHROMIUM to its path"
-    return needed(*given, "chromium", "chromium-browser", "google-chrome", remedy=remedy)
-
-
 @contextlib.contextmanager
-def chromium(height=1000, **options):
+def chromium(width=1400, height=1000, **options):
     """Start Chromium with no way out to the network; what tried to leave fails the block."""
     from playwright.sync_api import sync_playwright
 
-    path, strays = find_chromium(), []
+    names = [os.environ.get("CHROMIUM") or "chromium", "chromium", "chromium-browser"]
+    remedy, strays = "install Chromium, or set CHROMIUM to its path", []
+    path = needed(*names, "google-chrome", remedy=remedy)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        options = {"viewport": {"width": 1400, "height": height}} | options
-        context = browser.new_context(**options)
+        browser = playwright.chromium.launch(executable_path=path)
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
 
         def stay_home(route):
             address = route.request.url

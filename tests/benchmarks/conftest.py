@@ -16,12 +16,12 @@ def pytest_addoption(parser):
 def speed(record_property):
     """Note a ratio for the table."""
 
-    def note(what, against, ratios, how, unit="times", digits=2):
+    def note(what, against, ratios, how, unit="times"):
         """``ratios``: of neighbouring runs, or one; the table has their median and quartiles."""
-        low, middle, high = np.percentile(np.atleast_1d(ratios), [25, 50, 75])
-        low, middle, high = (f"{float(f'{x:.{digits}g}'):g}" for x in (low, middle, high))
+        quartiles = np.percentile(ratios, [25, 50, 75])
+        low, middle, high = (f"{float(f'{x:.2g}'):g}" for x in quartiles)
         spread = f" ({low} – {high})" if low != high else ""
-        record_property("speed", [what, against, f"{middle}{spread} {unit}".strip(), how])
+        record_property("speed", [what, against, f"{middle}{spread} {unit}", how])
 
     return note
 
@@ -55,12 +55,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
     target = config.getoption("--speed")
     if not target:
         return
-    rows = [
-        value
-        for report in terminalreporter.stats.get("passed", [])
-        for name, value in report.user_properties
-        if name == "speed"
-    ]
+    rows = measured.noted(terminalreporter, "speed")
     lines = ["| what | against | ratio | how measured |", "|---|---|---|---|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"

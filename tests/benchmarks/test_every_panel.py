@@ -100,10 +100,9 @@ def measured(tmp_path_factory):
     """What is measured of each panel."""
     home, rows, shown = tmp_path_factory.mktemp("lab"), {}, {}
     with chromium(height=2600) as context, jupyterlab(home) as address:
-        (home / "work").mkdir(exist_ok=True)
         for name in PANELS:
             cells = [BARE, PANEL.replace("NAME", name), INTERACT]
-            path = write_notebook(home / "work" / f"{name}.ipynb", cells)
+            path = write_notebook(home / f"{name}.ipynb", cells)
             with contextlib.closing(Notebook(context, address, home, path)) as notebook:
                 notebook.page.evaluate(FIRST)
                 notebook.run_all(seconds=240)

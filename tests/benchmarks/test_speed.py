@@ -16,10 +16,9 @@ from scipy.special import expit
 from truths import amplitudes
 
 from course_utils.datasets import galaxies, planar_law
-from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
+from course_utils.elbo import ErrorCurve
 from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import PUBLISHED
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step
 from course_utils.schedules import Cosine, alpha, sigma
@@ -82,7 +81,7 @@ def test_public_functions_over_their_formula(name, in_turns, speed):
 
 def test_error_curves(in_turns, speed):
     """The galaxies' exact e(λ), against SciPy's adaptive quadrature for each galaxy at a level."""
-    level, w = 2.0, sigmoid(2)
+    level = 2.0
 
     def point_by_point():
         def error(noise, x):
@@ -98,11 +97,6 @@ def test_error_curves(in_turns, speed):
     work = {
         "the whole curve": lambda: ErrorCurve.from_mixtures(GALAXIES),
         "SciPy, one level": point_by_point,
-        "a pair of sides of S5": lambda: (weighted_loss(w, curve), sum_of_elbos(w, curve)),
-        "fifteen pairs, new weightings": lambda: [
-            (weighted_loss(v, curve), sum_of_elbos(v, curve))
-            for v in (o.implied_weighting() for o in PUBLISHED.values())
-        ],
     }
     times = in_turns("Error curves", work, 5)
     speed(

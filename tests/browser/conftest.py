@@ -1,3 +1,4 @@
+import contextlib
 import functools
 
 import pytest
@@ -22,7 +23,5 @@ def lab(browser_context, tmp_path_factory):
 @pytest.fixture
 def open_notebook(lab):
     """The same; what it opened is closed when the test ends."""
-    opened = []
-    yield lambda path: opened.append(lab(path)) or opened[-1]
-    for notebook in opened:
-        notebook.close()
+    with contextlib.ExitStack() as opened:
+        yield lambda path: opened.enter_context(contextlib.closing(lab(path)))

@@ -18,23 +18,16 @@ PATIENCE = 120  # seconds: a busy continuous-integration machine is slow
 
 @contextlib.contextmanager
 def jupyterlab(home):
-    """Start JupyterLab, with the flags of `make lab`, on the folder ``home``/work.
-
-    Yields its address. What an earlier server left in ``home`` is there again.
-    """
-    (home / "work").mkdir(exist_ok=True)
+    """Start JupyterLab, with the flags of `make lab`, on ``home``/work; yields its address."""
+    (home / "work").mkdir()
     settings = home / "settings/@jupyterlab/apputils-extension"
     settings.mkdir(parents=True, exist_ok=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
     environment = {
-        "HOME": str(home),
-        "IPYTHONDIR": str(home / "ipython"),
+        "HOME": str(home),  # of all that Jupyter keeps
         "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
     (port,) = free_ports(1)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -89,8 +82,7 @@ class Notebook:
     """A notebook open in JupyterLab, always a copy: autosave must not touch the original."""
 
     def __init__(self, context, address, home, original):
-        if original.parent != home / "work":
-            shutil.copy(original, home / "work")
+        self.path = shutil.copy(original, home / "work")
         self.page = context.new_page()
         self.console_errors = errors_of(self.page)
         self.page.set_default_timeout(PATIENCE * 1000)

@@ -8,7 +8,7 @@
             const b = e.getBoundingClientRect();
             const line = e.tagName === "line" ? 26 : 0;
             return [e.outerHTML, Math.max(b.width, line), Math.max(b.height, line)]; })
-        .filter(([, w, h]) => Math.min(w, h) < 20),
+        .filter(([, w, h]) => Math.min(w, h) < 19.9),
     end: document.querySelector(".won-buttons").getBoundingClientRect().bottom,
     shown: document.querySelector(".won-readout").getBoundingClientRect().bottom,
 })

@@ -3,10 +3,9 @@
 Every panel here is the course's own, in JupyterLab started as `make lab` starts it.
 """
 
-import time
-
 import pytest
 from lab import Notebook, jupyterlab, write_notebook
+from panel_page import drag
 
 pytestmark = [pytest.mark.browser, pytest.mark.full]
 
@@ -21,10 +20,9 @@ def counted(**values):
 
 chain_panel._compute = counted
 chain_panel"""
-TWO_PANELS = [
-    "from course_utils.panels import sum_of_elbos, weighting\nfirst = weighting.panel()\nfirst",
-    "second = sum_of_elbos.panel()\nsecond",
-]
+INSTRUMENT = """from course_utils.panels import sum_of_elbos
+panel = sum_of_elbos.panel()
+panel"""
 
 
 def test_two_views_the_keys_and_a_kernel_that_starts_anew(open_notebook, tmp_path):
@@ -78,21 +76,32 @@ def test_kernel_panel_moved_while_a_cell_blocks(open_notebook, tmp_path):
     assert notebook.console_errors == []
 
 
-def test_reopened_with_saved_outputs_and_another_server(browser_context, tmp_path):
+def test_the_instrument_and_python_hold_the_same(open_notebook, tmp_path):
+    """The curve pulled; a galaxy whose curve must be fetched; a weighting assigned."""
+    notebook = open_notebook(write_notebook(tmp_path / "instrument.ipynb", [INSTRUMENT]))
+    notebook.run_all()
+    panel, seen = notebook.panel(), {"0.948189 = 0.948189 nats"}
+    drag(panel.root.locator(".won-handle[data-control=gains]").nth(4), 0, -30)
+    notebook.page.wait_for_timeout(300)
+    for code in (
+        "",
+        "panel.set(galaxy=17, model='wrong')",
+        "panel.reset(); panel.weighting = lambda s: 1 / (1 + s**2)",
+    ):
+        notebook.execute(code)
+        headline = notebook.execute("print(panel.headline.format(**panel.results))").strip()
+        panel.wait(lambda h=headline: panel.readout()["headline"] == h, headline)
+        seen.add(headline)
+    assert len(seen) == 4
+
+
+def test_reopened_with_saved_outputs_and_another_server(open_notebook, browser_context, tmp_path):
     """A notebook that the reader ran and saved: the next day a picture, no blank and no error."""
-    home, saved = tmp_path / "lab", tmp_path / "lab/work/saved.ipynb"
-    home.mkdir()
-    with jupyterlab(home) as address:
-        original = write_notebook(tmp_path / saved.name, TWO_PANELS)
-        notebook = Notebook(browser_context, address, home, original)
-        notebook.run_all(seconds=120)
-        notebook.panel(1)
-        notebook.start("docmanager:save")
-        limit = time.monotonic() + 20
-        while "image/png" not in saved.read_text() and time.monotonic() < limit:
-            notebook.page.wait_for_timeout(50)
-        notebook.close()
-    with jupyterlab(home) as address:
-        notebook = Notebook(browser_context, address, home, saved)
-        notebook.sees_pictures(cells=[0, 1])
-        notebook.close()
+    notebook = open_notebook(write_notebook(tmp_path / "saved.ipynb", [INSTRUMENT]))
+    notebook.run_all()
+    notebook.panel()
+    notebook.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    with jupyterlab(tmp_path) as address:
+        reopened = Notebook(browser_context, address, tmp_path, notebook.path)
+        reopened.sees_pictures(cells=[0])
+        reopened.close()

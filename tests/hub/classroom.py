@@ -31,23 +31,20 @@ def needs_hub():
 
 
 @contextlib.contextmanager
-def hub(folder, passwords):
-    """Start a hub for the students of ``passwords``; yields its address."""
+def hub(folder):
+    """Start a hub whose students have their homes in ``folder``/homes; yields its address."""
     needs_hub()
-    ports = free_ports(3)
-    share = Path(sys.prefix) / "share/jupyter"
-    of_servers = {
-        "JUPYTERLAB_DIR": str(share / "lab"),  # the hub's environment is another one
-        "JUPYTER_PATH": str(share),
-        "JUPYTER_CONFIG_PATH": str(Path(sys.prefix) / "etc/jupyter"),
-    }
-    environment = {
-        "HUB_FOLDER": str(folder),
-        "HUB_PORTS": json.dumps(ports),
-        "HUB_CLASS": json.dumps(passwords),
-        "HUB_CLASS_CONFIG": str(ROOT / "docs/hub/jupyterhub_config.py"),
-        "HUB_PROXY": json.dumps([shutil.which("node"), str(PROXY)]),
-        "HUB_SERVER_ENVIRONMENT": json.dumps(of_servers),
+    ports, share = free_ports(3), Path(sys.prefix) / "share/jupyter"
+    given = {
+        "config": str(ROOT / "docs/hub/jupyterhub_config.py"),
+        "ports": ports,  # the public one, the proxy's, the hub's own
+        "proxy": [shutil.which("node"), str(PROXY)],
+        "homes": f"{folder}/homes/{{username}}",
+        "environment": {  # of the students' servers: the hub's own environment is another one
+            "JUPYTERLAB_DIR": str(share / "lab"),
+            "JUPYTER_PATH": str(share),
+            "JUPYTER_CONFIG_PATH": str(Path(sys.prefix) / "etc/jupyter"),
+        },
     }
     command = [HUB_PYTHON, "-m", "jupyterhub", "-f", HERE / "jupyterhub_config.py"]
     address = f"http://{HOST}:{ports[0]}"
@@ -55,7 +52,7 @@ def hub(folder, passwords):
     def answer(log):
         return urllib.request.urlopen(f"{address}/hub/api", timeout=5).read()
 
-    with serving(command, answer, folder, environment, PATIENCE):
+    with serving(command, answer, folder, {"HUB": json.dumps(given)}, PATIENCE):
         yield address
 
 
@@ -67,23 +64,17 @@ class Student:
         self.home = f"/user/{name}"
         self.http = httpx.AsyncClient(base_url=address, follow_redirects=True, timeout=PATIENCE)
 
-    async def log_in(self, password):
-        """Send the form of the login page; returns the page that follows."""
-        page = await self.http.get("/hub/login")
-        assert page.status_code == 200
-        form = {"username": self.name, "password": password, "_xsrf": self.xsrf("/hub/")}
-        return await self.http.post("/hub/login", data=form)
-
-    async def wait_for_server(self):
-        """Look at the page 'your server is starting' until it leads to the student's server."""
+    async def log_in(self):
+        """Send the form of the login page, and wait until it has led to the student's server."""
+        await self.http.get("/hub/login")
+        form = {"username": self.name, "password": "", "_xsrf": self.xsrf("/hub/")}
+        page = await self.http.post("/hub/login", data=form)
         limit = time.monotonic() + PATIENCE
-        while time.monotonic() < limit:
-            page = await self.http.get(f"/hub/spawn-pending/{self.name}")
-            if page.url.path.startswith(self.home) and page.status_code == 200:
-                return page
+        while not page.url.path.startswith(self.home):
             assert page.status_code == 200, (page.status_code, page.url, page.text[-2000:])
+            assert time.monotonic() < limit, f"{self.name}'s server is not there"
             await asyncio.sleep(0.5)
-        raise AssertionError(f"{self.name}'s server is not there after {PATIENCE} s")
+            page = await self.http.get(f"/hub/spawn-pending/{self.name}")
 
     def xsrf(self, path):
         """The value that a page under ``path`` must send back with what it changes."""
@@ -105,16 +96,15 @@ class Student:
         assert '"phase": "finished"' in stream.text, stream.text
 
     async def start_kernel(self, path):
-        """Open the notebook at ``path`` as JupyterLab does; returns its kernel, ready."""
+        """Open the notebook at ``path`` as JupyterLab does, and wait until its kernel answers."""
         order = {"path": path, "type": "notebook", "name": path, "kernel": {"name": "python3"}}
         answer = await self.http.post(
             f"{self.home}/api/sessions", json=order, headers=self._headers()
         )
         assert answer.status_code == 201, answer.text
         self.kernel_id = answer.json()["kernel"]["id"]
-        kernel = Kernel(await self.channels(self.name, self.kernel_id))
-        await kernel.ask("kernel_info_request", {})
-        return kernel
+        self.socket = await self.channels(self.name, self.kernel_id)
+        await self._ask("kernel_info_request", {})
 
     async def channels(self, of, kernel_id):
         """Open the websocket of a kernel; raises where the server refuses."""
@@ -126,20 +116,22 @@ class Student:
         )
         return await websocket_connect(request)
 
+    async def run(self, code):
+        """Run a cell; returns all text that nbval would compare. A cell that fails raises."""
+        texts = []
+        for content in await self._ask("execute_request", {"code": code, "silent": False}):
+            if "ename" in content:
+                raise AssertionError(f"{content['ename']}: {content['evalue']}\nin\n{code}")
+            texts.append(content.get("text") or content.get("data", {}).get("text/plain", ""))
+        return "".join(texts)
+
     def _headers(self):
         return {"X-XSRFToken": self.xsrf(f"{self.home}/")}
 
-
-class Kernel:
-    """A kernel at the other end of a websocket."""
-
-    def __init__(self, socket):
-        self.socket, self.session = socket, uuid.uuid4().hex
-
-    async def ask(self, kind, content):
-        """Send a request; returns the messages until it is answered and the kernel idle again."""
+    async def _ask(self, kind, content):
+        """Send a request; returns what is heard until it is answered and the kernel idle again."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "version": "5.3"}
-        message = {"header": header | {"session": self.session, "date": ""}, "content": content}
+        message = {"header": header | {"session": self.name, "date": ""}, "content": content}
         message |= {"channel": "shell", "parent_header": {}, "metadata": {}, "buffers": []}
         await self.socket.write_message(json.dumps(message))
         heard, answered, idle = [], False, False
@@ -148,21 +140,7 @@ class Kernel:
             assert raw is not None, "the server has closed the channel"
             message = json.loads(raw) if isinstance(raw, str) else deserialize_binary_message(raw)
             if message["parent_header"].get("msg_id") == header["msg_id"]:
-                heard.append(message)
+                heard.append(message["content"])
                 answered |= message["msg_type"] == kind.replace("_request", "_reply")
                 idle |= message["content"].get("execution_state") == "idle"
         return heard
-
-    async def run(self, code):
-        """Run a cell; returns all text that nbval would compare. A cell that fails raises."""
-        heard = await self.ask("execute_request", {"code": code, "silent": False})
-        texts = []
-        for message in heard:
-            content = message["content"]
-            if message["msg_type"] == "error":
-                raise AssertionError(f"{content['ename']}: {content['evalue']}\nin\n{code}")
-            if message["msg_type"] == "stream":
-                texts.append(content["text"])
-            if message["msg_type"] in ("execute_result", "display_data"):
-                texts.append(content["data"].get("text/plain", ""))
-        return "".join(texts)

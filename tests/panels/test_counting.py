@@ -2,25 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import integrate
 
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels import counting
 from course_utils.panels._galaxies import noise_error
-
-
-def test_error_of_two_points_is_the_tanh_integral():
-    """At ±d and blur b the best guess of x is d·tanh(zd/b²): one integral over the noise."""
-    d, b = 0.7, np.exp(-1.3 / 2)
-
-    def doubt(u):
-        density = np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
-        return density * (d / b) ** 2 * (1 - np.tanh((d + b * u) * d / b**2) ** 2)
-
-    exact, _ = integrate.quad(doubt, -12, 12, epsabs=1e-12)
-    assert noise_error([-d, d], np.array([1.3]))[0] == pytest.approx(exact, rel=1e-7)
 
 
 @pytest.mark.parametrize("squeeze", [1, 10])

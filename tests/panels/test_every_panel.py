@@ -2,34 +2,23 @@
 
 import copy
 import importlib
-import pkgutil
 
 import numpy as np
 import pytest
 from ipywidgets.embed import dependency_state
-from panel_driving import drive
-
-from course_utils import panels
-
-NAMES = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
-
-
-def quick(*names):
-    """All panels; but for these, in the slower tests alone."""
-    return [n if n in names else pytest.param(n, marks=pytest.mark.full) for n in NAMES]
-
+from panel_driving import PANELS, drive
 
 # Retraining at every end takes as long as all others; sum_of_elbos moves as weighting does.
-ENDS = quick(*set(NAMES) - {"retraining", "sum_of_elbos"})
-PICTURED = quick("chain", "weighting")
+SLOW = ("retraining", "sum_of_elbos")
+DRIVEN = [pytest.param(n, marks=pytest.mark.full) if n in SLOW else n for n in PANELS]
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=PANELS)
 def module(request):
     return importlib.import_module(f"course_utils.panels.{request.param}")
 
 
-@pytest.mark.parametrize("module", ENDS, indirect=True)
+@pytest.mark.parametrize("module", DRIVEN, indirect=True)
 def test_every_control_to_its_ends(module):
     panel = module.panel()
     done = drive(panel)
@@ -37,7 +26,7 @@ def test_every_control_to_its_ends(module):
     assert done >= 2 * len(panel.controls)
 
 
-@pytest.mark.parametrize("module", PICTURED, indirect=True)
+@pytest.mark.parametrize("module", ["chain", "weighting"], indirect=True)
 def test_a_picture_of_the_computed_numbers(module):
     panel = module.panel()
     numbers, _ = module.compute(**panel.values)

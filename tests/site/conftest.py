@@ -37,11 +37,6 @@ class Server(SimpleHTTPRequestHandler):
     ``pyodide`` that has the file; JupyterLite's settings are changed to match.
     """
 
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }
-
     def __init__(self, *args, pyodide=(), **options):
         self.pyodide = pyodide
         super().__init__(*args, **options)

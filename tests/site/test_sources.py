@@ -32,36 +32,40 @@ def code(source, tags=(), **data):
     return new_code_cell(source, metadata={"tags": list(tags)}, outputs=outputs if data else [])
 
 
-def page_of(*cells):
-    notebook = new_notebook(cells=[new_markdown_cell("# T"), code("%pip install x"), *cells])
-    pages.make_page(notebook, "03_back_in_time.ipynb")
-    nbformat.validate(notebook)
-    return notebook.cells
-
-
-def test_a_page_says_first_where_it_runs_and_folds_solutions():
-    title, where, install, cell = page_of(code("answer = 42", tags=["solution"]))
-    assert title.source == "# T" and "lite/notebooks/index.html?path=03_back" in where.source
-    assert "PyTorch" not in where.source and install.metadata.tags == ["remove-cell"]
-    assert set(cell.metadata.tags) == {"solution", "hide-cell"}
-    assert cell.metadata.mystnb["code_prompt_show"] == "Show the solution"
-
-
-def test_what_a_reader_skips_is_folded_or_left_out():
-    imports = code("import numpy as np\n\nfrom a import (\n    b,\n    c,\n)")
-    start = code("def attempt(x):\n    raise NotImplementedError")
-    kept, check, on_computer = (
+def test_a_page_says_where_it_runs_folds_what_is_skipped_and_has_panels_that_move():
+    panel = code("panel()", image_png="iVBO", text_plain="Two plots.\nloss 1.5 *nats* · a_b")
+    panel.outputs[0].data[lite.VIEW] = {"model_id": "x"}
+    cells = [
+        new_markdown_cell("# T"),
+        code("%pip install x"),
+        code("answer = 42", tags=["solution"]),
+        code("import numpy as np\n\nfrom a import (\n    b,\n    c,\n)"),
+        code("def attempt(x):\n    raise NotImplementedError"),
         code("from a import b\nb()"),
         code('check("01.1", attempt)'),
-        "## Is the",
+        new_markdown_cell("## Is the installation right?"),
+        code("show()", image_png="iVBO", text_plain="A curve\nthat falls."),
+        panel,
+    ]
+    notebook = new_notebook(cells=cells)
+    pages.make_page(notebook, "03_back_in_time.ipynb")
+    nbformat.validate(notebook)
+    title, where, install, solution, imports, start, kept, check, figure, panel, moves = (
+        notebook.cells
     )
-    cells = page_of(
-        imports, start, kept, check, new_markdown_cell(f"{on_computer} installation right?")
-    )
-    tags = [cell.metadata.get("tags", []) for cell in cells[3:]]
-    assert tags == [["hide-cell"], ["hide-cell"], [], ["remove-cell"]]
-    assert "imported" in cells[3].metadata.mystnb["code_prompt_show"]
-    assert "starts" in cells[4].metadata.mystnb["code_prompt_show"]
+    assert title.source == "# T" and "lite/notebooks/index.html?path=03_back" in where.source
+    assert install.metadata.tags == check.metadata.tags == ["remove-cell"]
+    assert solution.metadata.tags == ["solution", "hide-cell"] and kept.metadata.tags == []
+    for cell, words in ((solution, "the solution"), (imports, "imported"), (start, "starts")):
+        assert "hide-cell" in cell.metadata.tags
+        assert words in cell.metadata.mystnb["code_prompt_show"]
+    assert figure.metadata.mystnb == {"image": {"alt": "A curve that falls."}}
+    assert set(panel.outputs[0].data) == {"image/png", "text/plain"}
+    assert panel.metadata.mystnb["image"]["alt"] == "Two plots. loss 1.5 *nats* · a_b"
+    caption = panel.metadata.mystnb["figure"]["caption"]
+    assert r"loss 1\.5 \*nats\* · a\_b" in caption
+    assert 'data-panel="../_static/panels/03-0.json"' in moves.source
+    assert "lite/notebooks" in moves.source
 
 
 def test_the_panels_of_the_page_are_those_of_the_notebooks():
@@ -85,6 +89,7 @@ def test_what_is_recorded_is_what_python_computes():
     record = json.loads(moving.as_json(module, panel))
     eta = record["spec"]["controls"]["eta"]
     assert eta["step"] == 0.1 and record["controls"] == ["eta", "steps"]
+    assert record["states"][0]["values"] == panel.values  # it ends where it began
     state = next(state for state in record["states"] if state["values"]["eta"] == 0.3)
     assert state["frame"]["readout"] != record["states"][0]["frame"]["readout"]
     panel.set(eta=0.3)
@@ -95,20 +100,6 @@ def saved(number):
     """The words of a notebook's panels, as saved."""
     (path,) = (path for path in NOTEBOOKS if path.name.startswith(number))
     return [data["text/plain"] for data in pages.views(nbformat.read(path, as_version=4))]
-
-
-def test_a_panel_becomes_its_picture_with_words_and_a_place_where_it_moves():
-    figure = code("show()", image_png="iVBO", text_plain="A curve\nthat falls.")
-    panel = code("panel()", image_png="iVBO", text_plain="Two plots.\nloss 1.5 *nats* · a_b")
-    panel.outputs[0].data[lite.VIEW] = {"model_id": "x"}
-    *_, figure, panel, moves = page_of(figure, panel)
-    assert set(panel.outputs[0].data) == {"image/png", "text/plain"}
-    assert panel.metadata.mystnb["image"]["alt"] == "Two plots. loss 1.5 *nats* · a_b"
-    caption = panel.metadata.mystnb["figure"]["caption"]
-    assert r"loss 1\.5 \*nats\* · a\_b" in caption
-    assert 'data-panel="../_static/panels/03-0.json"' in moves.source
-    assert "lite/notebooks" in moves.source
-    assert figure.metadata.mystnb == {"image": {"alt": "A curve that falls."}}
 
 
 def test_what_needs_torch_says_so_at_once():

@@ -59,23 +59,18 @@ class Slide(NamedTuple):
         return (re.findall(rf"(?m)^{name}: (.+)$", self.notes) or [""])[0]
 
 
-def parse(text):
-    """Return the ``Slide``s of a Marp source."""
-    _, _, rest = text.split("---\n", 2)  # front matter
-    return [_slide(i, part) for i, part in enumerate(re.split(r"^---$", rest, flags=re.M), 1)]
-
-
-def _slide(number, part):
-    comments = re.findall(r"<!--(.*?)-->", part, re.S)
-    notes = [c.strip() for c in comments if not re.match(r" _?\w+: .*$", c)]
-    classes = re.findall(r"<!-- _class: ([\w -]+) -->", part)
-    body = re.sub(r"<!--.*?-->", "", part, flags=re.S)
-    return Slide(number, body, "\n".join(notes), tuple(" ".join(classes).split()))
-
-
 @cache
 def slides():
-    return parse((FOLDER / "deck.md").read_text(encoding="utf-8"))
+    """Return the slides of deck.md."""
+    _, _, rest = (FOLDER / "deck.md").read_text(encoding="utf-8").split("---\n", 2)  # front matter
+    found = []
+    for number, part in enumerate(re.split(r"^---$", rest, flags=re.M), 1):
+        comments = re.findall(r"<!--(.*?)-->", part, re.S)
+        notes = [c.strip() for c in comments if not re.match(r" _?\w+: .*$", c)]
+        classes = " ".join(re.findall(r"<!-- _class: ([\w -]+) -->", part)).split()
+        body = re.sub(r"<!--.*?-->", "", part, flags=re.S)
+        found.append(Slide(number, body, "\n".join(notes), tuple(classes)))
+    return found
 
 
 def lectures():
