@@ -7,7 +7,7 @@ import pkgutil
 import numpy as np
 import pytest
 from ipywidgets.embed import dependency_state
-from panel_driving import drive
+from panel_driving import drive, ends
 
 from course_utils import panels
 
@@ -43,7 +43,7 @@ def test_a_picture_of_the_computed_numbers(module):
     numbers, _ = module.compute(**panel.values)
     assert panel.results == numbers and panel.text().startswith(panel.alt)
     name, widget = next(iter(panel.controls.items()))
-    moved = next(value for value in widget.ends()[::-1] if value != panel.values[name])
+    moved = next(value for value in ends(widget)[::-1] if value != panel.values[name])
     other = module.picture(**{name: moved})
     assert other.size == panel.picture.size and other.size[0] == 1880
     assert not np.array_equal(np.asarray(other), np.asarray(panel.picture))

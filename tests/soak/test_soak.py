@@ -15,7 +15,7 @@ import threading
 import ipywidgets
 import psutil
 import pytest
-from panel_driving import PANELS, outgrown
+from panel_driving import PANELS, ends, outgrown
 
 from course_utils.widgets.controls import Slider
 from course_utils.widgets.panel import Panel
@@ -33,7 +33,7 @@ def soak(panel, movements, warm_up, empty=lambda: None):
     grows before each reading.
     """
     hand = random.Random(0)
-    moves = [{name: v} for name, control in panel.controls.items() for v in control.ends()]
+    moves = [{name: v} for name, control in panel.controls.items() for v in ends(control)]
     moves += panel.presets.values()
     for move in moves:
         panel.set(**move)
