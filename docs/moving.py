@@ -95,7 +95,7 @@ def values(panel, name, stride):
     """Return every ``stride``-th value of a slider, or all values of another control."""
     control = panel.controls[name]
     if not isinstance(control, Slider):
-        return control.ends()
+        return control.values
     steps = round((control.high - control.low) / control.step)
     numbers = [control.low + i * control.step for i in range(0, steps + 1, stride)]
     return numbers if control.whole else [round(number, 6) for number in numbers]

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from course_utils import panels
+from course_utils.widgets.controls import Bars, Curve, Dice
 from course_utils.widgets.panel import Panel
 
 PANELS = [m.name for m in pkgutil.iter_modules(panels.__path__) if not m.name.startswith("_")]
@@ -18,9 +19,9 @@ def drive(panel: Panel) -> int:
     or where ``reset`` does not put back its controls; raises whatever ``compute`` raises.
     """
     start = panel.values
-    moves = [({name: v}, True) for name, control in panel.controls.items() for v in control.ends()]
+    moves = [({name: v}, True) for name, control in panel.controls.items() for v in ends(control)]
     for end in (0, -1):
-        moves.append(({name: c.ends()[end] for name, c in panel.controls.items()}, False))
+        moves.append(({name: ends(c)[end] for name, c in panel.controls.items()}, False))
     moves += [(values, False) for values in panel.presets.values()]
     inspect(panel, "the start")
     for values, alone in moves:
@@ -30,6 +31,19 @@ def drive(panel: Panel) -> int:
     assert panel.values == start, f"reset left {panel.values}, the start was {start}"
     inspect(panel, "reset")
     return len(moves)
+
+
+def ends(control):
+    """Return the values at which a control is worth looking at, its ends first and last."""
+    if isinstance(control, Dice):
+        return [0, 1]
+    if isinstance(control, Curve):
+        return [(), (0.0,) * control.n]
+    if not isinstance(control, Bars):
+        return getattr(control, "values", None) or [control.low, control.high]
+    low, high, n = control.low, control.high, len(control.labels)
+    alone = [(low,) * i + (high,) + (low,) * (n - i - 1) for i in range(n)]
+    return [(low,) * n, *alone, (high,) * n]
 
 
 def inspect(panel: Panel, where):

@@ -11,7 +11,7 @@ from panel_driving import drive
 from PIL import Image
 
 from course_utils.widgets import scene
-from course_utils.widgets.controls import Dice, Slider, Switch, bars, choice
+from course_utils.widgets.controls import Bars, Dice, Slider, Switch, choice
 from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
 
@@ -28,7 +28,7 @@ CONTROLS = {
     "shift": Slider("shift", 0, 5, 0.01, 1.0, "rad"),
     "size": Slider("size", 0, 3, 1, 1),
     "kind": choice("kind", ["sine", "cosine"]),
-    "gains": bars("abc", -1, 1, 0.1, 0, "gain", "dB"),
+    "gains": Bars("gain", ("a", "b", "c"), -1, 1, 0.1, (0, 0, 0), "dB"),
     "on": Switch("odd"),
     "seed": Dice("new draws"),
 }

@@ -70,7 +70,7 @@ def mass_below(x, means, sd):
 
 
 def ideal_eps(width=0.0):
-    """Return ``GaussianMixture.eps``, but faster, as a function of z [n] and of levels, one or [n].
+    """Return ``GaussianMixture.eps``, but faster, as a function of z and levels of any shape.
 
     The data are the galaxies, each a Gaussian of standard deviation ``width`` km/s:
     log p(x|z) = a z x/sd² − a² x²/2sd² + what does not depend on x.
@@ -84,8 +84,10 @@ def ideal_eps(width=0.0):
         sd = np.hypot(a * kernel, s)
         slope, bend = np.broadcast_arrays(a * z / sd**2, a**2 / (2 * sd**2))
         nearest = x[np.searchsorted(halfway, z / a)]  # has the largest power, which becomes 0
-        log = powers @ np.stack([slope, bend, nearest * (nearest * bend - slope)])
-        weighted, total = sums @ np.exp(np.maximum(log, SMALLEST, out=log), out=log)
+        parts = np.stack([slope, bend, nearest * (nearest * bend - slope)])
+        log = np.tensordot(powers, parts, 1)
+        share = np.exp(np.maximum(log, SMALLEST, out=log), out=log)
+        weighted, total = np.tensordot(sums, share, 1)
         return s * (z - a * weighted / total) / sd**2
 
     return eps
@@ -113,14 +115,3 @@ def _doubt(x, b):
     mean = first / np.where(total > 0, total, 1)  # 0 between points that do not meet
     off = noise - mean[node]
     return (r * off * off).sum() / (PER_SD * np.sqrt(2 * np.pi))
-
-
-class Replay:
-    """Stored noise [steps, …] as a sampler's ``rng``: one row a step, each time alike."""
-
-    def __init__(self, noise):
-        self._rows = iter(noise)
-
-    def standard_normal(self, shape):
-        """Return the next row."""
-        return next(self._rows).reshape(shape)

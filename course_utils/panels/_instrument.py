@@ -8,18 +8,18 @@ the tests compare the two. ``weighting`` and ``sum_of_elbos`` are views of it.
 
 import base64
 from dataclasses import replace
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from zlib import crc32
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 
 from course_utils.atlas import ATLAS
 from course_utils.datasets import galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, weighted_loss
 from course_utils.objectives import PUBLISHED, Objective, published
 from course_utils.panels._galaxies import density, error_curve, points
-from course_utils.panels._view import level_axis, view
-from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
+from course_utils.panels._view import SPAN, knots, over_levels, view
 from course_utils.weightings import (
     KNOTS,
     ROUNDING,
@@ -31,11 +31,10 @@ from course_utils.weightings import (
     peak,
     shifted,
 )
-from course_utils.widgets.controls import Curve, Slider, Switch, bars, choice
+from course_utils.widgets.controls import Curve, Slider, Switch, choice
 from course_utils.widgets.panel import Panel, plainly
 from course_utils.widgets.scene import Area, Axis, Handle, Line, Plot, Ridges, Rule
 
-SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 FINE = np.linspace(*SPAN, 161)  # levels of ``brush`` and of a curve drawn by hand
 TABLE = np.linspace(*SPAN, 201)  # levels of the tables
 SCAN, DRAWN = 4001, 401  # levels on which w is judged, and those that are drawn
@@ -43,6 +42,7 @@ LAYERS = 6
 LOWEST, HIGHEST = 1e-4, 10.0  # of w's logarithmic axis; it widens down to FAINTEST where w does
 FAINTEST = 1e-8
 FINE_BLUR = 50.0  # km/s, a supposed error of measurement
+MEASURED = 2 * np.log(velocity_scale() / FINE_BLUR)  # its level
 VELOCITIES = np.linspace(5, 37, 241)  # 1000 km/s
 SPREAD = (1000 * VELOCITIES - galaxy_velocities().mean()) / velocity_scale()
 KEPT = (1, 41, 82)  # galaxies whose tables travel along: enough for a page without a kernel
@@ -75,11 +75,11 @@ def controls(own=()):
         "unit_variance": Switch("EDM's λ for data of variance 1", folded=its),
         "pencil": Switch("draw w afresh instead of pulling it", folded=hand),
         "brush_width": Slider("width of the brush", 0.2, 5.0, 0.1, 1.0, "units of λ", folded=hand),
-        "gains": knots("bend w by hand: gain at each level", hand),
+        "gains": knots("bend w by hand: gain at each level", KNOTS, 2.0, hand),
         "model": choice("model", models, folded=model),
         "galaxy": Slider("galaxy (0: all)", 0, 82, 1, 0, folded=model),
-        "log_snr_min": Slider("λ_min", LOG_SNR_MIN, 0.0, 0.1, LOG_SNR_MIN, folded=model),
-        "log_snr_max": Slider("λ_max", 1.0, LOG_SNR_MAX, 0.1, LOG_SNR_MAX, folded=model),
+        "log_snr_min": Slider("λ_min", SPAN[0], 0.0, 0.1, SPAN[0], folded=model),
+        "log_snr_max": Slider("λ_max", 1.0, SPAN[1], 0.1, SPAN[1], folded=model),
         "brush": Curve("w pulled by hand", len(FINE), -6, 6),
         "drawn": Curve("w drawn by hand", len(FINE), -30, 30),
     }
@@ -90,12 +90,6 @@ def choice_of(label, own, names, groups):
     names = {key: _OWN[key].name for key in own} | names
     groups = dict.fromkeys(own[:1], "your own") | groups
     return choice(label, [(n, key) for key, n in names.items()], "sigmoid", groups=groups)
-
-
-def knots(label, folded):
-    """Return the bars that bend w at ``KNOTS``."""
-    labels = [f"λ = {knot}" for knot in KNOTS]
-    return bars(labels, -2.0, 2.0, 0.1, 0.0, label, "powers of ten", folded=folded)
 
 
 def own_key(objective):
@@ -114,7 +108,7 @@ def own_key(objective):
 
 
 def _objective(key):
-    return _OWN[key] if key in _OWN else ATLAS[key].objective()
+    return _OWN.get(key) or PUBLISHED.get(key) or ATLAS[key].objective()
 
 
 @cache
@@ -147,8 +141,7 @@ def _tabulated(objective):
 @cache
 def range_of(key):
     """Return the range of an objective's own levels, as far as the instrument shows them."""
-    has_table = key in _OWN or key in ATLAS
-    low, high = _objective(key).implied_weighting().span if has_table else SPAN
+    low, high = SPAN if key == "drawn" else _objective(key).implied_weighting().span
     low, high = np.clip([np.ceil(10 * low) / 10, np.floor(10 * high) / 10], *SPAN)
     return {"log_snr_min": float(min(low, 0.0)), "log_snr_max": float(max(high, 1.0))}
 
@@ -187,25 +180,22 @@ def unbent(state) -> Weighting:
     """Return the state's weighting before the hand bent it."""
     s = START | state
     if s["objective"] == "drawn":
-        flat = Weighting(np.ones_like, "drawn by hand")
-        return bent(flat, FINE, s["drawn"]) if s["drawn"] else flat
+        return _through(s, s["drawn"] or np.zeros_like(FINE))
     mine, moved = _own(s)
-    return _moved(s["objective"], s["shift"] + moved, tuple(mine.items()))
+    return shifted(_weighting_and_density(s, mine)[0], s["shift"] + moved).normalised()
 
 
-@lru_cache(maxsize=128)
-def _moved(objective, moved, parameters):
-    w = _weighting_and_density(objective, parameters)[0].normalised()
-    return shifted(w, moved).normalised() if moved else w
-
-
-def _weighting_and_density(objective, parameters):
+def _weighting_and_density(s, mine):
     """w(λ) and p(λ) of an objective, from its formulas or from its table."""
-    if objective in PUBLISHED:
-        found = published(objective, **dict(parameters))
+    if s["objective"] in PUBLISHED:
+        found = published(s["objective"], **mine)
         return found.implied_weighting(), found.density
-    flat = Weighting(np.ones_like, NAMES.get(objective, "own"))
-    return [bent(flat, FINE, np.float64(logs)) for logs in table_of(objective)]
+    return [_through(s, np.float64(logs)) for logs in table_of(s["objective"])]
+
+
+def _through(s, logs):
+    """The state's curve through a table of log₁₀ at ``FINE``."""
+    return bent(Weighting(np.ones_like, NAMES.get(s["objective"], "own")), FINE, logs)
 
 
 def drawn(w):
@@ -226,24 +216,19 @@ def numbers(state):
     """Return what is printed of a state: both sides of S5, from e and from L, and the verdict."""
     s = START | state
     w, span, curve = weighting(s), (s["log_snr_min"], s["log_snr_max"]), error_curve(*_whose(s))
-    fine = float(np.clip(2 * np.log(velocity_scale() / FINE_BLUR), *span))
-    loss = weighted_loss(w, curve, *span)
-    integral, atom, constant = elbo_parts(w, curve, *span)
+    loss, parts = weighted_loss(w, curve, *span), elbo_parts(w, curve, *span)
+    integral, atom, constant = parts
+    bound = (loss.bound + sum(part.bound for part in parts)) / loss
     levels = np.linspace(*span, SCAN)
     weights = evaluate(w, levels)
-    masses, atom_mass = level_masses(lambda _: weights, levels)
-    against = np.minimum(masses, 0)
-    monotone = bool(-against.sum() <= ROUNDING * weights.max())
-    below = 0.0 if monotone else -float(against @ _means(curve.at(levels)[1]))
-    negative = 0.0 if monotone else -float(against.sum())
-    positive = float(np.maximum(masses, 0).sum()) + atom_mass
-    right = integral + atom + constant
-    residual = abs(loss - right) / loss
-    bound = (loss.bound + integral.bound + atom.bound + constant.bound) / loss
+    rises, verdict = _rises(levels, weights)
+    negative, below = float(rises.sum()), float(rises @ _means(curve.at(levels)[1]))
+    fine, error, _ = curve.between(*span)
+    earned = cumulative_trapezoid(evaluate(w, fine) * error, fine, initial=0)
     return {
         "weighted_loss": loss,
-        "sum_of_elbos": right,
-        "agreement": f"residual below {_power_above(residual)} of |L_w|, "
+        "sum_of_elbos": sum(parts),
+        "agreement": f"residual below {_power_above(abs(loss - sum(parts)) / loss)} of |L_w|, "
         f"where the bounds of both sides allow {_power_above(bound)}",
         "atom": atom,
         "constant": -constant,
@@ -253,15 +238,15 @@ def numbers(state):
         "gained": integral + below,
         "with_atom": integral + below + atom,
         "kept": integral + atom,
-        "atom_mass": atom_mass,
-        "positive": positive,
+        "atom_mass": float(weights[-1]),
+        "positive": float(weights[0]) + negative,
         "negative": negative,
         "negative_share": below / loss,
-        "verdict": verdict(levels, weights, monotone),
+        "verdict": verdict,
         "peak": peak(w, *span),
         **_convention(s),
-        "median": float(km_per_s(_median(w, curve, span, loss))),
-        "coarse": float(weighted_loss(w, curve, span[0], fine) / loss) if fine > span[0] else 0.0,
+        "median": float(km_per_s(np.interp(earned[-1] / 2, earned, fine))),
+        "coarse": float(np.interp(MEASURED, fine, earned) / earned[-1]),
     }
 
 
@@ -291,59 +276,44 @@ def _means(values):
     return (values[1:] + values[:-1]) / 2
 
 
-def _median(w, curve, span, loss):
-    """The level below which half of the loss lies: from a sum, and one step of Newton's."""
-    levels, error, _ = curve.between(*span)
-    rates = evaluate(w, levels) * error
-    sums = np.cumsum(np.append(0.0, _means(rates)))
-    level = float(np.interp(sums[-1] / 2, sums, levels))
-    missing = loss / 2 - weighted_loss(w, curve, span[0], level)
-    return level + missing / (evaluate(w, level) * curve.at(level)[0] / 2)
-
-
-def verdict(levels, weights, monotone):
-    """Say whether w is monotone and, if not, where it rises with λ."""
-    if monotone:
-        return "w is monotone"
+def _rises(levels, weights):
+    """By how much w rises with λ in each cell, nothing if w is monotone, and the verdict."""
     steps = np.diff(weights)
+    rises = np.maximum(steps, 0)
+    if rises.sum() <= ROUNDING * weights.max():
+        return np.zeros_like(steps), "w is monotone"
     # A slow rise may be below 1e-9 in each of the steps.
-    rises = steps > min(ROUNDING * weights.max(), steps.max() / 2)
-    turns = np.flatnonzero(np.diff(np.concatenate([[False], rises, [False]])))
-    starts, stops = levels[turns[::2]], levels[turns[1::2]]
-    if len(starts) > 1:
-        return f"w is not monotone: it rises with λ in {len(starts)} places"
-    words = f"w is not monotone: it rises with λ from {starts[0]:z.1f} to {stops[0]:z.1f}"
-    return words.replace("-", "−")
+    rising = steps > min(ROUNDING * weights.max(), steps.max() / 2)
+    ends = levels[np.diff(rising, prepend=False, append=False)]
+    where = f"from {ends[0]:z.1f} to {ends[1]:z.1f}".replace("-", "−")
+    if len(ends) > 2:
+        where = f"in {len(ends) // 2} places"
+    return rises, f"w is not monotone: it rises with λ {where}"
 
 
 def arrays(state):
     """Return what is drawn of a state, at 401 levels of its range or in the 400 cells between."""
     s = START | state
-    w, curve = weighting(s), error_curve(*_whose(s))
-    span = s["log_snr_min"], s["log_snr_max"]
-    inside = np.array([span[0] <= knot <= span[1] for knot in KNOTS])
-    grid = np.linspace(s["log_snr_min"], s["log_snr_max"], DRAWN)
-    heights, (e, kl) = w(grid), curve.at(grid)
+    w, span = weighting(s), (s["log_snr_min"], s["log_snr_max"])
+    inside = [span[0] <= knot <= span[1] for knot in KNOTS]
+    grid = np.linspace(*span, DRAWN)
+    heights, (e, kl) = w(grid), error_curve(*_whose(s)).at(grid)
     masses, atom = level_masses(w, grid)
-    rate, centres = masses / np.diff(grid), _means(grid)
-    levels, signs = _layers(masses, atom, centres, grid[-1])
+    rate, centres, half = masses / np.diff(grid), _means(grid), heights * e / 2
     return {
         "low": span[0],
         "high": span[1],
-        "knots": np.where(inside, _on_paper(w(np.array(KNOTS, dtype=float)), FAINTEST), np.nan),
+        "knots": np.where(inside, _on_paper(w(np.array(KNOTS)), FAINTEST), np.nan),
         "grid": grid,
         "heights": _on_paper(heights, FAINTEST),
         "before": _on_paper(unbent(s)(grid), FAINTEST),
         "sampled": _on_paper(_sampled(s, grid), LOWEST),
-        "half": heights * e / 2,
+        "half": half,
+        "share": half / np.trapezoid(half, grid),
         "centres": centres,
         "rate": rate,
         "product": rate * _means(kl),
-        "layer_levels": levels,
-        "layer_negative": (signs < 0).astype(float),
-        "layer_words": [layer_words(*named, grid[-1]) for named in zip(levels, signs, strict=True)],
-        "layers": np.array([density(SPREAD, points(), np.exp(-x / 2)) for x in levels]),
-        "share": heights * e / 2 / np.trapezoid(heights * e / 2, grid),
+        **_layers(np.append(masses, atom), np.append(centres, span[1])),
     }
 
 
@@ -352,30 +322,31 @@ def _on_paper(values, least):
     return np.where(values < least, np.nan, values)
 
 
-def layer_words(level, sign, top):
-    """Say at which blur the data are smoothed, with a minus where p_w is negative there."""
-    km_s = f"{float(f'{km_per_s(level):.2g}'):,.0f} km/s"
-    if level == top:
-        return f"atom: {km_s}"
-    return f"{'' if sign > 0 else '− '}λ {level:z.1f}: {km_s}".replace("-", "−")
-
-
 def _sampled(s, grid):
     """p(λ), the density with which the objective samples levels, over its largest value."""
     if s["objective"] == "drawn":
         return np.full_like(grid, np.nan)
     mine, moved = _own(s)
-    _, p = _weighting_and_density(s["objective"], mine)
+    p = _weighting_and_density(s, mine)[1]
     return p(grid - moved) / p(FINE - moved).max()
 
 
-def _layers(masses, atom, centres, top):
-    """Levels at the middle of equal parts of |p_w|, the noisiest first, and the sign there."""
-    sizes = np.append(np.abs(masses), atom)
-    levels, signs = np.append(centres, top), np.append(np.where(masses > 0, 1, -1), 1)
-    parts = (np.arange(LAYERS) + 0.5) / LAYERS * sizes.sum()
-    index = np.minimum(np.searchsorted(np.cumsum(sizes), parts), len(levels) - 1)
-    return levels[index], signs[index]
+def _layers(masses, levels):
+    """The galaxies at the middle of six equal parts of |p_w|, the noisiest first; the atom last."""
+    parts = (np.arange(LAYERS) + 0.5) / LAYERS * np.abs(masses).sum()
+    index = np.minimum(np.searchsorted(np.cumsum(np.abs(masses)), parts), len(masses) - 1)
+    shown, negative = levels[index], masses[index] < 0
+    blurs = [f"{float(f'{km_per_s(level):.2g}'):,.0f} km/s" for level in shown]
+    names = [
+        "atom" if level == levels[-1] else f"{'− ' if less else ''}λ {level:z.1f}".replace("-", "−")
+        for level, less in zip(shown, negative, strict=True)
+    ]
+    return {
+        "layer_levels": shown,
+        "layer_negative": negative.astype(float),
+        "layer_words": [f"{name}: {blur}" for name, blur in zip(names, blurs, strict=True)],
+        "layers": np.array([density(SPREAD, points(), np.exp(-x / 2)) for x in shown]),
+    }
 
 
 # What the browser gets. e and L are separate tables: e from posterior variances, L from log
@@ -436,25 +407,21 @@ def plot_of_w(width=1.0):
         Handle("log_snr_max", x="high", grip="rule", meaning="noise"),
         Handle("gains", x=KNOTS, y="knots", along="y", grip="knots", meaning="weight"),
     ]
-    return Plot("pull the curve: w(λ), and p(λ)", level_axis(*SPAN), axis, items, width, cursor="λ")
+    return over_levels("pull the curve: w(λ), and p(λ)", axis, items, width)
 
 
 def plot_of_p_w(width=1.0):
     """How fast w falls with λ, hatched where it rises; over w(λ_min) it is p_w."""
     area = Area("centres", "rate", meaning="mixture", label="w falls", negative="w rises")
     y = Axis(-0.05, 0.3, "−dw/dλ = $w(λ_{min}) p_w$", settle=True)
-    return Plot("what $p_w$ counts", level_axis(*SPAN), y, [area], width, cursor="λ")
+    return over_levels("what $p_w$ counts", y, [area], width)
 
 
 def plot_of_share():
     """The share of the loss that each level earns, with the measurement error marked."""
-    fine = 2 * np.log(velocity_scale() / FINE_BLUR)
-    items = [
-        Area("grid", "share", meaning="data"),
-        Rule(fine, dash="dot", meaning="exact", label=f"{FINE_BLUR:.0f} km/s"),
-    ]
+    mark = Rule(MEASURED, dash="dot", meaning="exact", label=f"{FINE_BLUR:.0f} km/s")
     y = Axis(0, 0.4, "share per unit of λ", settle=True)
-    return Plot("where the loss comes from", level_axis(*SPAN), y, items, cursor="λ")
+    return over_levels("where the loss comes from", y, [Area("grid", "share"), mark])
 
 
 def plot_of_layers():
@@ -491,14 +458,14 @@ class Instrument(Panel):
     def _tabulated(self, others=()):
         """The keys of the reader's objectives, of the one shown first, and of ``others``."""
         wanted = {*_OWN, *others, self.start["objective"]} - {*PUBLISHED, "drawn"}
-        return [key for key in self.controls["objective"].ends() if key in wanted]
+        return [key for key in self.controls["objective"].values if key in wanted]
 
     def _spec(self):
         owners = {name: objectives for name, (objectives, _) in PARAMETERS.items()}
         owners["unit_variance"] = owners["edm_data_sd"]
         local = {
             "tables": tables([_whose(self.start)], self._tabulated()),
-            "ranges": {k: (*range_of(k).values(),) for k in self.controls["objective"].ends()},
+            "ranges": {k: (*range_of(k).values(),) for k in self.controls["objective"].values},
             "formats": self.formats,
             "headline": self.headline,
             "shown": list(self.shown),

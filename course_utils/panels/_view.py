@@ -9,13 +9,13 @@ A view is
   returns.
 """
 
-import re
-
 from course_utils.datasets import velocity_scale
+from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
+from course_utils.widgets.controls import Bars
 from course_utils.widgets.panel import Panel
-from course_utils.widgets.scene import Axis, Top
+from course_utils.widgets.scene import Axis, Plot, Top
 
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
 
 
 def view(controls, compute, scene, *, kind=Panel, **options):
@@ -41,16 +41,15 @@ def view(controls, compute, scene, *, kind=Panel, **options):
     return panel, picture
 
 
-def readable(number):
-    """Return a number in words, four digits and no "e": 0.06776, 4.6·10⁻⁷."""
-
-    def power(found):
-        return "·10" + str(int(found[1])).translate(RAISED)
-
-    return re.sub(r"e([+-]\d+)", power, f"{number:.4g}")
+def knots(label, levels, most, folded=""):
+    """Return the bars that bend a curve at each of the levels, by powers of ten."""
+    labels = tuple(f"λ = {level}".replace("-", "−") for level in levels)
+    flat = (0.0,) * len(levels)
+    return Bars(label, labels, -most, most, 0.1, flat, "powers of ten", folded=folded)
 
 
-def level_axis(low, high, **more):
-    """Return the x axis of log-SNR, read on top as the blur in km/s that noise has there."""
+def over_levels(title, y, items, width=1.0, span=SPAN):
+    """Return a plot over log-SNR, read on top as the blur in km/s that noise has there."""
     top = Top("blur", "km/s", factor=velocity_scale(), rate=-0.5)
-    return Axis(low, high, "log-SNR λ     ← noise        data →", top=top, **more)
+    x = Axis(*span, "log-SNR λ     ← noise        data →", top=top)
+    return Plot(title, x, y, items, width, cursor="λ")

@@ -15,12 +15,10 @@ from course_utils.schedules import LOG_SNR_MIN, Cosine, LinearBeta, ddpm_betas, 
 from course_utils.widgets.controls import Slider, choice
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Line, Plot, Scene
 
-ALT = (
-    "Three plots. Top left: a heat map of the galaxies' density over step t, from left to right, "
-    "and position x_t; darker is denser, and a vertical line marks the present step. Right: the "
-    "density at that step, drawn sideways on the same x axis, beside the dashed N(0,1) and the "
-    "law of x_t from the fastest galaxy alone. Bottom left: ᾱ_t and the variance of x_t."
-)
+ALT = """Three plots. Top left: a heat map of the galaxies' density over step t, from left to right,
+and position x_t; darker is denser, and a vertical line marks the present step. Right: the density
+at that step, drawn sideways on the same x axis, beside the dashed N(0,1) and the law of x_t from
+the fastest galaxy alone. Bottom left: ᾱ_t and the variance of x_t."""
 SCHEDULES = {
     "ddpm": "linear: 1e-4 … 0.02 over T steps",
     "first": "linear: the first T of DDPM's 1000",
@@ -123,7 +121,6 @@ def compute(schedule, noise, n_steps, time):
         "densities": densities,
         "steps": np.arange(n_steps + 1),
         "signal": amplitude**2,
-        "noise": deviation**2,
         "total": amplitude**2 + deviation**2,
         "per_step": 1 / n_steps,
         "cut": cell_masses(EDGES, a, s) / np.diff(EDGES),

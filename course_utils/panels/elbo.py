@@ -8,32 +8,26 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws, weighted_loss
 from course_utils.panels._galaxies import error_curve, galaxies_mixture, ideal_eps
-from course_utils.panels._view import level_axis, view
-from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Cosine, FlowMatching, LinearBeta
+from course_utils.panels._view import SPAN, knots, over_levels, view
+from course_utils.schedules import Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
-from course_utils.widgets.controls import Slider, bars, choice
+from course_utils.widgets.controls import Slider, choice
 from course_utils.widgets.scene import Area, Axis, Bars, Handle, Line, Plot, Rule, Scene, Words
 
-ALT = (
-    "Four plots. Top left: what each level adds to the loss of the galaxies; its area is the loss. "
-    "Top right: the histogram of 80 estimates of the loss from 25 random draws each, with the "
-    "exact value as a line and the standard error of one estimate as a bar. Bottom left, "
-    "logarithmic, over the same levels: the density p with which the schedule samples them, "
-    "dashed, whose dots can be pulled, and the density of least variance, dotted. Bottom right: "
-    "the schedule, log-SNR over time, falling from λ_max to λ_min; dotted, the straight line."
-)
+ALT = """Four plots. Top left: what each level adds to the loss of the galaxies; its area is the
+loss. Top right: the histogram of 80 estimates of the loss from 25 random draws each, with the exact
+value as a line and the standard error of one estimate as a bar. Bottom left, logarithmic, over the
+same levels: the density p with which the schedule samples them, dashed, whose dots can be pulled,
+and the density of least variance, dotted. Bottom right: the schedule, log-SNR over time, falling
+from λ_max to λ_min; dotted, the straight line."""
 KNOTS = (-8, -4, 0, 4, 8)
 BATCHES, BATCH = 80, 25
 REACH = 12.0  # nats: where the histogram ends; one more bar counts the estimates above it
 EDGES = np.linspace(0, REACH, 33)
 TIMES = np.linspace(0, 1, 201)
-SPAN = {"log_snr_min": LOG_SNR_MIN, "log_snr_max": LOG_SNR_MAX}
-NAMED = {
-    "cosine": Cosine(**SPAN),
-    "flow_matching": FlowMatching(**SPAN),
-    "linear_beta": LinearBeta(**SPAN),
-}
+LOW, HIGH = SPAN
+NAMED = {"cosine": Cosine, "flow_matching": FlowMatching, "linear_beta": LinearBeta}
 SCHEDULES = [
     ("straight line: λ uniform", "straight"),
     ("cosine", "cosine"),
@@ -46,13 +40,12 @@ WEIGHTS = [
     ("its own −½ dλ/dt: w(λ) = 1", "level"),
     ("held at that of the straight line", "time"),
 ]
-BEND = "bend p: more or less time at each level"
 CONTROLS = {
     "schedule": choice("schedule", SCHEDULES),
     "weight": choice("weight at time t", WEIGHTS),
-    "log_snr_min": Slider("λ_min", LOG_SNR_MIN, -4.0, 0.5, LOG_SNR_MIN),
-    "log_snr_max": Slider("λ_max", 4.0, LOG_SNR_MAX, 0.5, LOG_SNR_MAX),
-    "gains": bars([f"λ = {knot}" for knot in KNOTS], -1.5, 1.5, 0.1, 0.0, BEND, "powers of ten"),
+    "log_snr_min": Slider("λ_min", LOW, -4.0, 0.5, LOW),
+    "log_snr_max": Slider("λ_max", 4.0, HIGH, 0.5, HIGH),
+    "gains": knots("bend p: more or less time at each level", KNOTS, 1.5),
 }
 
 
@@ -62,7 +55,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     by_hand = bent_schedule(schedule, gains, *span)
     at = by_hand.levels
     w = np.ones_like if weight == "level" else _held(by_hand)
-    draws = loss_draws(w, _eps, *_random_numbers(), by_hand)
+    draws = loss_draws(w, ideal_eps(), *_random_numbers(), by_hand)
     loss = elbo = weighted_loss(np.ones_like, error_curve(), *span)
     if weight == "time":  # by the trapezoid rule on the schedule's grid, where w has its kinks
         loss = float(np.trapezoid(w(at) * moments().at(at)[0], at) / 2)
@@ -87,8 +80,6 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     best = w(levels) * np.sqrt(second)
     sampled = by_hand.density(levels)
     arrays = {
-        "low": log_snr_min,
-        "high": log_snr_max,
         "log_snr": by_hand.log_snr(TIMES),
         "straight": span[::-1],
         "levels": levels,
@@ -98,7 +89,6 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
         "at_knots": np.interp(KNOTS, levels, sampled, left=np.nan, right=np.nan),
         "estimates": estimates,
         "counts": np.histogram(estimates, EDGES)[0],
-        "above": [numbers["beyond"]],
         "remark": f"{numbers['beyond']} lie above 12 nats" if numbers["beyond"] else "",
         "reach": loss + numbers["spread"] * np.array([-1, 1]),
     }
@@ -117,7 +107,7 @@ def _density(schedule, levels):
     if schedule == "straight":
         return np.ones_like(levels)
     if schedule in NAMED:
-        return NAMED[schedule].density(levels)
+        return NAMED[schedule](log_snr_min=LOW, log_snr_max=HIGH).density(levels)
     mean, second = moments().at(levels)
     return mean if schedule == "adaptive" else np.sqrt(second)
 
@@ -127,11 +117,6 @@ def _held(schedule):
     levels, heights = schedule.levels, schedule.heights
     scale = np.ptp(levels) / np.trapezoid(heights, levels)
     return lambda log_snr: np.interp(log_snr, levels, scale * heights)
-
-
-def _eps(z, log_snr):
-    """The ideal denoiser of z [n, 1] at levels [n, 1]."""
-    return ideal_eps()(z[:, 0], log_snr[:, 0])[:, None]
 
 
 @cache
@@ -150,13 +135,8 @@ def _random_numbers():
 
 def scene():
     """Return the scene: the loss and p over the levels, the estimates, and the schedule."""
-    by_level = Plot(
-        "the loss by level: ½ w(λ) e(λ)",
-        level_axis(LOG_SNR_MIN, LOG_SNR_MAX),
-        Axis(0, 0.5, "nats per unit of λ", settle=True),
-        [Area("levels", "added", meaning="data")],
-        cursor="λ",
-    )
+    y = Axis(0, 0.5, "nats per unit of λ", settle=True)
+    by_level = over_levels("the loss by level: ½ w(λ) e(λ)", y, [Area("levels", "added")])
     more = (REACH + 0.3, REACH + 0.7)  # the place of the bar for what is above
     ticks = (*(0, 3, 6, 9, 12), (REACH + 1, "more"))
     estimates = Plot(
@@ -165,7 +145,7 @@ def scene():
         Axis(0, 26, "number of estimates", settle=True),
         [
             Bars(EDGES, "counts", meaning="level"),
-            Bars(more, "above", meaning="negative"),
+            Bars(more, ("beyond",), meaning="negative"),
             Rule("elbo", meaning="exact", dash="dot", label="ELBO"),
             Rule("loss", meaning="data", width=1.8, label="loss"),
             Line("reach", (24, 24), meaning="data", width=4, alpha=0.6),
@@ -173,30 +153,27 @@ def scene():
             Words(0.98, 0.58, "{remark}", align="right"),
         ],
     )
-    density = Plot(
+    density = over_levels(
         "how often a level is drawn",
-        level_axis(LOG_SNR_MIN, LOG_SNR_MAX),
         Axis(1e-4, 1, "share per unit of λ", scale="log"),
         [
             Line("levels", "best", meaning="exact", dash="dot", width=1.4, label="best p"),
             Line("levels", "sampled", meaning="level", dash="dash", label="p"),
             Handle("gains", x=KNOTS, y="at_knots", along="y", grip="knots", meaning="level"),
         ],
-        cursor="λ",
     )
     schedule = Plot(
         "the schedule λ(t)",
         Axis(0, 1, "time t     ← data        noise →"),
-        Axis(LOG_SNR_MIN - 0.8, LOG_SNR_MAX + 0.8, "log-SNR λ", ticks=(-10, -5, 0, 5, 10)),
+        Axis(LOW - 0.8, HIGH + 0.8, "log-SNR λ", ticks=(-10, -5, 0, 5, 10)),
         [
             Line((0, 1), "straight", meaning="noise", dash="dot", width=1.2, label="straight line"),
             Line(TIMES, "log_snr", meaning="level"),
-            Handle("log_snr_max", x=0, y="high", along="y", meaning="exact"),
-            Handle("log_snr_min", x=1, y="low", along="y", meaning="exact"),
+            Handle("log_snr_max", x=0, y="log_snr_max", along="y", meaning="exact"),
+            Handle("log_snr_min", x=1, y="log_snr_min", along="y", meaning="exact"),
         ],
     )
-    rows = [[by_level, estimates], [density, schedule]]
-    return Scene(rows, height=(210, 200), alt=ALT)
+    return Scene([[by_level, estimates], [density, schedule]], height=(210, 200), alt=ALT)
 
 
 panel, picture = view(

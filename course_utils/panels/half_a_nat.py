@@ -21,42 +21,21 @@ from scipy.stats import qmc
 from course_utils._checks import frozen
 from course_utils.distances import noise_floor, wasserstein
 from course_utils.elbo import step_kl
-from course_utils.panels._galaxies import (
-    bin_density,
-    error_curve,
-    galaxies_mixture,
-    ideal_eps,
-    mass_below,
-    points,
-    velocity,
-)
-from course_utils.panels._view import level_axis, view
+from course_utils.panels import _galaxies
+from course_utils.panels._galaxies import mass_below, points, velocity
+from course_utils.panels._view import SPAN, over_levels, view
 from course_utils.samplers import ddim_coefficients
-from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
+from course_utils.schedules import alpha, sigma
 from course_utils.widgets.controls import Dice, Slider, Switch
-from course_utils.widgets.scene import (
-    Axis,
-    Band,
-    Bars,
-    Handle,
-    Line,
-    Plot,
-    Points,
-    Question,
-    Scene,
-    Words,
-)
+from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene, Words
 
-ALT = (
-    "Three plots. Left: the least error of the noise prediction over log-SNR, black, and on top of "
-    "it, hatched, a box: the excess that was placed there. Its column, its right edge and its top "
-    "can be pulled. Middle: the histogram of 2000 samples of the damaged model, orange, and the 82 "
-    "galaxies, black. Right: the Wasserstein distance of the samples from the galaxies, one dot at "
-    "each level that was visited, orange for the ancestral sampler, blue for DDIM, grey between; "
-    "the band is what 2000 real samples would have. Shown on request: the same at all levels, "
-    "followed as laws, solid for the ancestral sampler and dashed for DDIM."
-)
-SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
+ALT = """Three plots. Left: the least error of the noise prediction over log-SNR, black, and on top
+of it, hatched, a box: the excess that was placed there. Its column, its right edge and its top can
+be pulled. Middle: the histogram of 2000 samples of the damaged model, orange, and the 82 galaxies,
+black. Right: the Wasserstein distance of the samples from the galaxies, one dot at each level that
+was visited, orange for the ancestral sampler, blue for DDIM, grey between; the band is what 2000
+real samples would have. Shown on request: the same at all levels, followed as laws, solid for the
+ancestral sampler and dashed for DDIM."""
 STEPS, N_PARTICLES = 200, 2000
 LEVELS = frozen(np.linspace(*SPAN, STEPS + 1))
 STEP = LEVELS[1] - LEVELS[0]
@@ -97,14 +76,13 @@ def compute(level, width, amount, eta, seed, rest=False):
         "ancestral": ancestral,
         "ddim": ddim,
     }
-    inside, least = LEVELS[first : last + 1], _least()[first : last + 1]
     low, high = LEVELS[[first, last]].tolist()
+    inside, least = LEVELS[first : last + 1], _least()[first : last + 1]
     height, middle = 2 * amount / (high - low), (low + high) / 2
-    everywhere = np.full((2, len(ACROSS)), np.nan)
+    laws = np.full((2, len(ACROSS)), np.nan)
     if rest:
-        everywhere = PchipInterpolator(CENTRES, curve(width, amount), axis=1)(ACROSS)
+        laws = PchipInterpolator(CENTRES, curve(width, amount), axis=1)(ACROSS)
     arrays = {
-        "level": level,
         "low": low,
         "high": high,
         "middle": middle,
@@ -114,14 +92,14 @@ def compute(level, width, amount, eta, seed, rest=False):
         "raised": least + height,
         "top": float(np.interp(middle, inside, least)) + height,
         "samples": velocity(x),
-        "shares": bin_density(velocity(x), EDGES),
+        "shares": _galaxies.bin_density(velocity(x), EDGES),
         "floor_low": floor().mean - floor().spread,
         "floor_high": floor().mean + floor().spread,
         "by_ancestral": distance if eta == 1 else np.nan,
         "by_ddim": distance if eta == 0 else np.nan,
         "by_both": distance if 0 < eta < 1 else np.nan,
-        "ancestral_law": everywhere[0],
-        "ddim_law": everywhere[1],
+        "ancestral_law": laws[0],
+        "ddim_law": laws[1],
         "spent": 1000 * width + amount,
     }
     return numbers, arrays
@@ -152,7 +130,7 @@ def _cells(level, width):
 @cache
 def _least():
     """The least error at each of ``LEVELS``."""
-    return frozen(error_curve().at(LEVELS)[0])
+    return frozen(_galaxies.error_curve().at(LEVELS)[0])
 
 
 # The sampler: DDIM's steps from each level to the next
@@ -173,9 +151,7 @@ def follow(z, first, last, eta, noise, squared):
         z = rises.take(cell, mode="clip")
         z *= place
         z += offsets.take(cell, mode="clip")
-        z += noise[i]
-        if pushes[i]:
-            z += pushes[i]
+        z += noise[i] + pushes[i]
         states.append(z)
     return states
 
@@ -194,8 +170,9 @@ def _maps(eta):
 @cache
 def _ideal():
     """Latents on a grid over ± ``REACH`` and ε* there, at every level. A cell is a twelfth of σ."""
-    grids = [np.linspace(-REACH, REACH, 1 + int(np.ceil(24 * REACH / sigma(s)))) for s in LEVELS]
-    return [(z, ideal_eps()(z, s)) for z, s in zip(grids[:-1], LEVELS[:-1], strict=True)]
+    sizes = 1 + np.ceil(24 * REACH / sigma(LEVELS[:-1])).astype(int)
+    grids = [np.linspace(-REACH, REACH, size) for size in sizes]
+    return [(z, _galaxies.ideal_eps()(z, s)) for z, s in zip(grids, LEVELS[:-1], strict=True)]
 
 
 @lru_cache(maxsize=4)
@@ -215,12 +192,8 @@ def _normals(seed):
 @cache
 def floor():
     """Return the ``Floor`` of W1: what as many real samples would have."""
-    return noise_floor(
-        lambda n, rng: rng.choice(points(), n),
-        N_PARTICLES,
-        np.random.default_rng(0),
-        distance=lambda drawn, _: wasserstein(drawn, points()),
-    )
+    rng, far = np.random.default_rng(0), lambda drawn, _: wasserstein(drawn, points())
+    return noise_floor(lambda n, rng: rng.choice(points(), n), N_PARTICLES, rng, distance=far)
 
 
 # The law itself, followed
@@ -245,10 +218,10 @@ def reached(level, width, amount):
     ddim = follow(z, first, last, 0.0, noise, squared)[-1]
     noise[first:last] = _maps(1.0)[1].noise[first:last, None] * normals
     ancestral = follow(z, first, last, 1.0, noise, squared)[-1]
-    drawn = galaxies_mixture().responsibilities(ancestral[:, None], LEVELS[last]).mean(axis=0)
-    n, (means, s) = len(points()), _kernels(last)
-    galaxy = np.minimum((n * mass_below(ddim, means, s)).astype(int), n - 1)
-    return np.array([drawn, np.bincount(galaxy, minlength=n) / N_POINTS])
+    mixture, (means, s) = _galaxies.galaxies_mixture(), _kernels(last)
+    drawn = mixture.responsibilities(ancestral[:, None], LEVELS[last]).mean(axis=0)
+    passed = np.histogram(mass_below(ddim, means, s), len(means), (0, 1))[0] / N_POINTS
+    return np.array([drawn, passed])
 
 
 def _kernels(i):
@@ -256,7 +229,7 @@ def _kernels(i):
     return alpha(LEVELS[i]) * points(), sigma(LEVELS[i])
 
 
-@lru_cache(maxsize=STEPS)
+@cache
 def _below(i):
     """A grid of latents at the i-th level, at most σ/8 apart, and the share of mass below each."""
     means, s = _kernels(i)
@@ -279,9 +252,8 @@ def _low_discrepancy(steps):
 
 def scene():
     """Return the scene: the excess on the error curve, the samples, and their distance."""
-    error = Plot(
+    error = over_levels(
         "error of the noise guess",
-        level_axis(*SPAN),
         Axis(0, 3, "mean squared error", settle=True),
         [
             Line(LEVELS, _least(), meaning="exact", label="least"),
@@ -289,27 +261,23 @@ def scene():
             Words(0.03, 0.82, "hatched area = 2 × {excess:.3f} nats"),
             Handle("level", x=("low", "high"), grip="band", meaning="noise"),
             Handle("width", x="high", y=("top", 3), factor=2, grip="edge", meaning="noise"),
-            Handle(
-                "amount", x="middle", y="top", along="y", factor="half_width", meaning="negative"
-            ),
+            Handle("amount", "middle", "top", along="y", factor="half_width", meaning="negative"),
         ],
         width=1.1,
-        cursor="λ",
     )
-    galaxies = bin_density(velocity(points()), EDGES)
+    real = _galaxies.bin_density(velocity(points()), EDGES)
     samples = Plot(
         f"{N_PARTICLES} samples",
         Axis(EDGES[0], EDGES[-1], "velocity, 1000 km/s"),
         Axis(0, 0.55, "share per 1000 km/s", settle=True),
         [
             Bars(EDGES, "shares", meaning="model", secret=True, label="samples"),
-            Bars(EDGES, galaxies, meaning="exact", outline=True, label="galaxies"),
+            Bars(EDGES, real, meaning="exact", outline=True, label="galaxies"),
         ],
     )
     dot = {"size": 9, "trail": "moves", "same": "spent", "secret": True}
-    distance = Plot(
+    distance = over_levels(
         "W1 where it was spent",
-        level_axis(*SPAN),
         Axis(0, 0.8, "W1, standard deviations", settle=True),
         [
             Band(None, "floor_low", "floor_high", meaning="noise", label="real"),
@@ -321,14 +289,14 @@ def scene():
             Handle("level", x="level", grip="rule", meaning="noise"),
         ],
         width=1.1,
-        cursor="λ",
     )
-    question = Question(
-        "Half a nat is spent at λ = −8, where z is nearly pure noise. Whose samples show it?",
-        ("those of both samplers", "the ancestral sampler's", "DDIM's", "nobody's"),
-        right="DDIM's",
-        then={**HALF, "level": -8.0, "eta": 0.0},
-    )
+    asked = "Half a nat is spent at λ = −8, where z is nearly pure noise. Whose samples show it?"
+    question = {
+        "words": asked,
+        "options": ("those of both samplers", "the ancestral sampler's", "DDIM's", "nobody's"),
+        "right": "DDIM's",
+        "then": {**HALF, "level": -8.0, "eta": 0.0},
+    }
     return Scene([[error, samples, distance]], height=330, alt=ALT, question=question)
 
 

@@ -18,24 +18,20 @@ from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
 from course_utils.panels._galaxies import bin_density, velocity
-from course_utils.panels._instrument import FINE, choice_of, knots, unbent, weighting, with_own
-from course_utils.panels._view import level_axis, view
+from course_utils.panels._instrument import FINE, choice_of, unbent, weighting, with_own
+from course_utils.panels._view import SPAN, knots, over_levels, view
 from course_utils.samplers import ddim_step, sample
-from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
+from course_utils.schedules import alpha, sigma
 from course_utils.weightings import KNOTS
 from course_utils.widgets.controls import Slider, Switch, choice
 from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene, Words
 
-ALT = (
-    "Four plots. Top left: the weighting w over log-SNR on a logarithmic axis; its seven dots can "
-    "be pulled. Below it: by how much the retrained model's error exceeds the least that any model "
-    "can have, and, dotted, the same for w = 1. Top right: 500 samples of the model, orange, on "
-    "500 real points, grey; for the galaxies their histogram on that of the real law. Below: the "
-    "distance of the samples from real ones against the ELBO loss above that of w = 1 (the star): "
-    "the large dot is the present model, the small ones those before it, the grey band what real "
-    "samples would reach."
-)
-SPAN = (LOG_SNR_MIN, LOG_SNR_MAX)
+ALT = """Four plots. Top left: the weighting w over log-SNR on a logarithmic axis; its seven dots
+can be pulled. Below it: by how much the retrained model's error exceeds the least that any model
+can have, and, dotted, the same for w = 1. Top right: 500 samples of the model, orange, on 500 real
+points, grey; for the galaxies their histogram on that of the real law. Below: the distance of the
+samples from real ones against the ELBO loss above that of w = 1 (the star): the large dot is the
+present model, the small ones those before it, the grey band what real samples would reach."""
 N_SAMPLES, N_TRAINING, N_FRESH = 500, 1000, 128  # the last two at each of 51 levels
 FEATURES = (16, 32, 64, 128, 256, 512)
 BLUR = 500.0  # km/s: width of the kernels of the blurred galaxies
@@ -61,7 +57,7 @@ def controls(own=()):
         "shift": Slider("shift along λ", -6.0, 6.0, 0.1, 0.0),
         "monotone_lock": Switch("keep w monotone"),
         "data": choice("data", [(words, name) for name, words in DATA.items()]),
-        "gains": knots("gain", "bend w with bars"),
+        "gains": knots("gain", KNOTS, 2.0, "bend w with bars"),
         "features": choice("random features", FEATURES, 128, slide=True, **shop),
         "ridge": choice("ridge ρ", ridges, 1e-4, slide=True, **shop),
         "steps": choice("sampling steps", (10, 20, 40, 80), 40, slide=True, **shop),
@@ -71,17 +67,14 @@ def controls(own=()):
     }
 
 
-def compute(
-    data, features, ridge, eta, steps, objective, shift, monotone_lock, gains, draws, measure
-):
+def compute(data, features, ridge, eta, steps, draws, measure, **state):
     """Return the numbers, and what is drawn of the retrained model, its data and its rivals.
 
-    w as the hand made it is at ``FINE`` and at the knots. ``weights`` (w of mean 1), the model's
-    ``error`` on the chosen draws and the ``least`` error are at ``levels`` [51]; samples are
-    [500, d]. ``star`` is the distance that w ≡ 1 reaches. ``rivals`` is a number that stands for
-    all settings that two models have to share if they are compared.
+    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. ``weights`` (w of
+    mean 1), the model's ``error`` on the chosen draws and the ``least`` error are at ``levels``
+    [51]; samples are [500, d]. ``star`` is the distance that w ≡ 1 reaches. ``rivals`` is a number
+    that stands for all settings that two models have to share if they are compared.
     """
-    state = {"objective": objective, "shift": shift, "gains": gains, "monotone_lock": monotone_lock}
     w = weighting(state)
     settings = data, features, ridge, eta, steps, draws
     found, flat, world = trained(w, *settings), reference(*settings), _world(data)
@@ -264,9 +257,8 @@ def _clean(difference):
 
 def scene():
     """Return the scene: w, the error, the samples, and their distance against the ELBO."""
-    of_w = Plot(
+    of_w = over_levels(
         "w(λ): pull its dots",
-        level_axis(*SPAN),
         Axis(1e-4, 100, "weight", scale="log", ticks=((1e-4, "10⁻⁴"), (0.01, "0.01"), 1, 100)),
         [
             Line(FINE, "unbent", meaning="noise", dash="dot", label="before it was bent"),
@@ -274,7 +266,6 @@ def scene():
             Handle("gains", x=KNOTS, y="at_knots", along="y", grip="knots", meaning="weight"),
         ],
         width=1.5,
-        cursor="λ",
     )
     samples = Plot(
         f"{N_SAMPLES} samples and the real law",
@@ -289,16 +280,14 @@ def scene():
             Words(0.98, 0.9, "{across}", align="right"),
         ],
     )
-    error = Plot(
+    error = over_levels(
         "error above the least possible",
-        level_axis(*SPAN),
         Axis(3e-3, 20, "excess", scale="log", ticks=(0.01, 0.1, 1, 10)),
         [
             Line("levels", "excess_of_one", meaning="exact", dash="dot", label="w ≡ 1"),
             Line("levels", "excess", meaning="model", label="this w"),
         ],
         width=1.5,
-        cursor="λ",
     )
     quality = Plot(
         "samples against ELBO",

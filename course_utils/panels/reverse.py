@@ -5,6 +5,7 @@ exactly. What errors remain are those of the steps, of stopping early, and of ch
 """
 
 from functools import cache, lru_cache, partial
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -12,21 +13,19 @@ from course_utils._checks import frozen
 from course_utils.datasets import galaxy_velocities, km_per_s, velocity_scale
 from course_utils.distances import wasserstein_to_density
 from course_utils.forward import coarsen
-from course_utils.panels._galaxies import Replay, density, ideal_eps, mass_below, points, velocity
-from course_utils.panels._view import level_axis, view
+from course_utils.panels._galaxies import density, ideal_eps, mass_below, points, velocity
+from course_utils.panels._view import over_levels, view
 from course_utils.samplers import ddim_step, sample_states
 from course_utils.schedules import LOG_SNR_MIN, alpha
 from course_utils.widgets.controls import Dice, Slider, choice
 from course_utils.widgets.scene import Axis, Bars, Handle, Heat, Line, Plot, Points, Rule, Scene
 
-ALT = (
-    "Three plots. Left: 50 of 400 paths of the sampler over log-SNR, three of them bold, from pure "
-    "noise at the left to λ_max at the line, on a grey map of the exact density at every level. "
-    "Middle, sideways and at the same heights: where the 400 samples end, as a histogram of the "
-    "velocity z/α, the exact share of each bin as an outline, and the 82 galaxies as dots. "
-    "Right: a bar for the distance W1 between samples and exact law, and the noise floor that 400 "
-    "exact draws would have on average."
-)
+ALT = """Three plots. Left: 50 of 400 paths of the sampler over log-SNR, three of them bold, from
+pure noise at the left to λ_max at the line, on a grey map of the exact density at every level.
+Middle, sideways and at the same heights: where the 400 samples end, as a histogram of the velocity
+z/α, the exact share of each bin as an outline, and the 82 galaxies as dots. Right: a bar for the
+distance W1 between samples and exact law, and the noise floor that 400 exact draws would have on
+average."""
 N_PARTICLES, N_PATHS = 400, 50
 BOLD = (5, 25, 44)  # which of the 50, counted from the lowest start
 MOST_STEPS = 96
@@ -56,9 +55,10 @@ def compute(eta, steps, log_snr_max, width, seed):
     levels = np.linspace(LOG_SNR_MIN, log_snr_max, steps + 1)
     start, increments = _draws(seed)
     part = MOST_STEPS // steps
-    noise = Replay(coarsen(increments, part) / np.sqrt(part))
+    noise = iter(coarsen(increments, part) / np.sqrt(part))
+    stored = SimpleNamespace(standard_normal=lambda shape: next(noise))
     step = partial(ddim_step, eta=eta)
-    paths = np.array([*sample_states(ideal_eps(width), levels, start, step, noise)])
+    paths = np.array([*sample_states(ideal_eps(width), levels, start, step, stored)])
     samples = paths[-1] / alpha(log_snr_max)
     x, exact, shares, floor, exact_nearest = _truth(log_snr_max, width)
     # W1 needs no finer grid: it is the same to 0.1 km/s
@@ -76,14 +76,11 @@ def compute(eta, steps, log_snr_max, width, seed):
         "paths": paths,
         "bold": paths[:, np.argsort(start[:N_PATHS])[[*BOLD]]],
         "faint": paths[:, :N_PATHS],
-        "top": log_snr_max,
-        "samples": velocity(samples),
         "edges": edges,
         "lowest": edges[0],
         "highest": edges[-1],
         "found": 100 / N_PARTICLES * np.histogram(paths[-1], EDGES)[0],
         "shares": shares,
-        "error": [numbers["distance"]],
         "darkness": _map(width),
     }
     return numbers, arrays
@@ -142,18 +139,17 @@ def _map(width):
 def scene():
     """Return the scene: the paths on the map, where they end, and their error."""
     velocities = galaxy_velocities() / 1000
-    paths = Plot(
+    paths = over_levels(
         "paths towards the data",
-        level_axis(LOG_SNR_MIN, HIGHEST),
         Axis(-REACH, REACH, "latent z"),
         [
             Heat((LOG_SNR_MIN, HIGHEST), (-REACH, REACH), "darkness", meaning="noise", dense=2.2),
             Line("levels", "faint", meaning="model", width=0.8, alpha=0.3),
             Line("levels", "bold", meaning="model", width=1.8),
-            Handle("log_snr_max", x="top", grip="rule", meaning="exact"),
+            Handle("log_snr_max", x="log_snr_max", grip="rule", meaning="exact"),
         ],
         width=1.7,
-        cursor="λ",
+        span=(LOG_SNR_MIN, HIGHEST),
     )
     ends = Plot(
         "where they end",
@@ -171,7 +167,7 @@ def scene():
         Axis(0, 1, ticks=()),
         Axis(0, 2200),
         [
-            Bars((0.2, 0.8), "error", meaning="model", label="samples"),
+            Bars((0.2, 0.8), ("distance",), meaning="model", label="samples"),
             Rule("floor", along="y", meaning="exact", dash="dash", label="noise floor"),
         ],
         width=0.6,

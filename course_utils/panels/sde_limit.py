@@ -12,23 +12,22 @@ from course_utils.forward import (
     coarsen,
     error_constants,
     euler_maruyama_steps,
+    exact_steps,
     state_moments,
 )
-from course_utils.panels._view import readable, view
-from course_utils.schedules import LinearBeta, discrete_betas
+from course_utils.panels._view import view
+from course_utils.schedules import LinearBeta, alpha, discrete_betas, sigma
 from course_utils.widgets.controls import Dice, Slider, choice
 from course_utils.widgets.scene import Area, Axis, Band, Handle, Line, Plot, Points, Scene, Words
 
-ALT = (
-    "Four plots. First: paths of the stochastic differential equation over time, one of them "
-    "strong, and N steps, in orange, that are driven by the same Brownian motion as the strong "
-    "one; the band is the exact mean plus and minus one standard deviation, and a line marks the "
-    "time t. Second, sideways on the same axis of x: the exact density at that time, and dashed "
-    "that of the N steps; dotted, the noise N(0, 1) at which all ends. Third: the difference of "
-    "the two, enlarged, hatched where the steps have too little. Fourth, both axes logarithmic: "
-    "the Wasserstein distance W2 between the two (circles) and their KL divergence (squares) over "
-    "N, on the dashed lines that the constants predict; the large marks are those of the present N."
-)
+ALT = """Four plots. First: paths of the stochastic differential equation over time, one of them
+strong, and N steps, in orange, that are driven by the same Brownian motion as the strong one; the
+band is the exact mean plus and minus one standard deviation, and a line marks the time t. Second,
+sideways on the same axis of x: the exact density at that time, and dashed that of the N steps;
+dotted, the noise N(0, 1) at which all ends. Third: the difference of the two, enlarged, hatched
+where the steps have too little. Fourth, both axes logarithmic: the Wasserstein distance W2 between
+the two (circles) and their KL divergence (squares) over N, on the dashed lines that the constants
+predict; the large marks are those of the present N."""
 SCHEDULE = LinearBeta()  # β from 0.1 to 20
 # All but the first are multiples of 20, so that the times of the slider lie on every grid.
 STEPS = (
@@ -38,6 +37,7 @@ STEPS = (
 FINEST = 168_000  # a multiple of every N: one Brownian path seen on all grids
 SEEN, OTHERS = 800, 16  # steps of a path that are drawn at most, and how many faint paths
 TIMES = np.linspace(0, 1, 201)  # of the band and the faint paths
+LEVELS = SCHEDULE.log_snr(TIMES)
 NO_ERROR = 1e-12  # below this a distance is rounding
 REACH = 4.0
 X = np.linspace(-REACH, REACH, 201)
@@ -67,9 +67,8 @@ def compute(n_steps, rule, recursion, x0, t, path):
     indices = [max(1, round(t * n)) for n in STEPS]
     decay, variance = np.array([law[:, i] for law, i in zip(laws, indices, strict=True)]).T
     times = np.divide(indices, STEPS)
-    elapsed = _elapsed(times)
-    law = x0 * decay, variance
-    exact = x0 * np.exp(-elapsed / 2), -np.expm1(-elapsed)
+    levels = SCHEDULE.log_snr(times)
+    law, exact = (x0 * decay, variance), (x0 * alpha(levels), sigma(levels) ** 2)
     w2, kl = gaussian_wasserstein(*law, *exact), gaussian_kl(*law, *exact)
     limit = error_constants(SCHEDULE, recursion, rule, x0, t)
     k, n = STEPS.index(n_steps), np.array(STEPS)
@@ -83,10 +82,10 @@ def compute(n_steps, rule, recursion, x0, t, path):
         numbers["wasserstein"], numbers["kl"] = readable(w2[k]), readable(kl[k])
         scaled, tends_to = readable(n_steps**2 * kl[k]), readable(limit.kl)
         numbers["scaled_kl"] = f"{scaled}, tends to {tends_to}"
-        log_error = n_steps * (2 * np.log(decay[k]) + elapsed[k])
+        log_error = 2 * n_steps * np.log(decay[k] / alpha(levels[k]))
         numbers["log_error"] = f"{log_error:.2f}, tends to {limit.log_decay:.2f}"
     of_time, decays, from_zero = _exact_path(path)
-    mean, spread = x0 * np.exp(-_elapsed(TIMES) / 2), np.sqrt(-np.expm1(-_elapsed(TIMES)))
+    mean, spread = x0 * alpha(LEVELS), sigma(LEVELS)
     states = x0 * _law(recursion, rule, n_steps)[0] + _from_zero(recursion, rule, n_steps, path)
     every = max(1, n_steps // SEEN)
     heights, exact_heights = (norm.pdf(X, m[k], np.sqrt(v[k])) for m, v in (law, exact))
@@ -94,7 +93,6 @@ def compute(n_steps, rule, recursion, x0, t, path):
     w2, kl = (np.where(found >= NO_ERROR, found, np.nan) for found in (w2, kl))
     arrays = {
         "now": times[k],
-        "start": x0,
         "low": mean - spread,
         "high": mean + spread,
         "others": mean[:, None] + _other_paths(path),
@@ -105,7 +103,6 @@ def compute(n_steps, rule, recursion, x0, t, path):
         "exact_density": exact_heights,
         "density": heights,
         "excess": heights - exact_heights,
-        "steps": n_steps,
         "w2": w2,
         "kl": kl,
         "w2_predicted": none * limit.wasserstein / n,
@@ -128,11 +125,6 @@ def _law(recursion, rule, n_steps):
     return frozen(state_moments(1.0, _steps(recursion, rule, n_steps)))
 
 
-def _elapsed(t):
-    """B(t) = ∫₀ᵗ β of the linear schedule."""
-    return t * (SCHEDULE.beta_min + (SCHEDULE.beta_max - SCHEDULE.beta_min) * t / 2)
-
-
 @lru_cache(maxsize=8)
 def _brownian(path):
     """A Brownian path's increments on the finest grid."""
@@ -152,24 +144,30 @@ def _from_zero(recursion, rule, n_steps, path):
 def _exact_path(path):
     """1001 times, decays and the exact solution from 0 along the same Brownian motion.
 
-    x_t = a_t ∫ √β/a dW with a = exp(−½∫β); on the finest grid the integrand is taken mid-step.
+    x_t = α_t ∫ √β/α dW; on the finest grid the integrand is taken mid-step.
     """
     middle = (np.arange(FINEST) + 0.5) / FINEST
-    integrand = np.sqrt(SCHEDULE.beta(middle)) * np.exp(_elapsed(middle) / 2)
+    integrand = np.sqrt(SCHEDULE.beta(middle)) / alpha(SCHEDULE.log_snr(middle))
     integral = np.append(0, np.cumsum(integrand * _brownian(path)))
     t = np.linspace(0, 1, 1001)
-    decay = np.exp(-_elapsed(t) / 2)
+    decay = alpha(SCHEDULE.log_snr(t))
     return frozen([t, decay, decay * integral[:: FINEST // 1000]])
 
 
 @lru_cache(maxsize=8)
 def _other_paths(path):
-    """Exact solutions from 0 at ``TIMES``, [201, 24], each with a Brownian motion of its own."""
-    decay = np.exp(-_elapsed(TIMES) / 2)[:, None]
-    ratio = decay[1:] / decay[:-1]
-    noise = np.random.default_rng([path, 1]).standard_normal((len(ratio), OTHERS))
-    sums = np.cumsum(np.sqrt(1 - ratio**2) * noise / decay[1:], axis=0)
-    return frozen(decay * np.vstack([np.zeros(OTHERS), sums]))
+    """Exact solutions from 0 at ``TIMES``, [201, 16], each with a Brownian motion of its own."""
+    rng, states = np.random.default_rng([path, 1]), [np.zeros(OTHERS)]
+    for decay, noise in zip(*exact_steps(LEVELS), strict=True):
+        states.append(decay * states[-1] + noise * rng.standard_normal(OTHERS))
+    return frozen(states)
+
+
+def readable(number):
+    """Return a number in words, four digits and no "e": 0.06776, 4.6·10⁻⁷."""
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    digits, _, power = f"{number:.4g}".partition("e")
+    return digits + ("·10" + str(int(power)).translate(raised) if power else "")
 
 
 def scene():
@@ -185,7 +183,7 @@ def scene():
             Line("grid", "states", meaning="model", width=2.2, label="N steps"),
             Line("times", "exact_path", meaning="exact", width=0.9, label="SDE"),
             Handle("t", x="now", grip="rule", meaning="exact"),
-            Handle("x0", x=0, y="start", along="y", meaning="model"),
+            Handle("x0", x=0, y="x0", along="y", meaning="model"),
         ],
         width=1.6,
     )
@@ -211,7 +209,7 @@ def scene():
         marks += [
             Line(STEPS, f"{name}_predicted", meaning="exact", dash="dash", width=1),
             Points(STEPS, name, meaning="model", shape=shape, size=size, label=label),
-            Points("steps", f"{name}_now", meaning="model", shape=filled, size=11),
+            Points("n_steps", f"{name}_now", meaning="model", shape=filled, size=11),
         ]
     distances = Plot(
         "distance between the two",
@@ -219,7 +217,7 @@ def scene():
         Axis(1e-8, 1, scale="log", settle=True),
         [
             *marks,
-            Handle("n_steps", x="steps", y="w2_now", times=True, meaning="model"),
+            Handle("n_steps", x="n_steps", y="w2_now", times=True, meaning="model"),
             Words(0.5, 0.6, "{remark}", align="centre"),
         ],
         width=1.4,

@@ -1,26 +1,17 @@
 """The sum-of-ELBOs panel: both sides of S5, computed apart, for any w moved by hand."""
 
-from course_utils.panels._instrument import (
-    SPAN,
-    compute,
-    controls,
-    plot_of_layers,
-    plot_of_p_w,
-    plot_of_w,
-    view_of,
-)
-from course_utils.panels._view import level_axis
+from course_utils.panels import _instrument as instrument
+from course_utils.panels._instrument import compute, controls
+from course_utils.panels._view import over_levels
 from course_utils.widgets.scene import Area, Axis, Band, Bars, Plot, Rule, Scene
 
 __all__ = ["compute", "controls", "panel", "picture"]
-ALT = (
-    "Five plots. Top left: both sides of S5 in nats, as bars on one scale that end on one line: "
-    "the weighted loss, and below it the ELBO terms that p_w counts, then the atom at the data "
-    "end; hatched is what is taken away, where p_w is negative and the hidden constant at the "
-    "noise end. Top right: the galaxies' density smoothed at six levels drawn from p_w, with a "
-    "minus where p_w is negative. Below: the weighting w over log-SNR, which can be pulled; how "
-    "fast it falls, hatched where it rises; and what each level adds to the two sides."
-)
+ALT = """Five plots. Top left: both sides of S5 in nats, as bars on one scale that end on one line:
+the weighted loss, and below it the ELBO terms that p_w counts, then the atom at the data end;
+hatched is what is taken away, where p_w is negative and the hidden constant at the noise end. Top
+right: the galaxies' density smoothed at six levels drawn from p_w, with a minus where p_w is
+negative. Below: the weighting w over log-SNR, which can be pulled; how fast it falls, hatched where
+it rises; and what each level adds to the two sides."""
 PRESETS = {
     "ELBO": {"objective": "elbo"},
     "sigmoid": {"objective": "sigmoid"},
@@ -49,12 +40,12 @@ def scene():
         Area("centres", "product", meaning="mixture", label="−L dw/dλ"),
     ]
     y = Axis(-0.05, 0.2, "nats per unit of λ", settle=True)
-    added = Plot("what each level adds", level_axis(*SPAN), y, areas, cursor="λ")
-    rows = [[strip, plot_of_layers()], [plot_of_w(1.2), plot_of_p_w(0.9), added]]
-    return Scene(rows, height=(140, 250), alt=ALT)
+    added = over_levels("what each level adds", y, areas)
+    below = [instrument.plot_of_w(1.2), instrument.plot_of_p_w(0.9), added]
+    return Scene([[strip, instrument.plot_of_layers()], below], height=(140, 250), alt=ALT)
 
 
-panel, picture = view_of(
+panel, picture = instrument.view_of(
     scene,
     {},
     PRESETS,

@@ -2,34 +2,23 @@
 
 import numpy as np
 
-from course_utils.panels._instrument import (
-    LOWEST,
-    compute,
-    controls,
-    plot_of_p_w,
-    plot_of_share,
-    plot_of_w,
-    view_of,
-    weighting,
-)
+from course_utils.panels import _instrument as instrument
+from course_utils.panels._instrument import LOWEST, compute, controls
 from course_utils.widgets import figures, still
 from course_utils.widgets.scene import Area, Axis, Band, Line, Plot, Rule, Scene
 
 __all__ = ["chosen", "compute", "controls", "panel", "picture", "report", "simple"]
-ALT = (
-    "Three plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can be "
-    "pulled, the density p with which the objective samples levels in training (dashed), and w "
-    "before it was bent (dotted), on a logarithmic axis. Middle: how fast w falls with log-SNR, "
-    "hatched where it rises; divided by w at the noise end this is the density of p_w. Right: the "
-    "share of the galaxies' weighted loss that each level earns; the dotted line marks a blur of "
-    "50 km/s."
-)
-SIMPLE = (
-    "Two plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can be "
-    "pulled, and the density p with which the objective samples levels in training (dashed), on a "
-    "logarithmic axis. Right: the share of the galaxies' weighted loss that each level earns; the "
-    "dotted line marks a blur of 50 km/s."
-)
+ALT = """Three plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can be
+pulled, the density p with which the objective samples levels in training (dashed), and w before it
+was bent (dotted), on a logarithmic axis. Middle: how fast w falls with log-SNR, hatched where it
+rises; divided by w at the noise end this is the density of p_w. Right: the share of the galaxies'
+weighted loss that each level earns; the dotted line marks a blur of 50 km/s."""
+SIMPLE = """Two plots over log-SNR, with the blur in km/s on top. Left: the weighting w, which can
+be pulled, and the density p with which the objective samples levels in training (dashed), on a
+logarithmic axis. Right: the share of the galaxies' weighted loss that each level earns; the dotted
+line marks a blur of 50 km/s."""
+COARSE = {"objective": "sigmoid", "sigmoid_bias": 6.0, "shift": 3.0}
+DETAIL = (-2.0, -2.0, -2.0, -2.0, -1.5, 0.0, 2.0)
 PRESETS = {
     "nothing in front of the ε-loss": {"objective": "cosine_eps"},
     "P2 with γ = 0": {"objective": "p2", "p2_gamma": 0.0},
@@ -37,15 +26,8 @@ PRESETS = {
     "EDM, its own λ": {"objective": "edm"},
     "EDM, λ for data of variance 1": {"objective": "edm", "unit_variance": True},
     "EDM, made monotone": {"objective": "edm", "monotone_lock": True},
-    "ELBO of what is coarser than 50 km/s": {
-        "objective": "sigmoid",
-        "sigmoid_bias": 6.0,
-        "shift": 3.0,
-    },
-    "all for the finest detail": {
-        "objective": "elbo",
-        "gains": (-2.0, -2.0, -2.0, -2.0, -1.5, 0.0, 2.0),
-    },
+    "ELBO of what is coarser than 50 km/s": COARSE,
+    "all for the finest detail": {"objective": "elbo", "gains": DETAIL},
 }
 FEW = {
     "nothing in front of the ε-loss": {"objective": "cosine_eps"},
@@ -69,22 +51,23 @@ SAID = {
 
 def chosen(**state):
     """Return the weighting that a state spells, with 1 as its largest value."""
-    return weighting(state).normalised()
+    return instrument.weighting(state).normalised()
 
 
 def scene():
     """Declare the picture."""
-    plots = [plot_of_w(1.25), plot_of_p_w(), plot_of_share()]
+    plots = [instrument.plot_of_w(1.25), instrument.plot_of_p_w(), instrument.plot_of_share()]
     return Scene([plots], height=290, alt=ALT, ghost=True)
 
 
 def few():
     """Declare the picture of the simple form."""
-    return Scene([[plot_of_w(1.25), plot_of_share()]], height=290, alt=SIMPLE, ghost=True)
+    plots = [instrument.plot_of_w(1.25), instrument.plot_of_share()]
+    return Scene([plots], height=290, alt=SIMPLE, ghost=True)
 
 
-panel, picture = view_of(scene, {"objective": "cosine_eps"}, PRESETS, **SAID)
-simple, _ = view_of(
+panel, picture = instrument.view_of(scene, {"objective": "cosine_eps"}, PRESETS, **SAID)
+simple, _ = instrument.view_of(
     few,
     {"objective": "cosine_eps"},
     FEW,

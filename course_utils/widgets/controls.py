@@ -16,8 +16,7 @@ class Control:
     ``folded``: it stands in a part of the panel under this title that opens at a click. ``play``:
     a button beside it lets it run.
 
-    ``check(value)`` returns a value as the control holds it, or raises ``ValueError``; ``ends()``
-    the values at which it is worth looking at, its ends first and last.
+    ``check(value)`` returns a value as the control holds it, or raises ``ValueError``.
     """
 
     label: str
@@ -62,9 +61,6 @@ class Slider(Control):
             raise ValueError(f"the nearest it can be is {nearest!r}")
         return nearest
 
-    def ends(self):
-        return [self.low, self.high]
-
 
 @dataclass(frozen=True)
 class Choice(Control):
@@ -80,12 +76,13 @@ class Choice(Control):
     groups: dict = field(default_factory=dict)  # value: heading
 
     def check(self, value):
-        for _, option in self.options:
-            if option == value:
-                return option
-        raise ValueError(f"choose one of {', '.join(repr(option) for _, option in self.options)}")
+        if value not in self.values:
+            raise ValueError(f"choose one of {', '.join(map(repr, self.values))}")
+        return self.values[self.values.index(value)]
 
-    def ends(self):
+    @property
+    def values(self):
+        """All that it can hold."""
         return [value for _, value in self.options]
 
 
@@ -94,14 +91,12 @@ class Switch(Control):
     """On or off."""
 
     value: bool = False
+    values = (False, True)
 
     def check(self, value):
-        if value not in (True, False):
+        if value not in self.values:
             raise ValueError("pass True or False")
         return bool(value)
-
-    def ends(self):
-        return [False, True]
 
 
 @dataclass(frozen=True)
@@ -118,11 +113,6 @@ class Bars(Control):
     def check(self, value):
         return _numbers(value, (len(self.labels),), self.low, self.high)
 
-    def ends(self):
-        low, high, n = self.low, self.high, len(self.labels)
-        alone = [(low,) * i + (high,) + (low,) * (n - i - 1) for i in range(n)]
-        return [(low,) * n, *alone, (high,) * n]
-
 
 @dataclass(frozen=True)
 class Curve(Control):
@@ -136,9 +126,6 @@ class Curve(Control):
     def check(self, value):
         return _numbers(value, (0, self.n), self.low, self.high)
 
-    def ends(self):
-        return [(), (0.0,) * self.n]
-
 
 @dataclass(frozen=True)
 class Dice(Control):
@@ -150,9 +137,6 @@ class Dice(Control):
         if not isinstance(value, numbers.Integral) or value < 0:
             raise ValueError("pass 0, 1, 2, …")
         return int(value)
-
-    def ends(self):
-        return [0, 1]
 
 
 def _numbers(value, lengths, low, high):
@@ -170,10 +154,3 @@ def choice(label, options, value=None, **more):
     """Return a list, or with ``slide`` a slider, of ``options``: values or (words, value) pairs."""
     pairs = tuple(o if isinstance(o, tuple) else (str(o), o) for o in options)
     return Choice(label, pairs, pairs[0][1] if value is None else value, **more)
-
-
-def bars(labels, low, high, step, value, label, unit="", **more):
-    """Return a row of upright sliders; ``value`` is one number for all, or one each."""
-    labels = tuple(str(words).replace("-", "−") for words in labels)
-    value = (value,) * len(labels) if isinstance(value, numbers.Real) else tuple(value)
-    return Bars(label, labels, low, high, step, value, unit, **more)

@@ -29,7 +29,7 @@ class Panel(anywidget.AnyWidget):
     Args:
         scene: what is drawn, a ``widgets.scene.Scene``.
         compute: called as ``compute(**values)``; returns (numbers, arrays), both by name. Numbers
-            may be strings; the scene may use both.
+            may be strings. The scene may use both, and the controls' values too.
         controls: name -> declaration of ``widgets.controls``.
         headline: a template of numbers by their names, written large.
         shown: names of at most four numbers in the table beside it; the rest are "details".
@@ -73,7 +73,7 @@ class Panel(anywidget.AnyWidget):
     @property
     def picture(self):
         """The present picture as a still, a PIL image of two pixels a CSS pixel."""
-        return still.picture(self.scene, self.results | self.arrays)
+        return still.picture(self.scene, self.arrays)
 
     def text(self):
         """Return the panel in words: what there is to see, then the last good results."""
@@ -138,7 +138,8 @@ class Panel(anywidget.AnyWidget):
                 self.answer = answer or self.answer
                 self.values = self.checked(values)
                 numbers, arrays = self._compute(**self.values)
-                frame = self.scene.frame(numbers | arrays) | {"readout": self._readout(numbers)}
+                arrays = self.values | numbers | arrays
+                frame = self.scene.frame(arrays) | {"readout": self._readout(numbers)}
                 if any(arrays[name] is not self.arrays.get(name) for name in self.scene.heats):
                     self.fields = self.scene.fields(arrays)
                 self.results, self.arrays, self.frame, self.error = numbers, arrays, frame, None

@@ -11,14 +11,14 @@ browser draws it live (``js/draw.js``) and matplotlib draws stills (``widgets/st
 Wherever a field is ``Data``, a string is the name of an array or number that ``compute`` returns;
 anything else is the number or the array itself, which then stands still.
 
-To the browser go ``Scene.spec()`` once, JSON in which a plot, an axis and an item have the fields
-of their class here, an item also its class's name as ``"kind"``; and with each movement
+To the browser go ``Scene.spec()`` once, JSON in which every part has the fields of its class here
+and the class's name as ``"kind"``; and with each movement
 ``Scene.frame(values)``: the numbers of all arrays as 32-bit floats, ``{"shapes": {name: shape},
 "data": bytes, "words": {name: words}}``. ``Scene.fields`` is the same for heat maps, with one byte
 a cell; they are large and seldom change.
 """
 
-from dataclasses import KW_ONLY, asdict, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
 from functools import cached_property
 
 import numpy as np
@@ -64,7 +64,7 @@ class Item:
     """What all that is drawn has.
 
     ``meaning`` is a key of ``figures.COLOURS``, ``label`` its name in the legend. What is
-    ``secret`` is drawn after the reader has guessed (see ``Question``).
+    ``secret`` is drawn after the reader has guessed (see ``Scene``).
     """
 
     _: KW_ONLY
@@ -240,30 +240,19 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Question:
-    """Asked before the secret items are drawn; ``then`` are values the guess puts on show.
-
-    ``right`` is one of the ``options``.
-    """
-
-    words: str
-    options: tuple
-    right: str
-    then: dict
-
-
-@dataclass(frozen=True)
 class Scene:
     """Rows of plots, None for an empty place; ``height`` in CSS pixels, one number or one a row.
 
     ``ghost``: the state before the first movement stays in grey, as if it had been pinned.
+    ``question``: asked before the secret items are drawn; its ``words``, ``options``, the ``right``
+    one of these, and ``then``, values that the guess puts on show.
     """
 
     rows: tuple | list
     height: float | tuple
     alt: str
     ghost: bool = False
-    question: Question | None = None
+    question: dict | None = None
 
     def items(self, kind):
         """Return all items of a kind in order."""
@@ -299,12 +288,15 @@ class Scene:
         """The scene in JSON, its arrays that stand still by name, and the names of the others."""
         still, names = {}, set()
 
-        def plain(part):
-            found = {}
-            for field in fields(part):
-                value = getattr(part, field.name)
-                found[field.name] = named(value) if field.type is Data else value
-            return found
+        def plain(value, data=False):
+            if is_dataclass(value):
+                found = {
+                    f.name: plain(getattr(value, f.name), f.type is Data) for f in fields(value)
+                }
+                return found | {"kind": type(value).__name__}
+            if data:
+                return named(value)
+            return [plain(part) for part in value] if isinstance(value, list | tuple) else value
 
         def named(source):
             if source is None or isinstance(source, int | float):
@@ -318,20 +310,8 @@ class Scene:
             still[name] = np.asarray(source, float)
             return name
 
-        def axis(part):
-            return plain(part) | {"top": part.top and asdict(part.top)}
-
-        def of(plot):
-            items = [plain(item) | {"kind": type(item).__name__} for item in plot.items]
-            return plain(plot) | {"x": axis(plot.x), "y": axis(plot.y), "items": items}
-
-        spec = {
-            "rows": [[plot and of(plot) for plot in row] for row in self.rows],
-            "height": np.broadcast_to(self.height, len(self.rows)).tolist(),
-            "alt": " ".join(self.alt.split()),
-            "ghost": self.ghost,
-            "question": self.question and asdict(self.question),
-        }
+        height = np.broadcast_to(self.height, len(self.rows)).tolist()
+        spec = plain(self) | {"height": height, "alt": " ".join(self.alt.split())}
         return spec, still, names
 
 

@@ -34,8 +34,8 @@ def figure(scene, values):
         drawn = figures.StyledFigure(figsize=size / DPI, dpi=DPI * RATIO)
         for row, height, end in zip(scene.rows, heights, np.cumsum(heights), strict=True):
             for plot, box in _boxes(row, height):
-                place = box + [0, size[1] - end, 0, 0]
-                ax = drawn.add_axes(place / np.tile(size, 2))
+                box[1] += size[1] - end
+                ax = drawn.add_axes(box / np.tile(size, 2))
                 _Still(ax, plot, values).draw(low=height < 170)
         FigureCanvasAgg(drawn)
     return drawn
@@ -84,7 +84,9 @@ class _Still:
             getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
         self.limits("x", plot.x)
         self.limits("y", plot.y)
-        pad = 6 + (TOP * POINT if plot.x.top else 0)  # given, for finding it takes a tenth of a second
+        pad = 6 + (
+            TOP * POINT if plot.x.top else 0
+        )  # given, for finding it takes a tenth of a second
         ax.set_title(plot.title, loc="left", y=1, pad=pad)
         if ax.get_legend_handles_labels()[0]:
             # where the plot is low, above it beside the title

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panel_driving import PANELS
+from panel_driving import PANELS, ends
 from panel_page import agrees, drag, place, shown
 from PIL import Image
 from serving import barriers, chromium
@@ -83,7 +83,7 @@ def test_every_handle(context, name, by):
             assert handle.get_attribute("role") == "slider"
             assert handle.get_attribute("aria-label").startswith(words.label)
             assert handle.get_attribute("aria-valuetext")
-            at_end = panel.values[control] in (words.ends()[0], words.ends()[-1])
+            at_end = panel.values[control] in (ends(words)[0], ends(words)[-1])
             if by != "keys" and not at_end and LAG.get(name) != control:
                 moved = np.subtract(place(handle), start)[0 if across else 1]
                 assert abs(abs(moved) - 45) < 10, f"{control} left the hand: {moved}"  # half a step
@@ -103,7 +103,7 @@ def test_every_control_by_keys(context, name):
             elif isinstance(control, Choice) and not control.slide:
                 node.select_option(index=1)
             else:
-                node.press("ArrowLeft" if before == control.ends()[-1] else "ArrowRight")
+                node.press("ArrowLeft" if before == ends(control)[-1] else "ArrowRight")
             page.wait(lambda key=key, old=before: panel.values[key] != old, f"{key} to move")
             agrees(page)
             controls_say(page)

@@ -6,7 +6,7 @@ import importlib
 import numpy as np
 import pytest
 from ipywidgets.embed import dependency_state
-from panel_driving import PANELS, drive
+from panel_driving import PANELS, drive, ends
 
 # Retraining at every end takes as long as all others; sum_of_elbos moves as weighting does.
 SLOW = ("retraining", "sum_of_elbos")
@@ -32,7 +32,7 @@ def test_a_picture_of_the_computed_numbers(module):
     numbers, _ = module.compute(**panel.values)
     assert panel.results == numbers and panel.text().startswith(panel.alt)
     name, widget = next(iter(panel.controls.items()))
-    moved = next(value for value in widget.ends()[::-1] if value != panel.values[name])
+    moved = next(value for value in ends(widget)[::-1] if value != panel.values[name])
     other = module.picture(**{name: moved})
     assert other.size == panel.picture.size and other.size[0] == 1880
     assert not np.array_equal(np.asarray(other), np.asarray(panel.picture))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from panel_driving import ends
 from scipy.stats import norm
 
 from course_utils.atlas import ATLAS
@@ -58,7 +59,7 @@ def states(n, rng):
             elif isinstance(control, Bars):
                 state[name] = [anywhere(control) * rng.integers(2) for _ in control.labels]
             else:
-                state[name] = control.ends()[rng.integers(len(control.ends()))]
+                state[name] = (found := ends(control))[rng.integers(len(found))]
         state["galaxy"] = int(rng.choice([0, 0, *instrument.KEPT]))
         state |= {"brush": strokes().tolist() if rng.integers(2) else []}
         yield state | {"drawn": (strokes() - 1).tolist()}

@@ -18,7 +18,7 @@ import ipywidgets
 import psutil
 import pytest
 from moving import as_json
-from panel_driving import PANELS
+from panel_driving import PANELS, ends
 from panel_page import shown
 from serving import chromium
 
@@ -42,7 +42,7 @@ def soak(panel, movements, warm_up, empty=lambda: None):
     grows before each reading.
     """
     hand = random.Random(0)
-    moves = [{name: v} for name, control in panel.controls.items() for v in control.ends()]
+    moves = [{name: v} for name, control in panel.controls.items() for v in ends(control)]
     moves += panel.presets.values()
     for move in moves:
         panel.set(**move)
