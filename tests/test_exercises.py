@@ -17,19 +17,8 @@ import pytest
 from scipy import integrate
 from scipy.special import expit
 
-from course_utils.elbo import ErrorCurve
 from course_utils.exercises import Exercise, check, exercises
 from course_utils.exercises.slips import Source, edited
-from course_utils.forward import posterior
-from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import published
-from course_utils.predictions import eps_loss_to
-from course_utils.schedules import (
-    Cosine,
-    FlowMatching,
-    ddpm_betas,
-    log_snr_from_alpha_bar,
-)
 
 EXERCISES = exercises()
 NAMES = list(EXERCISES)
@@ -60,15 +49,6 @@ def test_each_listed_mistake_is_named(name):
     for message, mistake in exercise.mistakes.items():
         assert exercise.verdict(mistake) == f"not yet: {message}"
         assert "correct" not in message, "only the right answer may print this word"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_mistakes_coincide_neither_with_each_other_nor_with_the_reference(name):
-    exercise = EXERCISES[name]
-    functions = {"the reference": exercise.reference, **exercise.mistakes}
-    outcomes = {message: exercise.run(function) for message, function in functions.items()}
-    for a, b in itertools.combinations(outcomes, 2):
-        assert exercise.differing(outcomes[a], outcomes[b]), (a, b)
 
 
 def test_further_wrong_answers_are_rejected_and_most_are_named():
@@ -137,39 +117,7 @@ def test_an_answer_learnt_by_heart_is_rejected(name):
     assert exercise.verdict(lambda *args: result).startswith("not yet: ")
 
 
-# --- the references themselves, against independent truths ------------------------------------
-
-
-def test_flow_matching_latent_has_unit_amplitude():
-    t = np.array([0.2, 0.7])
-    reference = EXERCISES["00.2"].reference
-    signal, noise = reference(1 - t, t)[1], reference(t, t)[1]  # x = 1, ε = 0 and the reverse
-    np.testing.assert_allclose(signal**2 + noise**2, 1, rtol=1e-14)
-    np.testing.assert_allclose(np.log(signal**2 / noise**2), reference(t, t)[0], rtol=1e-12)
-
-
-def test_twins_are_counted_by_denoising_errors():
-    """exp of half the area, computed from errors alone, is exp of the entropy."""
-    levels = np.linspace(-16, 24, 81)
-    x = np.array([[-1.0], [0.2], [0.2], [1.1]])
-    _, e, _ = ErrorCurve.from_mixtures(GaussianMixture.from_data(x), log_snr=levels).between()
-    area = integrate.trapezoid(e, np.linspace(-16, 24, len(e))) + np.exp(-16) * x.var()
-    counted = EXERCISES["00.1"].reference(np.array([1.0, 2.0, 1.0]))
-    assert np.exp(area / 2) == pytest.approx(counted, rel=1e-4)
-
-
-def test_references_agree_with_the_course():
-    t = np.array([0.2, 0.5, 0.9])
-    np.testing.assert_allclose(
-        EXERCISES["00.2"].reference(t, t)[0], FlowMatching().log_snr(t), rtol=1e-10, atol=1e-12
-    )
-    a_bar = np.cumprod(1 - ddpm_betas())
-    level = log_snr_from_alpha_bar(a_bar)
-    x = np.zeros(1)
-    _, variance = posterior(x, x, level[500], level[20])
-    long_back = EXERCISES["01.5"].reference(a_bar[500], a_bar[20])
-    assert long_back == pytest.approx(variance, rel=1e-10)
-    assert EXERCISES["01.2"].reference(ddpm_betas()).sum() == pytest.approx(1 - a_bar[-1])
+# --- references whose other right answers are the same formula, against independent truths -------
 
 
 def test_the_drift_with_any_noise_keeps_a_gaussian_law():
@@ -180,22 +128,6 @@ def test_the_drift_with_any_noise_keeps_a_gaussian_law():
         slope = EXERCISES["03.3"].reference(1.0, -1 / variance, beta, eta)  # of the drift in z
         back = -2 * slope * variance + eta**2 * beta  # d variance/d|t|: drift and fresh noise
         assert back == pytest.approx(beta * a_bar * (s2 - 1), rel=1e-12)
-
-
-def test_abel_sum_is_the_weighted_sum_of_steps():
-    rng = np.random.default_rng(0)
-    w, steps = rng.uniform(size=(2, 7))
-    L = np.append(np.cumsum(steps[::-1])[::-1], 0) + 0.4
-    total, share = EXERCISES["06.1"].reference(w, L)
-    np.testing.assert_allclose(total, w @ steps, rtol=1e-14)
-    w = np.maximum.accumulate(w[::-1])[::-1]  # falls from step to step: what is left is w_1 L_0
-    total, share = EXERCISES["06.1"].reference(w, L)
-    np.testing.assert_allclose(share * total, w[0] * L[0] - w[-1] * L[-1] - total, rtol=1e-12)
-
-
-def test_p_w_is_a_probability():
-    masses, atom = EXERCISES["06.2"].reference(None, expit(np.linspace(0, 3, 9)))
-    assert masses.min() > 0 and masses.sum() + atom == pytest.approx(1, abs=1e-14)
 
 
 def test_levels_follow_the_truncated_logistic_with_its_atom():
@@ -211,23 +143,6 @@ def test_levels_follow_the_truncated_logistic_with_its_atom():
         assert np.mean(levels <= edge) == pytest.approx(share, abs=1e-5)
     assert np.mean(levels == high) == pytest.approx(expit(b - high) / expit(b - low), abs=1e-5)
     assert low <= levels.min()
-
-
-def test_weightings_of_notebook_05_are_those_of_the_course():
-    s, zero = np.linspace(-8, 8, 9), np.zeros(1)
-    for name, key, arguments in [("05.1", "cosine_v", ()), ("05.4", "sd3", (0.0, 1.0))]:
-        w = published(key).implied_weighting()
-        reference = EXERCISES[name].reference(s, *arguments)
-        np.testing.assert_allclose(reference, w(s) / w(zero), rtol=1e-10)
-    p = Cosine().density(s)
-    for_v = EXERCISES["05.2"].reference(s, 3.0) * eps_loss_to("v", s) * p
-    w = published("min_snr", min_snr_gamma=3.0).implied_weighting()
-    np.testing.assert_allclose(for_v, w(s), rtol=1e-10)
-    w = published("p2", p2_gamma=EXERCISES["05.3"].reference(-0.5, 1.0)).implied_weighting()
-    near = np.linspace(-1, 0, 2001)
-    assert near[np.argmax(w(near))] == pytest.approx(-0.5, abs=1e-3)
-    unit = EXERCISES["05.5"].reference(s, 0.5)
-    np.testing.assert_allclose(np.exp(-unit / 2), np.exp(-s / 2) / 0.5, rtol=1e-12)
 
 
 # --- the machinery, on small exercises ----------------------------------------------------------

@@ -3,8 +3,20 @@
 import numpy as np
 from scipy.stats import entropy
 
+from course_utils.elbo import ErrorCurve, weighted_loss
+from course_utils.mixtures import GaussianMixture
+from course_utils.schedules import FlowMatching, sigma
+
+
+def _by_denoising(n):
+    """exp of half the area, from errors alone."""
+    law = GaussianMixture(n / n.sum(), np.arange(len(n))[:, None], 0 * n)
+    return np.exp(weighted_loss(np.ones_like, ErrorCurve.from_mixtures(law, log_snr=(-16, 24))))
+
+
 RIGHT = {
     "00.1": [
+        _by_denoising,
         lambda n: np.prod((n / n.sum()) ** (-n / n.sum())),
         lambda n: np.exp(entropy(n)),
         lambda n: n.sum() / np.exp(np.sum(n * np.log(n)) / n.sum()),
@@ -13,6 +25,7 @@ RIGHT = {
     "00.2": [
         lambda z, t: (2 * np.log1p(-t) - 2 * np.log(t), z / np.hypot(1 - t, t)),
         lambda z, t: [np.log((1 - t) ** 2 / t**2), z / np.sqrt(1 - 2 * t + 2 * t**2)],
+        lambda z, t: (FlowMatching().log_snr(t), z * sigma(FlowMatching().log_snr(t)) / t),
         lambda z, t: np.stack([2 * np.log((1 - t) / t), z / np.hypot(t, 1 - t)]),
     ],
     "00.3": [

@@ -18,11 +18,6 @@ def _contributions_by_recursion(betas):
     return shares
 
 
-def _by_differences(betas):
-    total = 1 - np.cumprod(1 - betas[::-1])  # noise of the last k steps
-    return np.diff(np.append(0, total))[::-1]
-
-
 def _by_precisions(noisy, clean):
     beta = 1 - noisy / clean
     out = np.zeros_like(clean)
@@ -42,15 +37,15 @@ RIGHT = {
         _at_rest_by_walking,
         lambda decay, noise: [n * n / (1 - d) / (1 + d) for d, n in zip(decay, noise, strict=True)],
     ],
-    "01.2": [_contributions_by_recursion, _by_differences],
+    "01.2": [
+        _contributions_by_recursion,
+        lambda betas: np.diff(1 - np.cumprod(1 - betas[::-1]), prepend=0)[::-1],
+    ],
     "01.3": [
         lambda betas: np.prod(np.exp(-(betas**2) / 2)),
         lambda betas: np.exp(-(betas @ betas) / 2),
     ],
-    "01.4": [
-        _by_loop,
-        lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1)),
-    ],
+    "01.4": [_by_loop, lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1))],
     "01.5": [
         _by_precisions,
         lambda noisy, clean: (clean - noisy) * (1 - clean) / (clean * (1 - noisy)),
@@ -58,23 +53,14 @@ RIGHT = {
 }
 
 WRONG = {
-    "01.1": [
-        lambda decay, noise: noise / decay,
-        lambda decay, noise: print(decay),
-    ],
+    "01.1": [lambda decay, noise: noise / decay, lambda decay, noise: print(decay)],
     "01.2": [
         lambda betas: betas,
         lambda betas: betas**2,
         lambda betas: 1 - np.cumprod(1 - betas)[-1],  # all of it, one number
     ],
-    "01.3": [
-        lambda betas: 0.9345,
-        lambda betas: np.exp(-0.5 * betas**2),
-    ],
-    "01.4": [
-        lambda betas, n: betas[-n:],
-        lambda betas, n: _by_loop(betas, n)[::-1],
-    ],
+    "01.3": [lambda betas: 0.9345, lambda betas: np.exp(-0.5 * betas**2)],
+    "01.4": [lambda betas, n: betas[-n:], lambda betas, n: _by_loop(betas, n)[::-1]],
     "01.5": [
         lambda noisy, clean: 1 - noisy / clean,
         lambda noisy, clean: noisy * (1 - clean),

@@ -14,16 +14,11 @@ def by_the_posterior(z, eps_hat, noise, log_snr, log_snr_to):
     return mean + np.sqrt(variance) * noise
 
 
-def by_coefficients(z, eps_hat, noise, log_snr, log_snr_to):
-    step = ddim_coefficients(log_snr, log_snr_to, 1.0)
-    return step.keep * z + step.eps_hat * eps_hat + step.noise * noise
-
-
-def in_two(z, eps_hat, noise, log_snr, log_snr_to, ahead=2.0, spread=lambda back: back.noise):
+def in_two(z, eps_hat, noise, log_snr, log_snr_to, ahead=2.0):
     beyond = log_snr + ahead * (log_snr_to - log_snr)
     back = transition(beyond, log_snr_to)
     beyond_z = ddim_step(lambda z, log_snr: eps_hat, z, log_snr, beyond)
-    return back.decay * beyond_z + spread(back) * noise
+    return back.decay * beyond_z + back.noise * noise
 
 
 def with_eta(eta):
@@ -51,7 +46,7 @@ RIGHT = {
             -b * (x + (1 + eta * eta) * y) / 2 for x, y in zip(z, s, strict=True)
         ],
     ],
-    "03.4": [by_the_posterior, by_coefficients, in_two],
+    "03.4": [by_the_posterior, with_eta(1.0), in_two],
 }
 
 WRONG = {
@@ -64,8 +59,5 @@ WRONG = {
         lambda z, s, b, eta: -b * z - b * s,
         lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s + eta * np.sqrt(b),
     ],
-    "03.4": [
-        lambda *args: in_two(*args, ahead=1.7),
-        with_eta(0.7),
-    ],
+    "03.4": [lambda *args: in_two(*args, ahead=1.7), with_eta(0.7)],
 }

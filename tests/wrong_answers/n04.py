@@ -3,9 +3,7 @@
 import numpy as np
 from scipy.integrate import cumulative_simpson
 
-
-def _cosine(t):
-    return -2 * np.log(np.tan(np.pi * t / 2))
+from course_utils.schedules import Cosine
 
 
 def _stop(error, low, high, candidates):
@@ -53,7 +51,7 @@ RIGHT = {
     ],
     "04.3": [
         lambda t: np.pi / np.sin(np.pi * t),
-        lambda t: -0.5 * (_cosine(t + 1e-5) - _cosine(t - 1e-5)) / 2e-5,
+        lambda t: -0.5 * (Cosine().log_snr(t + 1e-5) - Cosine().log_snr(t - 1e-5)) / 2e-5,
     ],
     "04.4": [_nearest, _interpolated],
     "04.5": [

@@ -4,12 +4,18 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from course_utils.objectives import published
 from course_utils.predictions import eps_loss_to
 from course_utils.schedules import Cosine, alpha, sigma
 
 
 def _cosine_v(log_snr):
     return Cosine().density(log_snr) * eps_loss_to("v", log_snr)
+
+
+def _min_snr_v(log_snr, gamma):
+    w = published("min_snr", min_snr_gamma=gamma).implied_weighting()
+    return w(log_snr) / _cosine_v(log_snr)
 
 
 def _at_zero(w):
@@ -43,6 +49,7 @@ RIGHT = {
         lambda s: [np.exp(-level / 2) for level in s],
     ],
     "05.2": [
+        _min_snr_v,
         lambda s, g: sigma(s) ** 2 * np.minimum(np.exp(s), g),
         lambda s, g: np.where(s < np.log(g), expit(s), g * expit(-s)),
         lambda s, g: np.minimum(1, g * np.exp(-s)) / (1 + np.exp(-s)),

@@ -18,20 +18,16 @@ def _with_share(total):
     return lambda w, L: (total(w, L), _loop(w, L)[1])
 
 
-def _cosine(t):
-    return -2 * np.log(np.tan(np.pi * t / 2))
-
-
-def _sech(log_snr, b):
-    return 1 / np.cosh((log_snr - b) / 2)
+def _sech(t, b):
+    return 1 / np.cosh((Cosine().log_snr(t) - b) / 2)
 
 
 def _difference(t, b, step=1e-5):
-    return (_sech(_cosine(t + step), b) - _sech(_cosine(t - step), b)) / (2 * step)
+    return (_sech(t + step, b) - _sech(t - step, b)) / (2 * step)
 
 
-def _log_snr_of(u, b, low, high):
-    return np.minimum(b - logit((1 - u) * expit(b - low)), high)
+def _uncut(u, b, low):
+    return b - logit((1 - u) * expit(b - low))
 
 
 RIGHT = {
@@ -47,9 +43,9 @@ RIGHT = {
     ],
     "06.3": [
         lambda u, b, low, high: np.where(
-            u >= 1 - expit(b - high) / expit(b - low), high, _log_snr_of(u, b, low, np.inf)
+            u >= 1 - expit(b - high) / expit(b - low), high, _uncut(u, b, low)
         ),
-        lambda u, b, low, high: np.clip(_log_snr_of(u, b, low, np.inf), low, high),
+        lambda u, b, low, high: np.clip(_uncut(u, b, low), low, high),
     ],
     "06.4": [
         lambda log_snr, w: np.maximum.accumulate(w[::-1])[::-1],
@@ -58,7 +54,7 @@ RIGHT = {
     "06.5": [
         _difference,
         lambda t, b: (
-            np.pi * np.tanh((_cosine(t) - b) / 2) * _sech(_cosine(t), b) / np.sin(np.pi * t)
+            np.pi * np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / np.sin(np.pi * t)
         ),
     ],
 }
@@ -90,12 +86,10 @@ WRONG = {
         lambda log_snr, w: w.sort(),
     ],
     "06.5": [
-        lambda t, b: (
-            -np.tanh((Cosine().log_snr(t) - b) / 2) / np.cosh((Cosine().log_snr(t) - b) / 2) / 2
-        ),
+        lambda t, b: -np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / 2,
         lambda t, b: np.sign(_difference(t, b)),
-        lambda t, b: _sech(_cosine(t), b),
-        lambda t, b: np.gradient(_sech(_cosine(t), b), t),  # too coarse a grid
-        lambda t, b: np.diff(_sech(_cosine(t), b)),
+        lambda t, b: _sech(t, b),
+        lambda t, b: np.gradient(_sech(t, b), t),  # too coarse a grid
+        lambda t, b: np.diff(_sech(t, b)),
     ],
 }

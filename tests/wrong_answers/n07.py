@@ -23,9 +23,13 @@ def _library(ours, others):
     return (ours - others).mean(), interval.low, interval.high
 
 
+def _floors(pairs):
+    return np.array([stats.wasserstein_distance(a, b) for a, b in pairs])
+
+
 def _all_pairs(pairs, distance):
-    found = [stats.wasserstein_distance(a, b) for a, b in pairs]
-    return np.mean(found), (distance - np.mean(found)) / np.std(found, ddof=1)
+    floor = _floors(pairs)
+    return floor.mean(), (distance - floor.mean()) / floor.std(ddof=1)
 
 
 RIGHT = {
@@ -65,7 +69,3 @@ WRONG = {
         lambda pairs, distance: _floors(pairs),
     ],
 }
-
-
-def _floors(pairs):
-    return np.array([stats.wasserstein_distance(a, b) for a, b in pairs])

@@ -17,11 +17,7 @@ def _by_the_library(spread, by):
 
 def _by_an_array(spread, by):
     n = np.arange(2, 5000)
-    return n[_reach(n, spread) <= by][0]
-
-
-def _reach(n, spread):
-    return stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n)
+    return n[stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n) <= by][0]
 
 
 def _judged(differences, primary, by):
@@ -33,13 +29,12 @@ def _judged(differences, primary, by):
 
 def _claims(d):
     """One trial after another, one look after another, by the library."""
-    claimed = 0
-    for row in d:
-        for n in range(2, len(row) + 1):
-            if stats.ttest_1samp(row[:n], 0).pvalue < 0.05:
-                claimed += 1
-                break
-    return claimed / len(d)
+
+    def claimed(row):
+        looks = (stats.ttest_1samp(row[:n], 0).pvalue for n in range(2, len(row) + 1))
+        return any(p < 0.05 for p in looks)
+
+    return np.mean([claimed(row) for row in d])
 
 
 def _loop(bits, eta0, eta1):
