@@ -28,13 +28,9 @@ def _judged(differences, primary, by):
 
 
 def _claims(d):
-    """One trial after another, one look after another, by the library."""
-
-    def claimed(row):
-        looks = (stats.ttest_1samp(row[:n], 0).pvalue for n in range(2, len(row) + 1))
-        return any(p < 0.05 for p in looks)
-
-    return np.mean([claimed(row) for row in d])
+    """One look after another, all trials at once, by the library."""
+    looks = [stats.ttest_1samp(d[:, :n], 0, axis=1).pvalue for n in range(2, d.shape[1] + 1)]
+    return np.mean(np.min(looks, axis=0) < 0.05)
 
 
 def _loop(bits, eta0, eta1):
@@ -48,7 +44,7 @@ def _loop(bits, eta0, eta1):
 RIGHT = {
     "08.1": [_by_the_library, _by_an_array],
     "08.2": [_judged, lambda *given: _judged(*given).upper()],
-    "08.3": [_claims, lambda d: np.mean([_claims([row]) for row in d])],
+    "08.3": [_claims],
     "08.4": [_loop],
 }
 
