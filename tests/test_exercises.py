@@ -1,11 +1,10 @@
 """Every exercise recognises its answer and its mistakes, and `check` survives any attempt.
 
-Typical answers, right and wrong, stand in tests/wrong_answers/nXX.py, one file a notebook.
+Typical answers, right and wrong, stand in answers.py.
 """
 
 import copy
 import functools
-import importlib
 import itertools
 import re
 import subprocess
@@ -14,6 +13,7 @@ import warnings
 
 import numpy as np
 import pytest
+from answers import RIGHT, WRONG
 from scipy import integrate
 from scipy.special import expit
 
@@ -25,11 +25,6 @@ NAMES = list(EXERCISES)
 NAMED = 0.75  # share of the rejections below; of answers as they come, nine in ten are named
 
 
-def answers(name):
-    """The file of typical answers to the exercise `name`."""
-    return importlib.import_module(f"wrong_answers.n{name[:2]}")
-
-
 # --- each exercise ----------------------------------------------------------------------------
 
 
@@ -37,8 +32,8 @@ def answers(name):
 def test_reference_and_other_right_answers_pass(name):
     exercise = EXERCISES[name]
     assert exercise.verdict(exercise.reference) == "correct"
-    assert answers(name).RIGHT[name], "give at least one other way to the right answer"
-    for answer in answers(name).RIGHT[name]:
+    assert RIGHT[name], "give at least one other way to the right answer"
+    for answer in RIGHT[name]:
         assert exercise.verdict(answer) == "correct"
 
 
@@ -55,9 +50,8 @@ def test_further_wrong_answers_are_rejected_and_most_are_named():
     """No mistake that is listed, and the hard ones: many were kept because nothing named them."""
     told = []
     for name in NAMES:
-        wrong = answers(name).WRONG[name]
-        assert len(wrong) >= 2
-        for k, answer in enumerate(wrong):
+        assert len(WRONG[name]) >= 2
+        for k, answer in enumerate(WRONG[name]):
             text = EXERCISES[name].verdict(answer)
             assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
             told.append("not the expected result" not in text)
