@@ -236,9 +236,7 @@ def _stop(error, low, high, candidates):
 
 RIGHT["04.1"] = [
     _stop,
-    lambda e, low, high, c: min(
-        zip(c, [_stop(e, low, high, [m])[1] for m in c], strict=True), key=lambda pair: pair[1]
-    ),
+    lambda e, low, high, c: min((_stop(e, low, high, [m]) for m in c), key=lambda pair: pair[1]),
 ]
 WRONG["04.1"] = [
     lambda e, low, high, c: (c[0], 0.5),
