@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 from scipy.integrate import cumulative_simpson, quad
+from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import entropy, norm
@@ -60,15 +61,8 @@ WRONG["00.3"] = [
 ]
 
 
-def _at_rest_by_walking(decay, noise):
-    variance = np.ones_like(decay)
-    for _ in range(30_000):
-        variance = decay**2 * variance + noise**2
-    return variance
-
-
 RIGHT["01.1"] = [
-    _at_rest_by_walking,
+    lambda decay, noise: solve_discrete_lyapunov(np.diag(decay), np.diag(noise**2)).diagonal(),
     lambda decay, noise: [n * n / (1 - d) / (1 + d) for d, n in zip(decay, noise, strict=True)],
 ]
 WRONG["01.1"] = [lambda decay, noise: noise / decay, lambda decay, noise: print(decay)]
@@ -99,26 +93,16 @@ RIGHT["01.3"] = [
 WRONG["01.3"] = [lambda betas: 0.9345, lambda betas: np.exp(-0.5 * betas**2)]
 
 
-def _by_loop(betas, n_steps):
-    k = len(betas) // n_steps
-    return [1 - np.prod(1 - betas[i * k : (i + 1) * k]) for i in range(n_steps)]
+def _joined(betas, n_steps):
+    return 1 - np.prod(1 - betas.reshape(n_steps, -1), axis=1)
 
 
-RIGHT["01.4"] = [_by_loop, lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1))]
-WRONG["01.4"] = [lambda betas, n: betas[-n:], lambda betas, n: _by_loop(betas, n)[::-1]]
-
-
-def _by_precisions(noisy, clean):
-    beta = 1 - noisy / clean
-    out = np.zeros_like(clean)
-    both = (clean < 1) & (beta > 0)
-    likelihood = (1 - beta[both]) / beta[both]
-    out[both] = 1 / (likelihood + 1 / (1 - clean[both]))
-    return out
+RIGHT["01.4"] = [_joined, lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1))]
+WRONG["01.4"] = [lambda betas, n: betas[-n:], lambda betas, n: _joined(betas, n)[::-1]]
 
 
 RIGHT["01.5"] = [
-    _by_precisions,
+    lambda noisy, clean: 1 / (noisy / (clean - noisy) + 1 / (1 - clean)),  # precisions add up
     lambda noisy, clean: (clean - noisy) * (1 - clean) / (clean * (1 - noisy)),
 ]
 WRONG["01.5"] = [
@@ -422,11 +406,9 @@ WRONG["05.6"] = [
 
 
 def _summed(w, L):
-    total = w[0] * L[0]
-    for i in range(1, len(w)):
-        total += (w[i] - w[i - 1]) * L[i]
-    total -= w[-1] * L[-1]
-    return total, sum((w[i - 1] - w[i]) * L[i] for i in range(1, len(w)) if w[i] < w[i - 1]) / total
+    steps = [(w[i] - w[i - 1]) * L[i] for i in range(1, len(w))]
+    total = w[0] * L[0] + sum(steps) - w[-1] * L[-1]
+    return total, -sum(step for step in steps if step < 0) / total
 
 
 def _with_share(total):
@@ -635,11 +617,8 @@ WRONG["08.3"] = [
 
 
 def _undominated(bits, eta0, eta1):
-    rows = list(zip(bits, eta0, eta1, strict=True))
-    return [
-        int(not any(all(o <= m for o, m in zip(x, y, strict=True)) and x != y for x in rows))
-        for y in rows
-    ]
+    points = np.stack([bits, eta0, eta1], axis=1)
+    return [not any((p <= q).all() and (p != q).any() for p in points) for q in points]
 
 
 RIGHT["08.4"] = [_undominated]
