@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 import tomllib
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -70,19 +69,6 @@ def test_imports_run_one_way():
 )
 def test_a_wrong_import_is_seen(place, source):
     assert len(breaches(source, place)) == 1
-
-
-def test_theory_imports_in_order():
-    """Among theory's files there is an order in which each imports earlier ones alone."""
-    needs = {
-        name: {
-            part.split(".")[1]
-            for part in imported((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-            if part.startswith("course_utils.")
-        }
-        for name in THEORY
-    }
-    TopologicalSorter(needs).prepare()  # raises where some import each other in a circle
 
 
 def test_nothing_changes_at_import_and_theory_is_light():

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparing import assert_close
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from course_utils import datasets, objectives, predictions
+from course_utils import datasets, objectives, predictions, samplers, schedules
 from course_utils.mixtures import GaussianMixture
-from course_utils.objectives import Objective
 from course_utils.samplers import ddim_step, sample
-from course_utils.schedules import Cosine, Schedule, alpha, discrete_betas, sigma
+from course_utils.schedules import alpha, discrete_betas, sigma
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,13 +20,9 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 GALAXIES = GaussianMixture.from_data(datasets.galaxies())
 
 
-def run(code):
-    """Run an example and return the names it knows afterwards."""
-    names = {
-        "np": np, "expit": expit, "logit": logit, "Schedule": Schedule, "Objective": Objective,
-        "Cosine": Cosine, "alpha": alpha, "sigma": sigma, "PLANAR": datasets.PLANAR,
-        "NAMES": predictions.NAMES,
-    }  # fmt: skip
+def run(code, module):
+    """Run an example as if it stood at the end of its file; return the names known afterwards."""
+    names = dict(vars(module))
     exec(code, names)
     return names
 
@@ -68,14 +63,14 @@ def test_one_version_everywhere():
 
 def test_a_parameterization(monkeypatch):
     monkeypatch.setattr(predictions, "NAMES", dict(predictions.NAMES))
-    run(ROW)
+    run(ROW, predictions)
     x, noise = np.array([[0.3]]), np.array([[-1.2]])
     z = alpha(1.0) * x + sigma(1.0) * noise
     assert_close(predictions.convert(x - noise, z, 1.0, "x_minus_eps", "eps"), noise, atol=1e-12)
 
 
 def test_a_schedule():
-    schedule = run(SCHEDULE)["Logistic"](log_snr_min=-10, log_snr_max=10)
+    schedule = run(SCHEDULE, schedules)["Logistic"](log_snr_min=-10, log_snr_max=10)
     t = np.linspace(0, 1, 101)
     assert_close(schedule.time(schedule.log_snr(t)), t, atol=1e-12)
     slope = np.gradient(schedule.log_snr(np.linspace(0, 1, 20_001)), 1 / 20_000)[2000]
@@ -84,7 +79,7 @@ def test_a_schedule():
 
 
 def test_an_objective():
-    entry = run("entries = {" + OBJECTIVE + "}")["entries"]["debiased"]()
+    entry = run("entries = {" + OBJECTIVE + "}", objectives)["entries"]["debiased"]()
     levels = np.linspace(-8, 8, 33)
     w, expected = entry.implied_weighting()(levels), expit(-levels)
     assert_close(w / w[0], expected / expected[0], atol=1e-12)
@@ -92,7 +87,7 @@ def test_an_objective():
 
 
 def test_a_sampler():
-    step = run(SAMPLER)["straight_step"]
+    step = run(SAMPLER, samplers)["straight_step"]
     z, levels = np.random.default_rng(0).standard_normal((5, 1)), np.linspace(-10, 6, 30)
     ours, ddim = (sample(GALAXIES.eps, levels, z, each) for each in (step, ddim_step))
     assert_close(ours, ddim, atol=1e-10)
@@ -100,6 +95,6 @@ def test_a_sampler():
 
 def test_a_data_set(monkeypatch):
     monkeypatch.setattr(datasets, "PLANAR", dict(datasets.PLANAR))
-    run(DATA)
+    run(DATA, datasets)
     x = datasets.planar_law("cross").sample(2000, np.random.default_rng(0))
     assert x.shape == (2000, 2) and abs(x.var(axis=0).mean() - 1) < 0.1

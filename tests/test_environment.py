@@ -30,11 +30,15 @@ def module(root):
 def course(tmp_path):
     """A folder with the set-up alone, whose environment was made there and is ready."""
     root = tmp_path / "course"
-    names = "pyproject.toml requirements.txt .ci/environment.py .ci/requirements.txt"
-    for name in names.split():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
+    for folder in (".ci", ".venv/bin"):
+        (root / folder).mkdir(parents=True)
+    for name in (
+        "pyproject.toml",
+        "requirements.txt",
+        ".ci/environment.py",
+        ".ci/requirements.txt",
+    ):
         shutil.copy(ROOT / name, root / name)
-    (root / ".venv/bin").mkdir(parents=True)
     (root / ".venv/bin/python").symlink_to(sys.executable)
     (root / ".venv/.ready").write_text(module(root).state())
     return root
@@ -68,9 +72,12 @@ def test_every_range_is_pinned_within(group):
             assert requirement.specifier.contains(version), f"{requirement}, pinned at {version}"
 
 
-def test_a_ready_environment_is_left_alone(course):
-    assert module(course).main() == 0
-    assert (course / ".venv/bin/python").is_symlink()
+def test_a_ready_environment_is_left_alone_and_a_changed_lock_installed_into_it(course):
+    here, stamp = module(course), course / ".venv/.ready"
+    assert here.main() == 0 and (course / ".venv/bin/python").is_symlink()
+    with (course / "requirements.txt").open("a") as lock:
+        lock.write("# changed\n")
+    assert not here.is_ready(stamp) and here.is_usable(stamp, sys.executable)
 
 
 @pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
@@ -80,14 +87,6 @@ def test_an_environment_that_was_moved_or_copied_is_made_anew(course, tmp_path, 
     stamp = there.ROOT / ".venv/.ready"
     assert stamp.exists() and not there.is_ready(stamp)
     assert not there.is_usable(stamp, sys.executable)
-
-
-def test_a_changed_lock_is_installed_into_the_same_environment(course):
-    with (course / "requirements.txt").open("a") as lock:
-        lock.write("# changed\n")
-    here = module(course)
-    assert not here.is_ready(course / ".venv/.ready")
-    assert here.is_usable(course / ".venv/.ready", sys.executable)
 
 
 def test_an_unsupported_python_is_told_which_to_take(course, monkeypatch):

@@ -87,14 +87,9 @@ def test_questions_and_advice_fit_the_place(monkeypatch, said):
 def test_it_runs_where_nothing_is_installed():
     """With the standard library alone: sentences, and no exception."""
     root = Path(install_check.__file__).parents[2]
-    code = f"import sys; sys.path.insert(0, {str(root)!r}); import course_utils.classroom."
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        f"{code}install_check as i; i.check(); i.require()",
-    ]
+    code = f"import sys; sys.path.insert(0, {str(root)!r})\n"
+    code += "from course_utils.classroom import install_check as i; i.check(); i.require()"
+    command = [sys.executable, "-I", "-S", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     rows = done.stdout.splitlines()

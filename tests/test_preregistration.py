@@ -33,6 +33,12 @@ def results(plan, name, seed, value):
 
 
 @pytest.fixture
+def fix(tmp_path):
+    """Register a hypothesis with some fields changed."""
+    return lambda w=W, plan=TINY, **fields: register(hypothesis(**fields), w, plan, tmp_path)
+
+
+@pytest.fixture
 def untrained(monkeypatch):
     """Own runs are better by 1, or what is put in its place, and a little by seed."""
     gain = [1.0]
@@ -70,31 +76,27 @@ def test_the_key_changes_with_everything_that_is_fixed(tmp_path):
     assert replace(base, w=same).key == base.key
 
 
-def test_after_its_results_a_hypothesis_is_refused(tmp_path, untrained):
+def test_after_its_results_a_hypothesis_is_refused(fix, tmp_path, untrained):
     for seeds in ((5, 8), (6, 9)):  # before their runs: replaced
-        register(hypothesis(seeds=seeds), W, TINY, tmp_path)
-    first = register(hypothesis(), W, TINY, tmp_path)
+        fix(seeds=seeds)
+    first = fix()
     assert first.number == 1 and len(first.run()) == 6
-
-    def refused(words, w=W, plan=TINY, **changes):
-        refuses(words, register, hypothesis(**changes), w, plan, tmp_path)
-
     again = r"by was 0\.3, now 0\.1.*range\(8, 11\)"
     for other in ({}, {"w": sigmoid(0.5)}, {"plan": replace(TINY, n_steps=3)}):
-        refused(again, by=0.1, **other)
+        refuses(again, fix, by=0.1, **other)
     for path in tmp_path.glob("*/own_*.json"):  # the comparator's runs remain
         path.unlink()
-    refused(again, by=0.1, w=sigmoid(0.5))
+    refuses(again, fix, by=0.1, w=sigmoid(0.5))
     for path in tmp_path.glob("*/*-[67].*"):  # seed 5 was enough to see it
         path.unlink()
     changed = r"measure was 'eta0.frechet', now 'bits.total'"
-    refused(changed, measure="bits.total", seeds=(7, 10))
-    assert register(hypothesis(), W, TINY, tmp_path).key == first.key  # the same goes on
-    assert register(hypothesis(by=0.1, seeds=range(8, 11)), W, TINY, tmp_path).number == 2
+    refuses(changed, fix, measure="bits.total", seeds=(7, 10))
+    assert fix().key == first.key  # the same goes on
+    assert fix(by=0.1, seeds=range(8, 11)).number == 2
 
 
-def test_what_was_not_fixed_is_not_judged(tmp_path, untrained):
-    fixed = register(hypothesis(), W, TINY, tmp_path)
+def test_what_was_not_fixed_is_not_judged(fix, tmp_path, untrained):
+    fixed = fix()
     runs = fixed.run()
     refuses("was not fixed", replace(fixed, hypothesis=hypothesis(by=0.0)).judge, runs)
     [seal] = (tmp_path / "hypotheses").iterdir()
@@ -103,7 +105,7 @@ def test_what_was_not_fixed_is_not_judged(tmp_path, untrained):
         refuses("was not fixed", fixed.judge, runs)
 
 
-def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_path):
+def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(fix, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match="cannot write to the folder"):
         register(hypothesis(), W, TINY, tmp_path / "file")
@@ -113,9 +115,9 @@ def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(tmp_pa
         (lambda s: np.sum(s**2)): "one number, .* sum or mean",
         (lambda s: 3 * sigmoid(2)(s)): "sigmoid_2 itself",
     }.items():
-        refuses(words, register, hypothesis(), w, TINY, tmp_path)
+        refuses(words, fix, w)
     assert len(list(tmp_path.iterdir())) == 1
-    register(hypothesis(), lambda s: 1.0, TINY, tmp_path)  # a constant is no mistake
+    fix(lambda s: 1.0)  # a constant is no mistake
 
 
 @pytest.mark.parametrize(
@@ -135,8 +137,8 @@ def test_the_verdict_follows_its_rule(low, high, direction, by, expected):
     assert Result(trial, [], [], difference).verdict == expected
 
 
-def test_a_finding_is_the_paired_interval_of_runs_that_pair(tmp_path, untrained):
-    fixed = register(hypothesis(), W, TINY, tmp_path)
+def test_a_finding_is_the_paired_interval_of_runs_that_pair(fix, untrained):
+    fixed = fix()
     runs = fixed.run()
     finding = fixed.judge(runs[3:] + runs[:3])  # in any order
     assert [r["seed"] for r in finding.own] == [r["seed"] for r in finding.others] == [5, 6, 7]
@@ -181,8 +183,8 @@ def test_expected_reach_is_that_of_the_spreads():
         assert found == pytest.approx(t * spread / np.sqrt(n), rel=1e-6)
 
 
-def test_a_report_says_all_of_it(tmp_path, untrained):
-    fixed = register(hypothesis(), W, TINY, tmp_path)
+def test_a_report_says_all_of_it(fix, tmp_path, untrained):
+    fixed = fix()
     finding = fixed.judge(fixed.run())
     text = write_up(finding, reason="a reason", not_shown=["something else"], results={})
     assert "**supported**" in text and fixed.key in text and "a reason" in text
@@ -195,7 +197,7 @@ def test_a_report_says_all_of_it(tmp_path, untrained):
         assert row.endswith("| – |")  # the study's floor is that of 500 images, these are 30
     assert "another plan" in text and "before it" not in text
     untrained[0] = 0.31
-    other = register(hypothesis(seeds=(8, 9, 10)), sigmoid(0.5), TINY, tmp_path)
+    other = fix(sigmoid(0.5), seeds=(8, 9, 10))
     report = write_up(other.judge(other.run()), reason="<so>\n|", not_shown=[], results={})
     report.save(tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 """The study on a tiny scale: it resumes, spreads over processes, stores and sums up."""
 
-import json
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
@@ -15,7 +14,7 @@ from course_utils.training.image_metrics import BITS, ImageMetrics
 from course_utils.training.study import Plan, compare, run_all, summary, table, value_of
 
 TINY = Plan(n_steps=3, along=(2,), width=8, n_blocks=1, n_samples=30, sampler_steps=3, n_levels=2)
-NAMES, SEEDS = ("elbo", "edm"), (0, 1)
+NAMES, SEEDS, RUN = ("elbo", "edm"), (0, 1), study.run
 
 
 def calls(plan, names=NAMES, seeds=SEEDS):
@@ -37,8 +36,8 @@ def pretended(monkeypatch):
         begun.append((name, seed))
         if len(begun) == 4:
             raise KeyboardInterrupt
-        made = {"plan": plan.key, "code": study.code(), "weighting": name, "seed": seed}
-        return [made | {"steps": plan.n_steps}]
+        made = {"plan": plan.key, "code": study.code(), "steps": plan.n_steps}
+        return [made | {"weighting": name, "seed": seed}]
 
     monkeypatch.setattr(study, "run", one)
     return begun
@@ -107,15 +106,12 @@ def test_the_code_s_name_follows_its_sources(monkeypatch):
 
 
 def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pretended):
+    refuses("'min_snr'", RUN, TINY, "minsnr", 0)
+    refuses("'fashion'", RUN, replace(TINY, data="fashio"), "elbo", 0)
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match=r"cannot write to the folder .*a folder of your own"):
         next(run_all(calls(TINY), tmp_path / "file"))
     assert not pretended
-
-
-def test_unknown_weightings_and_images_are_refused():
-    refuses("'min_snr'", study.run, TINY, "minsnr", 0)
-    refuses("'fashion'", study.run, replace(TINY, data="fashio"), "elbo", 0)
 
 
 def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
@@ -125,13 +121,11 @@ def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
     assert one["plan"] == TINY.key and one["bits"] != first["bits"]
     terms = [one["bits"][term] for term in BITS]
     assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
-    assert terms[0] > 1 and terms[1] < 1e-3  # nothing is learnt in three steps, but x_1 is noise
     assert len(one["noise_error"]) == len(TINY.curve)
     assert all(isinstance(value_of(one, measure), float) for measure in study.MEASURED)
     assert study.sheet(one, 0).shape == (12, 8, 8) and study.sheet(one).max() <= 16
     for part in ("training", "measuring"):
         assert 0 < first["seconds"][part] < one["seconds"][part]
-    assert len(json.dumps(one)) < 4000
 
 
 def test_what_was_measured_along_a_run_is_that_of_a_shorter_run(tiny_runs):
@@ -228,9 +222,6 @@ def test_the_stored_study_is_whole_small_of_one_code_and_of_its_plans():
     for r in results["runs"]:
         runs.setdefault((r["plan"], r["weighting"], r["seed"]), []).append(r)
         assert 1 < value_of(r, "bits.total") < 4.09  # log₂ of the number of grey levels
-        terms = [r["bits"][term] for term in BITS]
-        assert terms[0] == pytest.approx(sum(terms[1:]), abs=1e-4)
-        assert all(0 <= r[eta]["recall"] <= 1 for eta in ("eta0", "eta1"))
     assert len({r["code"] for r in results["runs"]}) == 1
     whole = 0
     for (plan, name, seed), found in runs.items():
