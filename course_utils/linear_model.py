@@ -120,13 +120,13 @@ class Draws:
 class LinearDenoiser:
     """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at each level.
 
-    Of A_λ, ``gram`` holds the upper triangles, row by row; ``cross`` is b_λ and ``constant`` c_λ,
-    averaged over the training draws. Make one with ``precompute``.
+    ``gram`` is A_λ, ``cross`` b_λ and ``constant`` c_λ, averaged over the training draws. Make one
+    with ``precompute``.
     """
 
     log_snr: Levels
     features: FourierFeatures
-    gram: Float[ndarray, "levels triangle"]
+    gram: Float[ndarray, "levels f f"]
     cross: Float[ndarray, "levels f d"]
     constant: Levels
 
@@ -145,19 +145,14 @@ class LinearDenoiser:
         levels, x = require_increasing("log_snr", levels), data_set(x)
         features = features or FourierFeatures.draw(n_features, x.shape[1], rng)
         draws = Draws.of(x, levels, n_draws, rng, features)
-        upper = np.triu_indices(features.count)
-        gram = np.empty((len(levels), len(upper[0])))
-        cross = np.empty((len(levels), features.count, x.shape[1]))
-        constant = np.empty(len(levels))
-        for i, (z, level, noise) in enumerate(zip(draws.z, levels, draws.noise, strict=True)):
+        gram, cross, constant = [], [], []
+        for z, level, noise in zip(draws.z, levels, draws.noise, strict=True):
             phi = alpha(level) * features(z, level).astype(np.float64)
             target = noise - sigma(level) * z
-            gram[i] = (phi.T @ phi)[upper]
-            cross[i] = phi.T @ target
-            constant[i] = _mean_square(target)
-        gram /= n_draws
-        cross /= n_draws
-        return cls(levels, features, gram, cross, constant)
+            gram.append(phi.T @ phi / n_draws)
+            cross.append(phi.T @ target / n_draws)
+            constant.append(_mean_square(target))
+        return cls(levels, features, *map(np.array, (gram, cross, constant)))
 
     def draws(self, x: ArrayLike, n, rng):
         """Return n fresh ``Draws`` a level of the data x [m, d], with this model's features."""
@@ -185,21 +180,13 @@ class LinearDenoiser:
     def normal_equations(self, weights: Levels):
         """Return A(w) = ½ ∫ w A_λ dλ, [F, F], and b(w) = ½ ∫ w b_λ dλ, [F, d]."""
         shares = self.cells * weights / 2
-        matrix = np.zeros((self.features.count,) * 2)
-        matrix[self._upper] = shares @ self.gram
-        matrix.T[self._upper] = matrix[self._upper]
-        return matrix, np.tensordot(shares, self.cross, axes=1)
+        return np.tensordot(shares, self.gram, axes=1), np.tensordot(shares, self.cross, axes=1)
 
     @cached_property
     def cells(self) -> Levels:
         """The trapezoid rule's share of each level: Σ cells · f is ∫ f dλ."""
         gaps = np.diff(self.log_snr)
         return frozen((np.append(gaps, 0) + np.append(0, gaps)) / 2)
-
-    @cached_property
-    def _upper(self):
-        """Where the upper triangle stands, as a mask."""
-        return np.triu(np.ones((self.features.count,) * 2, dtype=bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,9 +227,7 @@ class Denoiser:
     @cached_property
     def eps_mse(self) -> Levels:
         """e(λ) = c_λ − 2 ⟨b_λ, Θ⟩ + ⟨Θ, A_λ Θ⟩ on the training draws."""
-        products = 2 * self.theta @ self.theta.T  # an entry above the diagonal counts twice
-        products.flat[:: len(products) + 1] /= 2
-        quadratic = self.model.gram @ products[self.model._upper]
+        quadratic = np.tensordot(self.model.gram, self.theta @ self.theta.T, axes=2)
         linear = np.tensordot(self.model.cross, self.theta, axes=2)
         return self.model.constant - 2 * linear + quadratic
 
