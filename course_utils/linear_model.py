@@ -208,11 +208,7 @@ class Denoiser:
     def eps(self, z: Float[ndarray, "n d"], log_snr):
         """Return ε̂ = σ z + α φᵀΘ at one level or at levels [n, 1]; φᵀΘ in float32."""
         phi = self.model.features(z, log_snr)
-        return sigma(log_snr) * z + alpha(log_snr) * (phi @ self._theta32)
-
-    @cached_property
-    def _theta32(self):
-        return self.theta.astype(np.float32)
+        return sigma(log_snr) * z + alpha(log_snr) * (phi @ self.theta.astype(np.float32))
 
     @property
     def elbo_loss(self):
@@ -234,7 +230,7 @@ class Denoiser:
     def eps_mse_on(self, draws: Draws) -> Levels:
         """Return e(λ) = E‖ε − ε̂‖² on fresh ``Draws`` of this model; quicker than ``eps_mse``."""
         phi, target = draws._regression
-        residual = phi.reshape(-1, phi.shape[2]) @ self._theta32
+        residual = phi.reshape(-1, phi.shape[2]) @ self.theta.astype(np.float32)
         residual -= target.reshape(residual.shape)
         squared = np.einsum("ij,ij->i", residual, residual, dtype=np.float64)
         return squared.reshape(phi.shape[:2]).mean(axis=1)

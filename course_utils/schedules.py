@@ -65,10 +65,8 @@ class Schedule:
         """Return λ(t)."""
         level, low, high = self._at(self.level, t), self.log_snr_min, self.log_snr_max
         if isinstance(level, float) and low <= level <= high:
-            return level
-        # only rounding leaves the range
-        level = np.minimum(level, high) if high < np.inf else level
-        return np.maximum(level, low) if low > -np.inf else level
+            return level  # quicker for one number
+        return np.minimum(np.maximum(level, low), high)  # only rounding leaves the range
 
     def log_snr_rate(self, t):
         """Return dλ/dt = −1/p(λ(t)) ≤ 0."""
@@ -93,19 +91,13 @@ class Schedule:
 
     def _at(self, formula, t):
         """Return the formula of u, the whole schedule's time, at the time t of what is left."""
-        if not isinstance(t, float):
-            t = np.asarray(t, dtype=np.float64)[()]
         if isinstance(t, float) and 0 < t < 1:  # quicker for one number
             return formula(self._start + self._length * t)
-        t = np.asarray(t)
-        first, last = t.min(), t.max()
-        if not 0 <= first <= last <= 1:
+        t = np.asarray(t, dtype=np.float64)
+        if not 0 <= t.min() <= t.max() <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
-        u = t if self._length == 1 else self._start + self._length * t
-        if first > 0 and last < 1:
-            return formula(u)
         with np.errstate(divide="ignore"):  # infinite at an end
-            return formula(u)
+            return formula(self._start + self._length * t)
 
 
 @dataclass(frozen=True)

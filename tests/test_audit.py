@@ -163,7 +163,6 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (of_list(coefficient=np.ones(999)), "999 coefficients beside 1000"),
     (of_list(coefficient=-np.ones(1000)), "a coefficient must be finite and not negative"),
     (of_list(coefficient="minsnr"), "did you mean 'min_snr'"),
-    (of_list(coefficient=("p2", 1, 1, 9)), "does not take"),
     (of_list(draws=[1, 2, 1000]), "from 0 to 999"),
     (of_list(shift=0.0), "shift and data_sd must be positive"),
     (of_list(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),

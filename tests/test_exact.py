@@ -187,11 +187,6 @@ def test_the_error_between_few_levels_is_no_longer_overlooked():
     assert table.bound > 0.1 > 1e-9 > curve.bound
 
 
-def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
-    refuses(r"tolerance=\S+e-1\d can", ErrorCurve.from_mixtures, BROAD, tolerance=1e-17)
-    assert ErrorCurve.from_mixtures(HILLS, tolerance=1e-6).bound < 1e-5
-
-
 def test_what_float64_cannot_resolve_is_refused():
     refuses("cannot be resolved", expected, error_and_kl, point(1.0), HILLS, np.array([60.0]))
 
