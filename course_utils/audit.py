@@ -290,8 +290,7 @@ def main(arguments=None):
         prog="python -m course_utils.audit", description=__doc__.split("\n")[0]
     )
     for option, words in options.items():
-        kind = float if option in ("shift", "data-sd") else str
-        parser.add_argument(f"--{option}", type=kind, help=words)
+        parser.add_argument(f"--{option}", help=words)
     parser.add_argument("--make-monotone", metavar="FILE", help="write coefficients that do")
     parser.add_argument("--picture", metavar="FILE", help="write the report as a PNG, too")
     given = vars(parser.parse_args(arguments))
@@ -314,8 +313,6 @@ def main(arguments=None):
 
 def _read(key, words):
     """What an argument means: the numbers of a file, a number, or a name with parameters."""
-    if isinstance(words, float):
-        return words
     if not Path(words).is_file() and key not in ("alpha_bars", "sigmas", "draws"):
         return from_words(words)
     return np.array(Path(words).read_text(encoding="utf-8").replace(",", " ").split(), float)

@@ -71,11 +71,6 @@ class FourierFeatures:
         angle += log_snr * self.of_level + self.phase
         return np.cos(angle, out=angle)
 
-    @property
-    def count(self):
-        """The number of features F."""
-        return len(self.phase)
-
 
 @dataclass(frozen=True, eq=False)
 class Draws:
@@ -92,9 +87,6 @@ class Draws:
         shape = len(log_snr), n, x.shape[1]
         chosen = x[rng.integers(len(x), size=shape[:2])]
         return cls(log_snr, chosen, rng.standard_normal(shape), features)
-
-    def __post_init__(self):
-        freeze(self, "log_snr", "x", "noise")
 
     @property
     def z(self) -> Float[ndarray, "levels n d"]:
@@ -170,17 +162,14 @@ class LinearDenoiser:
         if mass == 0:
             raise ValueError(f"w is zero at all {len(weights)} levels: nothing is learnt")
         weights = weights * (self.cells.sum() / mass)
-        matrix, right = self.normal_equations(weights)
-        matrix.flat[:: len(matrix) + 1] += ridge  # A(w) + ρ
+        shares = self.cells * weights / 2
+        matrix = np.tensordot(shares, self.gram, axes=1)  # A(w)
+        right = np.tensordot(shares, self.cross, axes=1)  # b(w)
+        matrix.flat[:: len(matrix) + 1] += ridge
         factor = cholesky(matrix, check_finite=False)
         theta = cho_solve((factor, False), right, check_finite=False)
         norm = np.abs(matrix).sum(axis=0).max()
         return Denoiser(self, theta, ridge, weights, float(1 / lapack.dpocon(factor, norm)[0]))
-
-    def normal_equations(self, weights: Levels):
-        """Return A(w) = ½ ∫ w A_λ dλ, [F, F], and b(w) = ½ ∫ w b_λ dλ, [F, d]."""
-        shares = self.cells * weights / 2
-        return np.tensordot(shares, self.gram, axes=1), np.tensordot(shares, self.cross, axes=1)
 
     @cached_property
     def cells(self) -> Levels:
@@ -201,9 +190,6 @@ class Denoiser:
     ridge: float
     weights: Levels
     condition: float
-
-    def __post_init__(self):
-        freeze(self, "theta", "weights")
 
     def eps(self, z: Float[ndarray, "n d"], log_snr):
         """Return ε̂ = σ z + α φᵀΘ at one level or at levels [n, 1]; φᵀΘ in float32."""

@@ -66,7 +66,9 @@ class Schedule:
         level, low, high = self._at(self.level, t), self.log_snr_min, self.log_snr_max
         if isinstance(level, float) and low <= level <= high:
             return level  # quicker for one number
-        return np.minimum(np.maximum(level, low), high)  # only rounding leaves the range
+        # only rounding leaves the range
+        level = np.minimum(level, high) if high < np.inf else level
+        return np.maximum(level, low) if low > -np.inf else level
 
     def log_snr_rate(self, t):
         """Return dλ/dt = −1/p(λ(t)) ≤ 0."""
@@ -94,10 +96,14 @@ class Schedule:
         if isinstance(t, float) and 0 < t < 1:  # quicker for one number
             return formula(self._start + self._length * t)
         t = np.asarray(t, dtype=np.float64)
-        if not 0 <= t.min() <= t.max() <= 1:
+        first, last = t.min(), t.max()
+        if not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
+        u = t if self._length == 1 else self._start + self._length * t
+        if first > 0 and last < 1:
+            return formula(u)
         with np.errstate(divide="ignore"):  # infinite at an end
-            return formula(self._start + self._length * t)
+            return formula(u)
 
 
 @dataclass(frozen=True)
