@@ -81,13 +81,12 @@ def _of_some_levels(functions, laws, a, s):
 
 
 class _Line:
-    """A mixture on the line, sorted, without duplicates and components of no weight."""
+    """A mixture on the line, sorted and without duplicates."""
 
     def __init__(self, mixture):
-        kept = mixture.weights > 0
-        both = np.stack([mixture.means[kept, 0], mixture.variances[kept]])
+        both = np.stack([mixture.means[:, 0], mixture.variances])
         (self.means, self.variances), which = np.unique(both, axis=1, return_inverse=True)
-        self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights[kept]))
+        self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights))
         self.one_width = np.ptp(self.variances) == 0
 
     def posterior(self, offset, anchor, a, s, fourth):
