@@ -71,6 +71,11 @@ class FourierFeatures:
         angle += log_snr * self.of_level + self.phase
         return np.cos(angle, out=angle)
 
+    @property
+    def count(self):
+        """The number of features F."""
+        return len(self.phase)
+
 
 @dataclass(frozen=True, eq=False)
 class Draws:
