@@ -93,9 +93,6 @@ class Draws:
         chosen = x[rng.integers(len(x), size=shape[:2])]
         return cls(log_snr, chosen, rng.standard_normal(shape), features)
 
-    def __post_init__(self):
-        freeze(self, "log_snr", "x", "noise")
-
     @property
     def z(self) -> Float[ndarray, "levels n d"]:
         """The latents α x + σ ε."""
@@ -120,13 +117,13 @@ class Draws:
 class LinearDenoiser:
     """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at each level.
 
-    Of A_λ, ``gram`` holds the upper triangles, row by row; ``cross`` is b_λ and ``constant`` c_λ,
-    averaged over the training draws. Make one with ``precompute``.
+    ``gram`` is A_λ, ``cross`` b_λ and ``constant`` c_λ, averaged over the training draws. Make one
+    with ``precompute``.
     """
 
     log_snr: Levels
     features: FourierFeatures
-    gram: Float[ndarray, "levels triangle"]
+    gram: Float[ndarray, "levels f f"]
     cross: Float[ndarray, "levels f d"]
     constant: Levels
 
@@ -145,19 +142,14 @@ class LinearDenoiser:
         levels, x = require_increasing("log_snr", levels), data_set(x)
         features = features or FourierFeatures.draw(n_features, x.shape[1], rng)
         draws = Draws.of(x, levels, n_draws, rng, features)
-        upper = np.triu_indices(features.count)
-        gram = np.empty((len(levels), len(upper[0])))
-        cross = np.empty((len(levels), features.count, x.shape[1]))
-        constant = np.empty(len(levels))
-        for i, (z, level, noise) in enumerate(zip(draws.z, levels, draws.noise, strict=True)):
+        gram, cross, constant = [], [], []
+        for z, level, noise in zip(draws.z, levels, draws.noise, strict=True):
             phi = alpha(level) * features(z, level).astype(np.float64)
             target = noise - sigma(level) * z
-            gram[i] = (phi.T @ phi)[upper]
-            cross[i] = phi.T @ target
-            constant[i] = _mean_square(target)
-        gram /= n_draws
-        cross /= n_draws
-        return cls(levels, features, gram, cross, constant)
+            gram.append(phi.T @ phi / n_draws)
+            cross.append(phi.T @ target / n_draws)
+            constant.append(_mean_square(target))
+        return cls(levels, features, *map(np.array, (gram, cross, constant)))
 
     def draws(self, x: ArrayLike, n, rng):
         """Return n fresh ``Draws`` a level of the data x [m, d], with this model's features."""
@@ -175,31 +167,20 @@ class LinearDenoiser:
         if mass == 0:
             raise ValueError(f"w is zero at all {len(weights)} levels: nothing is learnt")
         weights = weights * (self.cells.sum() / mass)
-        matrix, right = self.normal_equations(weights)
-        matrix.flat[:: len(matrix) + 1] += ridge  # A(w) + ρ
+        shares = self.cells * weights / 2
+        matrix = np.tensordot(shares, self.gram, axes=1)  # A(w)
+        right = np.tensordot(shares, self.cross, axes=1)  # b(w)
+        matrix.flat[:: len(matrix) + 1] += ridge
         factor = cholesky(matrix, check_finite=False)
         theta = cho_solve((factor, False), right, check_finite=False)
         norm = np.abs(matrix).sum(axis=0).max()
         return Denoiser(self, theta, ridge, weights, float(1 / lapack.dpocon(factor, norm)[0]))
-
-    def normal_equations(self, weights: Levels):
-        """Return A(w) = ½ ∫ w A_λ dλ, [F, F], and b(w) = ½ ∫ w b_λ dλ, [F, d]."""
-        shares = self.cells * weights / 2
-        matrix = np.zeros((self.features.count,) * 2)
-        matrix[self._upper] = shares @ self.gram
-        matrix.T[self._upper] = matrix[self._upper]
-        return matrix, np.tensordot(shares, self.cross, axes=1)
 
     @cached_property
     def cells(self) -> Levels:
         """The trapezoid rule's share of each level: Σ cells · f is ∫ f dλ."""
         gaps = np.diff(self.log_snr)
         return frozen((np.append(gaps, 0) + np.append(0, gaps)) / 2)
-
-    @cached_property
-    def _upper(self):
-        """Where the upper triangle stands, as a mask."""
-        return np.triu(np.ones((self.features.count,) * 2, dtype=bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,17 +196,10 @@ class Denoiser:
     weights: Levels
     condition: float
 
-    def __post_init__(self):
-        freeze(self, "theta", "weights")
-
     def eps(self, z: Float[ndarray, "n d"], log_snr):
         """Return ε̂ = σ z + α φᵀΘ at one level or at levels [n, 1]; φᵀΘ in float32."""
         phi = self.model.features(z, log_snr)
-        return sigma(log_snr) * z + alpha(log_snr) * (phi @ self._theta32)
-
-    @cached_property
-    def _theta32(self):
-        return self.theta.astype(np.float32)
+        return sigma(log_snr) * z + alpha(log_snr) * (phi @ self.theta.astype(np.float32))
 
     @property
     def elbo_loss(self):
@@ -240,16 +214,14 @@ class Denoiser:
     @cached_property
     def eps_mse(self) -> Levels:
         """e(λ) = c_λ − 2 ⟨b_λ, Θ⟩ + ⟨Θ, A_λ Θ⟩ on the training draws."""
-        products = 2 * self.theta @ self.theta.T  # an entry above the diagonal counts twice
-        products.flat[:: len(products) + 1] /= 2
-        quadratic = self.model.gram @ products[self.model._upper]
+        quadratic = np.tensordot(self.model.gram, self.theta @ self.theta.T, axes=2)
         linear = np.tensordot(self.model.cross, self.theta, axes=2)
         return self.model.constant - 2 * linear + quadratic
 
     def eps_mse_on(self, draws: Draws) -> Levels:
         """Return e(λ) = E‖ε − ε̂‖² on fresh ``Draws`` of this model; quicker than ``eps_mse``."""
         phi, target = draws._regression
-        residual = phi.reshape(-1, phi.shape[2]) @ self._theta32
+        residual = phi.reshape(-1, phi.shape[2]) @ self.theta.astype(np.float32)
         residual -= target.reshape(residual.shape)
         squared = np.einsum("ij,ij->i", residual, residual, dtype=np.float64)
         return squared.reshape(phi.shape[:2]).mean(axis=1)

@@ -65,7 +65,7 @@ class Schedule:
         """Return λ(t)."""
         level, low, high = self._at(self.level, t), self.log_snr_min, self.log_snr_max
         if isinstance(level, float) and low <= level <= high:
-            return level
+            return level  # quicker for one number
         # only rounding leaves the range
         level = np.minimum(level, high) if high < np.inf else level
         return np.maximum(level, low) if low > -np.inf else level
@@ -93,11 +93,9 @@ class Schedule:
 
     def _at(self, formula, t):
         """Return the formula of u, the whole schedule's time, at the time t of what is left."""
-        if not isinstance(t, float):
-            t = np.asarray(t, dtype=np.float64)[()]
         if isinstance(t, float) and 0 < t < 1:  # quicker for one number
             return formula(self._start + self._length * t)
-        t = np.asarray(t)
+        t = np.asarray(t, dtype=np.float64)
         first, last = t.min(), t.max()
         if not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")

@@ -162,15 +162,10 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (of_list(prediction="vpred"), "did you mean 'v_prediction'"),
     (of_list(coefficient=np.ones(999)), "999 coefficients beside 1000"),
     (of_list(coefficient=-np.ones(1000)), "a coefficient must be finite and not negative"),
-    (of_list(coefficient="minsnr"), "did you mean 'min_snr'"),
-    (of_list(coefficient=("p2", 1, 1, 9)), "does not take"),
     (of_list(draws=[1, 2, 1000]), "from 0 to 999"),
     (of_list(shift=0.0), "shift and data_sd must be positive"),
-    (of_list(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),
-    (of_list(betas=np.append(1.0, SD_BETAS)), "betas must be"),
     (lambda: from_script(draws=[]), "0 draws"),
     (lambda: from_script(density=3.0), "unknown density"),
-    (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),
     (lambda: coefficients(from_script(density="uniform"), np.exp), "only a list of steps"),
@@ -190,7 +185,6 @@ def test_the_command(tmp_path, capsys):
         (["--betas", "lineal"], "did you mean 'linear'"),
         (["--alpha-bars", "no_such.csv"], "no_such.csv"),
         (["--betas", "linear", "--coefficient", "-.5"], "a coefficient must be finite and not"),
-        (["--betas", "linear", "--shift", "a"], "invalid float value: 'a'"),
         (["--density", "logit_normal:x"], "to float: 'x'"),
     ):
         with pytest.raises(SystemExit):

@@ -18,22 +18,15 @@ from course_utils.datasets import (
 )
 
 
-def test_velocities():
-    v = galaxy_velocities()
-    assert v.shape == (82,) and v.dtype == np.float64
+def test_the_galaxies():
+    v, x = galaxy_velocities(), galaxies()
     assert (np.diff(v) > 0).all()  # sorted, and all 82 distinct
     assert v[0] == 9172 and v[-1] == 34279
     assert v[77] == 26960  # not 26690, as in some copies
     assert_close(v.mean(), 20831.4634, atol=1e-3)
-
-
-def test_standardised():
-    x = galaxies()
     assert x.shape == (82, 1)
     assert_close([x.mean(), x.var()], [0, 1], atol=1e-13)
-    v = galaxy_velocities()
     assert_close(x[:, 0] * velocity_scale() + v.mean(), v, rtol=1e-14)
-    assert round(velocity_scale(), -1) == 4540
 
 
 def test_what_a_cache_hands_out_is_read_only():
@@ -47,13 +40,8 @@ def test_what_a_cache_hands_out_is_read_only():
 @pytest.mark.parametrize("name", PLANAR)
 def test_a_shape_is_standardised_and_smooth(name):
     law = planar_law(name)
-    x = law.sample(4000, np.random.default_rng(0))
-    assert x.shape == (4000, 2)
     assert_close(law.means.mean(axis=0), [0, 0], atol=1e-12)
     assert_close(law.means.var(axis=0).mean(), 1.0, atol=1e-12)
-    # sampled moments, within 6 standard errors
-    assert np.abs(x.mean(axis=0)).max() < 6 * 1.5 / np.sqrt(4000)
-    assert abs(x.var(axis=0).mean() - 1 - law.variances[0]) < 6 * 2 / np.sqrt(4000)
     if name != "blobs":
         gaps = np.linalg.norm(law.means[:, None] - law.means, axis=2)
         np.fill_diagonal(gaps, np.inf)

@@ -1,7 +1,6 @@
-"""Samplers against their textbook coefficients in 80 digits, and the law that each step carries."""
+"""Samplers by the law that each step carries; against those of others in test_diffusers.py."""
 
 import itertools
-from decimal import Decimal, localcontext
 from functools import partial
 
 import numpy as np
@@ -13,7 +12,7 @@ from truths import HILLS
 from course_utils import samplers
 from course_utils.datasets import galaxies
 from course_utils.mixtures import GaussianMixture
-from course_utils.schedules import Cosine, sigma
+from course_utils.schedules import Cosine
 
 STEPS = {  # and the order of each in law
     "ancestral": (samplers.ancestral_step, 1),
@@ -34,32 +33,6 @@ class Constant:
 
     def standard_normal(self, shape):
         return np.full(shape, self.value)
-
-
-def textbook(noisy, clean, eta):
-    """keep, eps_hat and noise of a DDIM step from α² and σ², in 80 digits."""
-    with localcontext() as context:
-        context.prec = 80
-        noisy, clean, eta = Decimal(noisy), Decimal(clean), Decimal(eta)
-        at2, as2 = 1 / (1 + (-noisy).exp()), 1 / (1 + (-clean).exp())
-        st2, ss2 = 1 - at2, 1 - as2
-        v = (st2 - at2 / as2 * ss2) * ss2 / st2
-        direction = (ss2 - eta**2 * v).sqrt() - (as2 * st2 / at2).sqrt()
-        return [float((as2 / at2).sqrt()), float(direction), float(eta * v.sqrt())]
-
-
-@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize(
-    ("noisy", "clean"),
-    [(-30.0, -29.9), (29.9, 30.0), (-30.0, 30.0), (-1.0, 1.0), (0.5, 0.5 + 1e-9), (-10.0, -9.9)],
-)
-def test_coefficients_are_exact_to_rounding_at_every_level(noisy, clean, eta):
-    keep, direction, noise = textbook(noisy, clean, eta)
-    found = samplers.ddim_coefficients(noisy, clean, eta)
-    assert found.keep == pytest.approx(keep, rel=1e-13)
-    # a difference of two lengths: exact to rounding of the longer
-    assert found.eps_hat == pytest.approx(direction, rel=0, abs=1e-14 * keep * sigma(noisy))
-    assert found.noise == pytest.approx(noise, rel=1e-13)
 
 
 Z = np.linspace(-7, 7, 1401)

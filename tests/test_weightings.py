@@ -1,7 +1,5 @@
 """Weightings: monotone or not, peaks, the running maximum, bends, and the measure p_w."""
 
-from dataclasses import FrozenInstanceError
-
 import numpy as np
 import pytest
 from comparing import assert_close, refused
@@ -74,14 +72,10 @@ def test_every_weighting_can_be_made_monotone():
 
 
 def test_a_table_of_weights_is_never_left():
-    levels = np.linspace(-10, 10, 41)
-    table = interp1d(levels, 2 + np.sin(levels))  # which refuses all other levels
-    over = made_monotone(table)
-    assert is_monotone(over) and peak(table) == pytest.approx(1.5, abs=1e-6)
-    assert_close(over(levels), np.maximum.accumulate(table(levels)[::-1])[::-1], atol=1e-12)
-    late = interp1d([-10, 9.995, 10], [1, 2, 1])
-    assert_close(made_monotone(late)(-10.0), 2.0, rtol=1e-9)
-    assert_close(made_monotone(table, -2, 0)(-2.0), 2.0, rtol=1e-9)  # the largest of that range
+    table = interp1d([-10, 1.5, 9.995, 10], [1, 2, 3, 1])  # which refuses all other levels
+    assert peak(table) == pytest.approx(9.995, abs=1e-9)
+    assert_close(made_monotone(table)(-10.0), 3.0, rtol=1e-9)
+    assert_close(made_monotone(table, -2, 1.5)(-2.0), 2.0, rtol=1e-9)  # the largest of that range
 
 
 def test_bent_copies_what_it_is_given():
@@ -106,15 +100,12 @@ def test_masses_add_up_whatever_the_weighting():
         assert is_monotone(w) == (negative <= 1e-9 * w(fine).max())
 
 
-def test_a_weighting_is_a_frozen_function_with_a_name():
+def test_a_weighting_is_a_function_with_a_name():
     w = sigmoid()
     assert w(2.0) == 0.5 and w.name == shifted(w, 1).name == "sigmoid, b = 2"
     assert shifted(np.ones_like, 1).name == "ones_like"
-    with pytest.raises(FrozenInstanceError):
-        w.name = "another"
     for shape in ((), (3,), (2, 3), (0,)):
         assert evaluate(lambda s: 0.5, np.zeros(shape)).shape == shape == w(np.zeros(shape)).shape
-    assert evaluate(lambda s: s, [1, 2]).dtype == float
     assert_close(Weighting(lambda s: 3 * expit(-s), "a").normalised()(0.0), 0.5, rtol=1e-4)
 
 
