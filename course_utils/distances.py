@@ -213,10 +213,8 @@ def _densities(p, q, x):
 def _law_of_sample(sample):
     points = data_set(sample)
     if points.shape[1] != 1:
-        raise ValueError(
-            f"a sample on the line is [n] or [n, 1], got {points.shape}: compare one coordinate at "
-            "a time, or use sliced_wasserstein"
-        )
+        shape = f"a sample on the line is [n] or [n, 1], got {points.shape}"
+        raise ValueError(f"{shape}: compare one coordinate at a time, or use sliced_wasserstein")
     n, points = len(points), np.sort(points[:, 0])
     return np.repeat(np.arange(n + 1), 2)[1:-1] / n, np.repeat(points, 2)
 

@@ -148,27 +148,27 @@ def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
 
 
 def _loss_cells(curve, left, right, piece):
-    """(levels [c, 21], weights [4, c, 21], size [c]): ½ ∫ w e dλ over a cell is Σ weights · w.
+    """(levels [c, 21], weights [3, c, 21], size [c]): ½ ∫ w e dλ over a cell is Σ weights · w.
 
-    The weights: by two rules, of what the two estimates of e differ by, and of rounding.
+    The weights are by two rules; the last are of what e may be off, and of rounding.
     """
     half = (right - left)[:, None] / 2
     levels = left[:, None] + half + half * LOSS_NODES
     error, other = curve.pieces.only(0)(levels, piece[:, None])[:, 0] * half / 2
-    rules = LOSS_RULES[:, None] * error
-    fine, unsure = rules[1], LOSS_RULES[1] * (other - error)
-    return levels, np.stack([*rules, unsure, ROUNDING * np.abs(fine)]), fine.sum(axis=1)
+    rules, off = LOSS_RULES[:, None] * error, CAUTION * LOSS_RULES[1] * (other - error)
+    unsure = np.abs(off) + ROUNDING * np.abs(rules[1])
+    return levels, np.stack([*rules, unsure]), rules[1].sum(axis=1)
 
 
 def _elbo_cells(curve, left, right, piece):
-    """(levels [c, 17], weights [4, c, 16], size [c]): −∫ L dw over a cell is Σ weights · Δw."""
+    """(levels [c, 17], weights [3, c, 16], size [c]): −∫ L dw over a cell is Σ weights · Δw."""
     half = (right - left)[:, None] / 2
     levels = left[:, None] + half + half * ELBO_NODES
     levels[:, 0], levels[:, -1] = left, right  # to the last digit, or the increments leave gaps
     kl, other = curve.pieces.only(1)(levels, piece[:, None])[:, 0]
-    rules, unsure = -kl @ ELBO_RULES, (kl - other) @ ELBO_RULES[1]
-    rounding = ROUNDING * (1 + np.abs(kl[:, 1:]))
-    return levels, np.stack([*rules, unsure, rounding]), kl[:, -1] - kl[:, 0]
+    rules, off = -kl @ ELBO_RULES, CAUTION * (kl - other) @ ELBO_RULES[1]
+    unsure = np.abs(off) + ROUNDING * (1 + np.abs(kl[:, 1:]))
+    return levels, np.stack([*rules, unsure]), kl[:, -1] - kl[:, 0]
 
 
 @lru_cache(maxsize=32)
@@ -193,22 +193,20 @@ def _integral(side, w, curve, low, high, breaks):
         levels, weights, size = first if at_first else side(curve, left, right, piece)
         values = evaluate(w, levels.ravel()).reshape(levels.shape)
         seen = values if side is _loss_cells else np.diff(values)
-        found = np.einsum("rcn,cn->rc", weights[:3], seen)
-        noise = np.einsum("cn,cn->c", weights[3], np.abs(seen))
+        found = np.einsum("rcn,cn->rc", weights[:2], seen)
+        unsure = np.einsum("cn,cn->c", weights[2], np.abs(seen))
         shift = ROUNDING * np.abs(levels).max(axis=1)  # of the levels, as good as one of w
-        noise += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
-        return np.stack([*found, noise, size * values.mean(axis=1)])[..., None]
+        unsure += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
+        return np.stack([*found, unsure, size * values.mean(axis=1)])[..., None]
 
-    (*_, piece), found = halved(rule, cells, RESOLVED, cuts=cuts)
-    coarse, fine, unsure, noise, size = found[..., 0]
+    coarse, fine, unsure, size = halved(rule, cells, RESOLVED, cuts=cuts)[1][..., 0]
     unresolved = np.abs(coarse - fine).sum()
     if unresolved > REFUSED * size.sum():
         raise ValueError(
             f"w is not resolved: its integral in {len(size):,} cells, {coarse.sum():.6g}, may be "
             f"off by {unresolved:.0e}; say where it jumps (breaks=…), or smooth it"
         )
-    unsure = np.abs(np.bincount(piece, unsure)).sum()
-    return Bounded(coarse.sum(), CAUTION * (unresolved + unsure) + noise.sum())
+    return Bounded(coarse.sum(), CAUTION * unresolved + unsure.sum())
 
 
 def negative_log_likelihood(curve: ErrorCurve) -> Bounded:

@@ -79,19 +79,18 @@ class FourierFeatures:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """The same number of draws at every level; their ``features`` belong to one model."""
+    """The same number of draws of x and ε at every level."""
 
     log_snr: Levels
     x: Float[ndarray, "levels n d"]
     noise: Float[ndarray, "levels n d"]
-    features: FourierFeatures
 
     @classmethod
-    def of(cls, x, log_snr, n, rng, features):
+    def of(cls, x, log_snr, n, rng):
         """Return n draws a level of the data x [m, d]."""
         shape = len(log_snr), n, x.shape[1]
         chosen = x[rng.integers(len(x), size=shape[:2])]
-        return cls(log_snr, chosen, rng.standard_normal(shape), features)
+        return cls(log_snr, chosen, rng.standard_normal(shape))
 
     @property
     def z(self) -> Float[ndarray, "levels n d"]:
@@ -103,14 +102,6 @@ class Draws:
         """Return E‖ε − ε̂‖² of any noise prediction ``eps(z, log_snr)`` on these draws."""
         pairs = zip(self.z, self.log_snr, self.noise, strict=True)
         return np.array([_mean_square(noise - eps(z, level)) for z, level, noise in pairs])
-
-    @cached_property
-    def _regression(self):
-        """α φ and ε − σz in float32: the error ‖ε − ε̂‖² is that of αφᵀΘ for ε − σz."""
-        phi = np.stack([self.features(z, s) for z, s in zip(self.z, self.log_snr, strict=True)])
-        level = self.log_snr[:, None, None]
-        target = self.noise - sigma(level) * self.z
-        return np.float32(alpha(level)) * phi, target.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +132,7 @@ class LinearDenoiser:
         levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 51) if log_snr is None else log_snr
         levels, x = require_increasing("log_snr", levels), data_set(x)
         features = features or FourierFeatures.draw(n_features, x.shape[1], rng)
-        draws = Draws.of(x, levels, n_draws, rng, features)
+        draws = Draws.of(x, levels, n_draws, rng)
         gram, cross, constant = [], [], []
         for z, level, noise in zip(draws.z, levels, draws.noise, strict=True):
             phi = alpha(level) * features(z, level).astype(np.float64)
@@ -152,8 +143,8 @@ class LinearDenoiser:
         return cls(levels, features, *map(np.array, (gram, cross, constant)))
 
     def draws(self, x: ArrayLike, n, rng):
-        """Return n fresh ``Draws`` a level of the data x [m, d], with this model's features."""
-        return Draws.of(data_set(x), self.log_snr, n, rng, self.features)
+        """Return n fresh ``Draws`` a level of the data x [m, d]."""
+        return Draws.of(data_set(x), self.log_snr, n, rng)
 
     def retrain(self, w, ridge=1e-4):
         """Return the ``Denoiser`` of Θ = (A(w) + ρ)⁻¹ b(w): least ½ ∫ w e dλ + ρ‖Θ‖² (T9).
@@ -218,17 +209,9 @@ class Denoiser:
         linear = np.tensordot(self.model.cross, self.theta, axes=2)
         return self.model.constant - 2 * linear + quadratic
 
-    def eps_mse_on(self, draws: Draws) -> Levels:
-        """Return e(λ) = E‖ε − ε̂‖² on fresh ``Draws`` of this model; quicker than ``eps_mse``."""
-        phi, target = draws._regression
-        residual = phi.reshape(-1, phi.shape[2]) @ self.theta.astype(np.float32)
-        residual -= target.reshape(residual.shape)
-        squared = np.einsum("ij,ij->i", residual, residual, dtype=np.float64)
-        return squared.reshape(phi.shape[:2]).mean(axis=1)
-
     def elbo_loss_on(self, draws: Draws):
         """Return ½ ∫ e dλ on given ``Draws``, in nats."""
-        return float(self.model.cells @ self.eps_mse_on(draws) / 2)
+        return float(self.model.cells @ draws.eps_mse(self.eps) / 2)
 
 
 def _mean_square(difference):

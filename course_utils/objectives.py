@@ -338,8 +338,6 @@ def _drawn(log_snr):
     """The levels of draws, sorted into chunks: a density that knows its sampling error."""
     found, counts = np.unique(-log_snr, return_counts=True)
     n, last = len(log_snr), np.arange(len(found))  # the noisiest level of each chunk
-    if len(found) < 3:
-        raise ValueError(f"{n} draws of {len(found)} levels: pass at least a thousand")
     up_to = np.cumsum(counts)
     if len(found) > CHUNKS:
         # about equal shares, but finer towards the ends, down to a few dozen draws

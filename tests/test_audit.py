@@ -164,7 +164,7 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (of_list(coefficient=-np.ones(1000)), "a coefficient must be finite and not negative"),
     (of_list(draws=[1, 2, 1000]), "from 0 to 999"),
     (of_list(shift=0.0), "shift and data_sd must be positive"),
-    (lambda: from_script(draws=[]), "0 draws"),
+    (lambda: from_script(draws=[]), "at least three"),
     (lambda: from_script(density=3.0), "unknown density"),
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),

@@ -89,5 +89,4 @@ test_bad_samples_and_losses_are_refused_in_a_sentence = refused(
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=[1.0]), "one at each"),
     (lambda: audit(SCRIPT, losses=np.ones(5)), "beside a floor"),
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=np.full(41, np.nan)), "finite and not"),
-    (lambda: floor([[1.0, 2.0]]), "two points"),
 )

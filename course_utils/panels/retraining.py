@@ -149,7 +149,7 @@ def trained(w, data, features, ridge, eta, steps, draws="fresh"):
     z = sample(denoiser.eps, path, world.start, partial(ddim_step, eta=eta), rng)
     samples = z / alpha(path[-1])
     # Model and ideal on the same draws: their common noise cancels in the difference.
-    fresh = world.least_error + denoiser.eps_mse_on(fresh_draws) - world.ideal_on_fresh
+    fresh = world.least_error + fresh_draws.eps_mse(denoiser.eps) - world.ideal_on_fresh
     training = world.least_error + denoiser.eps_mse - world.ideal_on_training
     nearest = nearest_distances(samples, world.real)
     return SimpleNamespace(
