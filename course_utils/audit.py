@@ -77,18 +77,27 @@ class Excess:
     """
 
     def __init__(self, objective, floor, losses):
-        levels, self.excess = floor.log_snr, losses - least_loss(objective, floor)[0]
+        least, unsure = least_loss(objective, floor)
+        self.log_snr, self.floor, self.excess = floor.log_snr, least, losses - least
         # w is the factor of ε's error
-        weights = objective.implied_weighting()(levels) / objective.loss(levels)
-        above = cumulative_trapezoid(weights * self.excess, levels, initial=0)
-        self.share = above[-1] / np.trapezoid(weights * losses, levels)  # of the whole loss
-        self.half = levels[np.argmax(above >= above[-1] / 2)]  # half of it lies below
+        weights = objective.implied_weighting()(self.log_snr) / objective.loss(self.log_snr)
+        above = cumulative_trapezoid(weights * self.excess, self.log_snr, initial=0)
+        self.share = above[-1] / np.trapezoid(weights * losses, self.log_snr)  # of the whole loss
+        self.half = self.log_snr[np.argmax(above >= above[-1] / 2)]  # half of it lies below
+        self.below = self.log_snr[self.excess < -4 * unsure - 1e-9 * least]  # less than the floor
 
     def __str__(self):
-        return (
+        said = (
             f"of the weighted loss on your sample, {self.share:.0%} is excess over its floor, half "
             f"of it below λ = {self.half:.1f}; no model can take the rest away"
         )
+        if len(self.below):
+            said += (
+                f"\nat λ = {self.below[0]:.1f} the loss is below the floor: it was not measured on "
+                "this sample, or not as the mean squared error of this prediction, without a "
+                "coefficient"
+            )
+        return said
 
 
 class Audit:
@@ -120,6 +129,11 @@ class Audit:
         if floor is not None:
             error = np.interp(levels, floor.log_snr, floor.noise_error, left=0, right=0)
             self.data = "the floor of your sample"
+            if np.count_nonzero(error) < 2:
+                raise ValueError(
+                    f"the floor's levels, from {floor.log_snr[0]:.1f} to {floor.log_snr[-1]:.1f}, "
+                    f"are none that training reaches: from {low:.1f} to {high:.1f}"
+                )
         loss = cumulative_trapezoid(self.weights * error, levels, initial=0)
         self.loss = loss / loss[-1]  # the share below each level
         self.excess = None if losses is None else Excess(objective, floor, losses)
@@ -184,15 +198,16 @@ def audit(objective, floor=None, losses=None) -> Audit:
     Where a loss is needed, it is that of an ideal denoiser of the course's galaxies. With the
     ``Floor`` of your own sample, it says where that sample's loss is earned; and with ``losses``,
     the mean squared errors of the script's prediction at the floor's levels, how much of them is
-    excess. Raises ``ValueError`` for losses that are no mean squared errors at the floor's levels.
+    excess. Raises ``ValueError`` for losses that are no mean squared errors at the floor's levels,
+    and for a floor at levels that training does not reach.
     """
-    if losses is not None:
-        losses, at = np.asarray(losses), None if floor is None else floor.log_snr.shape
-        if losses.shape != at or not (np.isfinite(losses) & (losses >= 0)).all():
-            raise ValueError(
-                "losses are mean squared errors beside a floor, finite and not negative, one at "
-                "each of its levels: pass floor=floor(x, log_snr), with the levels measured"
-            )
+    if losses is not None and (floor is None or np.shape(losses) != floor.log_snr.shape):
+        raise ValueError(
+            "losses stand beside a floor, one at each of its levels: pass floor=floor(x, log_snr), "
+            "with the levels at which you measured"
+        )
+    if losses is not None and not (np.isfinite(losses).all() and np.min(losses) >= 0):
+        raise ValueError("losses are mean squared errors: finite and not negative")
     return Audit(objective, floor, losses)
 
 
@@ -290,7 +305,8 @@ def main(arguments=None):
         prog="python -m course_utils.audit", description=__doc__.split("\n")[0]
     )
     for option, words in options.items():
-        parser.add_argument(f"--{option}", help=words)
+        kind = float if option in ("shift", "data-sd") else str
+        parser.add_argument(f"--{option}", type=kind, help=words)
     parser.add_argument("--make-monotone", metavar="FILE", help="write coefficients that do")
     parser.add_argument("--picture", metavar="FILE", help="write the report as a PNG, too")
     given = vars(parser.parse_args(arguments))
@@ -307,12 +323,14 @@ def main(arguments=None):
             w = made_monotone(w, *w.span)
             np.savetxt(pasted, coefficients(found.objective, w), fmt="%.9g")
             print(f"coefficients that make it monotone: {pasted}")
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
 
 
 def _read(key, words):
     """What an argument means: the numbers of a file, a number, or a name with parameters."""
+    if isinstance(words, float):
+        return words
     if not Path(words).is_file() and key not in ("alpha_bars", "sigmas", "draws"):
         return from_words(words)
     return np.array(Path(words).read_text(encoding="utf-8").replace(",", " ").split(), float)

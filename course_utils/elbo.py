@@ -106,9 +106,11 @@ def weighted_loss(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bo
     The result is a float whose ``.bound`` says how far it may be off, through w and through e.
     Where w jumps or bends is found, from a first scan of a thousand levels per unit of λ on. A
     spike much narrower than 1e-3 is not seen there: name such levels in ``breaks``. Raises
-    ``ValueError`` if w is negative, or if 200,000 cells do not resolve it.
+    ``ValueError`` if w is negative, if 200,000 cells do not resolve it, or if the result is known
+    to worse than 1e-7 of itself.
     """
-    return _integral(_loss_cells, w, curve, *curve._range(log_snr_min, log_snr_max), breaks)
+    span = curve._range(log_snr_min, log_snr_max)
+    return _known(_integral(_loss_cells, w, curve, *span, breaks), curve)
 
 
 def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bounded:
@@ -120,7 +122,7 @@ def sum_of_elbos(w, curve, log_snr_min=None, log_snr_max=None, breaks=()) -> Bou
     there.
     """
     parts = elbo_parts(w, curve, log_snr_min, log_snr_max, breaks)
-    return Bounded(sum(parts), sum(part.bound for part in parts))
+    return _known(Bounded(sum(parts), sum(part.bound for part in parts)), curve)
 
 
 def elbo_parts(w, curve, log_snr_min=None, log_snr_max=None, breaks=()):
@@ -147,28 +149,37 @@ def negative_share(w, curve, log_snr_min=None, log_snr_max=None) -> float:
     return float(subtracted / (np.trapezoid(weights * error, levels) / 2))
 
 
-def _loss_cells(curve, left, right, piece):
-    """(levels [c, 21], weights [3, c, 21], size [c]): ½ ∫ w e dλ over a cell is Σ weights · w.
+def _known(result, curve):
+    if curve.exact and result.bound > REFUSED * abs(result):
+        raise ValueError(
+            f"the result, {result:.6g}, is known to ±{result.bound:.0e} only: w weighs levels at "
+            "which e or L is nearly 0, or e and L are too coarse (from_mixtures(…, tolerance=…))"
+        )
+    return result
 
-    The weights are by two rules; the last are of what e may be off, and of rounding.
+
+def _loss_cells(curve, left, right, piece):
+    """(levels [c, 21], weights [5, c, 21], size [c]): ½ ∫ w e dλ over a cell is Σ weights · w.
+
+    The weights: by three rules, of what the two estimates of e differ by, and of rounding.
     """
     half = (right - left)[:, None] / 2
     levels = left[:, None] + half + half * LOSS_NODES
     error, other = curve.pieces.only(0)(levels, piece[:, None])[:, 0] * half / 2
-    rules, off = LOSS_RULES[:, None] * error, CAUTION * LOSS_RULES[1] * (other - error)
-    unsure = np.abs(off) + ROUNDING * np.abs(rules[1])
-    return levels, np.stack([*rules, unsure]), rules[1].sum(axis=1)
+    rules = LOSS_RULES[:, None] * error
+    fine, unsure = rules[1], LOSS_RULES[1] * (other - error)
+    return levels, np.stack([*rules, unsure, ROUNDING * np.abs(fine)]), fine.sum(axis=1)
 
 
 def _elbo_cells(curve, left, right, piece):
-    """(levels [c, 17], weights [3, c, 16], size [c]): −∫ L dw over a cell is Σ weights · Δw."""
+    """(levels [c, 17], weights [5, c, 16], size [c]): −∫ L dw over a cell is Σ weights · Δw."""
     half = (right - left)[:, None] / 2
     levels = left[:, None] + half + half * ELBO_NODES
     levels[:, 0], levels[:, -1] = left, right  # to the last digit, or the increments leave gaps
     kl, other = curve.pieces.only(1)(levels, piece[:, None])[:, 0]
-    rules, off = -kl @ ELBO_RULES, CAUTION * (kl - other) @ ELBO_RULES[1]
-    unsure = np.abs(off) + ROUNDING * (1 + np.abs(kl[:, 1:]))
-    return levels, np.stack([*rules, unsure]), kl[:, -1] - kl[:, 0]
+    rules, unsure = -kl @ ELBO_RULES, (kl - other) @ ELBO_RULES[1]
+    rounding = ROUNDING * (1 + np.abs(kl[:, 1:]))
+    return levels, np.stack([*rules, unsure, rounding]), kl[:, -1] - kl[:, 0]
 
 
 @lru_cache(maxsize=32)
@@ -176,7 +187,11 @@ def _first_cells(side, curve, low, high):
     """The cells of the first scan, none across an end of the curve's pieces."""
     width = len(LOSS_NODES if side is _loss_cells else ELBO_NODES) / SCAN
     inside = curve.pieces.edges[(curve.pieces.edges > low) & (curve.pieces.edges < high)]
-    edges = np.union1d(np.linspace(low, high, int(np.ceil((high - low) / width)) + 1), inside)
+    edges = [
+        np.linspace(a, b, int(np.ceil((b - a) / width)) + 1)[:-1]
+        for a, b in pairwise([low, *inside, high])
+    ]
+    edges = np.append(np.concatenate(edges), high)
     left, right = edges[:-1], edges[1:]
     piece = np.searchsorted(curve.pieces.edges, (left + right) / 2) - 1
     return (left, right, np.zeros_like(piece), piece), side(curve, left, right, piece)
@@ -193,20 +208,22 @@ def _integral(side, w, curve, low, high, breaks):
         levels, weights, size = first if at_first else side(curve, left, right, piece)
         values = evaluate(w, levels.ravel()).reshape(levels.shape)
         seen = values if side is _loss_cells else np.diff(values)
-        found = np.einsum("rcn,cn->rc", weights[:2], seen)
-        unsure = np.einsum("cn,cn->c", weights[2], np.abs(seen))
+        found = np.einsum("rcn,cn->rc", weights[:4], seen)
+        noise = np.einsum("cn,cn->c", weights[4], np.abs(seen))
         shift = ROUNDING * np.abs(levels).max(axis=1)  # of the levels, as good as one of w
-        unsure += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
-        return np.stack([*found, unsure, size * values.mean(axis=1)])[..., None]
+        noise += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
+        return np.stack([*found, noise, size * values.mean(axis=1)])[..., None]
 
-    coarse, fine, unsure, size = halved(rule, cells, RESOLVED, cuts=cuts)[1][..., 0]
-    unresolved = np.abs(coarse - fine).sum()
+    (*_, piece), found = halved(rule, cells, RESOLVED, cuts=cuts)
+    coarse, fine, third, unsure, noise, size = found[..., 0]
+    unresolved = np.maximum(np.abs(coarse - fine), np.abs(third - fine)).sum()
     if unresolved > REFUSED * size.sum():
         raise ValueError(
             f"w is not resolved: its integral in {len(size):,} cells, {coarse.sum():.6g}, may be "
             f"off by {unresolved:.0e}; say where it jumps (breaks=…), or smooth it"
         )
-    return Bounded(coarse.sum(), CAUTION * unresolved + unsure.sum())
+    unsure = np.abs(np.bincount(piece, unsure)).sum()
+    return Bounded(coarse.sum(), CAUTION * (unresolved + unsure) + noise.sum())
 
 
 def negative_log_likelihood(curve: ErrorCurve) -> Bounded:

@@ -21,8 +21,7 @@ from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Pieces, halved, interpolation_rules, legendre_series
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 
-NODES, RULES, _ = interpolation_rules(24)
-TOLERANCE = 1e-10  # of e and L, relative to their size nearby
+NODES, (*RULES, _), _ = interpolation_rules(24)
 PART = 2**16  # numbers in an array of nodes and components, above which nodes go by parts
 FLOOR = np.array([1e-20, 1e-17])  # of both integrals over a cell; L is rounded by more
 FAR = 40.0  # a component e^{−40} times as likely as the nearest plays no part
@@ -32,7 +31,7 @@ WIDEST, NARROWEST, MOST = 2.0, 1e-4, 1000  # of these intervals
 Levels = Float[ndarray, " n"]
 
 
-def expected(functions, truth, model, log_snr: Levels) -> Float[ndarray, "2 n 2"]:
+def expected(functions, truth, model, log_snr: Levels, tolerance=1e-10) -> Float[ndarray, "2 n 2"]:
     """Return two expectations at each level by a coarse rule and by a fine one.
 
     ``functions`` is ``error_and_kl`` or ``error_moments``; the rules differ by the error.
@@ -41,7 +40,7 @@ def expected(functions, truth, model, log_snr: Levels) -> Float[ndarray, "2 n 2"
     a, s = alpha(log_snr), sigma(log_snr)
     some = max(1, PART // (40 * sum(len(law.means) for law in laws)))  # levels at a time
     parts = (slice(i, i + some) for i in range(0, len(a), some))
-    found = [_of_some_levels(functions, laws, a[k], s[k]) for k in parts]
+    found = [_of_some_levels(functions, laws, a[k], s[k], tolerance) for k in parts]
     return np.concatenate(found, axis=1)
 
 
@@ -59,7 +58,7 @@ def error_moments(_, of_truth, of_model):
     return second + off**2, fourth + 4 * third * off + 6 * second * off**2 + off**4
 
 
-def _of_some_levels(functions, laws, a, s):
+def _of_some_levels(functions, laws, a, s, tolerance):
     entropy = 0.5 * np.log(2 * np.pi * np.e * s**2)
     cells = [_cells(laws, *amplitudes) for amplitudes in zip(a, s, strict=True)]
     level = np.repeat(np.arange(len(a)), [len(of_level[0]) for of_level in cells])
@@ -71,22 +70,24 @@ def _of_some_levels(functions, laws, a, s):
         fourth = functions is error_moments
         given = [law.posterior(offset, anchor, a[level], s[level], fourth) for law in laws]
         f = np.stack(functions(entropy[level][:, None], given[0], given[-1]))
-        return np.einsum("mcn,rn,c->rcm", np.exp(given[0][0]) * f, RULES, half)
+        both = np.einsum("mcn,rn,c->rcm", np.exp(given[0][0]) * f, RULES, half)
+        return np.concatenate([both, both])  # f is smooth, two rules will do
 
     cells, total = (left, right, level, anchor), np.zeros((2, len(a), 2))
-    (_, _, level, _), found = halved(rule, cells, TOLERANCE, FLOOR)
+    (_, _, level, _), found = halved(rule, cells, max(tolerance, 1e-14), FLOOR)
     for which in (0, 1):
         np.add.at(total[which], level, found[which])
     return total
 
 
 class _Line:
-    """A mixture on the line, sorted and without duplicates."""
+    """A mixture on the line, sorted, without duplicates and components of no weight."""
 
     def __init__(self, mixture):
-        both = np.stack([mixture.means[:, 0], mixture.variances])
+        kept = mixture.weights > 0
+        both = np.stack([mixture.means[kept, 0], mixture.variances[kept]])
         (self.means, self.variances), which = np.unique(both, axis=1, return_inverse=True)
-        self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights))
+        self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights[kept]))
         self.one_width = np.ptp(self.variances) == 0
 
     def posterior(self, offset, anchor, a, s, fourth):
@@ -202,11 +203,12 @@ class Table:
         levels = require_increasing("log_snr", self.log_snr, least=6)
         names = [f.name for f in fields(self) if f.name not in ("log_snr", "pieces")]
         table = {name: frozen(getattr(self, name)) for name in names}
+        exact = self.pieces is not None
         pieces = self.pieces or Pieces.through(levels, np.stack([*table.values()], axis=1))
-        keep(self, **table, log_snr=levels, pieces=pieces)
+        keep(self, **table, log_snr=levels, pieces=pieces, exact=exact)
 
     @classmethod
-    def from_mixtures(cls, truth, model=None, x=None, log_snr=None):
+    def from_mixtures(cls, truth, model=None, x=None, log_snr=None, tolerance=1e-10):
         """Return what data from ``truth`` have under the ideal denoiser of ``model``, exactly.
 
         Both are a ``GaussianMixture`` in one dimension; without a model it is the truth itself.
@@ -214,12 +216,12 @@ class Table:
         ``log_snr``: increasing levels of the table, at least 6, or the two ends of 161; [−10, 10]
         if left out.
 
-        Both functions hold to about 1e-10 of their size nearby, between the levels too; where they
-        do not, ``bound`` says so.
+        Both functions hold to about ``tolerance`` times their size nearby, L to rounding at best,
+        between the levels too. Raises ``ValueError`` where they cannot.
         """
         truth, model = on_the_line(truth, model, x)
         levels = table_levels(log_snr)
-        pieces = _pieces(cls.functions, truth, model, levels[0], levels[-1])
+        pieces = _pieces(cls.functions, truth, model, levels[0], levels[-1], tolerance)
         return cls(levels, *pieces(levels)[0], pieces=pieces)
 
     @property
@@ -255,7 +257,7 @@ def on_the_line(truth, model, x):
     return truth, model
 
 
-def _pieces(functions, truth, model, low, high):
+def _pieces(functions, truth, model, low, high, tolerance):
     """Both integrals from level ``low`` to ``high`` as ``Pieces``.
 
     Intervals are halved until the last coefficients, which the value leaves out, are small.
@@ -266,15 +268,22 @@ def _pieces(functions, truth, model, low, high):
     while len(left):
         middle, half = (left + right) / 2, (right - left) / 2
         levels = middle[:, None] + half[:, None] * nodes
-        found = expected(functions, truth, model, levels.ravel())
+        found = expected(functions, truth, model, levels.ravel(), tolerance)
         coarse, fine = series @ found.reshape(2, len(left), DEGREES, 2)
         coarse[:, KEPT:] = 0
-        wanted = TOLERANCE * np.abs(fine).sum(axis=1) + [1e-16, 1e-13]  # rounding
+        wanted = max(tolerance, 1e-14) * np.abs(fine).sum(axis=1) + [1e-16, 1e-13]  # rounding
         tried += len(left)
         bad = (np.abs(fine[:, KEPT:]).sum(axis=1) > wanted).any(axis=1)
         bad &= (half > NARROWEST) & (tried < MOST)
         done.append([x[~bad] for x in (left, right, coarse, fine)])
         left, right = np.append(left[bad], middle[bad]), np.append(middle[bad], right[bad])
     left, right, coarse, fine = (np.concatenate(x) for x in zip(*done, strict=True))
+    sizes = [(right - left) @ np.abs(f).sum(axis=1) for f in (coarse - fine, fine)]
+    rounding = np.array([0, 1e-13]) * (high - low)  # L is a difference of numbers about 1
+    if (sizes[0] > 10 * tolerance * sizes[1] + rounding).any():
+        best = (sizes[0] / sizes[1]).max()
+        raise ValueError(
+            f"e and L cannot be computed to {tolerance:.0e} here: tolerance={best:.0e} can"
+        )
     order = np.argsort(left)
     return Pieces(np.append(left[order], high), coarse[order], fine[order])

@@ -36,11 +36,13 @@ def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     every level, has no bias. Where almost no draw leaves a doubt, its standard error is uncertain.
 
     ``log_snr``: increasing levels, 41 on [−10, 10] if left out. ``data_sd``: what ``from_script``
-    was told; x is divided by it. Raises ``ValueError`` for data that are not finite. Source of the
-    idea: Xu et al. 2025, arXiv 2506.13763, who estimate the same loss.
+    was told; x is divided by it. Raises ``ValueError`` for data that are not finite, or one point
+    alone. Source of the idea: Xu et al. 2025, arXiv 2506.13763, who estimate the same loss.
     """
     x = np.ma.asanyarray(x)
     x = data_set(x.reshape(len(x), -1))
+    if len(x) < 2 or draws < 2:
+        raise ValueError(f"a floor needs two points and two draws, got {len(x)} and {draws}")
     levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 41) if log_snr is None else log_snr
     levels, rng = require_increasing("log_snr", levels), np.random.default_rng(rng)
     x = (x - x.mean(axis=0)) / data_sd

@@ -162,11 +162,21 @@ BETAS = {
     "scaled_linear": lambda first=0.00085, last=0.012: ddpm_betas(1000, first**0.5, last**0.5) ** 2,
     "squaredcos_cap_v2": lambda: capped_cosine_betas(1000),
 }
-# Densities of λ by the names that they have in scripts, with their parameters. The first three are
+
+
+def _mode(scale=1.29):
+    """SD3's mode density: t = 1 − u − s (cos²(πu/2) − 1 + u) at 4000 even u, as a list of λ."""
+    u = (np.arange(4000) + 0.5) / 4000
+    t = 1 - u - scale * (np.cos(np.pi * u / 2) ** 2 - 1 + u)
+    return StepList(-2 * logit(t[::-1]))
+
+
+# Densities of λ by the names that they have in scripts, with their parameters. The first four are
 # densities of t on the straight path, where λ = −2 logit t. Source: Esser et al. 2024, section 3.1.
 DENSITIES = {
     "uniform": lambda: logistic(0, 2),
     "logit_normal": lambda mean=0.0, sd=1.0: norm(-2 * mean, 2 * sd),
+    "mode": _mode,
     "cosmap": lambda: hypsecant(0, 2),
     "lognormal": lambda mean=-1.2, sd=1.2: norm(-2 * mean, 2 * sd),  # of σ; Karras et al. 2022
 }
@@ -230,10 +240,10 @@ def from_script(
             beside data of amplitude 1, or with a flow prediction that of (1 − σ) x + σ ε. The last
             step may be pure noise. ``betas`` may be a name of ``BETAS``, or (name, first, last).
         schedule: a continuous schedule of ``schedules``, with t drawn uniformly.
-        density: of λ, as a frozen scipy distribution, a name of ``DENSITIES``, or
+        density: of λ, as a function, a frozen scipy distribution, a name of ``DENSITIES``, or
             (name, parameters …) such as ("logit_normal", 0.5, 1.0).
-        draws: what the script's loader drew, the more the better: steps of the list given, from 0
-            on, or without a list the σ themselves.
+        draws: what the script's loader drew, the more the better: steps (0 is the first) of the
+            list given, times in [0, 1] of the schedule given, or without either the σ themselves.
         shift: the time shift s of SD3 and Flux, t → s t / (1 + (s − 1) t): λ moves by −2 ln s.
         prediction: a name of ``SCRIPT_PREDICTIONS``.
         coefficient: the factor before the squared error: a number, one a step [T], a name of
@@ -247,25 +257,24 @@ def from_script(
     do not fit the coefficients; for an unknown prediction or density; and for a coefficient that is
     negative or not finite.
     """
-    ways = dict(betas=betas, alpha_bars=alpha_bars, sigmas=sigmas)
-    ways |= dict(schedule=schedule, density=density)
-    given = {way: value for way, value in ways.items() if value is not None}
-    if draws is not None and not given:
-        given = {"draws": draws}
-    if len(given) != 1 or (draws is not None and given.keys() & {"schedule", "density"}):
+    lists = dict(betas=betas, alpha_bars=alpha_bars, sigmas=sigmas, schedule=schedule)
+    given = {k: value for k, value in (lists | {"density": density}).items() if value is not None}
+    drawn = [] if draws is None else ["draws"]
+    if len(given or drawn) != 1 or (drawn and "density" in given):
         raise ValueError(
             "say once how noisy the steps are: pass one of betas, alpha_bars, sigmas, schedule or "
-            "density, or draws alone or beside a list; got " + (", ".join(given) or "none of them")
+            "density, or draws alone or beside a list or a schedule; got "
+            + (", ".join([*given, *drawn]) or "none of them")
         )
     if not (0 < shift < inf and 0 < data_sd < inf):
         raise ValueError(f"shift and data_sd must be positive, got {shift} and {data_sd}")
     target = SCRIPT_PREDICTIONS[require_known("prediction", prediction, SCRIPT_PREDICTIONS)]
-    straight, to_unit = target == "velocity", 2 * np.log(data_sd)
-    ((way, value),) = given.items()
-    levels, time, n_steps = _levels(way, value, draws, straight, to_unit - 2 * np.log(shift))
+    straight = target == "velocity"
+    levels, time, n_steps = _levels(given, draws, straight)
+    moved, to_unit = -2 * np.log(shift), 2 * np.log(data_sd)
     # EDM's F is −v of the data divided by their standard deviation
     sd_of_loss = 1.0 if prediction == "F" else data_sd
-    objective = Objective(name, "", levels, target, data_sd=sd_of_loss)
+    objective = Objective(name, "", _moved(levels, moved + to_unit), target, data_sd=sd_of_loss)
 
     factor = _factor(coefficient, n_steps)
     asked = [name for name, p in signature(factor).parameters.items() if p.default is p.empty]
@@ -273,12 +282,14 @@ def from_script(
     def weight(log_snr):
         own = log_snr - to_unit  # of the data as the network sees them
         sigma = expit(-own / 2) if straight else np.exp(-own / 2)
+        t = time(own - moved) if time else sigma
         called = {"snr": np.exp(own), "alpha_bar": expit(own), "loss": objective.loss(log_snr)}
-        called |= {"sigma": sigma, "t": time(log_snr) if time else sigma}
+        called |= dict.fromkeys(("sigma", "sigmas"), sigma)
+        called |= dict.fromkeys(("t", "timestep", "timesteps"), t)
         return factor(*(called.get(name, own) for name in asked))
 
     if isinstance(levels, StepList):
-        evaluate(weight, np.maximum(levels.steps, PURE_NOISE), "a coefficient")
+        evaluate(weight, np.maximum(objective.levels.steps, PURE_NOISE), "a coefficient")
     return replace(objective, weight=weight)
 
 
@@ -286,29 +297,24 @@ class _Levels(NamedTuple):
     """A density of λ, and the range that training reaches."""
 
     density: Callable
-    log_snr_min: float
-    log_snr_max: float
+    log_snr_min: float = -inf
+    log_snr_max: float = inf
 
 
-def _levels(way, value, draws, straight, by):
-    """Return a script's levels moved by ``by``, its own t as a function of λ, and its T.
+def _levels(given, draws, straight):
+    """Return a script's levels before its time shift, its own t as a function of λ, and its T.
 
     The levels are a ``StepList``, or have a density and a range. t is None where it is σ.
     """
-    if way == "draws":
-        return _drawn(_steps("sigmas", value, straight) + by), None, 0
-    if way == "density":
-        found = _of_name("density", value, DENSITIES)
-        if not hasattr(found, "pdf"):
-            raise unknown("density", found, DENSITIES)
-        # all but one draw in a million lie between
-        low, high = require_range(*found.ppf([1e-6, 1 - 1e-6]))
-        return _Levels(lambda log_snr: found.pdf(log_snr - by), low + by, high + by), None, 0
-    if way == "schedule":
-        ends = value.log_snr_min + by, value.log_snr_max + by
-        time = None if straight else lambda log_snr: value.time(log_snr - by)
-        return _Levels(lambda log_snr: value.density(log_snr - by), *ends), time, 0
-    steps = _steps(way, value, straight) + by
+    if not given:
+        return _drawn(_steps("sigmas", draws, straight)), None, 0
+    ((kind, value),) = given.items()
+    if kind == "density":
+        return _density(value), None, 0
+    if kind == "schedule":
+        levels = value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
+        return levels, None if straight else value.time, 0
+    steps = _steps(kind, value, straight)
     n, at = len(steps), np.maximum(steps, PURE_NOISE / 2)  # PURE_NOISE is past the last of them
     if draws is None:
         levels = StepList(steps)
@@ -319,14 +325,14 @@ def _levels(way, value, draws, straight, by):
     return levels, lambda log_snr: np.interp(-log_snr, -at, np.arange(n)), n
 
 
-def _steps(way, value, straight):
+def _steps(kind, value, straight):
     """The level λ of each step of a script's list."""
-    value = _of_name("list of betas", value, BETAS) if way == "betas" else value
+    value = _of_name("list of betas", value, BETAS) if kind == "betas" else value
     value = np.ravel(value).astype(float)
-    if way == "betas":
+    if kind == "betas":
         terminal = value[-1] == 1  # zero terminal SNR
         value = np.append(alpha_bar(value[:-1]), 0) if terminal else alpha_bar(value)
-    if way != "sigmas":
+    if kind != "sigmas":
         return log_snr_from_alpha_bar(value)
     if not ((value >= 0) & (value <= (1 if straight else inf))).all():
         raise ValueError("σ is not negative, and on the straight path (1 − σ) x + σ ε at most 1")
@@ -334,10 +340,25 @@ def _steps(way, value, straight):
         return -2 * (logit(value) if straight else np.log(value))
 
 
+def _density(value):
+    """The levels of a density of λ: of a name, a distribution of scipy or a function."""
+    found = _of_name("density", value, DENSITIES)
+    if isinstance(found, StepList):
+        return found
+    if callable(found):
+        return _Levels(found)
+    if not hasattr(found, "pdf"):
+        raise unknown("density", found, DENSITIES)
+    # all but one draw in a million lie between
+    return _Levels(found.pdf, *require_range(*found.ppf([1e-6, 1 - 1e-6])))
+
+
 def _drawn(log_snr):
     """The levels of draws, sorted into chunks: a density that knows its sampling error."""
     found, counts = np.unique(-log_snr, return_counts=True)
     n, last = len(log_snr), np.arange(len(found))  # the noisiest level of each chunk
+    if len(found) < 3:
+        raise ValueError(f"{n} draws of {len(found)} levels: pass at least a thousand")
     up_to = np.cumsum(counts)
     if len(found) > CHUNKS:
         # about equal shares, but finer towards the ends, down to a few dozen draws
@@ -345,6 +366,14 @@ def _drawn(log_snr):
         reached = np.isfinite(found).sum()
         last = np.unique([*np.searchsorted(up_to, cuts), reached - 1, len(found) - 1])
     return StepList(-found[last], np.diff(up_to[last], prepend=0) / n, n_draws=n)
+
+
+def _moved(levels, by):
+    """Levels moved along λ by a constant."""
+    if isinstance(levels, StepList):
+        return StepList(levels.steps + by, levels.shares, levels.n_draws)
+    ends = levels.log_snr_min + by, levels.log_snr_max + by
+    return _Levels(lambda log_snr: levels.density(log_snr - by), *ends)
 
 
 def _factor(coefficient, n_steps):
@@ -369,7 +398,10 @@ def _of_name(kind, value, known):
     if not isinstance(named, list | tuple) or not named or not isinstance(named[0], str):
         return value
     key, *parameters = named
-    return known[require_known(kind, key, known)](*parameters)
+    try:
+        return known[require_known(kind, key, known)](*parameters)
+    except TypeError:
+        raise ValueError(f"the {kind} {key!r} does not take {parameters} as parameters") from None
 
 
 def from_words(words):

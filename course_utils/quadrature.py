@@ -22,15 +22,15 @@ class Bounded(float):
 
 
 def interpolation_rules(n):
-    """Return n + 1 points on [−1, 1], [2, n + 1] weights W and [2, n + 1, n] weights M.
+    """Return n + 1 points on [−1, 1], [3, n + 1] weights W and [3, n + 1, n] weights M.
 
     ∫ f dx ≈ Σ_i W_i f(x_i), and ∫ f dg ≈ Σ_ij f(x_i) M_ij Δ_j g from the increments of g alone.
-    Both integrate polynomials through the points: the first W and M through every second of them,
-    the second through all.
+    Both integrate polynomials through the points: the first W and M use every second of them, the
+    second all, the third the others and the ends.
     """
     points, every = legendre_series(n + 1)[0], np.arange(n + 1)
-    of_values, of_steps = np.zeros((2, n + 1)), np.zeros((2, n + 1, n))
-    for rule, used in enumerate((every[::2], every)):
+    of_values, of_steps = np.zeros((3, n + 1)), np.zeros((3, n + 1, n))
+    for rule, used in enumerate((every[::2], every, np.unique([0, *every[1::2], n]))):
         k = np.arange(len(used))
         series = np.linalg.inv(legendre.legvander(points[used], len(used) - 1))
         of_values[rule, used] = 2 * series[0]  # ∫ P_0 dx = 2
@@ -45,11 +45,11 @@ def halved(rule, cells, tolerance, floor=0.0, cuts=(), least=2e-13, most=200_000
     """Return (cells, integrals) once the cells are halved so far that the rules agree.
 
     ``cells`` is (left [c], right [c], group [c], …); ``rule(*cells)`` gives [r, c, m] for m
-    integrands: a coarse and a fine integral over each cell, what else is wanted, and last a size. A
-    cell is done when the two differ by less than ``tolerance`` times the sizes in its group, times
-    its share of the group's width (or a thousandth, if that is more); by less than ``floor``; or
-    when it is narrower than ``least``. A cell with one of the increasing ``cuts`` inside is halved
-    there. After ``most`` cells nothing is halved any more.
+    integrands: a coarse, a fine and a third integral over each cell, what else is wanted, and last
+    a size. A cell is done when coarse and third differ from fine by less than ``tolerance`` times
+    the sizes in its group, times its share of the group's width (or a thousandth, if that is more);
+    by less than ``floor``; or when it is narrower than ``least``. A cell with one of the increasing
+    ``cuts`` inside is halved there. After ``most`` cells nothing is halved any more.
     """
     parts, done, tried, cuts = cells, [], 0, np.append(cuts, np.inf)
     while len(parts[0]):
@@ -59,9 +59,9 @@ def halved(rule, cells, tolerance, floor=0.0, cuts=(), least=2e-13, most=200_000
             size = np.abs([np.bincount(group, f) for f in found[-1].T]).T
             total = np.bincount(group, right - left)
         share = np.maximum((right - left) / total[group], 1e-3)[:, None]
-        wrong = np.abs(found[0] - found[1]) > tolerance * size[group] * share + floor
+        wrong = np.abs(found[[0, 2]] - found[1]) > tolerance * size[group] * share + floor
         tried += len(left)
-        bad = wrong.any(axis=1) & (right - left > least) & (tried < most)
+        bad = wrong.any(axis=(0, 2)) & (right - left > least) & (tried < most)
         cut = cuts[np.searchsorted(cuts, left, "right")]
         bad |= cut < right
         done.append((*(x[~bad] for x in parts), found[:, ~bad]))

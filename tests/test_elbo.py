@@ -12,7 +12,6 @@ from scipy.stats import norm
 from truths import HILLS
 
 from course_utils.datasets import galaxies
-from course_utils.distances import gaussian_kl
 from course_utils.elbo import (
     ErrorCurve,
     discretisation_gap,
@@ -125,29 +124,38 @@ def test_the_gap_has_order_one_with_its_constant_on_any_schedule(schedule):
 
 
 def test_a_linear_prediction_keeps_the_models_marginals_gaussian():
-    """ε̂ = k σ z + c: mean and variance of p, and both integrals, follow ordinary equations."""
-    k, c, x, levels = 0.8, 0.1, 0.8, np.arange(-6, 3.001, 0.02)
+    """ε̂ = k σ z + c: mean and variance of p follow two ordinary equations."""
+    k, c, levels = 0.8, 0.1, np.arange(-6, 3.001, 0.02)
     found = path_and_marginal_kl(
-        GaussianMixture.from_data([x]), lambda z, level: k * sigma(level) * z + c, levels
+        GaussianMixture.from_data([0.8]), lambda z, level: k * sigma(level) * z + c, levels
     )
 
     def rates(level, state):
-        mean, variance, *_ = state
-        a, s = alpha(level), sigma(level)
+        mean, variance = state
+        s = sigma(level)
         slope = s**2 / 2 - k * s**2
-        error = (k * s * a * x + c) ** 2 + (1 - k * s**2) ** 2
-        gain = k * s - s / variance  # of ε̂ + σ ∇log p, which is linear in z
-        excess = (gain * a * x + c + s * mean / variance) ** 2 + (gain * s) ** 2
-        return [slope * mean - c * s, 2 * slope * variance + s**2, error / 2, excess / 2]
+        return [slope * mean - c * s, 2 * slope * variance + s**2]
 
-    a, s = alpha(levels[[0, -1]]), sigma(levels[[0, -1]])
-    start = 0, 1, gaussian_kl(a[0] * x, s[0] ** 2, 0, 1), 0
-    solved = integrate.solve_ivp(rates, levels[[0, -1]], start, rtol=1e-10, atol=1e-12)
-    mean, variance, path, excess = solved.y[:, -1]
-    marginal = gaussian_kl(a[1] * x, s[1] ** 2, mean, variance)
-    last = found.path[-1], found.marginal[-1], found.excess[-1]
-    assert last == pytest.approx((path, marginal, excess), rel=2e-4)
-    assert excess > 0.05  # worth explaining
+    solved = integrate.solve_ivp(rates, (-6, 3), [0, 1], t_eval=[3.0], rtol=1e-10, atol=1e-12)
+    mean, variance = solved.y[:, -1]
+    a, s = alpha(3.0), sigma(3.0)
+    exact = 0.5 * (((0.8 * a - mean) ** 2 + s**2) / variance - 1 - np.log(s**2 / variance))
+    assert found.marginal[-1] == pytest.approx(exact, rel=2e-4)
+
+
+@pytest.mark.parametrize("truth", [GaussianMixture.from_data([0.8]), HILLS], ids=["x", "data"])
+def test_path_kl_is_marginal_kl_and_the_excess(truth):
+    def eps(z, level):  # off by 1 from λ = −2 to −1
+        return HILLS.eps(z, level) + (-2 < level < -1)
+
+    residuals = []
+    for step, per_sd in [(0.1, 8), (0.05, 16)]:
+        levels = np.arange(-8, 2 + step / 2, step)
+        kl = path_and_marginal_kl(truth, eps, levels, per_sd)
+        residuals.append(np.abs(kl.path - kl.marginal - kl.excess).max())
+        assert kl.excess[-1] > 0.2  # an excess worth explaining
+    assert residuals[1] < 4e-4
+    assert residuals[0] / residuals[1] == pytest.approx(4, abs=0.8)  # second order
 
 
 test_the_doors_teach = refused(

@@ -158,18 +158,20 @@ def test_closed_form_for_one_normal(mean, sd, x):
     np.testing.assert_allclose(one.path_kl, kl, rtol=2e-9, atol=2e-11)
 
 
-def test_points_in_any_units_and_twice_have_the_same_curve():
+def test_points_in_any_units_have_the_same_curve():
     """e of points depends on σ/α over their distances: c times the points is a shift of λ."""
-    blurs = -2 * np.log([30.0, 300.0, 3000.0])
-    points = galaxy_velocities() - 20831
-    laws = (GaussianMixture.from_data(x) for x in (points, 2.0**44 + points, np.repeat(points, 2)))
-    near, far, twice = (expected(error_and_kl, law, law, blurs)[0] for law in laws)
-    standard = GaussianMixture.from_data(galaxies())
-    levels = blurs + 2 * np.log(points.std())
-    e = expected(error_and_kl, standard, standard, levels)[0][:, 0]
-    assert_close(near[:, 0], e, rtol=1e-9)
-    assert_close(far, near, rtol=1e-9)  # whole numbers: their differences are exact
-    assert_close(twice, near, rtol=1e-12)
+    levels = np.linspace(-4, 12, 9)
+    x = galaxies()[:, 0]
+    e, kl = expected(error_and_kl, *[GaussianMixture.from_data(x)] * 2, levels)[0].T
+    far = GaussianMixture.from_data(1e5 + 4500 * x)
+    of_far, _ = expected(error_and_kl, far, far, levels - 2 * np.log(4500))[0].T
+    np.testing.assert_allclose(of_far, e, rtol=1e-7, atol=1e-12)  # 1e5 + 4500 x is rounded
+    near, far = (GaussianMixture.from_data(galaxy_velocities() + far) for far in (0, 2.0**44))
+    blurs = -2 * np.log([30.0, 300.0])
+    found = [expected(error_and_kl, law, law, blurs)[0] for law in (near, far)]
+    assert_close(found[1], found[0], rtol=1e-9)  # differences of the points are exact
+    twice = GaussianMixture.from_data(np.repeat(x, 2))
+    assert_close(expected(error_and_kl, twice, twice, levels)[0].T, [e, kl], rtol=1e-12)
 
 
 def test_the_error_between_few_levels_is_no_longer_overlooked():
@@ -183,6 +185,11 @@ def test_the_error_between_few_levels_is_no_longer_overlooked():
     found = weighted_loss(np.ones_like, table)
     assert 0.1 < abs(found - exact) < found.bound
     assert table.bound > 0.1 > 1e-9 > curve.bound
+
+
+def test_a_tolerance_that_cannot_be_had_is_refused_with_one_that_can():
+    refuses(r"tolerance=\S+e-1\d can", ErrorCurve.from_mixtures, BROAD, tolerance=1e-17)
+    assert ErrorCurve.from_mixtures(HILLS, tolerance=1e-6).bound < 1e-5
 
 
 def test_what_float64_cannot_resolve_is_refused():

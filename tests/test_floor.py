@@ -79,7 +79,9 @@ def test_the_report_splits_a_loss_into_floor_and_excess():
     by_hand = np.trapezoid(w, found.log_snr)
     more = np.trapezoid(np.where(inside, w, 0), found.log_snr)
     assert split.share == pytest.approx(more / (by_hand + more), rel=0.02)
-    assert "is excess" in str(split)
+    assert "is excess" in str(split) and not len(split.below)
+    low = audit(script, floor=found, losses=0.5 * least).excess
+    assert len(low.below) and "below the floor" in str(low)
 
 
 SCRIPT = from_script(betas="linear")
@@ -87,6 +89,8 @@ test_bad_samples_and_losses_are_refused_in_a_sentence = refused(
     (lambda: floor([[1.0], [np.nan]]), "NaN"),
     (lambda: floor(galaxies(), [1.0, 0.0]), "increasing"),
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=[1.0]), "one at each"),
-    (lambda: audit(SCRIPT, losses=np.ones(5)), "beside a floor"),
+    (lambda: audit(SCRIPT, losses=np.ones(5)), "stand beside a floor"),
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=np.full(41, np.nan)), "finite and not"),
+    (lambda: audit(SCRIPT, floor=floor(galaxies(), [20.0, 30.0])), "none that training reaches"),
+    (lambda: floor([[1.0, 2.0]]), "two points"),
 )

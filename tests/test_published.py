@@ -1,5 +1,7 @@
 """Published objectives: what each of them implies. ``TABLE`` is compared in test_claims.py, S3."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from comparing import assert_close, refused
@@ -82,8 +84,10 @@ def test_an_objective_of_one_s_own():
     other = Objective("a", "b", lambda s: sech(s / 2) / (2 * np.pi), "eps").implied_weighting()
     s = np.linspace(-20, 20, 41)
     assert_close(one(s) / other(s), 1.0, atol=1e-11)
-    moved = Objective("a", "b", Cosine(), "eps", transform=lambda w: shifted(w, 1.0))
-    assert_close(moved.implied_weighting()(1.0), float(other(0.0)), rtol=1e-12)
+    doubled = Objective("a", "b", Cosine(), "eps", transform=lambda w: shifted(w, 1.0))
+    assert_close(doubled.implied_weighting()(1.0), float(other(0.0)), rtol=1e-12)
+    with pytest.raises(FrozenInstanceError):
+        PUBLISHED["edm"].name = "another"
 
 
 test_what_is_unknown_is_refused = refused(
