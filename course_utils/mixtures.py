@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from course_utils._checks import data_set, frozen, keep, require_levels_fit
+from course_utils._checks import data_set, freeze, keep, require_levels_fit
 from course_utils.schedules import alpha, sigma
 
 PART = 2**16  # numbers in an array of points and components, above which points go by parts
@@ -23,9 +23,9 @@ class GaussianMixture:
     """The law Σ_k w_k N(μ_k, v_k I) in d dimensions.
 
     ``weights`` [K] are non-negative and sum to one, ``means`` are [K, d], ``variances`` [K] ≥ 0; a
-    variance of 0 puts a point mass at the mean. Copies are kept, but of components without weight.
-    In the methods z is [n, d], and a level ``log_snr`` is one finite number or [n, 1]. Raises
-    ``ValueError`` for shapes that do not match, negative entries, or weights whose sum is not one.
+    variance of 0 puts a point mass at the mean. All three are copied. In the methods z is [n, d],
+    and a level ``log_snr`` is one finite number or [n, 1]. Raises ``ValueError`` for shapes that do
+    not match, negative entries, or weights whose sum is not one.
     """
 
     weights: ArrayLike
@@ -33,8 +33,9 @@ class GaussianMixture:
     variances: ArrayLike
 
     def __post_init__(self):
-        weights, variances = np.array(self.weights, float), np.array(self.variances, float)
-        means = data_set(self.means)
+        freeze(self, "weights", "variances")
+        keep(self, means=data_set(self.means))
+        weights, means, variances = self.weights, self.means, self.variances
         if not weights.shape == variances.shape == means.shape[:1]:
             raise ValueError(
                 "weights and variances must be [K] beside means [K, d], got shapes "
@@ -46,9 +47,6 @@ class GaussianMixture:
                 f"weight of {weights.min():g}, a least variance of {variances.min():g} and a sum "
                 f"of {weights.sum():.6g}"
             )
-        kept = weights > 0
-        keep(self, weights=frozen(weights[kept]), means=frozen(means[kept]))
-        keep(self, variances=frozen(variances[kept]))
 
     @classmethod
     def from_data(cls, x, bandwidth=0.0):
@@ -77,6 +75,10 @@ class GaussianMixture:
 
         Raises ``ValueError`` where a component has no width: points have no density, diffuse first.
         """
+        kept = self.weights > 0
+        if not kept.all():  # without them: a point mass of no weight would be a 0/0
+            some = GaussianMixture(self.weights[kept], self.means[kept], self.variances[kept])
+            return some.log_prob(x)
         if (self.variances == 0).any():
             raise ValueError(
                 "this mixture holds point masses and has no density: call diffuse(log_snr) first"
@@ -150,7 +152,7 @@ class GaussianMixture:
         require_levels_fit(log_snr, z)
         rows = max(1, PART // len(self.weights))
         one_each = log_snr.size > 1
-        with np.errstate(under="ignore"):  # of far components
+        with np.errstate(divide="ignore", under="ignore"):  # log 0 of a weight; far components
             if len(z) <= rows:
                 return formula(z, alpha(log_snr), sigma(log_snr))
             parts = (slice(i, i + rows) for i in range(0, len(z), rows))
