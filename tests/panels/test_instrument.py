@@ -70,10 +70,11 @@ def states(n, rng):
 
 def compared(state, answer):
     """Yield (name, Python's, the browser's, tolerance) of a state's numbers and arrays."""
-    mine, theirs = instrument.numbers(state), answer["numbers"]
+    mine, theirs = instrument.numbers(state), answer["numbers"] | answer["arrays"]
     # a sum of ELBOs may be the small difference of large terms
-    terms = sum(abs(mine[name]) for name in ("integral", "atom", "constant"))
-    scales = dict.fromkeys(("sum_of_elbos", "integral", "atom", "constant", "below"), terms)
+    bar = ("gained", "with_atom", "kept", "constant")
+    terms = sum(abs(mine[name]) for name in bar)
+    scales = dict.fromkeys(("sum_of_elbos", *bar), terms)
     scales |= {"weighted_loss": mine["weighted_loss"], "median": mine["median"], "coarse": 1}
     scales["negative_share"] = terms / mine["weighted_loss"]
     for name, scale in scales.items():
