@@ -263,6 +263,7 @@ def scene():
             Handle("width", x="high", y=("top", 3), factor=2, grip="edge", meaning="noise"),
             Handle("amount", "middle", "top", along="y", factor="half_width", meaning="negative"),
         ],
+        width=1.1,
     )
     real = _galaxies.bin_density(velocity(points()), EDGES)
     samples = Plot(
