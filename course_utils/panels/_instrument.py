@@ -14,23 +14,14 @@ from zlib import crc32
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
+from course_utils import weightings
 from course_utils.atlas import ATLAS
 from course_utils.datasets import galaxy_velocities, km_per_s, velocity_scale
 from course_utils.elbo import elbo_parts, weighted_loss
 from course_utils.objectives import PUBLISHED, Objective, published
 from course_utils.panels._galaxies import density, error_curve, points
 from course_utils.panels._view import SPAN, knots, over_levels, view
-from course_utils.weightings import (
-    KNOTS,
-    ROUNDING,
-    Weighting,
-    bent,
-    evaluate,
-    level_masses,
-    made_monotone,
-    peak,
-    shifted,
-)
+from course_utils.weightings import KNOTS, ROUNDING, Weighting, bent, evaluate, made_monotone
 from course_utils.widgets.controls import Curve, Slider, Switch, choice
 from course_utils.widgets.panel import Panel, plainly
 from course_utils.widgets.scene import Area, Axis, Handle, Line, Plot, Ridges, Rule
@@ -182,7 +173,7 @@ def unbent(state) -> Weighting:
     if s["objective"] == "drawn":
         return _through(s, s["drawn"] or np.zeros_like(FINE))
     mine, moved = _own(s)
-    return shifted(_weighting_and_density(s, mine)[0], s["shift"] + moved).normalised()
+    return weightings.shifted(_weighting_and_density(s, mine)[0], s["shift"] + moved).normalised()
 
 
 def _weighting_and_density(s, mine):
@@ -215,7 +206,8 @@ def compute(**state):
 def numbers(state):
     """Return what is printed of a state: both sides of S5, from e and from L, and the verdict."""
     s = START | state
-    w, span, curve = weighting(s), (s["log_snr_min"], s["log_snr_max"]), error_curve(*_whose(s))
+    w, span = weighting(s), (s["log_snr_min"], s["log_snr_max"])
+    curve = error_curve(s["model"], s["galaxy"])
     loss, parts = weighted_loss(w, curve, *span), elbo_parts(w, curve, *span)
     integral, atom, constant = parts
     bound = (loss.bound + sum(part.bound for part in parts)) / loss
@@ -230,10 +222,7 @@ def numbers(state):
         "sum_of_elbos": sum(parts),
         "agreement": f"residual below {_power_above(abs(loss - sum(parts)) / loss)} of |L_w|, "
         f"where the bounds of both sides allow {_power_above(bound)}",
-        "atom": atom,
         "constant": -constant,
-        "integral": integral,
-        "below": below,
         # what the right side's bar is made of: ends of its parts, in nats
         "gained": integral + below,
         "with_atom": integral + below + atom,
@@ -243,7 +232,7 @@ def numbers(state):
         "negative": negative,
         "negative_share": below / loss,
         "verdict": verdict,
-        "peak": peak(w, *span),
+        "peak": weightings.peak(w, *span),
         **_convention(s),
         "median": float(km_per_s(np.interp(earned[-1] / 2, earned, fine))),
         "coarse": float(np.interp(MEASURED, fine, earned) / earned[-1]),
@@ -266,10 +255,6 @@ def _convention(s):
     else:
         words = f"λ = −2 ln σ as EDM has it, for data of standard deviation {sd:g}"
     return {"convention": words.replace("-", "−")}
-
-
-def _whose(state):
-    return state["model"], state["galaxy"]
 
 
 def _means(values):
@@ -297,8 +282,8 @@ def arrays(state):
     w, span = weighting(s), (s["log_snr_min"], s["log_snr_max"])
     inside = [span[0] <= knot <= span[1] for knot in KNOTS]
     grid = np.linspace(*span, DRAWN)
-    heights, (e, kl) = w(grid), error_curve(*_whose(s)).at(grid)
-    masses, atom = level_masses(w, grid)
+    heights, (e, kl) = w(grid), error_curve(s["model"], s["galaxy"]).at(grid)
+    masses, atom = weightings.level_masses(w, grid)
     rate, centres, half = masses / np.diff(grid), _means(grid), heights * e / 2
     return {
         "low": span[0],
@@ -464,7 +449,7 @@ class Instrument(Panel):
         owners = {name: objectives for name, (objectives, _) in PARAMETERS.items()}
         owners["unit_variance"] = owners["edm_data_sd"]
         local = {
-            "tables": tables([_whose(self.start)], self._tabulated()),
+            "tables": tables([(self.start["model"], self.start["galaxy"])], self._tabulated()),
             "ranges": {k: (*range_of(k).values(),) for k in self.controls["objective"].values},
             "formats": self.formats,
             "headline": self.headline,

@@ -289,34 +289,17 @@ def scene():
         ],
         width=1.5,
     )
-    quality = Plot(
-        "samples against ELBO",
-        Axis(
-            *(-0.2, 30, "ELBO loss above that of w ≡ 1, nats"),
-            scale="asinh",
-            linear=0.1,
-            ticks=(-0.1, 0, 0.1, 1, 10),
-        ),
-        Axis(
-            *("nearest_drawn", "farthest_drawn", "distance"),
-            scale="log",
-            settle=True,
-            ticks=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
-        ),
-        [
-            Band(None, "floor_low", "floor_high", meaning="noise", label="real samples"),
-            Points(0, "star", meaning="exact", shape="star", size=14, label="w ≡ 1"),
-            Points(
-                *("loss", "distance"),
-                meaning="model",
-                label="this w",
-                size=9,
-                trail="rests",
-                same="rivals",
-                score="nearest so far",
-            ),
-        ],
-    )
+    at = (-0.1, 0, 0.1, 1, 10)
+    x = Axis(-0.2, 30, "ELBO loss above that of w ≡ 1, nats", scale="asinh", linear=0.1, ticks=at)
+    at = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+    y = Axis("nearest_drawn", "farthest_drawn", "distance", scale="log", settle=True, ticks=at)
+    trail = {"trail": "rests", "same": "rivals", "score": "nearest so far"}
+    marks = [
+        Band(None, "floor_low", "floor_high", meaning="noise", label="real samples"),
+        Points(0, "star", meaning="exact", shape="star", size=14, label="w ≡ 1"),
+        Points("loss", "distance", meaning="model", label="this w", size=9, **trail),
+    ]
+    quality = Plot("samples against ELBO", x, y, marks)
     return Scene([[of_w, samples], [error, quality]], height=(240, 210), alt=ALT)
 
 

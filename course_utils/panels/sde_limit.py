@@ -5,16 +5,9 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy.stats import norm
 
+from course_utils import forward
 from course_utils._checks import frozen
 from course_utils.distances import gaussian_kl, gaussian_wasserstein
-from course_utils.forward import (
-    chain_steps,
-    coarsen,
-    error_constants,
-    euler_maruyama_steps,
-    exact_steps,
-    state_moments,
-)
 from course_utils.panels._view import view
 from course_utils.schedules import LinearBeta, alpha, discrete_betas, sigma
 from course_utils.widgets.controls import Dice, Slider, choice
@@ -70,7 +63,7 @@ def compute(n_steps, rule, recursion, x0, t, path):
     levels = SCHEDULE.log_snr(times)
     law, exact = (x0 * decay, variance), (x0 * alpha(levels), sigma(levels) ** 2)
     w2, kl = gaussian_wasserstein(*law, *exact), gaussian_kl(*law, *exact)
-    limit = error_constants(SCHEDULE, recursion, rule, x0, t)
+    limit = forward.error_constants(SCHEDULE, recursion, rule, x0, t)
     k, n = STEPS.index(n_steps), np.array(STEPS)
     numbers = {"time": f"{times[k]:.4g}" + ("" if n_steps % 20 == 0 else ", on the grid of N")}
     if w2[k] < NO_ERROR:  # for one N alone: Euler–Maruyama's one step from 0 with exact β_i
@@ -115,14 +108,14 @@ def compute(n_steps, rule, recursion, x0, t, path):
 
 
 def _steps(recursion, rule, n_steps):
-    steps = {"chain": chain_steps, "em": euler_maruyama_steps}[recursion]
+    steps = {"chain": forward.chain_steps, "em": forward.euler_maruyama_steps}[recursion]
     return steps(discrete_betas(SCHEDULE, n_steps, rule))
 
 
 @cache
 def _law(recursion, rule, n_steps):
     """Decay of the mean from 0 to each of the N + 1 times, and the variance there, [2, N + 1]."""
-    return frozen(state_moments(1.0, _steps(recursion, rule, n_steps)))
+    return frozen(forward.state_moments(1.0, _steps(recursion, rule, n_steps)))
 
 
 @lru_cache(maxsize=8)
@@ -135,7 +128,7 @@ def _brownian(path):
 def _from_zero(recursion, rule, n_steps, path):
     """The N + 1 states of the path from 0: x_i = a_i Σ_j kick_j / a_j with the decays a from 0."""
     decay = _law(recursion, rule, n_steps)[0]
-    increments = coarsen(_brownian(path), FINEST // n_steps)
+    increments = forward.coarsen(_brownian(path), FINEST // n_steps)
     kicks = _steps(recursion, rule, n_steps).noise * increments * np.sqrt(n_steps)
     return frozen(decay * np.append(0, np.cumsum(kicks / decay[1:])))
 
@@ -158,7 +151,7 @@ def _exact_path(path):
 def _other_paths(path):
     """Exact solutions from 0 at ``TIMES``, [201, 16], each with a Brownian motion of its own."""
     rng, states = np.random.default_rng([path, 1]), [np.zeros(OTHERS)]
-    for decay, noise in zip(*exact_steps(LEVELS), strict=True):
+    for decay, noise in zip(*forward.exact_steps(LEVELS), strict=True):
         states.append(decay * states[-1] + noise * rng.standard_normal(OTHERS))
     return frozen(states)
 

@@ -5,7 +5,6 @@ Okabe & Ito (2008), which colour-blind readers can tell apart.
 """
 
 import contextlib
-import functools
 import inspect
 import io
 
@@ -87,20 +86,11 @@ def style(changes=None):
 
 def _always_in_style(cls):
     """Let the public methods of a class run inside ``style()``."""
-
-    def inside(method):
-        @functools.wraps(method)
-        def run(*args, **kwargs):
-            with style():
-                return method(*args, **kwargs)
-
-        return run
-
     for name in dir(cls):
         method = inspect.getattr_static(cls, name)
         # matplotlib asks whether get_data_ratio is its own
         if inspect.isfunction(method) and name[0] != "_" and name != "get_data_ratio":
-            setattr(cls, name, inside(method))
+            setattr(cls, name, style()(method))
     return cls
 
 

@@ -153,7 +153,7 @@ class Panel(anywidget.AnyWidget):
 
     def _spec(self):
         """Return all that the browser needs once."""
-        spec, arrays = self.scene.spec()
+        spec, arrays, _ = self.scene.declared
         return spec | {
             "still": packed(arrays),
             "colours": figures.SCREEN,

@@ -11,11 +11,11 @@ browser draws it live (``js/draw.js``) and matplotlib draws stills (``widgets/st
 Wherever a field is ``Data``, a string is the name of an array or number that ``compute`` returns;
 anything else is the number or the array itself, which then stands still.
 
-To the browser go ``Scene.spec()`` once, JSON in which every part has the fields of its class here
-and the class's name as ``"kind"``; and with each movement
-``Scene.frame(values)``: the numbers of all arrays as 32-bit floats, ``{"shapes": {name: shape},
-"data": bytes, "words": {name: words}}``. ``Scene.fields`` is the same for heat maps, with one byte
-a cell; they are large and seldom change.
+To the browser goes ``Scene.declared`` once, JSON in which every part has the fields of its class
+here, and the class's name as ``"kind"``; and with each movement ``Scene.frame(values)``, the
+numbers of all arrays as 32-bit floats: ``{"shapes": {name: shape}, "data": bytes, "words": {name:
+words}}``. ``Scene.fields`` is the same for heat maps, with one byte a cell; they are large and
+seldom change.
 """
 
 from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
@@ -259,15 +259,11 @@ class Scene:
         plots = [plot for row in self.rows for plot in row if plot is not None]
         return [item for plot in plots for item in plot.items if isinstance(item, kind)]
 
-    def spec(self):
-        """Return (spec, still): the scene in JSON, and its arrays that stand still, by name."""
-        return self._declared[:2]
-
     def frame(self, values):
         """Return what changes with every movement; ``values`` has arrays and numbers by name."""
         words = {item.text: item.text.format(**values) for item in self.items(Words)}
         ridges = {item.words: list(values[item.words]) for item in self.items(Ridges)}
-        drawn = self._declared[2] - self.heats - ridges.keys()
+        drawn = self.declared[2] - self.heats - ridges.keys()
         return packed({name: values[name] for name in drawn}) | {"words": words | ridges}
 
     def fields(self, values):
@@ -284,7 +280,7 @@ class Scene:
         return {item.values for item in self.items(Heat)}
 
     @cached_property
-    def _declared(self):
+    def declared(self):
         """The scene in JSON, its arrays that stand still by name, and the names of the others."""
         still, names = {}, set()
 

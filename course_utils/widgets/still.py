@@ -114,10 +114,10 @@ class _Still:
         getattr(ax, f"set_{which}label")(axis.label)
         getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
         if axis.ticks is not None:
-            pairs = [
+            named = dict(
                 t if isinstance(t, tuple) else (t, f"{t:g}".replace("-", "−")) for t in axis.ticks
-            ]
-            getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
+            )
+            getattr(ax, f"set_{which}ticks")([*named], [*named.values()])
             getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
         if axis.top:
             self.top(axis.top)
@@ -137,17 +137,16 @@ class _Still:
     def line(self, item, colour):
         style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width * POINT}
         lines = self.ax.plot(self.get(item.x), self.get(item.y), alpha=item.alpha, **style)
-        lines[0].set_label(item.label or None)
+        lines[0].set_label(item.label)
 
     def area(self, item, colour):
         x, y = np.asarray(self.get(item.x)), np.asarray(self.get(item.y))
         fill = self.ax.fill_betweenx if item.sideways else self.ax.fill_between
         along, up = (y, x) if item.sideways else (x, y)
-        words = item.label or None
-        fill(along, 0, np.maximum(up, 0), color=colour, alpha=0.4 * item.alpha, lw=0, label=words)
+        look = {"color": colour, "alpha": 0.4 * item.alpha, "label": item.label}
+        fill(along, 0, np.maximum(up, 0), lw=0, **look)
         if (up < 0).any():
-            words = item.negative or None
-            fill(along, 0, np.minimum(up, 0), **figures.NEGATIVE, lw=0, label=words)
+            fill(along, 0, np.minimum(up, 0), lw=0, label=item.negative, **figures.NEGATIVE)
         self.ax.plot(x, y, color=colour, lw=1.3 * POINT, alpha=item.alpha)
 
     def band(self, item, colour):
@@ -155,12 +154,10 @@ class _Still:
         look = {"color": colour, "alpha": 0.25 * item.alpha, "lw": 0}
         if item.hatched:
             look = {"facecolor": to_rgba(colour, 0.25), "edgecolor": colour, "hatch": "////"}
-            look["lw"] = 1
-        look["label"] = item.label or None
         if item.x is None:
-            self.ax.axhspan(low, high, **look)
+            self.ax.axhspan(low, high, label=item.label, **look)
         else:
-            self.ax.fill_between(self.get(item.x), low, high, **look)
+            self.ax.fill_between(self.get(item.x), low, high, label=item.label, **look)
 
     def bars(self, item, colour):
         outline = {"fill": False, "baseline": None, "lw": 1.3 * POINT, "alpha": item.alpha}
@@ -170,7 +167,7 @@ class _Still:
             self.get(item.edges),
             color=colour,
             orientation="horizontal" if item.sideways else "vertical",
-            label=item.label or None,
+            label=item.label,
             **(outline if item.outline else filled),
         )
 
@@ -178,7 +175,7 @@ class _Still:
         x, y = np.atleast_1d(self.get(item.x)), np.atleast_1d(self.get(item.y))
         look = {"ms": item.size * POINT, "alpha": item.alpha, "zorder": 4}
         look |= {"color": colour, "mfc": "none" if item.shape == "ring" else colour}
-        self.ax.plot(x, y, MARKERS[item.shape], label=item.label or None, **look)
+        self.ax.plot(x, y, MARKERS[item.shape], label=item.label, **look)
 
     def heat(self, item, colour):
         (left, right), (bottom, top) = self.get(item.x), self.get(item.y)
@@ -202,7 +199,7 @@ class _Still:
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline
         style = {"color": colour, "ls": DASHES[item.dash], "lw": item.width * POINT}
-        draw(self.get(item.at), label=item.label or None, **style)
+        draw(self.get(item.at), label=item.label, **style)
 
     def handle(self, item, colour):
         """A still has no handles, but for the line or the dots that stand where one is."""
