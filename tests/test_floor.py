@@ -93,4 +93,5 @@ test_bad_samples_and_losses_are_refused_in_a_sentence = refused(
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=np.full(41, np.nan)), "finite and not"),
     (lambda: audit(SCRIPT, floor=floor(galaxies(), [20.0, 30.0])), "none that training reaches"),
     (lambda: floor([[1.0, 2.0]]), "two points"),
+    (lambda: floor(np.ones(9), data_sd=np.ones(9).std()), "data_sd > 0"),
 )

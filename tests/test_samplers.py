@@ -144,4 +144,5 @@ test_what_is_refused_at_the_call = refused(
     (stepping(Cosine().log_snr(np.linspace(1, 0, 9))), "log_snr_max"),
     (stepping([0.0]), "at least 2"),
     (lambda: samplers.ddim_coefficients(0.0, 1.0, 1.5), r"from 0 .* to 1"),
+    (lambda: samplers.sample(lambda z, s: z[:, 0], [-5, 5], np.zeros((4, 1))), "the shape of z"),
 )
