@@ -90,8 +90,11 @@ def require_levels_fit(log_snr, z):
 
 
 def predicted(eps, z, log_snr):
-    """Return ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n]."""
-    value = np.asarray(eps(z, log_snr)).astype(float, casting="safe", copy=False)
+    """Return ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n].
+
+    ``eps`` has a copy of z, which it may change in place.
+    """
+    value = np.asarray(eps(z.copy(), log_snr)).astype(float, casting="safe", copy=False)
     if value.shape != z.shape:
         raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
     return value

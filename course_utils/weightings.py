@@ -49,7 +49,7 @@ def evaluate(w, log_snr, name="w(λ)"):
     """
     levels = np.asarray(log_snr, dtype=float)
     with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
-        weights = np.asarray(w(levels))
+        weights = np.asarray(w(levels.copy()))  # a w that changes its levels in place changes none
     if weights.shape not in ((), levels.shape):
         shapes = f"for shape {levels.shape} it returned shape {weights.shape}"
         raise ValueError(f"{name} must be one weight for each level: {shapes}")

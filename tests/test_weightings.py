@@ -119,6 +119,14 @@ def test_a_weighting_is_a_frozen_function_with_a_name():
 
 
 LEVELS = np.array([-1.0, 0.0, 1.0])
+
+
+def test_a_function_that_changes_its_levels_in_place_changes_none():
+    levels = LEVELS.copy()
+    assert_close(evaluate(lambda s: np.exp(np.negative(s, out=s)), levels), np.exp(-LEVELS))
+    assert_close(levels, LEVELS)
+
+
 test_what_is_no_weighting_is_refused = refused(
     (lambda: evaluate(lambda s: np.ones(7), LEVELS), r"for shape \(3,\) it returned shape \(7,\)"),
     (lambda: Weighting(lambda s: -s, "mine")(LEVELS), "is -1 at λ = 1$"),
