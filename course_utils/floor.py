@@ -27,6 +27,7 @@ class Floor(NamedTuple):
     dim: int
 
 
+@np.errstate(under="ignore")  # far points
 def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     """Return the floor of a sample x [n, …], images included, as the network sees it.
 

@@ -25,6 +25,17 @@ def test_on_the_line_it_is_the_exact_curve():
     assert np.abs(1.1 * found.noise_error - truth).max() > 4 * found.standard_error.max()
 
 
+def test_a_reader_who_raises_at_every_underflow_has_the_same_numbers():
+    def found():
+        curve = ErrorCurve.from_mixtures(GaussianMixture.from_data(galaxies()))
+        return floor(galaxies(), draws=64).noise_error, curve.path_kl
+
+    with np.errstate(all="raise"):
+        strict = found()
+    for raising, plain in zip(strict, found(), strict=True):
+        assert (raising == plain).all()
+
+
 def test_a_sample_of_a_gaussian():
     """E‖ε − E[ε|z]‖² = d α² for N(0, I), as long as the points lie denser than the noise."""
     x = np.random.default_rng(0).standard_normal((4000, 3))
