@@ -36,7 +36,8 @@ def main(folder=".venv", group=None):
     folder = ROOT / folder
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / ".ready"
-    if is_ready(stamp):
+    usable = is_usable(stamp, python)
+    if usable and is_ready(stamp):
         return 0
     low, high = (tuple(map(int, PROMISED.groups()[i : i + 2])) for i in (0, 2))
     if not low <= sys.version_info[:2] < high:
@@ -44,9 +45,12 @@ def main(folder=".venv", group=None):
             f"Python {low[0]}.{low[1]} to {high[0]}.{high[1] - 1} is needed, this is "
             f"{sys.version_info[0]}.{sys.version_info[1]}: make PYTHON=python3.{low[1]} …"
         )
-    if not is_usable(stamp, python):
+    if not usable:
         shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
+        try:
+            venv.create(folder, with_pip=True)
+        except subprocess.CalledProcessError:
+            return "this Python cannot make an environment: on Debian, apt install python3-venv"
         folder.joinpath(".gitignore").write_text("*\n")
     stamp.unlink(missing_ok=True)
     install = installer(python)
@@ -57,7 +61,7 @@ def main(folder=".venv", group=None):
         see_the_courses_packages(python)
         constraints = [word for lock in LOCKS for word in ("-c", ROOT / lock)]
         install(*constraints, *requirements_of(group))
-    stamp.write_text(state())
+    stamp.write_text(state(), encoding="utf-8")
     return 0
 
 
@@ -70,12 +74,12 @@ def state():
 
 def is_ready(stamp):
     """Whether the environment was made here and from what lies here now."""
-    return stamp.exists() and stamp.read_text() == state()
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == state()
 
 
 def is_usable(stamp, python):
     """Whether an environment can be brought up to date: it was made here, and its Python runs."""
-    made_here = not stamp.exists() or stamp.read_text().startswith(f"{ROOT}\n")
+    made_here = not stamp.exists() or stamp.read_text(encoding="utf-8").startswith(f"{ROOT}\n")
     return made_here and runs([python, "-c", "import pip"])
 
 

@@ -80,12 +80,24 @@ def require_levels_fit(log_snr, z):
     A level is a scalar, or has as many dimensions as z ([batch, 1] beside [batch, d]). A [batch]
     array beside z [batch, d] would be read along the wrong axis whenever the batch equals d.
     """
-    pairs = zip(log_snr.shape, z.shape, strict=False)
-    if log_snr.ndim not in (0, z.ndim) or any(n not in (1, m) for n, m in pairs):
+    levels, points = np.shape(log_snr), np.shape(z)
+    pairs = zip(levels, points, strict=False)
+    if len(levels) not in (0, len(points)) or any(n not in (1, m) for n, m in pairs):
         raise ValueError(
-            f"levels of shape {log_snr.shape} do not fit z of shape {z.shape}: pass one level, or "
-            "one per row as an array of shape [batch, 1]"
+            f"levels of shape {levels} do not fit z of shape {points}: pass one level, or one per "
+            "row as an array of shape [batch, 1]"
         )
+
+
+def predicted(eps, z, log_snr):
+    """Return ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n].
+
+    ``eps`` has a copy of z, which it may change in place.
+    """
+    value = np.asarray(eps(z.copy(), log_snr)).astype(float, casting="safe", copy=False)
+    if value.shape != z.shape:
+        raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
+    return value
 
 
 def unknown(kind, name, known, aliases=None):

@@ -109,6 +109,8 @@ class Audit:
         if not np.isfinite([low, high]).all():
             low, high = max(low, LOG_SNR_MIN), min(high, LOG_SNR_MAX)
         self.log_snr = levels = np.linspace(low, high, POINTS)  # those that training reaches
+        if not w(levels).any():
+            raise ValueError(f"w is zero at all levels from {low:.4g} to {high:.4g}: no loss")
         self.weights = w(levels) / w(levels).max()
         self.density = p = objective.density(levels)
         self.peak = levels[self.weights.argmax()]
@@ -331,9 +333,14 @@ def _read(key, words):
     """What an argument means: the numbers of a file, a number, or a name with parameters."""
     if isinstance(words, float):
         return words
-    if not Path(words).is_file() and key not in ("alpha_bars", "sigmas", "draws"):
+    file, must = Path(words), key in ("alpha_bars", "sigmas", "draws")
+    if not (must or file.is_file() or file.suffix in (".csv", ".txt")):
         return from_words(words)
-    return np.array(Path(words).read_text(encoding="utf-8").replace(",", " ").split(), float)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        return np.array(text.replace(",", " ").split(), float)
+    except ValueError:  # not text, or words in it; NumPy's error may show the whole file
+        raise ValueError(f"{words} is no text of numbers alone, as np.savetxt writes it") from None
 
 
 if __name__ == "__main__":

@@ -56,7 +56,6 @@ def km_per_s(log_snr):
 # --- Shapes in the plane ------------------------------------------------------------------------
 
 
-@cache
 def planar_law(name):
     """Return the law of a shape of ``PLANAR``: a ``GaussianMixture`` whose centres fill the shape.
 

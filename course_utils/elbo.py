@@ -16,7 +16,13 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded
 
-from course_utils._checks import frozen, require_fall, require_increasing, require_range
+from course_utils._checks import (
+    frozen,
+    predicted,
+    require_fall,
+    require_increasing,
+    require_range,
+)
 from course_utils.exact import Table, error_and_kl, expected, on_the_line, table_levels
 from course_utils.quadrature import Bounded, halved, interpolation_rules
 from course_utils.schedules import alpha, sigma
@@ -338,20 +344,20 @@ def path_and_marginal_kl(truth, eps, log_snr: Levels, per_sd=16) -> PathAndMargi
     path, excess = [marginal[0]], [0.0]
     for low, high in pairwise(levels):
         middle, width = (low + high) / 2, high - low
-        q, predicted = density(middle), _predicted(eps, z, middle)
-        before, p = p, _carried(p, z[:, 0], predicted[:, 0], sigma(middle), width)
+        q, guess = density(middle), predicted(eps, z, middle)
+        before, p = p, _carried(p, z[:, 0], guess[:, 0], sigma(middle), width)
         own = -sigma(middle) * np.gradient(np.log(np.maximum((before + p) / 2, 1e-300)), step)
-        errors = [predicted - truth.eps(z, middle), predicted - own[:, None]]
+        errors = [guess - truth.eps(z, middle), guess - own[:, None]]
         for total, error in zip((path, excess), errors, strict=True):
             total.append(total[-1] + width / 2 * step * np.sum(q * error[:, 0] ** 2))
         marginal.append(kl(density(high), p))
     return PathAndMarginal(levels, np.array(path), np.array(marginal), np.array(excess))
 
 
-def _carried(p, z, predicted, s, width):
+def _carried(p, z, guess, s, width):
     """p after a Crank–Nicolson step of ∂p/∂λ = −∂_z[(½ σ² z − σ ε̂) p] + ½ σ² ∂_z² p."""
     step = z[1] - z[0]
-    drift = s**2 / 2 * z - s * predicted
+    drift = s**2 / 2 * z - s * guess
     drift = (drift[:-1] + drift[1:]) / 4  # half the drift at the faces between the cells
     spread = s**2 / (2 * step)
     gain, loss = (drift + spread) / step, (spread - drift) / step  # flux = gain·left − loss·right
@@ -373,13 +379,5 @@ def loss_draws(w, eps, x: Rows, noise: Rows, t: Levels, schedule) -> Levels:
     levels = schedule.log_snr(t)
     column = levels[:, None]
     z = alpha(column) * x + sigma(column) * noise
-    squared = np.sum((noise - _predicted(eps, z, column)) ** 2, axis=1)
+    squared = np.sum((noise - predicted(eps, z, column)) ** 2, axis=1)
     return evaluate(w, levels) / schedule.density(levels) * squared / 2
-
-
-def _predicted(eps, z, log_snr):
-    """ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n]."""
-    value = np.asarray(eps(z, log_snr)).astype(float, casting="safe", copy=False)
-    if value.shape != z.shape:
-        raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
-    return value

@@ -31,6 +31,7 @@ WIDEST, NARROWEST, MOST = 2.0, 1e-4, 1000  # of these intervals
 Levels = Float[ndarray, " n"]
 
 
+@np.errstate(under="ignore")  # far components
 def expected(functions, truth, model, log_snr: Levels, tolerance=1e-10) -> Float[ndarray, "2 n 2"]:
     """Return two expectations at each level by a coarse rule and by a fine one.
 

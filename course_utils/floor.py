@@ -27,6 +27,7 @@ class Floor(NamedTuple):
     dim: int
 
 
+@np.errstate(under="ignore")  # far points
 def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     """Return the floor of a sample x [n, …], images included, as the network sees it.
 
@@ -41,8 +42,9 @@ def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     """
     x = np.ma.asanyarray(x)
     x = data_set(x.reshape(len(x), -1))
-    if len(x) < 2 or draws < 2:
-        raise ValueError(f"a floor needs two points and two draws, got {len(x)} and {draws}")
+    if len(x) < 2 or draws < 2 or not 0 < data_sd < np.inf:
+        given = f"{len(x)}, {draws} and {data_sd}"
+        raise ValueError(f"a floor needs two points, two draws and data_sd > 0, got {given}")
     levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 41) if log_snr is None else log_snr
     levels, rng = require_increasing("log_snr", levels), np.random.default_rng(rng)
     x = (x - x.mean(axis=0)) / data_sd

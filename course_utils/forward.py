@@ -89,7 +89,7 @@ def noised(x, log_snr, rng):
     """
     a, s = alpha(log_snr), sigma(log_snr)
     require_levels_fit(a, x)
-    return a * x + s * rng.standard_normal(x.shape)
+    return a * np.asarray(x) + s * rng.standard_normal(np.shape(x))
 
 
 def posterior(z, x, log_snr, log_snr_to):

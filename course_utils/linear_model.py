@@ -29,7 +29,14 @@ from numpy.typing import ArrayLike
 from scipy.linalg import cho_solve, cholesky, lapack
 from scipy.special import ndtr
 
-from course_utils._checks import data_set, freeze, frozen, require_increasing, require_levels_fit
+from course_utils._checks import (
+    data_set,
+    freeze,
+    frozen,
+    predicted,
+    require_increasing,
+    require_levels_fit,
+)
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 from course_utils.weightings import evaluate
 
@@ -101,7 +108,9 @@ class Draws:
     def eps_mse(self, eps) -> Levels:
         """Return E‖ε − ε̂‖² of any noise prediction ``eps(z, log_snr)`` on these draws."""
         pairs = zip(self.z, self.log_snr, self.noise, strict=True)
-        return np.array([_mean_square(noise - eps(z, level)) for z, level, noise in pairs])
+        return np.array(
+            [_mean_square(noise - predicted(eps, z, level)) for z, level, noise in pairs]
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -330,8 +330,10 @@ def _steps(kind, value, straight):
     value = _of_name("list of betas", value, BETAS) if kind == "betas" else value
     value = np.ravel(value).astype(float)
     if kind == "betas":
-        terminal = value[-1] == 1  # zero terminal SNR
-        value = np.append(alpha_bar(value[:-1]), 0) if terminal else alpha_bar(value)
+        betas, terminal = value, len(value) and value[-1] == 1  # zero terminal SNR
+        value = np.append(alpha_bar(betas[:-1]), 0) if terminal else alpha_bar(betas)
+        if len(betas) and betas[-1] < betas[0]:  # turned round, they would pass as a script's
+            raise ValueError("betas fall from data to noise: turn them round, or pass alpha_bars")
     if kind != "sigmas":
         return log_snr_from_alpha_bar(value)
     if not ((value >= 0) & (value <= (1 if straight else inf))).all():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from course_utils._checks import require_increasing
+from course_utils._checks import predicted, require_increasing
 from course_utils.predictions import convert
 from course_utils.schedules import alpha, sigma
 
@@ -136,16 +136,20 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
 
     ``levels`` [N + 1] increase, from nearly pure noise, where z ~ N(0, I). The last state is a
     latent at the last level: ``convert(eps(z, λ), z, λ, "eps", "x")`` makes the clean x̂ of it.
-    Raises ``ValueError`` at the call unless the levels increase and are finite.
+    Raises ``ValueError`` at the call unless the levels increase and are finite, and in the loop
+    unless ε̂ has the shape of z.
     """
     levels = require_increasing("levels", levels)
     if not np.isfinite(levels).all():
         raise ValueError("levels must be finite: cut the schedule by log_snr_min and log_snr_max")
 
+    def guess(z, log_snr):
+        return predicted(eps, z, log_snr)
+
     def states(z):
         yield z.copy()  # the next state is made from z, whatever becomes of what is handed out
         for log_snr, log_snr_to in pairwise(levels):
-            z = step(eps, z, log_snr, log_snr_to, rng)
+            z = step(guess, z, log_snr, log_snr_to, rng)
             yield z.copy()
 
     return states(np.array(z, dtype=np.float64))

@@ -214,7 +214,7 @@ class StepList:
             raise ValueError(
                 "a script's levels go from data to noise, at least three with signal, each noisier "
                 "than the one before, and only the last may be pure noise (β = 1, ᾱ = 0): turn the "
-                "list round by [::-1], and drop what stands twice"
+                "list round by [::-1], and drop what stands twice or is clean data (ᾱ = 1, σ = 0)"
             )
         shares = frozen(np.full(n, 1 / n) if self.shares is None else self.shares)
         # t = i/T at step i; t = 1 is pure noise, where no step is the one after the last
@@ -301,8 +301,14 @@ def alpha_bar(betas):
 
 
 def log_snr_from_alpha_bar(alpha_bar):
-    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached; −∞ for ᾱ = 0."""
-    return logit(np.asarray(alpha_bar, dtype=np.float64))
+    """Return λ = log(ᾱ/(1 − ᾱ)), the level that a discrete chain has reached; −∞ for ᾱ = 0.
+
+    Raises ``ValueError`` for ᾱ outside [0, 1].
+    """
+    bars = np.asarray(alpha_bar, dtype=np.float64)
+    if not ((bars >= 0) & (bars <= 1)).all():
+        raise ValueError("ᾱ = Π (1 − β) lies between 1, clean data, and 0, pure noise")
+    return logit(bars)
 
 
 def require_betas(betas):

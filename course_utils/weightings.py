@@ -49,15 +49,19 @@ def evaluate(w, log_snr, name="w(λ)"):
     """
     levels = np.asarray(log_snr, dtype=float)
     with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
-        weights = np.asarray(w(levels))
+        weights = np.asarray(w(levels.copy()))  # a w that changes its levels in place changes none
     if weights.shape not in ((), levels.shape):
         shapes = f"for shape {levels.shape} it returned shape {weights.shape}"
         raise ValueError(f"{name} must be one weight for each level: {shapes}")
-    weights = np.broadcast_to(weights, levels.shape).astype(float)
+    constant = weights.shape != levels.shape
+    weights = np.broadcast_to(weights, levels.shape).astype(float, casting="same_kind")
     bad = ~((weights >= 0) & (weights < np.inf))
     if bad.any():
         found = f"{weights[bad][0]:g} at λ = {levels[bad][0]:g}"
         raise ValueError(f"{name} must be finite and not negative, but is {found}")
+    ends = levels.ravel()[[0, -1]] if constant and levels.size else ()
+    if any(np.any(w(np.array([end])) != weights.flat[0]) for end in ends):
+        raise ValueError(f"{name} sums over the levels: it must be the weight of each level alone")
     return weights
 
 

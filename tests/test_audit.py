@@ -174,11 +174,18 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),
     (lambda: coefficients(from_script(density="uniform"), np.exp), "only a list of steps"),
+    (of_list(betas=SD_BETAS[::-1]), "betas fall"),
+    (of_list(betas=[]), "at least three"),
+    (lambda: from_script(alpha_bars=np.append(1.1, alpha_bar(SD_BETAS))), "ᾱ .* between 1"),
+    (lambda: from_script(alpha_bars=np.append(1.0, alpha_bar(SD_BETAS))), "clean data"),
+    (lambda: audit(from_script(betas="linear", coefficient=0)), "w is zero at all levels"),
 )
 
 
 def test_the_command(tmp_path, capsys):
     pasted, picture = tmp_path / "monotone.csv", tmp_path / "w.png"
+    semicolons = tmp_path / "semicolons.csv"
+    np.savetxt(semicolons, SD_BETAS[None], delimiter=";")
     main(["--betas", "scaled_linear", "--make-monotone", str(pasted)])
     assert "w is not monotone" in capsys.readouterr().out
     main(["--betas", "scaled_linear", "--coefficient", str(pasted), "--picture", str(picture)])
@@ -188,11 +195,15 @@ def test_the_command(tmp_path, capsys):
     assert "cosine, ε-loss (iDDPM) moved by -2.0 along λ" in capsys.readouterr().out
     for arguments, words in (
         (["--betas", "lineal"], "did you mean 'linear'"),
-        (["--alpha-bars", "no_such.csv"], "no_such.csv"),
+        (["--alpha-bars", "no_such.csv"], "No such file or directory: 'no_such.csv'"),
+        (["--betas", "no_such.csv"], "No such file or directory: 'no_such.csv'"),
+        (["--betas", str(picture)], "w.png is no text of numbers alone"),
+        (["--betas", str(semicolons)], "semicolons.csv is no text of numbers alone"),
         (["--betas", "linear", "--coefficient", "-.5"], "a coefficient must be finite and not"),
         (["--betas", "linear", "--shift", "a"], "invalid float value: 'a'"),
         (["--density", "logit_normal:x"], "to float: 'x'"),
     ):
         with pytest.raises(SystemExit):
             main(arguments)
-        assert words in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert words in said and len(said) < 1000

@@ -80,6 +80,17 @@ def test_a_ready_environment_is_left_alone_and_a_changed_lock_installed_into_it(
     assert not here.is_ready(stamp) and here.is_usable(stamp, sys.executable)
 
 
+def test_where_python_is_gone_it_is_made_anew_and_what_cannot_be_is_said(course, monkeypatch):
+    (course / ".venv/bin/python").unlink()  # as after an upgrade of the system's Python
+    here = module(course)
+
+    def without_ensurepip(folder, with_pip):
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(here.venv, "create", without_ensurepip)
+    assert "python3-venv" in here.main() and not (course / ".venv").exists()
+
+
 @pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
 def test_an_environment_that_was_moved_or_copied_is_made_anew(course, tmp_path, how):
     how(course, tmp_path / "elsewhere")

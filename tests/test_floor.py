@@ -25,6 +25,17 @@ def test_on_the_line_it_is_the_exact_curve():
     assert np.abs(1.1 * found.noise_error - truth).max() > 4 * found.standard_error.max()
 
 
+def test_a_reader_who_raises_at_every_underflow_has_the_same_numbers():
+    def found():
+        curve = ErrorCurve.from_mixtures(GaussianMixture.from_data(galaxies()))
+        return floor(galaxies(), draws=64).noise_error, curve.path_kl
+
+    with np.errstate(all="raise"):
+        strict = found()
+    for raising, plain in zip(strict, found(), strict=True):
+        assert (raising == plain).all()
+
+
 def test_a_sample_of_a_gaussian():
     """E‖ε − E[ε|z]‖² = d α² for N(0, I), as long as the points lie denser than the noise."""
     x = np.random.default_rng(0).standard_normal((4000, 3))
@@ -93,4 +104,5 @@ test_bad_samples_and_losses_are_refused_in_a_sentence = refused(
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=np.full(41, np.nan)), "finite and not"),
     (lambda: audit(SCRIPT, floor=floor(galaxies(), [20.0, 30.0])), "none that training reaches"),
     (lambda: floor([[1.0, 2.0]]), "two points"),
+    (lambda: floor(np.ones(9), data_sd=np.ones(9).std()), "data_sd > 0"),
 )

@@ -145,3 +145,4 @@ def test_what_cannot_be_learnt_from_is_refused(small, data):
         "increasing levels", LinearDenoiser.precompute, data, 8, rng=rng(), log_snr=LEVELS[::-1]
     )
     refuses("do not fit z", small.retrain(flat).eps, data[:4], np.zeros(4))
+    refuses("shape of z", small.draws(data, 5, rng()).eps_mse, lambda z, s: z[:, 0])

@@ -103,7 +103,13 @@ def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
     assert len(kept) == 11
     assert_close(np.array(kept), np.array(spoilt))
     assert_close(kept[0], galaxies())
-    last = samplers.sample(law.eps, levels, z, step, np.random.default_rng(13))
+
+    def spoiling(z, log_snr):
+        eps = law.eps(z, log_snr)
+        z *= np.nan  # and so may what is handed in
+        return eps
+
+    last = samplers.sample(spoiling, levels, z, step, np.random.default_rng(13))
     assert_close(last, kept[-1])
     assert_close(z, galaxies())  # the caller's array is left alone
 
@@ -117,4 +123,5 @@ test_what_is_refused_at_the_call = refused(
     (stepping(Cosine().log_snr(np.linspace(1, 0, 9))), "log_snr_max"),
     (stepping([0.0]), "at least 2"),
     (lambda: samplers.ddim_coefficients(0.0, 1.0, 1.5), r"from 0 .* to 1"),
+    (lambda: samplers.sample(lambda z, s: z[:, 0], [-5, 5], np.zeros((4, 1))), "the shape of z"),
 )

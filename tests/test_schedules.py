@@ -133,4 +133,6 @@ test_what_is_refused_is_explained_in_few_words = refused(
     (lambda: discrete_betas(LinearBeta(), 10, "right"), "more steps, or rule='exact'"),
     (lambda: discrete_betas(Cosine(), 10), "on a cut schedule"),
     (lambda: alpha_bar([0.1, 1.0]), "got β = 1"),
+    (lambda: log_snr_from_alpha_bar([0.9, -0.1]), "ᾱ .* between 1"),
+    (lambda: log_snr_from_alpha_bar([0.9, np.nan]), "ᾱ .* between 1"),
 )

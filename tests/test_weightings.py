@@ -110,10 +110,20 @@ def test_a_weighting_is_a_function_with_a_name():
 
 
 LEVELS = np.array([-1.0, 0.0, 1.0])
+
+
+def test_a_function_that_changes_its_levels_in_place_changes_none():
+    levels = LEVELS.copy()
+    assert_close(evaluate(lambda s: np.exp(np.negative(s, out=s)), levels), np.exp(-LEVELS))
+    assert_close(levels, LEVELS)
+
+
 test_what_is_no_weighting_is_refused = refused(
     (lambda: evaluate(lambda s: np.ones(7), LEVELS), r"for shape \(3,\) it returned shape \(7,\)"),
     (lambda: Weighting(lambda s: -s, "mine")(LEVELS), "is -1 at λ = 1$"),
     (lambda: evaluate(lambda s: s * np.nan, LEVELS), "is nan at λ = -1$"),
+    (lambda: evaluate(lambda s: np.exp(-s).sum(), LEVELS), "weight of each level alone"),
+    (lambda: evaluate(lambda s: np.exp(-s).max(), LEVELS), "weight of each level alone"),
     (lambda: is_monotone(sigmoid(0), 3, -3), "log_snr_min < log_snr_max"),
     (lambda: bent(sigmoid(0), [1, 0], [1, 1]), "knots must be a list of at least 2 increasing"),
     (lambda: level_masses(sigmoid(0), [1, 0.5]), "at least 2 increasing levels"),
