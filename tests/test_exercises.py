@@ -33,7 +33,7 @@ from course_utils.schedules import (
 
 EXERCISES = exercises()
 NAMES = list(EXERCISES)
-NAMED = 0.75  # share of the rejections below; of answers as they come, nine in ten are named
+NAMED = 0.79  # share of the rejections below; of answers as they come, nine in ten are named
 
 
 def answers(name):
@@ -80,7 +80,7 @@ def test_further_wrong_answers_are_rejected_and_most_are_named():
         for k, answer in enumerate(wrong):
             text = EXERCISES[name].verdict(answer)
             assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
-            told.append("not the expected result" not in text)
+            told.append("not the expected result" not in text or "it does not depend" in text)
     assert np.mean(told) > NAMED, f"{np.mean(told):.3f} of {len(told)} rejections name the mistake"
 
 
@@ -332,9 +332,9 @@ def test_relations_to_the_right_result_are_told():
         (lambda x, y: (x**2 + y) * y**2, "the right result times y²"),
         (lambda x, y: (x**2 + y) * np.pi, "π times the right result"),
         (lambda x, y: np.log(x**2 + y), "log (the right result)"),
-        (lambda x, y: (x**2 + y) * np.sqrt(x) / y, "the right result times √x times 1/y"),
+        (lambda x, y: (x**2 + y) / np.sqrt(x), "the right result divided by √x"),
+        (lambda x, y: x**2 + y + 2 * np.exp(x), "the right result plus twice e^x"),
         (lambda x, y: (x**2 + y)[::-1], "the right result in reversed order"),
-        (lambda x, y: x * np.exp(-x), "x times e^−x"),
         (lambda x, y: 0 * x + 5, "the same whatever the arguments are"),
         (lambda x, y: x + 0 * y, "x"),
     ]:

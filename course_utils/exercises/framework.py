@@ -233,9 +233,8 @@ class Exercise:
             [],
             [
                 lambda: self._matching(self._listed, attempt, wrong),
-                lambda: self._told(attempt, wrong, relations.trivial, deep=False),
                 lambda: self._matching(self._slips, attempt, wrong),
-                lambda: self._told(attempt, wrong - self._coarse, relations.relation, deep=True),
+                lambda: self._told(attempt, wrong),
             ],
         )
         for look in looks:  # each finds (parts of the result, sentence about them)
@@ -278,7 +277,7 @@ class Exercise:
                 return set()
         return {k for k in differ if mistake.listed or values.varied([row[k] for row in results])}
 
-    def _told(self, attempt, wrong, how, deep):
+    def _told(self, attempt, wrong):
         """What the numbers of single parts tell."""
         found = []
         for part in sorted(wrong) if self._arguments and not self._words and all(attempt) else ():
@@ -288,21 +287,16 @@ class Exercise:
                 continue
             tolerance = self.tolerance if ours[0].dtype != np.float32 else 1e-4
             got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (ours, right))
-            if words := how(got, right, self._rows(part, deep), tolerance):
+            rows = {} if part in self._coarse else self._rows(part)
+            if words := relations.relation(got, right, rows, tolerance):
                 why = self._source.reason(part)
                 found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
         return found
 
-    @functools.cached_property
-    def _rows(self):
-        """The table of what a part of the result may be, by part and depth; see `relations`."""
-
-        @functools.cache
-        def rows(part, deep):
-            cases = [self._source.parts(values.fresh(trial)) for trial, _ in self._cases]
-            return relations.table(cases, [right[part] for _, right in self._cases], deep)
-
-        return rows
+    def _rows(self, part):
+        """The table of what a part of the result may be; see `relations`."""
+        cases = [self._source.parts(values.fresh(trial)) for trial, _ in self._cases]
+        return relations.table(cases, [right[part] for _, right in self._cases])
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)

@@ -66,7 +66,6 @@ EXERCISES["01.3"] = Exercise(
             "np.exp(-np.sum(second)) -> np.exp(np.sum(np.log1p(-betas) + betas))",
         "a term too many: only the first one left out, in β², is asked for":
             "betas**2 / 2 -> betas**2 / 2 + betas**3 / 3",
-        "that is ᾱ_T, the numerator": "np.exp(-np.sum(second)) -> np.prod(1 - betas)",
     },
 )
 
@@ -89,8 +88,6 @@ EXERCISES["01.4"] = Exercise(
     ],
     hint="One long stride replaces k short ones: its 1 − β is the product of theirs",
     mistakes={
-        "the first entries of the long list: the chain stops almost at the data":
-            lambda betas, n_steps: betas[:n_steps],
         "the same end values over fewer steps: too little noise in all, ᾱ ends too high":
             lambda betas, n_steps: np.linspace(betas[0], betas[-1], n_steps),
         "every k-th entry leaves the noise of the others out": "1 - kept -> 1 - strides[:, -1]",
@@ -102,8 +99,6 @@ EXERCISES["01.4"] = Exercise(
             "1 - kept -> 1 - np.cumprod(kept)",
         "the sum of each block is right to first order only: 1 − β multiplies, β does not add":
             "1 - kept -> np.sum(1 - strides, axis=1)",
-        "e^{−Σβ} of each block is close, not equal: multiply the 1 − β":
-            "1 - kept -> 1 - np.exp(-np.sum(1 - strides, axis=1))",
     },
 )
 

@@ -59,10 +59,6 @@ EXERCISES["07.2"] = Exercise(
     mistakes={
         "you averaged the solutions of the levels; average A and a, then solve once":
             _averaged_solutions,
-        "ρ was added to every entry: ‖Θ‖² adds it on the diagonal only":
-            "ridge * np.eye(cross.shape[1]) -> ridge",
-        "you multiplied by the matrix; its inverse is wanted: solve(matrix, vector)":
-            "np.linalg.solve(matrix, right) -> matrix @ right",
         "w was divided by its mean: beside the ridge the scale of w counts":
             "w[ -> (w / w.mean())[",
     },
@@ -97,8 +93,6 @@ EXERCISES["07.3"] = Exercise(
         "that interval is over images: it says what other images would do, not other seeds":
             "mean(axis=1) -> ravel(); stdtrit(n - 1, 0.975) -> 1.96",
         "not paired: take the difference seed by seed before you look at its spread": _unpaired,
-        "that interval is for the next run; the mean of all runs is asked: drop the 1 in 1 + 1/S":
-            "/ np.sqrt(n) -> * np.sqrt(1 + 1 / n)",
         "there are S training runs, not S·n: divide by √S": "np.sqrt(n) -> np.sqrt(ours.size)",
     },
 )
@@ -124,8 +118,6 @@ EXERCISES["07.4"] = Exercise(
             "np.abs(a - b).mean(axis=1) -> np.sqrt(((a - b) ** 2).mean(axis=1))",
         "spreads: one distance has the whole spread; only the floor's mean has it over √R":
             "/ spread -> / spread * np.sqrt(len(found))",
-        "spreads: count them from the floor: (distance − floor)/spread, not distance/floor":
-            "(distance - found.mean()) / spread -> distance / found.mean()",
         "that compares two means; W1 compares the whole samples, point by point once sorted":
             "np.abs(a - b).mean(axis=1) -> abs(a.mean(axis=1) - b.mean(axis=1))",
     },

@@ -65,7 +65,6 @@ RULES = """
     a[b] -> b : the place {b} stands where the value of {a} there belongs
     a[b] -> a[0] : the first of {a} stands where number {b} belongs
 """
-STEP = "a step on the way"
 ELEMENTWISE = {  # what may stand in the place of a part a
     "{}²": "a ** 2",
     "√{}": "np.sqrt(a)",
@@ -228,25 +227,22 @@ class Source:
                 holder[key] = old
 
     def parts(self, trial):
-        """Return what a trial is made of: arguments and steps, and parts of formulas.
+        """Return {words: value} of what a trial is made of: arguments and parts of formulas.
 
-        Both as {words: value}. The words are formulas of the arguments, for a reader has not seen
-        the names that the reference gives its steps; a long one is told by the comment beside it.
+        The words are formulas of the arguments, for a reader has not seen the names that the
+        reference gives its steps.
         """
         scope = dict(zip(self.arguments, trial, strict=True))
+        parts = scope.copy()
         returns = [n for n in self.body if isinstance(n, ast.Return)]
         if returns:
             edits = [(node, "value", None, _new("locals()")) for node in returns]
             scope = self.compiled(edits)(*trial)
-        steps = {name: scope[name] for name in self.arguments}
-        for name, made in self.steps.items():
-            words, why = _text(made), f"{STEP}, “{self.reasons[name]}”"
-            steps[words if len(words) < 60 else why] = scope.get(name)
-        parts, names = {}, {**self.reference.__globals__, **scope}
+        names = {**self.reference.__globals__, **scope}
         for words, formula in self._formulas.items():
             with contextlib.suppress(Exception):
                 parts[words] = evaluated(formula, names)
-        return steps, parts
+        return parts
 
     @functools.cached_property
     def _formulas(self):
