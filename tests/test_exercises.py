@@ -411,11 +411,9 @@ DERIVED = {  # an edit of the reference -> the words for it
     "x**2 -> x": "the square of x is missing: powers add up",
     "np.sum -> np.mean": "the mean stands where the sum belongs: powers add up",
     "np.minimum -> np.maximum": "the larger stands where the smaller belongs",
-    "np.minimum(square, 3.0) -> square": "3.0 is left out of the smaller",
     "share / 2 -> share / 4": "4 stands where 2 belongs",
     "gain * -> share *": "share stands where gain belongs",
     "gain * -> gain**2 *": "gain² stands where gain belongs",
-    "np.exp(-share / 2) -> (1 - share / 2)": "only the first terms of",
 }
 
 
