@@ -33,7 +33,7 @@ from course_utils.schedules import (
 
 EXERCISES = exercises()
 NAMES = list(EXERCISES)
-NAMED = 0.79  # share of the rejections below; of answers as they come, nine in ten are named
+NAMED = 0.75  # share of the rejections below; of answers as they come, nine in ten are named
 
 
 def answers(name):
@@ -267,13 +267,8 @@ def recursive(x):
 VERDICTS = {
     "stub": (raising(NotImplementedError()), "not attempted yet"),
     "None": (None, "not attempted yet"),
-    "in place": (lambda x: np.exp(x, out=x), "right, but your function changes its argument x"),
-    "in place, wrong": (lambda x: np.sin(x, out=x), "Besides, your function changes its argument"),
+    "in place": (lambda x: np.exp(x, out=x), "ValueError in line"),
     "float32": (lambda x: np.exp(x.astype("f")), "correct"),
-    "float32, digits lost": (
-        lambda x: np.exp(x.astype("f")) * np.float32(1.00005),
-        "correct, to the seven digits of float32",
-    ),
     "mistake": (lambda x: [10.0**v for v in x], "not yet: a power of ten"),
     "nothing returned": (lambda x: None, "the function returns None"),
     "column": (lambda x: np.exp(x)[:, None], "expected an array of 3 numbers, got shape (3, 1)"),
@@ -282,7 +277,6 @@ VERDICTS = {
     "nan": (lambda x: np.log(x - 5), "NaN or infinity in the result"),
     "booleans are numbers": (lambda x: x > 1, "got       [0, 0, 1]"),
     "endless generator": (lambda x: itertools.count(), "expected an array of 3 numbers"),
-    "enormous": (lambda x: range(10**12), "got a range of length 1000000000000"),
     "value, not function": (np.ones(3), "expected a function (x), got a ndarray"),
     "two arguments": (lambda x, y: x, "expected a function (x), got one (x, y)"),
     "exit": (raising(SystemExit(1)), "SystemExit in line"),
@@ -310,7 +304,7 @@ def test_verdict_on(case):
     attempt, text = VERDICTS[case]
     got = ONE.verdict(attempt)
     assert text in got and got == ONE.verdict(attempt)
-    assert got.startswith(("correct", "not attempted yet", "right, but", "not yet: "))
+    assert got.startswith(("correct", "not attempted yet", "not yet: "))
 
 
 @pytest.mark.parametrize("name", ["00.2", "02.3", "06.3", "08.2"])
@@ -429,7 +423,8 @@ def test_no_slip_is_named_that_changes_nothing_or_differs_from_the_attempt():
 
 
 def test_a_reference_without_source_has_no_slips():
-    assert not Source(np.sin).slips() and not Source(functools.partial(small, gain=1)).slips()
+    for function in (np.sin, functools.partial(small, gain=1)):
+        assert not Source(function).slips(np.inf)
 
 
 # --- what `check` prints ------------------------------------------------------------------------

@@ -14,7 +14,6 @@ import re
 import textwrap
 import tokenize
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -96,14 +95,6 @@ WORDS = [  # functions in words; one is taken for another of its group
 NAMED = {name: words for group in WORDS for name, words in group.items()}
 
 
-class Slip(NamedTuple):
-    """An edit: how far-fetched it is, in words with the reason, and the function that has it."""
-
-    rank: float
-    sentence: str
-    function: Callable
-
-
 class Source:
     """A reference as a tree, which is edited in one place at a time, and compiled."""
 
@@ -137,8 +128,11 @@ class Source:
         """A part of the formulas in which no step is named: each is replaced by what it is."""
         return _new(ast.unparse(node), **self.steps)
 
-    def slips(self) -> list[Slip]:
-        """Return the single slips of the reference, the simplest first."""
+    def slips(self, farthest: float) -> list[tuple[str, Callable]]:
+        """Return (what went wrong in words, the function that has it), the simplest first.
+
+        An edit ranks by how far-fetched it is: those of rank ``farthest`` and above are left out.
+        """
         found, everywhere = [], {}
         for line, statement in enumerate(reversed(self.body)):
             for node, depth in _below(statement, 5 * line):  # deeper in earlier lines
@@ -150,12 +144,15 @@ class Source:
                 rank, _, why, _ = alike[0]
                 edits = {node: new for *_, edit in alike for node, new in edit.items()}
                 found.append((rank + 0.3, f"{words}, each time", why, edits))
-        return [self._slip(*slip) for slip in sorted(found, key=lambda slip: slip[0])]
+        return [
+            (f"{words}: {why}" if why else words, self._slip(edits))
+            for rank, words, why, edits in sorted(found, key=lambda slip: slip[0])
+            if rank < farthest
+        ]
 
-    def _slip(self, rank, words, why, edits):
+    def _slip(self, edits):
         function = functools.cache(lambda: self.compiled(edits))  # where it is needed, and once
-        sentence = f"{words}: {why}" if why else words
-        return Slip(rank, sentence, lambda *arguments: function()(*arguments))
+        return lambda *arguments: function()(*arguments)
 
     def _comment(self, node):
         """The comment on the line of a node."""
