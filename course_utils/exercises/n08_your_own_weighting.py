@@ -41,30 +41,14 @@ def _any_measure(differences, primary, by):
     found = [_verdict(differences, row, by) for row in range(len(differences))]
     return next(v for v in ("supported", "undecided", "not supported") if v in found)
 
-def _measures(means, spread, n, seed):
-    noise = np.random.default_rng(seed).standard_normal((len(means), n))
-    noise -= noise.mean(axis=1, keepdims=True)
-    noise /= noise.std(axis=1, ddof=1, keepdims=True)
-    return np.array(means)[:, None] + spread * noise
+def _trial(seed):
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 0.3, (3, rng.integers(4, 10)))
+    return rng.uniform(-1, 0.1, (3, 1)) + noise, seed % 3, rng.uniform(0.1, 0.6)
 
 EXERCISES["08.2"] = Exercise(
     _verdict,
-    [
-        (_measures([-0.45, -0.1, -0.9], 0.25, 5, 0), 0, 0.2),
-        (_measures([0.05, -1.2, 0.1], 0.3, 6, 1), 0, 0.3),
-        (_measures([-2.0, -0.2, -1.5], 0.2, 8, 2), 1, 0.1),
-        (_measures([-0.5, -1.1], 0.2, 5, 3), 1, 0.5),
-        (_measures([0.9, -0.9, 0.3], 0.3, 5, 4), 0, 0.2),
-        (_measures([-0.6, -0.7], 0.5, 10, 5), 0, 0.25),
-        (_measures([0.2, -0.42], 0.3, 4, 6), 1, 0.0),
-        (_measures([-0.25, 0.4, 0.1], 0.1, 5, 7), 0, 0.3),
-        (_measures([-0.02, -0.6, -0.3], 0.1, 6, 8), 0, 0.3),
-        (_measures([0.9, -0.25], 0.3, 5, 9), 0, 0.2),
-        (_measures([-0.64, -0.7], 0.5, 10, 10), 0, 0.25),
-        (_measures([-0.3, -0.85], 0.5, 10, 11), 1, 0.25),
-        (_measures([-0.9, 0.1], 0.2, 4, 12), 1, 0.2),
-        (_measures([-0.4, 0.5], 0.4, 3, 13), 0, 0.1),
-    ],
+    [_trial(seed) for seed in range(20)],
     hint="One row, its interval, and where −by lies: below it, above it, or inside",
     mistakes={
         "you chose the measure afterwards: the one fixed beforehand decides, however it came out":
@@ -123,16 +107,7 @@ def _least(x):
 
 EXERCISES["08.4"] = Exercise(
     _unbeaten,
-    [
-        (
-            [2.37, 2.47, 2.40, 2.36, 2.41, 2.51, 2.58],
-            [6.9, 3.4, 3.7, 4.1, 3.9, 3.2, 3.3],
-            [7.2, 3.2, 3.6, 4.1, 3.5, 3.3, 3.1],
-        ),
-        ([2.3, 2.3, 2.5, 2.6, 2.4], [5.0, 5.0, 3.0, 3.0, 4.0], [4.0, 4.5, 3.0, 2.5, 4.2]),
-        ([2.5, 2.4, 2.6], [3.0, 4.0, 3.0], [3.0, 4.0, 3.0]),
-        ([2.4, 2.6, 2.4, 2.5], [3.0, 2.0, 3.0, 3.5], [3.0, 2.5, 3.0, 2.4]),  # the same twice
-    ],
+    [tuple(1.0 * np.random.default_rng(n).integers(1, 5, (3, n))) for n in range(4, 12)],
     hint="For every pair ask: is the other nowhere worse, and somewhere better?",
     mistakes={
         "only the best in bits is left: a likelihood is one measure of three":

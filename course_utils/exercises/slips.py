@@ -68,9 +68,7 @@ ELEMENTWISE = {  # what may stand in the place of a part a
 }
 GATHERED = {  # and where it is an array
     "{} in reversed order": "a[::-1]",
-    "{} in ascending order": "np.sort(a)",
     "the running sums of {}": "np.cumsum(a)",
-    "the running products of {}": "np.cumprod(a)",
     "{} over its sum": "a / np.sum(a)",
     "the sum of {}": "np.sum(a)",
     "the mean of {}": "np.mean(a)",
@@ -87,12 +85,9 @@ WORDS = [  # functions in words; one is taken for another of its group
     {"std": "the standard deviation", "var": "the variance"},
     {"any": "“any”", "all": "“all”"},
     {"alpha": "α", "sigma": "σ"},
-    {"sqrt": "the square root"},
-    {"diff": "the differences"},
-    {"abs": "the absolute value"},
-    {"sort": "the sorting"},
 ]
-NAMED = {name: words for group in WORDS for name, words in group.items()}
+NAMED = {"sqrt": "the square root", "diff": "the differences", "abs": "the absolute value"}
+NAMED |= {name: words for group in WORDS for name, words in group.items()}
 
 
 class Source:
@@ -116,13 +111,6 @@ class Source:
                     if isinstance(line, ast.Assign) and stored.count(_text(line.targets[0])) == 1:
                         self.steps[_text(line.targets[0])] = self._by_arguments(line.value)
                         self.reasons[_text(line.targets[0])] = self._comment(line)
-        self.places = {}  # {node: (the list or the fields that hold it, its place there)}
-        for parent in ast.walk(self.tree):
-            for field, value in ast.iter_fields(parent):
-                several = isinstance(value, list)
-                for key, node in enumerate(value) if several else [(field, value)]:
-                    if isinstance(node, ast.expr):
-                        self.places[node] = (value if several else vars(parent), key)
 
     def _by_arguments(self, node):
         """A part of the formulas in which no step is named: each is replaced by what it is."""
@@ -135,14 +123,16 @@ class Source:
         """
         found, everywhere = [], {}
         for line, statement in enumerate(reversed(self.body)):
-            for node, depth in _below(statement, 5 * line):  # deeper in earlier lines
+            for node, place, depth in _below(statement, 5 * line):  # deeper in earlier lines
                 for rank, words, new in self._edits(node):
-                    found.append((rank + 0.01 * depth, words, self._comment(node), {node: new}))
+                    new = ast.fix_missing_locations(ast.copy_location(copy.copy(new), node))
+                    edits = [(*place, new)]
+                    found.append((rank + 0.01 * depth, words, self._comment(node), edits))
                     everywhere.setdefault(words, []).append(found[-1])
         for words, alike in everywhere.items():
             if len(alike) > 1:
                 rank, _, why, _ = alike[0]
-                edits = {node: new for *_, edit in alike for node, new in edit.items()}
+                edits = [edit for *_, edits in alike for edit in edits]
                 found.append((rank + 0.3, f"{words}, each time", why, edits))
         return [
             (f"{words}: {why}" if why else words, self._slip(edits))
@@ -193,16 +183,15 @@ class Source:
             yield 2, words, _new(new, a=node)
 
     def compiled(self, edits):
-        """The function with {node: new} in the place of some nodes; the tree stays as it was."""
+        """The function with other nodes in some places; the tree stays as it was."""
+        before = [(holder, key, holder[key]) for holder, key, _ in edits]
+        for holder, key, new in edits:
+            holder[key] = new
         try:
-            for node, new in edits.items():
-                holder, key = self.places[node]
-                holder[key] = ast.fix_missing_locations(ast.copy_location(copy.copy(new), node))
             return _defined(compile(self.tree, "<slip>", "exec"), self.reference)
         finally:
-            for node in edits:
-                holder, key = self.places[node]
-                holder[key] = node
+            for holder, key, old in before:
+                holder[key] = old
 
     def parts(self, trial):
         """Return {words: value} of what a trial is made of: arguments and parts of formulas.
@@ -214,7 +203,7 @@ class Source:
         parts = scope.copy()
         returns = [n for n in self.body if isinstance(n, ast.Return)]
         if returns:
-            scope = self.compiled({n.value: _new("locals()") for n in returns})(*trial)
+            scope = self.compiled([(vars(n), "value", _new("locals()")) for n in returns])(*trial)
         names = {**self.reference.__globals__, **scope}
         for words, formula in self._formulas.items():
             with contextlib.suppress(Exception):
@@ -236,30 +225,23 @@ class Source:
 
 def _other_functions(node):
     """Another function in place of this one, of the same group."""
-    field = "attr" if isinstance(node.func, ast.Attribute) else "id"
-    name = getattr(node.func, field)
-    for group in WORDS:
-        for other in group if name in group else ():
-            if other != name:
-                function = copy.copy(node.func)
-                setattr(function, field, other)
-                words = f"{group[other]} stands where {group[name]} belongs"
-                yield 1, words, ast.Call(function, node.args, node.keywords)
+    called = ast.unparse(node.func)
+    name = called.rpartition(".")[2]
+    for group in (group for group in WORDS if name in group):
+        for other in [other for other in group if other != name]:
+            function = _new(called.removesuffix(name) + other)
+            words = f"{group[other]} stands where {group[name]} belongs"
+            yield 1, words, ast.Call(function, node.args, node.keywords)
 
 
 # --- trees ------------------------------------------------------------------------------------
 
 
-def _parsed(line):
-    """One rule as (pattern, new, words)."""
-    before, after, words = re.fullmatch(r"\s*(.*) -> (.*?) : (.*)", line).groups()
-    return ast.parse(before, mode="eval").body, after, words
-
-
 @functools.cache
 def _rules():
     """All rules as (pattern, new, words)."""
-    return [_parsed(line) for line in RULES.strip().splitlines()]
+    rules = re.findall(r"^ +(.*) -> (.*?) : (.*)$", RULES, re.MULTILINE)
+    return [(ast.parse(before, mode="eval").body, *rest) for before, *rest in rules]
 
 
 def _matches(pattern, node, found):
@@ -282,13 +264,14 @@ def _matches(pattern, node, found):
 
 
 def _below(parent, depth):
-    """Yield (node, depth) for each value below a node."""
+    """Yield (node, its place: what holds it, and where there; depth) of each value below a node."""
     for field, value in ast.iter_fields(parent):
         if field in ("targets", "target", "args") and not isinstance(parent, ast.Call):
             continue  # what is assigned to, and the arguments of a function
-        for node in value if isinstance(value, list) else [value]:
+        several = isinstance(value, list)
+        for key, node in enumerate(value) if several else [(field, value)]:
             if isinstance(node, ast.expr) and field not in ("func", "slice"):
-                yield node, depth
+                yield node, (value if several else vars(parent), key), depth
             if isinstance(node, ast.AST):
                 yield from _below(node, depth + 1)
 
