@@ -424,7 +424,7 @@ def test_no_slip_is_named_that_changes_nothing_or_differs_from_the_attempt():
 
 def test_a_reference_without_source_has_no_slips():
     for function in (np.sin, functools.partial(small, gain=1)):
-        assert not Source(function).slips(np.inf)
+        assert not Source(function).slips()
 
 
 # --- what `check` prints ------------------------------------------------------------------------

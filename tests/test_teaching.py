@@ -79,7 +79,7 @@ def test_every_exercise_is_in_the_guide_and_its_check_says_what_the_guide_says()
         if message not in exercise.mistakes:
             wrong = importlib.import_module(f"wrong_answers.n{name[:2]}").WRONG[name]
             derived = Source(exercise.reference).slips()
-            wrong = [*wrong, *(s.function for s in derived if message.endswith(s.sentence))]
+            wrong = [*wrong, *(f for sentence, f in derived if message.endswith(sentence))]
             verdicts = [exercise.verdict(answer) for answer in wrong]
             assert f"not yet: {message}" in verdicts, (name, verdicts)
 

@@ -88,6 +88,8 @@ EXERCISES["01.4"] = Exercise(
     ],
     hint="One long stride replaces k short ones: its 1 − β is the product of theirs",
     mistakes={
+        "the first entries of the long list: the chain stops almost at the data":
+            lambda betas, n_steps: betas[:n_steps],
         "the same end values over fewer steps: too little noise in all, ᾱ ends too high":
             lambda betas, n_steps: np.linspace(betas[0], betas[-1], n_steps),
         "every k-th entry leaves the noise of the others out": "1 - kept -> 1 - strides[:, -1]",

@@ -28,6 +28,9 @@ EXERCISES["04.1"] = Exercise(
     hint="A step costs ½ (e^Δλ − 1) times the error at the end where it begins: which one is that?",
     returns=("level", "cost"),
     mistakes={
+        "1 − e^{−Δλ} is the posterior's share of x; the KL divides its square by the variance":
+            "np.expm1(candidates - low) -> (1 - np.exp(low - candidates)); "
+            "np.expm1(high - candidates) -> (1 - np.exp(candidates - high))",
         "that is the cost of very short steps, ½ Δλ e; steps of any length cost more":
             "np.expm1 -> 1.0 * ",
         "the SNRs themselves: that is the factor before the error of x̂, not of ε̂":
@@ -56,6 +59,9 @@ EXERCISES["04.2"] = Exercise(
     mistakes={
         "the gap was counted from 2T on: it is c/T with T = n_steps at the coarse sum":
             "n_steps * gap -> 2 * n_steps * gap",
+        "order ½: the gap falls like 1/T; 1/√T is how random errors fall, nothing here is random":
+            "2 * (coarse - fine) -> (coarse - fine) / (1 - 0.5**0.5); "
+            "n_steps * gap / tolerance -> n_steps * (gap / tolerance) ** 2",
         "order 2: the sum takes e at one end of each step, and that is first order":
             "2 * (coarse - fine) -> (coarse - fine) / (1 - 0.25); "
             "n_steps * gap / tolerance -> n_steps * (gap / tolerance) ** 0.5",

@@ -1,6 +1,7 @@
 """Exercises of notebook 05: what published losses weigh, in one currency."""
 
 import numpy as np
+from scipy.optimize import brentq
 
 from course_utils.exercises.framework import Exercise
 
@@ -44,6 +45,8 @@ EXERCISES["05.2"] = Exercise(
     [(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 20.0)],
     hint="v − v̂ is a multiple of x − x̂ at each level: which, in terms of σ, and so of the SNR?",
     mistakes={
+        "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)":
+            "np.minimum(snr, gamma) -> np.minimum(snr + 1, gamma)",
         "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it":
             "before_x / (snr + 1) -> np.minimum(snr / (snr + 1), gamma)",
         "asked is the factor before ‖v − v̂‖² alone, without p(λ)":
@@ -59,12 +62,20 @@ def _p2_gamma(log_snr, k):
     fall = snr / (k + snr)  # the slope of log(k + e^λ) has an inner derivative
     return rise / fall  # at the peak p rises as fast as P2's factor falls
 
+def _snr_alone(log_snr, k):
+    """The least γ with a peak there if the factor were 1/(k + SNR^γ)."""
+    def slope(gamma):
+        return gamma / (1 + k * np.exp(-gamma * log_snr)) + 0.5 * np.tanh(log_snr / 2)
+
+    return brentq(slope, 0, 0.5)
+
 EXERCISES["05.3"] = Exercise(
     _p2_gamma,
     [(-0.5, 1.0), (-1.0, 0.3), (-0.4, 2.0)],
     hint="log w = log p − γ log(k + SNR), and at the peak its slope is 0",
     tolerance=2e-3,  # a search is a fair answer
     mistakes={
+        "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": _snr_alone,
         "that is where the peak would be for γ = k, not γ": "rise / fall -> -np.log(2 * k + 1)",
         "the slope of log(k + e^λ) is e^λ/(k + e^λ), not k + e^λ":
             "snr / (k + snr) -> k + snr",

@@ -50,6 +50,7 @@ RULES = """
     a - b -> -b : {the term a} is missing
     a - b ** c -> (a - b) ** c : the power is of {a} minus {b}, where {b} alone has it
     np.diff(a) -> a[1:] : the later values of {a} stand where the differences belong
+    np.where(a, b, c) -> c + 0 * b : {c} stands in both cases
     stdtrit(a, b) -> 1.96 : 1.96 stands where a quantile of Student's t belongs
 """
 ELEMENTWISE = {  # what may stand in the place of a part a
@@ -116,7 +117,7 @@ class Source:
         """A part of the formulas in which no step is named: each is replaced by what it is."""
         return _new(ast.unparse(node), **self.steps)
 
-    def slips(self, farthest: float) -> list[tuple[str, Callable]]:
+    def slips(self, farthest: float = np.inf) -> list[tuple[str, Callable]]:
         """Return (what went wrong in words, the function that has it), the simplest first.
 
         An edit ranks by how far-fetched it is: those of rank ``farthest`` and above are left out.
