@@ -146,14 +146,10 @@ class Exercise:
     def _cases(self):
         """The trials and such with other numbers: (arguments, right results).
 
-        Where results say little, as words and counts do, there are many and very different ones.
+        Where results say little, as words and counts do, there are more and very different ones.
         """
-        least, times = (0.1, 12) if self._words else (0.5, 4) if self._coarse else (0.97, 1)
-        return [*zip(self.trials, self._right, strict=True), *self._others(least, times)]
-
-    @functools.cached_property
-    def _words(self):
-        return self._right[0][0].dtype.kind == "U"
+        others = self._others(0.5, 4) if self._coarse else self._others(0.97, 1)
+        return [*zip(self.trials, self._right, strict=True), *others]
 
     @functools.cached_property
     def _coarse(self):
@@ -165,9 +161,7 @@ class Exercise:
         """The smaller half of the trials, several times, with numbers of least to 1 their size."""
         rng, half = np.random.default_rng(0), self.trials[: (len(self.trials) + 1) // 2]
         return self._answered(
-            tuple(values.shrunk(a, rng, least) for a in trial)
-            for trial in half
-            for _ in range(times)
+            [values.shrunk(a, rng, least) for a in trial] for trial in half for _ in range(times)
         )
 
     def _answered(self, trials):
@@ -191,7 +185,7 @@ class Exercise:
 
     @functools.cached_property
     def _slips(self):
-        return self._source.slips(farthest=2 if self._words else np.inf)
+        return self._source.slips()
 
     def _explained(self, function, got, wrong):
         """What went wrong, in words: for all wrong parts at once, else part by part."""
@@ -244,10 +238,10 @@ class Exercise:
     def _told(self, attempt, wrong):
         """What the numbers of single parts tell."""
         found = []
-        for part in sorted(wrong) if self._arguments and not self._words and all(attempt) else ():
+        for part in sorted(wrong) if self._arguments and all(attempt) else ():
             ours = [row[part] for row in attempt]
             right = [row[part] for _, row in self._cases]
-            if [a.shape for a in ours] != [a.shape for a in right]:
+            if [a.shape for a in ours] != [a.shape for a in right] or ours[0].dtype.kind == "U":
                 continue
             tolerance = self.tolerance if ours[0].dtype != np.float32 else 1e-4
             got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (ours, right))
@@ -259,8 +253,8 @@ class Exercise:
 
     def _rows(self, part):
         """The table of what a part of the result may be; see `relations`."""
-        cases = [self._source.parts(trial) for trial, _ in self._cases]
-        return relations.table(cases, [right[part] for _, right in self._cases])
+        trials, right = zip(*self._cases, strict=True)
+        return relations.table(self._source.parts(trials), [answer[part] for answer in right])
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)

@@ -117,11 +117,8 @@ class Source:
         """A part of the formulas in which no step is named: each is replaced by what it is."""
         return _new(ast.unparse(node), **self.steps)
 
-    def slips(self, farthest: float = np.inf) -> list[tuple[str, Callable]]:
-        """Return (what went wrong in words, the function that has it), the simplest first.
-
-        An edit ranks by how far-fetched it is: those of rank ``farthest`` and above are left out.
-        """
+    def slips(self) -> list[tuple[str, Callable]]:
+        """Return (what went wrong in words, the function that has it), the simplest first."""
         found, everywhere = [], {}
         for line, statement in enumerate(reversed(self.body)):
             for node, place, depth in _below(statement, 5 * line):  # deeper in earlier lines
@@ -137,8 +134,7 @@ class Source:
                 found.append((rank + 0.3, f"{words}, each time", why, edits))
         return [
             (f"{words}: {why}" if why else words, self._slip(edits))
-            for rank, words, why, edits in sorted(found, key=lambda slip: slip[0])
-            if rank < farthest
+            for _, words, why, edits in sorted(found, key=lambda slip: slip[0])
         ]
 
     def _slip(self, edits):
@@ -194,33 +190,26 @@ class Source:
             for holder, key, old in before:
                 holder[key] = old
 
-    def parts(self, trial):
-        """Return {words: value} of what a trial is made of: arguments and parts of formulas.
+    def parts(self, trials):
+        """Return what each trial is made of: {words: value} of arguments and parts of formulas.
 
         The words are formulas of the arguments, for a reader has not seen the names that the
         reference gives its steps.
         """
-        scope = dict(zip(self.arguments, trial, strict=True))
-        parts = scope.copy()
-        returns = [n for n in self.body if isinstance(n, ast.Return)]
-        if returns:
-            scope = self.compiled([(vars(n), "value", _new("locals()")) for n in returns])(*trial)
-        names = {**self.reference.__globals__, **scope}
-        for words, formula in self._formulas.items():
-            with contextlib.suppress(Exception):
-                parts[words] = evaluated(formula, names)
-        return parts
-
-    @functools.cached_property
-    def _formulas(self):
-        """{part of a formula in words: the same as it is computed}."""
-        found = {}
+        formulas, unknown = {}, {*self.names} - {*self.arguments}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.BinOp | ast.Call | ast.Subscript):
                 told = self._by_arguments(node)
-                named = {n.id for n in ast.walk(told) if _is_name(n, ast.Load)}
-                if not (named & {*self.names}) - {*self.arguments}:
-                    found.setdefault(_text(told), ast.unparse(node))
+                if not unknown & {n.id for n in ast.walk(told) if isinstance(n, ast.Name)}:
+                    formulas.setdefault(_text(told), ast.unparse(node))
+        returns = [n for n in self.body if isinstance(n, ast.Return)]
+        scope = returns and self.compiled([(vars(n), "value", _new("locals()")) for n in returns])
+        found = [dict(zip(self.arguments, trial, strict=True)) for trial in trials]
+        for trial, parts in zip(trials, found, strict=True) if returns else ():
+            names = {**self.reference.__globals__, **scope(*trial)}
+            for words, formula in formulas.items():
+                with contextlib.suppress(Exception):
+                    parts[words] = evaluated(formula, names)
         return found
 
 
