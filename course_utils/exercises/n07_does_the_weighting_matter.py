@@ -78,15 +78,9 @@ def _unpaired(ours, others):
     mean, reach = a[0] + b[0], np.hypot(a[2] - a[0], b[2] - b[0])
     return mean, mean - reach, mean + reach
 
-def _runs(n_seeds, n, seed):
-    rng = np.random.default_rng(seed)
-    common = rng.normal(0, 0.4, (n_seeds, 1))
-    own = rng.normal(0, 0.1, (2, n_seeds, 1))
-    return tuple(k * 0.2 + common + own[k] + rng.normal(0, 1, (n_seeds, n)) for k in (1, 0))
-
 EXERCISES["07.3"] = Exercise(
     _over_seeds,
-    [_runs(5, 30, 0), _runs(3, 20, 1)],
+    [tuple(np.random.default_rng(n).standard_normal((2, n, 6 * n))) for n in (5, 3)],
     hint="First one number a seed, then the mean and the standard error of these S numbers",
     returns=("difference", "low", "high"),
     mistakes={
@@ -107,8 +101,7 @@ def _floor(pairs, distance):
 
 EXERCISES["07.4"] = Exercise(
     _floor,
-    [(np.random.default_rng(0).standard_normal((8, 2, 25)), 0.5),
-     (np.random.default_rng(1).standard_normal((5, 2, 40)), 0.21)],
+    [(np.random.default_rng(n).standard_normal((n, 2, 25)), 1 / n) for n in (8, 5)],
     hint="R distances of real from real: their mean is the floor, their spread the unit",
     returns=("floor", "spreads"),
     mistakes={
