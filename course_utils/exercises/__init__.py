@@ -21,9 +21,9 @@ def check(name: str, attempt: object = None) -> None:
 
     `attempt` is a function, or a plain value where the exercise asks for one. What it prints and
     warns of comes first, then "not attempted yet" (None, or a stub that raises
-    NotImplementedError), "correct", "right, but ..." (it overwrites its arguments), or
-    "not yet: ..." with the likely mistake; where no mistake fits, with one small trial: given,
-    got, expected. Only KeyboardInterrupt passes through: it is the reader's own.
+    NotImplementedError), "correct", or "not yet: ..." with the likely mistake; where no mistake
+    fits, with one small trial: given, got, expected. Arrays are handed over read-only. Only
+    KeyboardInterrupt passes through: it is the reader's own.
     """
     known = exercises(str(name)[:2]) or exercises()
     swapped = isinstance(attempt, str) and attempt in known and name not in list(known)

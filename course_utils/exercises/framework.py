@@ -15,10 +15,10 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from course_utils._checks import frozen
 from course_utils.exercises import relations, values
 from course_utils.exercises.slips import Source, edited
 from course_utils.exercises.values import NotYet
@@ -26,14 +26,6 @@ from course_utils.exercises.values import NotYet
 NOT_ATTEMPTED = "not attempted yet"
 CORRECT = "correct"
 FLOAT32 = ", to the seven digits of float32"
-
-
-class Mistake(NamedTuple):
-    """A sentence, and what the mistake gives in case number k; None where it fails."""
-
-    sentence: str
-    result: Callable
-    listed: bool
 
 
 @dataclass(eq=False)
@@ -63,7 +55,7 @@ class Exercise:
     def __post_init__(self):
         trials = [trial if isinstance(trial, tuple) else (trial,) for trial in self.trials] or [()]
         trials = [
-            tuple(np.array(a, dtype=float) if isinstance(a, list) else a for a in trial)
+            [frozen(a, None) if isinstance(a, list | np.ndarray) else a for a in trial]
             for trial in trials
         ]
         self.trials = sorted(trials, key=lambda trial: sum(np.size(a) for a in trial))
@@ -95,14 +87,10 @@ class Exercise:
     def _judged(self, attempt, said):
         if attempt is None or attempt is ...:
             return NOT_ATTEMPTED
-        function, written = self._as_function(attempt), set()
-        got = self.run(function, said, written)
-        changed = f"your function changes its argument {' and '.join(sorted(written))}"
+        function = self._as_function(attempt)
+        got = self.run(function, said)
         if wrong := self.differing(got, self._right):
-            words = self._explained(function, got, wrong)
-            raise NotYet(f"{words}\n  Besides, {changed}: work on a copy" if written else words)
-        if written:
-            return f"right, but {changed}: whoever calls it loses the data. Work on a copy"
+            raise NotYet(self._explained(function, got, wrong))
         doubles = [[p.astype(float) if p.dtype == np.float32 else p for p in r] for r in got]
         return CORRECT + FLOAT32 * bool(self.differing(doubles, self._right))
 
@@ -125,21 +113,16 @@ class Exercise:
 
     # --- results ------------------------------------------------------------------------------
 
-    def run(
-        self, function: Callable, said: io.StringIO | None = None, written: set | None = None
-    ) -> list[list[np.ndarray]]:
+    def run(self, function: Callable, said: io.StringIO | None = None) -> list[list[np.ndarray]]:
         """Return `function`'s results, [trial][part], each an array of numbers or of text.
 
-        What it prints and warns of goes to `said`, which arguments it overwrites to `written`.
+        What it prints and warns of goes to `said`. The arrays that it is given are read-only.
         """
-        results = []
         with _overheard(said or io.StringIO()):
-            for trial, right in zip(self.trials, self._right, strict=True):
-                handed = values.fresh(trial)
-                results.append(values.parts_of(function(*handed), right, self.returns))
-                both = zip(self._arguments, trial, handed, strict=True)
-                written is None or written.update(n for n, *x in both if values.overwritten(*x))
-        return results
+            return [
+                values.parts_of(function(*trial), right, self.returns)
+                for trial, right in zip(self.trials, self._right, strict=True)
+            ]
 
     def differing(self, outcomes, others) -> frozenset[int]:
         """Return the parts in which two lists of outcomes differ beyond the tolerance."""
@@ -152,7 +135,7 @@ class Exercise:
 
     def _answer(self, trial):
         """The right results of a trial, as arrays."""
-        right = self.reference(*values.fresh(trial))
+        right = self.reference(*trial)
         return [np.array(part) for part in (right if isinstance(right, tuple) else (right,))]
 
     @functools.cached_property
@@ -165,14 +148,10 @@ class Exercise:
     def _cases(self):
         """The trials and such with other numbers: (arguments, right results).
 
-        Where results say little, as words and counts do, there are many and very different ones.
+        Where results say little, as words and counts do, there are more and very different ones.
         """
-        least, times = (0.1, 12) if self._words else (0.5, 4) if self._coarse else (0.97, 1)
-        return [*zip(self.trials, self._right, strict=True), *self._others(least, times)]
-
-    @functools.cached_property
-    def _words(self):
-        return self._right[0][0].dtype.kind == "U"
+        others = self._others(0.5, 4) if self._coarse else self._others(0.97, 1)
+        return [*zip(self.trials, self._right, strict=True), *others]
 
     @functools.cached_property
     def _coarse(self):
@@ -184,9 +163,7 @@ class Exercise:
         """The smaller half of the trials, several times, with numbers of least to 1 their size."""
         rng, half = np.random.default_rng(0), self.trials[: (len(self.trials) + 1) // 2]
         return self._answered(
-            tuple(values.shrunk(a, rng, least) for a in trial)
-            for trial in half
-            for _ in range(times)
+            [values.shrunk(a, rng, least) for a in trial] for trial in half for _ in range(times)
         )
 
     def _answered(self, trials):
@@ -201,25 +178,16 @@ class Exercise:
         """A function's result in a case, an array for each part; None where it fails."""
         trial, right = case
         with contextlib.suppress(Exception):
-            return values.parts_of(function(*values.fresh(trial)), right, self.returns)
+            return values.parts_of(function(*trial), right, self.returns)
         return None
 
     @functools.cached_property
     def _source(self):
         return Source(self.reference)
 
-    def _mistake(self, sentence, function, listed):
-        result = functools.cache(lambda k: self._result(function, self._cases[k]))
-        return Mistake(sentence, result, listed)
-
-    @functools.cached_property
-    def _listed(self):
-        return [self._mistake(*mistake, listed=True) for mistake in self.mistakes.items()]
-
     @functools.cached_property
     def _slips(self):
-        found = [slip for slip in self._source.slips() if slip.rank < 2 or not self._words]
-        return [self._mistake(slip.sentence, slip.function, listed=False) for slip in found]
+        return self._source.slips()
 
     def _explained(self, function, got, wrong):
         """What went wrong, in words: for all wrong parts at once, else part by part."""
@@ -229,18 +197,9 @@ class Exercise:
         again = attempt[: len(got)]
         if None in again or self.differing(got, again):
             return "called twice with the same arguments, your function returned two results"
-        found, looks = (
-            [],
-            [
-                lambda: self._matching(self._listed, attempt, wrong),
-                lambda: self._told(attempt, wrong, relations.trivial, deep=False),
-                lambda: self._matching(self._slips, attempt, wrong),
-                lambda: self._told(attempt, wrong - self._coarse, relations.relation, deep=True),
-            ],
-        )
-        for look in looks:  # each finds (parts of the result, sentence about them)
-            if not wrong <= set().union(*(parts for parts, _ in found)):
-                found += look()
+        found = self._matching(attempt, wrong)  # (parts of the result, sentence about them)
+        if not wrong <= set().union(*(parts for parts, _ in found)):
+            found += self._told(attempt, wrong)
         if not found:
             return self._described(function, got, wrong)
         sentences, left = [], set(wrong)
@@ -252,57 +211,52 @@ class Exercise:
             sentences.append(f"{self._names(left)} is not the expected result either")
         return ".\n  And ".join(sentences)
 
-    def _matching(self, mistakes, attempt, wrong):
-        """The mistakes that fit, up to the first that explains everything."""
+    def _matching(self, attempt, wrong):
+        """The mistakes that fit, listed ones first, up to the first that explains everything."""
         found = []
-        for mistake in mistakes:
-            if parts := self._agreeing(mistake, attempt, wrong) & wrong:
-                words = mistake.sentence
-                found.append((parts, words if mistake.listed else self._in(parts, words)))
+        for sentence, function in [*self.mistakes.items(), *self._slips]:
+            listed = sentence in self.mistakes
+            if parts := self._agreeing(function, attempt, wrong, listed) & wrong:
+                found.append((parts, sentence if listed else self._in(parts, sentence)))
                 if parts == wrong:
                     break
         return found
 
-    def _agreeing(self, mistake, attempt, wrong):
+    def _agreeing(self, function, attempt, wrong, listed):
         """The parts in which a mistake differs from the reference, if the attempt has it there."""
         differ, missed, results = set(), set(), []
-        for k, ((_, right), ours) in enumerate(zip(self._cases, attempt, strict=True)):
-            result = mistake.result(k)
+        for case, ours in zip(self._cases, attempt, strict=True):
+            result = self._result(function, case)
             if result is None:
                 return set()
             results.append(result)
             if ours is not None:
-                differ |= self.differing([result], [right])
+                differ |= self.differing([result], [case[1]])
                 missed |= self.differing([ours], [result])
             if differ & missed or missed >= wrong:
                 return set()
-        return {k for k in differ if mistake.listed or values.varied([row[k] for row in results])}
+        return {k for k in differ if listed or values.varied([row[k] for row in results])}
 
-    def _told(self, attempt, wrong, how, deep):
+    def _told(self, attempt, wrong):
         """What the numbers of single parts tell."""
         found = []
-        for part in sorted(wrong) if self._arguments and not self._words and all(attempt) else ():
+        for part in sorted(wrong) if self._arguments and all(attempt) else ():
             ours = [row[part] for row in attempt]
             right = [row[part] for _, row in self._cases]
-            if [a.shape for a in ours] != [a.shape for a in right]:
+            if [a.shape for a in ours] != [a.shape for a in right] or ours[0].dtype.kind == "U":
                 continue
             tolerance = self.tolerance if ours[0].dtype != np.float32 else 1e-4
             got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (ours, right))
-            if words := how(got, right, self._rows(part, deep), tolerance):
+            rows = {} if part in self._coarse else self._rows(part)
+            if words := relations.relation(got, right, rows, tolerance):
                 why = self._source.reason(part)
                 found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
         return found
 
-    @functools.cached_property
-    def _rows(self):
-        """The table of what a part of the result may be, by part and depth; see `relations`."""
-
-        @functools.cache
-        def rows(part, deep):
-            cases = [self._source.parts(values.fresh(trial)) for trial, _ in self._cases]
-            return relations.table(cases, [right[part] for _, right in self._cases], deep)
-
-        return rows
+    def _rows(self, part):
+        """The table of what a part of the result may be; see `relations`."""
+        trials, right = zip(*self._cases, strict=True)
+        return relations.table(self._source.parts(trials), [answer[part] for answer in right])
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)
@@ -361,6 +315,8 @@ class Exercise:
 def _account(error, attempt):
     """Return an exception in one line that is the same at every run."""
     message = re.sub(r"0x[0-9a-fA-F]+", "0x...", next(iter(str(error).splitlines()), ""))[:200]
+    if "read-only" in message:
+        message = "your function changes its argument, which others may need: work on a copy"
     file = getattr(getattr(attempt, "__code__", None), "co_filename", None)
     stack = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in stack if frame.filename == file]

@@ -54,8 +54,6 @@ EXERCISES["00.2"] = Exercise(
             "signal / noise -> np.sqrt(1 - noise**2) / noise",
         "λ assumes σ² = 1 − α², which is VP; flow matching's σ is t":
             "signal / noise -> signal / np.sqrt(1 - signal**2)",
-        "the average of z's own squares is chance; the factor follows from t":
-            "z / amplitude -> z / np.sqrt(np.mean(z**2))",
     },
 )
 
@@ -74,7 +72,5 @@ EXERCISES["00.3"] = Exercise(
             "-2 * np.log(ratio) -> np.log(np.where(ratio < 1, ratio**-2 - 1, np.nan))",
         "e^{−λ/2} = σ/α was evaluated, not solved: blur is given and λ is asked for":
             lambda blur, spread: spread * np.exp(-blur / 2),
-        "blur/spread is σ/α = e^{−λ/2}; it does not stand in the exponent":
-            "-2 * np.log(ratio) -> np.exp(-ratio / 2)",
     },
 )

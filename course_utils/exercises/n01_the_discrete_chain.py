@@ -66,7 +66,6 @@ EXERCISES["01.3"] = Exercise(
             "np.exp(-np.sum(second)) -> np.exp(np.sum(np.log1p(-betas) + betas))",
         "a term too many: only the first one left out, in β², is asked for":
             "betas**2 / 2 -> betas**2 / 2 + betas**3 / 3",
-        "that is ᾱ_T, the numerator": "np.exp(-np.sum(second)) -> np.prod(1 - betas)",
     },
 )
 
@@ -81,10 +80,8 @@ EXERCISES["01.4"] = Exercise(
     _shorter,
     [
         (_ddpm, 100),
-        (_ddpm, 10),
         ([0.1, 0.3, 0.2, 0.4], 2),
         ([0.5, 0.02, 0.3, 0.3, 0.9, 0.01], 3),
-        ([0.2, 0.1, 0.4], 1),
         ([0.4, 0.1], 2),
     ],
     hint="One long stride replaces k short ones: its 1 − β is the product of theirs",
@@ -102,8 +99,6 @@ EXERCISES["01.4"] = Exercise(
             "1 - kept -> 1 - np.cumprod(kept)",
         "the sum of each block is right to first order only: 1 − β multiplies, β does not add":
             "1 - kept -> np.sum(1 - strides, axis=1)",
-        "e^{−Σβ} of each block is close, not equal: multiply the 1 − β":
-            "1 - kept -> 1 - np.exp(-np.sum(1 - strides, axis=1))",
     },
 )
 

@@ -84,8 +84,6 @@ EXERCISES["02.3"] = Exercise(
             lambda beta, t: 0.5,
         "∫β² is wanted, not the square of ∫β":
             "np.trapezoid(beta(times) ** 2, times) -> np.trapezoid(beta(times), times) ** 2",
-        "β(t)² times t is not ∫β²: β changes on the way":
-            "np.trapezoid(beta(times) ** 2, times) -> t * beta(t) ** 2",
     },
 )
 

@@ -51,8 +51,8 @@ EXERCISES["03.2"] = Exercise(
     hint="d/dy = (α/spread) d/dz, and the score in z is −ε̂/σ",
     mistakes={
         "that is the slope per unit of z; y is another scale": "/ blur -> / sigma(log_snr)",
-        "a slope is divided by the stretch 1/α, not multiplied by it":
-            "/ blur -> / (sigma(log_snr) * alpha(log_snr) * spread)",
+        "a slope is divided by the stretch dy/dz = spread/α, not multiplied by it":
+            "/ blur -> / sigma(log_snr) * spread / alpha(log_snr)",
     },
 )
 
@@ -75,8 +75,8 @@ EXERCISES["03.3"] = Exercise(
     mistakes={
         "that is the reverse SDE's drift, for all the noise; with less noise, less score":
             "0.5 * (1 + eta**2) -> 1.0",
-        "that is the ODE's drift, for no noise; fresh noise needs more score":
-            "0.5 * (1 + eta**2) -> 0.5",
+        "fresh noise needs more score; the shrinking, −½βz, stays as it is":
+            "forward - share * beta * score -> -share * beta * (z + score)",
         "without noise nothing of the score would be left; half of it is needed then":
             "0.5 * (1 + eta**2) -> eta**2",
     },
@@ -95,8 +95,6 @@ def _ancestral(z, eps_hat, noise, log_snr, log_snr_to):
 _latents = np.array([0.4, -1.3, 0.9, 0.1])
 _predictions = np.array([0.7, -0.5, 0.2, -1.0])
 _noise = np.array([-0.6, 1.1, 0.3, 0.8])
-_plain = "beyond = log_snr + 2 * (log_snr_to - log_snr) -> beyond = log_snr_to"
-_last = "decay * latent + np.sqrt(missing) * noise"
 
 EXERCISES["03.4"] = Exercise(
     _ancestral,
@@ -107,10 +105,10 @@ EXERCISES["03.4"] = Exercise(
     ],
     hint="Three levels occur: λ_t, λ_s, and λ_t + 2Δλ; write α and σ of each with its index",
     mistakes={
-        "Δλ for 2Δλ: from λ_s there is no way back to walk, and the step is plain DDIM": _plain,
+        "Δλ for 2Δλ: from λ_s there is no way back to walk, and the step is plain DDIM":
+            "log_snr + 2 * (log_snr_to - log_snr) -> log_snr_to",
         "all of ε̂ is replaced: the ancestral step keeps part of it":
-            f"{_last} -> alpha(log_snr_to) * x_hat + sigma(log_snr_to) * noise",
-        "that is the plain DDIM step with all of σ_s as fresh noise on top":
-            f"{_plain}; {_last} -> latent + sigma(log_snr_to) * noise",
+            "decay * latent + np.sqrt(missing) * noise -> "
+            "alpha(log_snr_to) * x_hat + sigma(log_snr_to) * noise",
     },
 )

@@ -65,8 +65,8 @@ EXERCISES["04.2"] = Exercise(
         "order 2: the sum takes e at one end of each step, and that is first order":
             "2 * (coarse - fine) -> (coarse - fine) / (1 - 0.25); "
             "n_steps * gap / tolerance -> n_steps * (gap / tolerance) ** 0.5",
-        "the tolerance is in nats, not a share of the bound":
-            "/ tolerance -> / (tolerance * limit)",
+        "doubling overshoots: the gap is c/T for every T, so the least T can be computed":
+            "np.ceil(steps) -> n_steps * 2 ** np.ceil(np.log2(np.maximum(gap / tolerance, 1)))",
     },
 )
 
@@ -85,8 +85,6 @@ EXERCISES["04.3"] = Exercise(
     mistakes={
         "that is p(λ), the density of levels; the weight is half its inverse":
             "-0.5 * rate -> -1 / rate",
-        "that is ½ β(t): w_ML is β/(2σ²), and the σ² is missing":
-            "-0.5 * rate -> np.pi / 2 * np.tan(angle)",
         "the chain rule of log tan: its derivative is 1/(sin y cos y), not 1/tan y":
             "-0.5 * rate -> np.pi / np.tan(angle)",
         "differences over these few t are too coarse: differentiate on paper, or in tiny steps":
@@ -119,15 +117,10 @@ EXERCISES["04.4"] = Exercise(
             "log_snr, paid) -> log_snr, paid[-1] - paid)",
         "all levels added up: stop where the accuracy is reached":
             "np.interp(level, log_snr, paid) -> paid[-1]",
-        "e is the error of the noise; the error of x̂ is e^{−λ} times that":
-            "np.interp(-(accuracy**2), -squared, log_snr) -> "
-            "np.interp(accuracy**2, np.maximum.accumulate(error), log_snr)",
         "squares: the factor between the errors of x̂ and ε̂ is e^{−λ}, not e^{−λ/2}":
             "np.exp(-log_snr) -> np.exp(-log_snr / 2); -squared -> -np.minimum.accumulate(squared)",
         "that is for a Gaussian of variance 1; these data may be cheaper":
             "np.interp(level, log_snr, paid) -> -np.log(accuracy)",
-        "a sum without dλ: the area under e needs the width of each cell":
-            "cumulative_trapezoid(error, log_snr, initial=0) -> np.cumsum(error)",
     },
 )
 

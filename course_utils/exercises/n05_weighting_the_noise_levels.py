@@ -47,7 +47,6 @@ EXERCISES["05.2"] = Exercise(
     mistakes={
         "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)":
             "np.minimum(snr, gamma) -> np.minimum(snr + 1, gamma)",
-        "that is the factor for ε, min(SNR, γ)/SNR: for v divide by SNR + 1": "(snr + 1) -> snr",
         "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it":
             "before_x / (snr + 1) -> np.minimum(snr / (snr + 1), gamma)",
         "asked is the factor before ‖v − v̂‖² alone, without p(λ)":
@@ -102,8 +101,6 @@ EXERCISES["05.4"] = Exercise(
             "(1 + np.exp(-level / 2)) ** 2 -> (1 + np.exp(-level))",
         "divide by all of its value at λ = 0: where the mean is not 0, the normal is not 1 there":
             "w(log_snr) / w(0.0) -> w(log_snr) / 4",
-        "uniform t is no longer drawn: its density sech²(λ/4)/8 does not enter as well":
-            "law * -> law / np.cosh(level / 4) ** 2 *",
     },
 )
 
@@ -136,8 +133,8 @@ EXERCISES["05.6"] = Exercise(
     [([0.5, 0.5, 0.4, 0.7], 0.5), (np.linspace(0.01, 0.2, 30), 5.0), ([0.3, 0.1, 0.1, 0.1], 1.0)],
     hint="the SNR of z_t is that of all t steps together; for two steps of β = ½ it is 1/3, not 1",
     mistakes={
-        "as printed: 1 − β_t is what one step keeps, and z_t has gone through all t of them":
-            "np.cumprod(1 - betas) -> 1 - betas",
+        "the last line is right: ε̂ has the factor min(SNR, γ)/SNR; but whose SNR is it?":
+            "np.cumprod(1 - betas) -> 1 - betas; gamma) / snr -> gamma)",
         "the prediction is ε: min(SNR, γ)/(SNR + 1) belongs before the v-loss":
             "/ snr -> / (snr + 1)",
         "the steps are summed, where their factors 1 − β multiply":

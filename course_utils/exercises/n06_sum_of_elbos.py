@@ -28,8 +28,6 @@ EXERCISES["06.1"] = Exercise(
     mistakes={
         "these are Σ w_j L_j: the weights themselves, not their differences, multiply L":
             "return total -> return w @ L[1:]",
-        "these are Σ w_j L_{j−1}: K_j is the difference of two L":
-            "return total -> return w @ L[:-1]",
         "the prior's term was counted: it is subtracted whatever w does, and has no parameters":
             "np.minimum(rise, 0) @ L[1:-1] -> np.minimum(rise, 0) @ L[1:-1] + w[-1] * L[-1]",
         "the weight that falls, without its L: a fall counts as much as the L that it multiplies":
@@ -65,8 +63,6 @@ EXERCISES["06.2"] = Exercise(
             "rise / w[-1] -> rise / rise.sum()",
         "these are densities dw/dt; a cell's mass is its density times its width":
             "rise / w[-1] -> rise / np.diff(t) / w[-1]",
-        "each cell counts w times its width: that is the area under w, p_w is its increase":
-            "rise / w[-1] -> w[1:] * np.diff(t) / w[-1]",
     },
 )
 
@@ -137,7 +133,8 @@ EXERCISES["06.5"] = Exercise(
     hint="Chain rule: the slope of w over λ, times how fast λ moves with t",
     tolerance=1e-4,  # a difference quotient is a fair answer
     mistakes={
-        "sech' = −tanh sech, not −sech²": "np.tanh(y) / np.cosh(y) -> 1 / np.cosh(y) ** 2",
+        "sech' = −tanh sech; sech² is the derivative of tanh":
+            "-0.5 * np.tanh(y) / np.cosh(y) -> 0.5 / np.cosh(y) ** 2",
         "differences over these few t are too coarse: differentiate on paper, or in tiny steps":
             "slope * rate -> np.gradient(1 / np.cosh(y), t)",
     },

@@ -14,7 +14,6 @@ import re
 import textwrap
 import tokenize
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -39,33 +38,21 @@ RULES = """
     a ** 2 -> a : the square of {a} is missing
     -a -> a : the minus before {a} is missing
     np.where(a, b, c) -> np.where(a, c, b) : the two cases have changed places
-    a <= b -> a < b : the comparison of {a} with {b} is wrong for equals
-    a < b -> a > b : the comparison of {a} with {b} is reversed
     a[1:-1] -> a[:-2] : {a} is taken one place too early
-    a[1:-1] -> a[2:] : {a} is taken one place too late
-    a[-1] -> a[0] : the first of {a} stands where the last belongs
     f(a) -> a : {f} of {a} is missing
     f(a) -> a : {f} is missing
-    a.f(ddof=1) -> a.f() : ddof=1 is missing
-    a.f(axis=b, ddof=1) -> a.f(axis=b) : ddof=1 is missing
+    f(ddof=1) -> f() : ddof=1 is missing
+    f(axis=b, ddof=1) -> f(axis=b) : ddof=1 is missing
     a.f(axis=b) -> a.ravel() : {f} along one axis is missing, so each entry counts by itself
-    a.f(axis=1) -> a.f(axis=0) : {f} is taken along the wrong axis
-    a.mean() -> np.median(a) : the median stands where the mean belongs
+    f(axis=1) -> f(axis=0) : {f} is taken along the wrong axis
     a * b -> a / b : it divides by {b} where it should multiply
     a * b -> b / a : it divides by {a} where it should multiply
     a - b -> -b : {the term a} is missing
     a - b ** c -> (a - b) ** c : the power is of {a} minus {b}, where {b} alone has it
-    a * (b + c) -> a * b + c : {a} multiplies only {the term b}
-    np.exp(a) -> 1 + a : only the first terms of the exponential are there
     np.diff(a) -> a[1:] : the later values of {a} stand where the differences belong
-    np.minimum(a, b) -> b : {a} is left out of the smaller
-    np.minimum(a, b) -> a : {b} is left out of the smaller
     np.where(a, b, c) -> c + 0 * b : {c} stands in both cases
     stdtrit(a, b) -> 1.96 : 1.96 stands where a quantile of Student's t belongs
-    a[b] -> b : the place {b} stands where the value of {a} there belongs
-    a[b] -> a[0] : the first of {a} stands where number {b} belongs
 """
-STEP = "a step on the way"
 ELEMENTWISE = {  # what may stand in the place of a part a
     "{}²": "a ** 2",
     "√{}": "np.sqrt(a)",
@@ -82,44 +69,26 @@ ELEMENTWISE = {  # what may stand in the place of a part a
 }
 GATHERED = {  # and where it is an array
     "{} in reversed order": "a[::-1]",
-    "{} in ascending order": "np.sort(a)",
     "the running sums of {}": "np.cumsum(a)",
-    "the running products of {}": "np.cumprod(a)",
     "{} over its sum": "a / np.sum(a)",
     "the sum of {}": "np.sum(a)",
     "the mean of {}": "np.mean(a)",
     "the largest of {}": "np.max(a)",
 }
 WORDS = [  # functions in words; one is taken for another of its group
-    {"sum": "the sum", "mean": "the mean", "max": "the largest", "min": "the smallest",
-     "prod": "the product", "median": "the median"},
-    {"cumsum": "the running sum", "cumprod": "the running product", "prod": "the product of all",
-     "sum": "the sum of all"},
-    {"exp": "the exponential", "exp2": "a power of 2", "expm1": "exp minus 1",
-     "log": "the logarithm"},
-    {"log": "the logarithm", "log2": "the logarithm to base 2", "log10": "the logarithm to base 10",
-     "log1p": "the logarithm of 1 plus"},
+    {"sum": "the sum", "mean": "the mean", "max": "the largest", "median": "the median"},
+    {"cumsum": "the running sum", "cumprod": "the running product", "prod": "the product"},
+    {"exp": "the exponential", "expm1": "exp minus 1"},
+    {"log": "the logarithm", "log2": "the logarithm to base 2", "log10": "that to base 10"},
     {"minimum": "the smaller", "maximum": "the larger"},
     {"argmin": "the place of the smallest", "argmax": "the place of the largest"},
-    {"sin": "the sine", "cos": "the cosine", "tan": "the tangent"},
-    {"sinh": "sinh", "cosh": "cosh", "tanh": "tanh"},
-    {"ceil": "rounding up", "floor": "rounding down", "round": "rounding to nearest"},
+    {"ceil": "rounding up", "floor": "rounding down"},
     {"std": "the standard deviation", "var": "the variance"},
-    {"alpha": "α", "sigma": "σ"},
     {"any": "“any”", "all": "“all”"},
-    {"expit": "the sigmoid", "logit": "the logit"},
-    {"sqrt": "the square root"}, {"diff": "the differences"}, {"abs": "the absolute value"},
-    {"sort": "the sorting"}, {"reshape": "the reshaping"},
-]  # fmt: skip
-NAMED = {name: words for group in reversed(WORDS) for name, words in group.items()}
-
-
-class Slip(NamedTuple):
-    """An edit: how far-fetched it is, in words with the reason, and the function that has it."""
-
-    rank: float
-    sentence: str
-    function: Callable
+    {"alpha": "α", "sigma": "σ"},
+]
+NAMED = {"sqrt": "the square root", "diff": "the differences", "abs": "the absolute value"}
+NAMED |= {name: words for group in WORDS for name, words in group.items()}
 
 
 class Source:
@@ -148,26 +117,29 @@ class Source:
         """A part of the formulas in which no step is named: each is replaced by what it is."""
         return _new(ast.unparse(node), **self.steps)
 
-    def slips(self) -> list[Slip]:
-        """Return the single slips of the reference, the simplest first."""
+    def slips(self) -> list[tuple[str, Callable]]:
+        """Return (what went wrong in words, the function that has it), the simplest first."""
         found, everywhere = [], {}
-        for parent, field, place, node, depth in self._places():
-            for rank, words, new in self._edits(node):
-                new = ast.fix_missing_locations(ast.copy_location(copy.copy(new), node))
-                why, edit = self._comment(node), (parent, field, place, new)
-                found.append((rank + 0.01 * depth, words, why, [edit]))
-                everywhere.setdefault(words, []).append(found[-1])
+        for line, statement in enumerate(reversed(self.body)):
+            for node, place, depth in _below(statement, 5 * line):  # deeper in earlier lines
+                for rank, words, new in self._edits(node):
+                    new = ast.fix_missing_locations(ast.copy_location(copy.copy(new), node))
+                    edits = [(*place, new)]
+                    found.append((rank + 0.01 * depth, words, self._comment(node), edits))
+                    everywhere.setdefault(words, []).append(found[-1])
         for words, alike in everywhere.items():
             if len(alike) > 1:
                 rank, _, why, _ = alike[0]
                 edits = [edit for *_, edits in alike for edit in edits]
                 found.append((rank + 0.3, f"{words}, each time", why, edits))
-        return [self._slip(*slip) for slip in sorted(found, key=lambda slip: slip[0])]
+        return [
+            (f"{words}: {why}" if why else words, self._slip(edits))
+            for _, words, why, edits in sorted(found, key=lambda slip: slip[0])
+        ]
 
-    def _slip(self, rank, words, why, edits):
+    def _slip(self, edits):
         function = functools.cache(lambda: self.compiled(edits))  # where it is needed, and once
-        sentence = f"{words}: {why}" if why else words
-        return Slip(rank, sentence, lambda *arguments: function()(*arguments))
+        return lambda *arguments: function()(*arguments)
 
     def _comment(self, node):
         """The comment on the line of a node."""
@@ -180,12 +152,6 @@ class Source:
             return ""
         value = returns[-1].elts[part] if isinstance(returns[-1], ast.Tuple) else returns[-1]
         return self.reasons.get(_text(value)) or self._comment(value)
-
-    def _places(self):
-        """Yield (parent, field, place in a list or None, node, depth), deeper in earlier lines."""
-        for line, statement in enumerate(reversed(self.body)):
-            for *place, depth in _below(statement, 5 * line):
-                yield *place, depth
 
     def _edits(self, node):
         """Yield (rank, words, new node) for one place."""
@@ -214,79 +180,58 @@ class Source:
             yield 2, words, _new(new, a=node)
 
     def compiled(self, edits):
-        """The function with the new nodes in their places; the tree stays as it was."""
-        undo = []
-        for parent, field, place, new in edits:
-            holder = vars(parent) if place is None else getattr(parent, field)
-            key = field if place is None else place
-            undo.append((holder, key, holder[key]))
+        """The function with other nodes in some places; the tree stays as it was."""
+        before = [(holder, key, holder[key]) for holder, key, _ in edits]
+        for holder, key, new in edits:
             holder[key] = new
         try:
             return _defined(compile(self.tree, "<slip>", "exec"), self.reference)
         finally:
-            for holder, key, old in reversed(undo):
+            for holder, key, old in before:
                 holder[key] = old
 
-    def parts(self, trial):
-        """Return what a trial is made of: arguments and steps, and parts of formulas.
+    def parts(self, trials):
+        """Return what each trial is made of: {words: value} of arguments and parts of formulas.
 
-        Both as {words: value}. The words are formulas of the arguments, for a reader has not seen
-        the names that the reference gives its steps; a long one is told by the comment beside it.
+        The words are formulas of the arguments, for a reader has not seen the names that the
+        reference gives its steps.
         """
-        scope = dict(zip(self.arguments, trial, strict=True))
-        returns = [n for n in self.body if isinstance(n, ast.Return)]
-        if returns:
-            edits = [(node, "value", None, _new("locals()")) for node in returns]
-            scope = self.compiled(edits)(*trial)
-        steps = {name: scope[name] for name in self.arguments}
-        for name, made in self.steps.items():
-            words, why = _text(made), f"{STEP}, “{self.reasons[name]}”"
-            steps[words if len(words) < 60 else why] = scope.get(name)
-        parts, names = {}, {**self.reference.__globals__, **scope}
-        for words, formula in self._formulas.items():
-            with contextlib.suppress(Exception):
-                parts[words] = evaluated(formula, names)
-        return steps, parts
-
-    @functools.cached_property
-    def _formulas(self):
-        """{part of a formula in words: the same as it is computed}."""
-        found = {}
+        formulas, unknown = {}, {*self.names} - {*self.arguments}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.BinOp | ast.Call | ast.Subscript):
                 told = self._by_arguments(node)
-                named = {n.id for n in ast.walk(told) if _is_name(n, ast.Load)}
-                if not (named & {*self.names}) - {*self.arguments}:
-                    found.setdefault(_text(told), ast.unparse(node))
+                if not unknown & {n.id for n in ast.walk(told) if isinstance(n, ast.Name)}:
+                    formulas.setdefault(_text(told), ast.unparse(node))
+        returns = [n for n in self.body if isinstance(n, ast.Return)]
+        scope = returns and self.compiled([(vars(n), "value", _new("locals()")) for n in returns])
+        found = [dict(zip(self.arguments, trial, strict=True)) for trial in trials]
+        for trial, parts in zip(trials, found, strict=True) if returns else ():
+            names = {**self.reference.__globals__, **scope(*trial)}
+            for words, formula in formulas.items():
+                with contextlib.suppress(Exception):
+                    parts[words] = evaluated(formula, names)
         return found
 
 
 def _other_functions(node):
     """Another function in place of this one, of the same group."""
-    field = "attr" if isinstance(node.func, ast.Attribute) else "id"
-    name = getattr(node.func, field)
-    for group in WORDS:
-        for other in group if name in group else ():
-            if other != name:
-                function = copy.copy(node.func)
-                setattr(function, field, other)
-                words = f"{group[other]} stands where {group[name]} belongs"
-                yield 1, words, ast.Call(function, node.args, node.keywords)
+    called = ast.unparse(node.func)
+    name = called.rpartition(".")[2]
+    for group in (group for group in WORDS if name in group):
+        for other in [other for other in group if other != name]:
+            function = _new(called.removesuffix(name) + other)
+            words = f"{group[other]} stands where {group[name]} belongs"
+            yield 1, words, ast.Call(function, node.args, node.keywords)
 
 
 # --- trees ------------------------------------------------------------------------------------
 
 
-def _parsed(line):
-    """One rule as (pattern, new, words)."""
-    before, after, words = re.fullmatch(r"\s*(.*) -> (.*?) : (.*)", line).groups()
-    return ast.parse(before, mode="eval").body, after, words
-
-
 @functools.cache
 def _rules():
     """All rules as (pattern, new, words)."""
-    return [_parsed(line) for line in RULES.strip().splitlines()]
+    rules = re.findall(r"^ +(.*) -> (.*?) : (.*)$", RULES, re.MULTILINE)
+    return [(ast.parse(before, mode="eval").body, *rest) for before, *rest in rules]
 
 
 def _matches(pattern, node, found):
@@ -309,13 +254,14 @@ def _matches(pattern, node, found):
 
 
 def _below(parent, depth):
-    """Yield (parent, field, place in a list or None, node, depth) for each value below a node."""
+    """Yield (node, its place: what holds it, and where there; depth) of each value below a node."""
     for field, value in ast.iter_fields(parent):
         if field in ("targets", "target", "args") and not isinstance(parent, ast.Call):
             continue  # what is assigned to, and the arguments of a function
-        for place, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+        several = isinstance(value, list)
+        for key, node in enumerate(value) if several else [(field, value)]:
             if isinstance(node, ast.expr) and field not in ("func", "slice"):
-                yield parent, field, place, node, depth
+                yield node, (value if several else vars(parent), key), depth
             if isinstance(node, ast.AST):
                 yield from _below(node, depth + 1)
 
@@ -325,16 +271,11 @@ def _is_name(node, context):
 
 
 def _new(template, **parts):
-    """A new expression in which names, and names of methods, stand for nodes."""
+    """A new expression in which names stand for nodes."""
 
     class Fill(ast.NodeTransformer):
         def visit_Name(self, node):
             return parts.get(node.id, node)
-
-        def visit_Attribute(self, node):
-            method = parts.get(node.attr)
-            node.attr = method if isinstance(method, str) else node.attr
-            return self.generic_visit(node)
 
     return Fill().visit(ast.parse(template, mode="eval").body)
 
@@ -351,19 +292,14 @@ def edited(reference: Callable, edits: str) -> Callable:
 
 def evaluated(formula, names):
     """The value of a formula of the course's own, as a rule or a reference has it."""
-    return _run(f"value = {formula}", names)["value"]
-
-
-def _run(code, names):
-    """The names that code has defined, beside those it was given."""
-    namespace = {**names, "np": np}
-    exec(code, namespace)  # noqa: S102 (source of the course's own, never something read)
-    return namespace
+    return eval(formula, {**names, "np": np})
 
 
 def _defined(code, reference):
     """The function that a reference's edited source defines."""
-    return _run(code, reference.__globals__)[reference.__name__]
+    names = {**reference.__globals__}
+    exec(code, names)  # noqa: S102 (source of the course's own)
+    return names[reference.__name__]
 
 
 # --- words ------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ class Trial:
         Raises ``ValueError`` if the hypothesis was not fixed, if a run is missing, or if they come
         from two kinds of machine.
         """
-        if not self.stored and study.read_json(_seal(self.folder, self.number)) != self.record:
+        if not self.stored and self.record not in _fixed(self.folder).values():
             raise ValueError(
                 f"hypothesis {self.key} was not fixed: use register(hypothesis, w) first"
             )
@@ -215,12 +215,11 @@ def register(hypothesis, w, plan=SHORT, folder=FOLDER):
         raise ValueError(f"your weighting is {hypothesis.versus} itself: there is nothing to test")
     about = ("weighting", "plan")
     examples = [e["record"] for e in _stored() if all(e["record"][k] == record[k] for k in about)]
-    paths = sorted(_seal(folder, 0).parent.glob("[0-9]*.json"))
-    fixed = {int(path.stem): study.read_json(path) for path in paths}  # None for a damaged file
+    fixed = _fixed(folder)
     for number, earlier in [*enumerate(examples, 1), *fixed.items()]:
         if earlier == record:
             return replace(trial, number=number)
-    clashes = {n: r for n, r in fixed.items() if r and seeds & set(r["hypothesis"]["seeds"])}
+    clashes = {n: r for n, r in fixed.items() if seeds & set(r["hypothesis"]["seeds"])}
     seen = [r for r in examples if seeds & set(r["hypothesis"]["seeds"])]
     earlier = [r["hypothesis"] for r in [*seen, *clashes.values()]]
     seeds = seeds.union(*(h["seeds"] for h in earlier))
@@ -235,6 +234,12 @@ def register(hypothesis, w, plan=SHORT, folder=FOLDER):
 
 def _seal(folder, number):
     return folder / "hypotheses" / f"{number:03d}.json"
+
+
+def _fixed(folder):
+    """What was fixed in a folder, {number: record}."""
+    paths = sorted(_seal(folder, 0).parent.glob("[0-9]*.json"))
+    return {int(path.stem): study.read_json(path) for path in paths}
 
 
 def fingerprint(w, plan):
@@ -387,8 +392,8 @@ def examples():
 
 @cache
 def _stored():
-    """The stored examples, [{record, runs}]; none where there is no file."""
-    return (study.read_json(study.DATA / STORED) or {"trials": []})["trials"]
+    """The stored examples, [{record, runs}]."""
+    return study.read_json(study.DATA / STORED)["trials"]
 
 
 def store_examples():

@@ -23,7 +23,6 @@ import os
 import platform
 import re
 import time
-import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -197,25 +196,22 @@ def run_all(calls, folder, *, jobs=1, scheduler=None):
     """
     from joblib import delayed
 
+    def path(plan, name, seed, made_by):
+        return Path(folder) / plan / f"{name}-{seed}.{made_by}.json"
+
     for plan in {plan for plan, *_ in calls}:  # where one may not write, that is said first
         write_whole(Path(folder) / plan.key / "plan.json", json.dumps(asdict(plan), indent=1))
     missing = []
     for number, (plan, name, seed, *own) in enumerate(calls, 1):
-        if found := read_json(run_file(folder, plan.key, name, seed, code())):
-            yield found
+        if (there := path(plan.key, name, seed, code())).exists():
+            yield read_json(there)
         else:
             label = f"run {number} of {len(calls)}" if jobs == 1 else None
             missing.append(delayed(run)(plan, name, seed, *own, label=label))
     for found in _spread(missing, jobs, scheduler):
-        one = found[-1]
-        path = run_file(folder, one["plan"], one["weighting"], one["seed"], one["code"])
-        write_whole(path, json.dumps(found))
+        made = [found[-1][key] for key in ("plan", "weighting", "seed", "code")]
+        write_whole(path(*made), json.dumps(found))
         yield found
-
-
-def run_file(folder, plan, name, seed, made_by):
-    """Return the path of a run's results below ``folder``; ``plan`` and ``made_by`` are keys."""
-    return Path(folder) / plan / f"{name}-{seed}.{made_by}.json"
 
 
 def _spread(calls, jobs, scheduler):
@@ -233,29 +229,16 @@ def _spread(calls, jobs, scheduler):
 
 
 def write_whole(path, content):
-    """Write text or bytes to a file that is there whole or not at all; make its folder.
-
-    Raises ``OSError`` with a remedy where that cannot be done.
-    """
+    """Write text or bytes to a file that is there whole or not at all; make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(
-            f"cannot write to the folder {path.parent} ({error.strerror}): work in a folder of "
-            'your own, or name one, as in folder="/tmp/study"'
-        ) from error
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(part, path)
 
 
 def read_json(path):
-    """Return what a JSON file holds; None where there is none, or with a warning a damaged one."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    except ValueError as error:
-        warnings.warn(f"{path} is damaged and left out: {error}", stacklevel=2)
-        return None
+    """Return what a JSON file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_results(runs, asked):
@@ -300,7 +283,7 @@ def write_results(runs, asked):
 
 def load_results(data="digits"):
     """Return a stored study's dict (see ``write_results``)."""
-    return json.loads((DATA / f"study_{data}.json").read_text(encoding="utf-8"))
+    return read_json(DATA / f"study_{data}.json")
 
 
 def load_sheets(data="digits"):
