@@ -170,7 +170,9 @@ def test_under_the_pointer_and_under_a_finger(browser_context, panel):
         assert w == pytest.approx(w_at(page, level), rel=0.01)
         assert e == pytest.approx(instrument.error_curve().at(level)[0], rel=0.02)
         before = w_at(page, 2.0)
-        pull(page, (x, y), (x, y - 30), by="touch")
+        pull(page, (x, y), (x, y - 60), by="touch")
+        page.wait_for_timeout(100)
+        assert page.evaluate("scrollY") == 0  # the finger pulls the curve, not the page
         assert w_at(page, 2.0) > 1.5 * before
         page.get_by_role("button", name="Pin").click()
         assert page.evaluate("view.picture.ghost !== null")

@@ -2,9 +2,9 @@
 // control's value. Run by tests/test_panels_js.py.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  extent, follow, layout, makeControl, readable, scaleOf, snapped, ticksOf, trace, unpack, Values, wanted,
-} from "../../course_utils/widgets/panels.js";
+import { makeControl } from "../../course_utils/widgets/js/controls.js";
+import { extent, follow, layout, readable, scaleOf, snapped, ticksOf, trace, Values, wanted } from "../../course_utils/widgets/js/draw.js";
+import { unpack } from "../../course_utils/widgets/js/panel.js";
 
 const linear = { scale: "linear", linear: 1, ticks: null };
 const axis = (more) => ({ ...linear, label: "x", ...more });

@@ -14,7 +14,6 @@
  * While the hand is on something it calls picture.hold(), and picture.release() afterwards.
  */
 import { ticks as niceTicks } from "d3-array";
-import { theme, watchTheme } from "./theme.js";
 
 const SETTLE = 450; // ms after the hand has let go
 const MISSED = 3; // frames in a row that are late: more is drawn than this machine can
@@ -276,7 +275,7 @@ export function extent(item, values, along) {
 /** A scene drawn in an element; see the head of this file. */
 export class Picture {
   constructor(element, scene, hand) {
-    Object.assign(this, { element, scene, hand });
+    Object.assign(this, { scene, hand });
     this.plots = scene.rows.flat().filter(Boolean).map((plot) => new PlotView(this, plot));
     this.root = document.createElement("div");
     this.root.className = "won-picture";
@@ -297,13 +296,9 @@ export class Picture {
     this.secret = false; // whether secret items are still hidden
     this.values = null;
     this.ghost = null;
-    this.stopTheme = watchTheme(element, () => this.restyle());
-    this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.root);
     this.root.addEventListener("pointermove", (event) => this.hover(event));
     this.root.addEventListener("pointerleave", () => this.hover(null));
     this.root.addEventListener("pointerdown", (event) => this.hover(event));
-    this.theme = theme(element, scene.colours);
   }
 
   /** Show these values at the next frame. */
@@ -366,13 +361,11 @@ export class Picture {
   destroy() {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.settling);
-    this.observer.disconnect();
-    this.stopTheme();
     this.root.remove();
   }
 
-  restyle() {
-    this.theme = theme(this.element, this.scene.colours);
+  restyle(theme) {
+    this.theme = theme;
     this.patterns = null;
     for (const plot of this.plots) plot.typed = null;
     this.request();
@@ -950,7 +943,7 @@ class BrushView {
     this.node = make("rect", { class: "won-brush" });
     this.node.dataset.control = item.control;
     view.hands.prepend(this.node); // other handles lie above it
-    this.node.addEventListener("pointerdown", (event) => this.grab(event));
+    taken(this.node, (event) => this.grab(event));
   }
 
   place() {
@@ -972,21 +965,26 @@ class BrushView {
   }
 }
 
+/** Call `grab` where a pointer takes a node. */
+function taken(node, grab) {
+  node.addEventListener("pointerdown", grab);
+  // The page must not scroll under a finger; Chromium takes no touch-action of parts of an SVG.
+  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
+}
+
 /** Follow a pointer from where it goes down on a node until it is let go. */
 function drag(event, node, hand, grabbed, move) {
-  if (event.button !== 0) return;
+  if (event.button !== 0 || !event.isPrimary) return; // a second finger would pull from the first one's start
   event.preventDefault();
   node.setPointerCapture(event.pointerId);
   hand.grab(...grabbed);
   const listening = new AbortController();
   const on = (name, act) => node.addEventListener(name, act, { signal: listening.signal });
-  const end = () => {
+  on("pointermove", move);
+  on("lostpointercapture", () => {
     listening.abort();
     hand.release();
-  };
-  on("pointermove", move);
-  on("pointerup", end);
-  on("pointercancel", end);
+  });
 }
 
 /** What the hand can take: one slider in the eyes of a screen reader, or one a knot. */
@@ -1044,12 +1042,9 @@ class Part {
     if (!dot && item.grip !== "band") this.halo = make("line", { class: "won-under" }, this.node);
     if (!dot) this.mark = make(item.grip === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
     this.grip = make("circle", { class: "won-grip", r: dot ? 7 : 6 }, this.node);
-    this.node.addEventListener("pointerdown", (event) => this.grab(event));
-    // The page must not scroll under a finger; Chromium takes no touch-action of parts of an SVG.
-    this.node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
+    taken(this.node, (event) => this.grab(event));
     this.node.addEventListener("keydown", (event) => {
       const steps = KEYS[event.key];
-      if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
       if (steps === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       hand.step(item.control, this.index, steps);

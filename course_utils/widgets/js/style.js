@@ -1,7 +1,7 @@
 /** The panel's style. The colours are set on the panel as --won-…, as the theme is. */
 export const STYLE = `
 .won-panel { container-type: inline-size; color: var(--won-ink); font: 14px/1.4 system-ui, sans-serif;
-  max-width: 1340px; text-align: start; }
+  max-width: 1340px; direction: ltr; text-align: start; }
 .won-panel *, .won-panel *::before { box-sizing: border-box; }
 .won-grid { display: grid; gap: 8px 22px; grid-template-columns: minmax(0, 1fr); }
 .won-shown { min-width: 0; background: var(--won-paper); }
@@ -76,13 +76,11 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-details summary, .won-folded summary { cursor: pointer; min-height: 24px; }
 .won-details ul { margin: 2px 0; padding-inline-start: 20px; }
 .won-caption { color: var(--won-soft); margin: 4px 0 0; max-width: 90ch; }
-.won-panel .won-question { display: flex; flex-wrap: wrap; gap: 0 18px; align-items: center; border-inline-start: 4px solid var(--won-accent); padding: 4px 12px; margin-block-end: 6px; }
+.won-panel .won-question { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; border-inline-start: 4px solid var(--won-accent); padding: 4px 12px; margin-block-end: 6px; }
 .won-question legend { float: inline-start; width: 100%; font-weight: 600; }
-.won-question label { display: flex; gap: 8px; align-items: center; min-height: 28px; }
-.won-question input { width: 18px; height: 18px; accent-color: var(--won-accent); margin: 0; }
 .won-alert { color: var(--won-alert); font-weight: 600; margin: 0 0 4px; }
 .won-alert:empty { display: none; }
-.won-brush { fill: transparent; cursor: ns-resize; touch-action: none; pointer-events: all; }
+.won-brush { fill: transparent; cursor: ns-resize; pointer-events: all; }
 .won-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (prefers-reduced-motion: no-preference) { .won-grip { transition: stroke-width 0.1s; } }
 `;
