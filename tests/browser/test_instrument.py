@@ -162,18 +162,18 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context, panel)
 def test_under_the_pointer_and_under_a_finger(browser_context, panel):
     """What stands at a level is written; a finger pulls as a mouse does; a pin stays as a ghost."""
     with shown(browser_context, panel.page(), width=390) as page:
-        x, y = place_of(page, 2.0, w_at(page, 2.0))
+        x, y = place_of(page, 1.5, w_at(page, 1.5))
         page.mouse.move(x, y)
         said = page.locator(".won-reading-line").inner_text()
         w, e = (float(re.search(rf"\b{name} ([\d.]+)", said)[1]) for name in "we")
         level = float(re.search(r"λ (−?[\d.]+)", said)[1])
         assert w == pytest.approx(w_at(page, level), rel=0.01)
         assert e == pytest.approx(instrument.error_curve().at(level)[0], rel=0.02)
-        before = w_at(page, 2.0)
+        before = w_at(page, 1.5)
         pull(page, (x, y), (x, y - 60), by="touch")
         page.wait_for_timeout(100)
         assert page.evaluate("scrollY") == 0  # the finger pulls the curve, not the page
-        assert w_at(page, 2.0) > 1.5 * before
+        assert w_at(page, 1.5) > 1.5 * before
         page.get_by_role("button", name="Pin").click()
         assert page.evaluate("view.picture.ghost !== null")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
