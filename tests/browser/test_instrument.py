@@ -181,6 +181,25 @@ def test_under_the_pointer_and_under_a_finger(browser_context, panel):
 
 
 @pytest.mark.full
+def test_a_curve_that_must_be_fetched_is_no_error(browser_context, panel):
+    """Till its table comes, the last picture stays; then comes the newest that is wanted."""
+    look = "[view.root.offsetHeight, document.querySelector('.won-alert').textContent]"
+    with shown(browser_context, panel.page()) as page:
+        before = page.evaluate(look)
+        page.evaluate("view.host.table = name => { window.wanted = name; }")
+        page.evaluate("for (const galaxy of [17, 18, 19]) view.move({ galaxy })")
+        page.mouse.move(*place_of(page, 1.5, 0.5), steps=3)
+        page.wait_for_timeout(50)
+        assert page.locator(".won-reading-line").inner_text().startswith("λ 1.5")
+        assert page.evaluate(look) == before
+        for galaxy in (17, 19):
+            assert page.evaluate("wanted") == f"right {galaxy}"
+            table = instrument.curve_table("right", galaxy)
+            page.evaluate("([name, table]) => view.addTable(name, table)", [f"right {galaxy}", table])
+        agree(page, panel)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("paper", ["#ffffff", "#111111"])
 def test_no_barrier_that_axe_finds(browser_context, panel, paper):
     with shown(browser_context, panel.page(), paper=paper) as page:
