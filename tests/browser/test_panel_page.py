@@ -265,8 +265,10 @@ def test_an_error_is_said_and_goes(context):
         return failing
 
     with opened(context, "chain", failing) as page:
+        where = page.image.bounding_box()
         page.input("time").press("End")
         page.wait(lambda: page.error() != "", "the error")
+        assert page.image.bounding_box() == where  # it does not move under the hand
         assert page.error().startswith("ValueError: beyond <nine> (at time = 1.0")
         page.input("time").press("Home")
         page.wait(lambda: page.error() == "", "the error to go")

@@ -287,7 +287,7 @@ export class Picture {
     this.svg = make("svg", { class: "won-type" }, null);
     this.root.append(this.canvas, this.svg);
     element.append(this.root);
-    for (const plot of this.plots) this.svg.append(plot.type, plot.beside, plot.hands);
+    for (const plot of this.plots) this.svg.append(plot.type, plot.hands, plot.beside);
     this.context = this.canvas.getContext("2d");
     // measures words: on a canvas of the page that would have all laid out anew
     this.ruler = new OffscreenCanvas(1, 1).getContext("2d");
@@ -475,11 +475,10 @@ class PlotView {
   constructor(picture, plot) {
     Object.assign(this, { picture, plot, limits: {}, heats: new Map(), trails: new Map() });
     this.type = make("g", { "aria-hidden": "true" });
-    this.beside = make("g", { "aria-hidden": "true" }); // words beside marks
+    this.beside = make("g", { class: "won-beside", "aria-hidden": "true" }); // words beside marks
     this.hands = make("g", {});
     this.cursor = make("line", { class: "won-cursor", visibility: "hidden" });
     this.reading = make("text", { class: "won-reading", visibility: "hidden" });
-    this.words = new Map();
     this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) =>
       i.grip === "brush" ? new BrushView(this, i) : new HandleView(this, i));
   }
@@ -549,15 +548,12 @@ class PlotView {
     const typed = JSON.stringify([this.limits, this.picture.width]);
     if (typed !== this.typed) this.setType(typed);
     for (const handle of this.handles) handle.place();
-    const { secret, theme } = this.picture;
+    const { theme } = this.picture;
     this.labels.forEach(([x, y, words, anchor = "start"], i) => {
       const node = this.beside.children[i] ?? make("text", {}, this.beside);
       setWords(set(node, { x, y, "text-anchor": anchor, fill: theme.ink }), words);
     });
     while (this.beside.children.length > this.labels.length) this.beside.lastChild.remove();
-    for (const [item, node] of this.words) {
-      setWords(node, secret && item.secret ? "" : this.values.words(item.text));
-    }
   }
 
   axes(c) {
@@ -590,7 +586,6 @@ class PlotView {
     const { ink, soft } = this.picture.theme;
     const g = this.type;
     g.replaceChildren();
-    this.words.clear();
     const text = (x, y, words, anchor = "start", more = {}) => {
       const node = make("text", { x, y, "text-anchor": anchor, fill: ink, ...more }, g);
       setWords(node, words);
@@ -619,11 +614,6 @@ class PlotView {
       text(x, y, plot.y.label, "middle", { transform: `rotate(-90 ${x} ${y})` });
     }
     if (plot.x.top) this.topAxis(g, text, soft);
-    for (const item of plot.items.filter((i) => i.kind === "Words")) {
-      const anchor = { left: "start", centre: "middle", right: "end" }[item.align];
-      const [x, y] = [box.x + item.x * box.w, bottom - item.y * box.h];
-      this.words.set(item, text(x, y, "", anchor, { class: "won-halo" }));
-    }
     const edge = { y1: box.y, y2: bottom, stroke: ink };
     g.append(set(this.cursor, edge), set(this.reading, { y: box.y + 12, fill: ink }));
   }
@@ -863,6 +853,11 @@ const MARKS = {
     words.forEach((line, k) => {
       view.labels.push([x.to(xs[n - 1]) + 6, y.to((1 + 1.2 / m) * k) - 2, line]); // up to the highest peak
     });
+  },
+
+  Words(c, item, { view, values, box }) {
+    const anchor = { left: "start", centre: "middle", right: "end" }[item.align];
+    view.labels.push([box.x + item.x * box.w, box.y + (1 - item.y) * box.h, values.words(item.text), anchor]);
   },
 
   Rule(c, item, { values, x, y, box }) {
