@@ -209,6 +209,15 @@ def test_one_hand_at_a_time_and_it_may_be_lost(context):
         page.page.mouse.move(x, y + 90)
         page.page.wait_for_timeout(600)
         assert page.page.evaluate(f"!{PICTURE}.held")
+        page.page.mouse.up()
+        box = page.input("log_snr_min").bounding_box()
+        x, y = box["x"] + 10, box["y"] + 12
+        for right in (0, 60, 0):  # a slider away and back: no "change" is told
+            page.page.mouse.move(x + right, y)
+            page.page.mouse.down()
+        page.page.mouse.up()
+        page.page.wait_for_timeout(600)
+        assert page.page.evaluate(f"!{PICTURE}.held")
 
 
 def test_a_slow_answer_is_read_out_when_it_comes(context):

@@ -47,7 +47,8 @@ class Control {
   range(attributes, onInput) {
     const node = element("input", { type: "range", ...attributes });
     node.addEventListener("input", () => onInput(Number(node.value)));
-    node.addEventListener("change", () => this.hand.release(this.name));
+    // without a change, too: a value may have come back to where it was taken
+    for (const end of ["change", "pointerup", "pointercancel"]) node.addEventListener(end, () => this.hand.release(this.name));
     return node;
   }
 
