@@ -158,6 +158,25 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(browser_context, panel)
         assert page.evaluate(limits) != widest  # it settles afterwards
 
 
+def test_controls_do_not_jump_while_one_is_moved(browser_context):
+    """The verdict has one line or two; till the hand rests, its place does not shrink."""
+    panel = weighting.panel()
+    with shown(browser_context, panel.page(), width=390) as page:
+        heights = page.evaluate(
+            """async () => { const tall = [], wait = ms => new Promise(done => setTimeout(done, ms));
+            for (const shift of [0, 6, 3, -1, -6, 0, 800]) {
+                if (shift < 800) view.move({ shift }); else view.rest();
+                await wait(shift < 800 ? 150 : 800);
+                tall.push(view.readout.offsetHeight);
+            }
+            return tall; }"""
+        )
+    panel.close()
+    *moving, rested = heights
+    assert moving == sorted(moving), heights
+    assert moving[0] == rested < moving[-1], heights
+
+
 @pytest.mark.full
 def test_under_the_pointer_and_under_a_finger(browser_context, panel):
     """What stands at a level is written; a finger pulls as a mouse does; a pin stays as a ghost."""

@@ -89,6 +89,8 @@ export class PanelView {
       this.restyle(); // what was outside of the page had nothing behind it
       this.stick();
       this.picture.resize();
+      this.tall = this.readout.offsetHeight;
+      if (this.moving) this.keepTall();
     });
     this.sizes.observe(shown);
     this.ask();
@@ -164,8 +166,14 @@ export class PanelView {
   begin() {
     if (this.moving) return;
     this.moving = true;
+    this.keepTall();
     this.picture.hold();
     if (this.spec.ghost && this.guessed && !this.byHand && this.last) this.pin(this.last);
+  }
+
+  /** As limits do, the numbers' place only widens in a movement: the controls below stay where they are. */
+  keepTall() {
+    this.readout.style.minHeight = `${this.tall}px`;
   }
 
   move(changes, byPlay = false) {
@@ -190,6 +198,7 @@ export class PanelView {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
       if (this.moving) return;
+      this.readout.style.minHeight = "";
       this.leave("rests");
       this.sayNumbers();
     }, REST);
