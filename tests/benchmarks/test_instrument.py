@@ -32,7 +32,7 @@ DRAG = """async seconds => {
     const plot = document.querySelector(".won-brush"), box = plot.getBoundingClientRect();
     plot.setPointerCapture = () => {};
     const send = (name, k) => plot.dispatchEvent(new PointerEvent(name, {
-        bubbles: true, clientX: box.left + 0.45 * box.width,
+        bubbles: true, isPrimary: true, clientX: box.left + 0.45 * box.width,
         clientY: box.top + (0.4 + 0.2 * Math.sin(k / 15)) * box.height,
     }));
     const ticking = document.createElement("div"), taken = [], work = [];
@@ -58,7 +58,7 @@ DRAG = """async seconds => {
         ticking.scrollTop = 1000;
     });
     ticking.remove();
-    send("pointerup", 0);
+    send("lostpointercapture", 0);
     return { taken, work, frames: 1000 * taken.length / (performance.now() - start) };
 }"""
 
