@@ -196,7 +196,8 @@ const plain = (words) => words.replace(/[$_{}]/g, "");
 function setWords(node, words) {
   if (node.words === words) return;
   node.words = words;
-  node.replaceChildren();
+  node.textContent = words.includes("$") ? "" : words;
+  if (node.textContent) return;
   words.split("$").forEach((part, i) => {
     const pieces = i % 2 ? part.split(/(_\{[^}]*\}|_.)/) : [part];
     pieces.filter(Boolean).forEach((piece) => {
@@ -834,21 +835,19 @@ const MARKS = {
     for (let k = m - 1; k >= 0; k--) {
       const row = curves.subarray(k * n, (k + 1) * n);
       const peak = row.reduce((a, b) => Math.max(a, b), 1e-30);
-      const up = (i) => y.to(k + (2.2 * row[i]) / Math.sqrt(peak * sharpest));
-      const curve = () => trace(c, n, (i) => x.to(xs[i]), up);
-      c.beginPath();
-      curve();
-      c.lineTo(x.to(xs[n - 1]), y.to(k));
-      c.lineTo(x.to(xs[0]), y.to(k));
+      const height = 2.2 / Math.sqrt(peak * sharpest);
+      const curve = new Path2D();
+      trace(curve, n, (i) => x.to(xs[i]), (i) => y.to(k + height * row[i]));
+      const under = new Path2D(curve);
+      under.lineTo(x.to(xs[n - 1]), y.to(k));
+      under.lineTo(x.to(xs[0]), y.to(k));
       c.fillStyle = theme.paper;
       c.globalAlpha = 0.8; // those in front hide what is behind, but for a hint
-      c.fill();
+      c.fill(under);
       c.globalAlpha = 1;
       c.strokeStyle = negative[k] ? theme.colours.negative : view.colour(item);
       c.lineWidth = 1.4;
-      c.beginPath();
-      curve();
-      c.stroke();
+      c.stroke(curve);
     }
     words.forEach((line, k) => {
       view.labels.push([x.to(xs[n - 1]) + 6, y.to((1 + 1.2 / m) * k) - 2, line]); // up to the highest peak

@@ -60,7 +60,9 @@ export class InstrumentView extends PanelView {
       }
     }
     const words = { layer_words: arrays.layer_words };
-    return { arrays: shown, words, readout: this.readoutOf(numbers) };
+    const view = this;
+    let readout; // made when it is read: less often than the hand moves
+    return { arrays: shown, words, get readout() { return (readout ??= view.readoutOf(numbers)); } };
   }
 
   readoutOf(numbers) {

@@ -33,7 +33,7 @@ export function unpack({ shapes, data }, Kind) {
 }
 
 /** Whether two values of a control are the same. */
-export const same = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
+export const same = (a, b) => a === b || (Array.isArray(a) && a.length === b?.length && a.every((number, i) => number === b[i]));
 const fits = (some, values) => Object.entries(some).every(([name, value]) => same(value, values[name]));
 
 /** Give nodes their words, where they have others. */
@@ -47,7 +47,7 @@ export class PanelView {
   constructor(root, spec, values, send) {
     Object.assign(this, { spec, values, send, sent: 0, answered: 0, dirty: false, guessed: !spec.question });
     this.still = unpack(spec.still, Float32Array);
-    this.pinned = null; // {values, readout} of the pinned state
+    this.pinned = null; // the pinned state, as `last` was
     this.build(root);
     this.showControls();
   }
@@ -236,10 +236,9 @@ export class PanelView {
     }
     if (frame && (frame.data || frame.arrays) && frame !== this.packedFrame) {
       this.packedFrame = frame;
-      const { readout } = frame;
       const first = !this.last;
       const arrays = new Values(this.still, this.fields ?? {}, frame.arrays ?? unpack(frame, Float32Array), frame.words);
-      this.last = { arrays, readout, values };
+      this.last = { arrays, frame, values };
       this.picture.update(arrays);
       this.showNumbers();
       this.leave("moves");
@@ -360,14 +359,14 @@ export class PanelView {
       return;
     }
     this.wrote = performance.now();
-    const { headline, numbers, details } = this.last.readout;
+    const { headline, numbers, details } = this.last.frame.readout;
     const hidden = !this.guessed;
     this.readout.style.visibility = hidden ? "hidden" : "visible";
-    const said = JSON.stringify([this.last.readout, this.pinned?.readout, hidden]);
+    const said = JSON.stringify([this.last.frame.readout, this.pinned?.frame.readout, hidden]);
     if (said === this.shownNumbers) return;
     this.shownNumbers = said;
     write([this.headline], [headline]);
-    const before = this.pinned?.readout.numbers;
+    const before = this.pinned?.frame.readout.numbers;
     // the table is built anew where its words change, not where its numbers do
     const table = JSON.stringify([numbers.map(([label]) => label), Boolean(before)]);
     if (table !== this.table) {
@@ -390,7 +389,7 @@ export class PanelView {
 
   sayNumbers() {
     if (!this.last || !this.guessed) return;
-    const { headline, numbers } = this.last.readout;
+    const { headline, numbers } = this.last.frame.readout;
     this.said.textContent = [headline, ...numbers.map((pair) => pair.join(" "))].join("; ");
   }
 
