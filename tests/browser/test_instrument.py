@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from course_utils.panels import _instrument as instrument
 from course_utils.panels import sum_of_elbos, weighting
 
 pytestmark = pytest.mark.browser
+LAYOUT = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
 # what stands beside the ridges, once it is painted
 BESIDE = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(
     view.picture.plots.flatMap(p => [...p.beside.children].map(node => node.textContent))))))"""
@@ -175,6 +177,16 @@ def test_controls_do_not_jump_while_one_is_moved(browser_context):
     *moving, rested = heights
     assert moving == sorted(moving), heights
     assert moving[0] == rested < moving[-1], heights
+
+
+@pytest.mark.full
+def test_no_words_leave_the_picture(browser_context, panel):
+    for width in (1440, 1024, 600, 390):
+        with shown(browser_context, panel.page(), width=width) as page:
+            page.evaluate("view.move({ objective: 'cosine_x', shift: -5 }); view.rest()")
+            page.wait_for_timeout(100)
+            found = page.evaluate(LAYOUT)
+            assert found["over"] <= 0 and found["outside"] == [], width
 
 
 @pytest.mark.full

@@ -363,7 +363,8 @@ def test_all_widths_are_filled_and_not_left(context, name):
         with opened(context, name, width=width) as page:
             page.skip_question()
             found = page.page.evaluate(LAYOUT)
-            assert found["over"] <= 0 and found["type"] >= 12 and found["small"] == [], width
+            assert found["over"] <= 0 and found["type"] >= 12, width
+            assert found["small"] == [] == found["outside"], width
             if width >= 1024:  # picture, numbers and controls together on a laptop's screen
                 assert max(found["end"], found["shown"]) < 775, width
 

@@ -129,13 +129,16 @@ export function layout(scene, width, measure = (words) => 6.6 * words.length) {
     }
   });
   const left = columnMargins(rows);
+  const share = (cells, k) => (cells[k]?.width ?? 1) / cells.reduce((sum, plot) => sum + (plot?.width ?? 1), 0);
+  const narrow = ({ cells }) => cells.some((plot, k) =>
+    plot && cells.length > 1 && width * share(cells, k) - left(cells.length, k) < 1.17 * measure(plain(plot.title)));
+  const alike = rows.some(narrow); // where a title would leave its plot, all plots are equally wide
   const boxes = new Map();
   let y = 0;
   for (const { cells, height } of rows) {
-    const total = cells.reduce((sum, plot) => sum + (plot?.width ?? 1), 0);
     let x = 0;
     const placed = cells.map((plot, k) => {
-      const w = (width * (plot?.width ?? 1)) / total;
+      const w = width * (alike ? 1 / cells.length : share(cells, k));
       const margin = left(cells.length, k);
       // whole pixels: clipping at parts of one takes much longer
       const box = { x: Math.round(x + margin), w: Math.max(1, Math.floor(w - margin - 16)), legend: [], plot };
@@ -163,7 +166,7 @@ const noTicks = (axis) => axis.ticks?.length === 0;
 
 /** The margin at the left, alike for all plots of a column. */
 function columnMargins(rows) {
-  const need = (plot) => (plot ? (plot.y.label ? 20 : 4) + (noTicks(plot.y) ? 0 : 34) : 0);
+  const need = (plot) => (plot ? (plot.y.label ? 20 : 8) + (noTicks(plot.y) ? 0 : 34) : 0);
   return (columns, k) =>
     Math.max(...rows.filter((r) => r.cells.length === columns).map((r) => need(r.cells[k])));
 }
@@ -552,6 +555,7 @@ class PlotView {
     const { theme } = this.picture;
     this.labels.forEach(([x, y, words, anchor = "start"], i) => {
       const node = this.beside.children[i] ?? make("text", {}, this.beside);
+      if (anchor === "start") x = Math.min(x, this.picture.width - this.picture.length(words)); // none leaves the picture
       setWords(set(node, { x, y, "text-anchor": anchor, fill: theme.ink }), words);
     });
     while (this.beside.children.length > this.labels.length) this.beside.lastChild.remove();
