@@ -137,7 +137,7 @@ def _eps(z, log_snr):
 @cache
 def moments():
     """Return the moments of the galaxies' squared error under their own ideal denoiser."""
-    return ErrorMoments.from_mixtures(galaxies_mixture())
+    return ErrorMoments.from_mixtures(galaxies_mixture(), tolerance=1e-6)
 
 
 @cache

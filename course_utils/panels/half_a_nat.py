@@ -293,6 +293,7 @@ def scene():
                 "amount", x="middle", y="top", along="y", factor="half_width", meaning="negative"
             ),
         ],
+        width=1.1,
         cursor="λ",
     )
     galaxies = bin_density(velocity(points()), EDGES)

@@ -13,6 +13,7 @@ COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
+TITLE, TOP, RIGHT = 24, 36, 20  # margins in CSS pixels: above, with a second reading, at the right
 POINT = 72 / DPI  # points a CSS pixel
 DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*"}
@@ -28,18 +29,37 @@ def picture(scene, values):
 def figure(scene, values):
     """Return the scene as a matplotlib figure."""
     heights = np.broadcast_to(scene.height, len(scene.rows))
-    size = (WIDTH / DPI, float(heights.sum()) / DPI)
+    size = np.array([WIDTH, heights.sum()])
     with figures.style():
-        drawn = figures.StyledFigure(figsize=size, layout="constrained", dpi=DPI * RATIO)
-        grid = drawn.add_gridspec(len(scene.rows), 1, height_ratios=heights)
-        for row, place, height in zip(scene.rows, grid, heights, strict=True):
-            widths = [0.1 if plot is None else plot.width for plot in row]
-            cells = place.subgridspec(1, len(row), width_ratios=widths)
-            for plot, cell in zip(row, cells, strict=True):
-                if plot is not None:
-                    _Still(drawn.add_subplot(cell), plot, values).draw(low=height < 170)
+        drawn = figures.StyledFigure(figsize=size / DPI, dpi=DPI * RATIO)
+        for row, height, end in zip(scene.rows, heights, np.cumsum(heights), strict=True):
+            for plot, box in _boxes(row, height):
+                place = box + [0, size[1] - end, 0, 0]
+                ax = drawn.add_axes(place / np.tile(size, 2))
+                _Still(ax, plot, values).draw(low=height < 170)
         FigureCanvasAgg(drawn)
     return drawn
+
+
+def _boxes(row, height):
+    """Each plot of a row, and the place of its axes in it: left, bottom, width, height.
+
+    Margins are fixed, as the browser's are: to measure all words first would take half a second.
+    """
+    plots = [plot for plot in row if plot is not None]
+    above = TITLE + TOP * any(plot.x.top is not None for plot in plots)
+    below = max(_margin(plot.x, 22) for plot in plots)
+    widths = np.array([0.1 if plot is None else plot.width for plot in row])
+    widths *= WIDTH / widths.sum()
+    for plot, width, end in zip(row, widths, np.cumsum(widths), strict=True):
+        if plot is not None:
+            left = _margin(plot.y, 40)
+            box = end - width + left, below, width - left - RIGHT, height - above - below
+            yield plot, np.array(box)
+
+
+def _margin(axis, ticks):
+    return 6 + 18 * bool(axis.label) + (0 if axis.ticks == () else ticks)
 
 
 class _Still:
@@ -64,7 +84,8 @@ class _Still:
             getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
         self.limits("x", plot.x)
         self.limits("y", plot.y)
-        figures.title(ax, plot.title)
+        pad = 6 + (TOP * POINT if plot.x.top else 0)  # given, for finding it takes a tenth of a second
+        ax.set_title(plot.title, loc="left", y=1, pad=pad)
         if ax.get_legend_handles_labels()[0]:
             # where the plot is low, above it beside the title
             above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
@@ -89,12 +110,12 @@ class _Still:
             low, high = min(low, data[0] * 1.05), max(high, data[1] * 1.05)
         getattr(ax, f"set_{which}lim")(low, high)
         getattr(ax, f"set_{which}label")(axis.label)
+        getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
         if axis.ticks is not None:
             pairs = [
                 t if isinstance(t, tuple) else (t, f"{t:g}".replace("-", "−")) for t in axis.ticks
             ]
             getattr(ax, f"set_{which}ticks")([at for at, _ in pairs], [words for _, words in pairs])
-            getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
             getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
         if axis.top:
             self.top(axis.top)
