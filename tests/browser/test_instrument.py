@@ -165,7 +165,8 @@ def test_controls_do_not_jump_while_one_is_moved(browser_context):
     panel = weighting.panel()
     with shown(browser_context, panel.page(), width=390) as page:
         heights = page.evaluate(
-            """async () => { const tall = [], wait = ms => new Promise(done => setTimeout(done, ms));
+            """async () => { const tall = [];
+            const wait = ms => new Promise(done => setTimeout(done, ms));
             for (const shift of [0, 6, 3, -1, -6, 0, 800]) {
                 if (shift < 800) view.move({ shift }); else view.rest();
                 await wait(shift < 800 ? 150 : 800);
@@ -226,7 +227,7 @@ def test_a_curve_that_must_be_fetched_is_no_error(browser_context, panel):
         for galaxy in (17, 19):
             assert page.evaluate("wanted") == f"right {galaxy}"
             table = instrument.curve_table("right", galaxy)
-            page.evaluate("([name, table]) => view.addTable(name, table)", [f"right {galaxy}", table])
+            page.evaluate("table => view.addTable(wanted, table)", table)
         agree(page, panel)
 
 
