@@ -1,7 +1,7 @@
 // A step of the panel's slider and a bare message that comes back, in turns; then as many as can be.
 async ({ name, rounds, seconds }) => {
     const root = document.querySelector(".won-panel");
-    root.querySelector(".won-question button")?.click(); // show what the question hides
+    root.querySelector(".won-question button:last-child")?.click(); // show what the question hides
     const { picture } = root.querySelector(".won-picture");
     const input = name ? root.querySelector(`[data-control=${name}] input`)
         : root.querySelector(".won-control label > input[type=range]");

@@ -1,8 +1,12 @@
-// How wide the page is, its smallest type and targets, and where controls and numbers end.
+// How wide the page is, its smallest type, words outside of the picture, targets that are small,
+// and where controls and numbers end.
 () => ({
     over: document.documentElement.scrollWidth - innerWidth,
     type: Math.min(...[...document.querySelectorAll("text, label, td, p")].map(e =>
         parseFloat(getComputedStyle(e).fontSize))),
+    outside: [...document.querySelectorAll(".won-type text")].filter(e => {
+        const [b, p] = [e, e.closest(".won-picture")].map(each => each.getBoundingClientRect());
+        return b.width && (b.left < p.left - 1 || b.right > p.right + 1); }).map(e => e.textContent),
     small: [...document.querySelectorAll("input, select, button, summary, .won-target")]
         .filter(e => e.getClientRects().length).map(e => {
             const b = e.getBoundingClientRect();

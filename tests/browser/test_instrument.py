@@ -4,6 +4,7 @@ Its handles, controls and widths are among those of test_panel_page.py.
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from course_utils.panels import _instrument as instrument
 from course_utils.panels import sum_of_elbos, weighting
 
 pytestmark = pytest.mark.browser
+LAYOUT = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(
@@ -123,19 +125,71 @@ def test_axes_stand_still_while_the_hand_is_on_the_curve(page):
     page.wait(lambda: page.page.evaluate(limits) != widest, "limits that settle")
 
 
+def test_controls_do_not_jump_while_one_is_moved(browser_context):
+    """The verdict has one line or two; till the hand rests, its place does not shrink."""
+    panel = weighting.panel()
+    with shown(browser_context, panel, panel.page(), width=390) as page:
+        heights = page.page.evaluate(
+            """async () => { const tall = [];
+            const wait = ms => new Promise(done => setTimeout(done, ms));
+            for (const shift of [0, 6, 3, -1, -6, 0, 800]) {
+                if (shift < 800) view.move({ shift }); else view.rest();
+                await wait(shift < 800 ? 150 : 800);
+                tall.push(view.readout.offsetHeight);
+            }
+            return tall; }"""
+        )
+    panel.close()
+    *moving, rested = heights
+    assert moving == sorted(moving), heights
+    assert moving[0] == rested < moving[-1], heights
+
+
 @pytest.mark.full
-def test_under_the_pointer_and_under_a_finger(page):
+def test_no_words_leave_the_picture(browser_context, panel):
+    for width in (1440, 1024, 600, 390):
+        with shown(browser_context, panel, panel.page(), width=width) as page:
+            page.page.evaluate("view.move({ objective: 'cosine_x', shift: -5 }); view.rest()")
+            page.page.wait_for_timeout(100)
+            found = page.page.evaluate(LAYOUT)
+            assert found["over"] <= 0 and found["outside"] == [], width
+
+
+@pytest.mark.full
+def test_under_the_pointer_and_under_a_finger(browser_context, panel):
     """What stands at a level is written; a finger pulls as a mouse does; a pin stays as a ghost."""
-    x, y = page.place_of(2.0, w_at(page, 2.0))
-    page.page.mouse.move(x, y)
-    said = page.root.locator(".won-reading-line").inner_text()
-    w, e = (float(re.search(rf"\b{name} ([\d.]+)", said)[1]) for name in "we")
-    level = float(re.search(r"λ (−?[\d.]+)", said)[1])
-    assert w == pytest.approx(w_at(page, level), rel=0.01)
-    assert e == pytest.approx(instrument.error_curve().at(level)[0], rel=0.02)
-    before = w_at(page, 2.0)
-    pull(page.page, (x, y), (x, y - 30), by="touch")
-    assert w_at(page, 2.0) > 1.5 * before
-    page.click("Pin")
-    assert page.page.evaluate("view.picture.ghost !== null")
+    with shown(browser_context, panel, panel.page(), width=390) as page:
+        x, y = page.place_of(1.5, w_at(page, 1.5))
+        page.page.mouse.move(x, y)
+        said = page.root.locator(".won-reading-line").inner_text()
+        w, e = (float(re.search(rf"\b{name} ([\d.]+)", said)[1]) for name in "we")
+        level = float(re.search(r"λ (−?[\d.]+)", said)[1])
+        assert w == pytest.approx(w_at(page, level), rel=0.01)
+        assert e == pytest.approx(instrument.error_curve().at(level)[0], rel=0.02)
+        before = w_at(page, 1.5)
+        pull(page.page, (x, y), (x, y - 60), by="touch")
+        page.page.wait_for_timeout(100)
+        assert page.page.evaluate("scrollY") == 0  # the finger pulls the curve, not the page
+        assert w_at(page, 1.5) > 1.5 * before
+        page.click("Pin")
+        assert page.page.evaluate("view.picture.ghost !== null")
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
+        agrees(page)
+
+
+@pytest.mark.full
+def test_a_curve_that_must_be_fetched_is_no_error(page):
+    """Till its table comes, the last picture stays; then comes the newest that is wanted."""
+    look = "[view.root.offsetHeight, document.querySelector('.won-alert').textContent]"
+    before = page.page.evaluate(look)
+    page.page.evaluate("view.host.table = name => { window.wanted = name; }")
+    page.page.evaluate("for (const galaxy of [17, 18, 19]) view.move({ galaxy })")
+    page.page.mouse.move(*page.place_of(1.5, 0.5), steps=3)
+    page.page.wait_for_timeout(50)
+    assert page.root.locator(".won-reading-line").inner_text().startswith("λ 1.5")
+    assert page.page.evaluate(look) == before
+    for galaxy in (17, 19):
+        assert page.page.evaluate("wanted") == f"right {galaxy}"
+        table = instrument.curve_table("right", galaxy)
+        page.page.evaluate("table => view.addTable(wanted, table)", table)
     agrees(page)

@@ -2,9 +2,9 @@
 // control's value. Run by tests/test_panels_js.py.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  extent, follow, layout, makeControl, readable, scaleOf, snapped, ticksOf, trace, unpack, Values, wanted,
-} from "../../course_utils/widgets/panels.js";
+import { makeControl } from "../../course_utils/widgets/js/controls.js";
+import { extent, follow, layout, readable, scaleOf, snapped, ticksOf, trace, Values, wanted } from "../../course_utils/widgets/js/draw.js";
+import { unpack } from "../../course_utils/widgets/js/panel.js";
 
 const linear = { scale: "linear", linear: 1, ticks: null };
 const axis = (more) => ({ ...linear, label: "x", ...more });
@@ -108,6 +108,11 @@ test("three plots in a row, then two, then one; none outside, none on another", 
     }
   }
   assert.deepEqual(columns, { 940: 3, 600: 2, 390: 1 });
+  const wide = [plot({ width: 3 }), plot({ title: "a title that needs some room of its own" })];
+  for (const [width, shares] of [[1700, 3], [600, 1]]) { // where the title would leave its plot, both are as wide
+    const [a, b] = layout({ rows: [wide], height: [200] }, width).boxes.values();
+    assert.ok(Math.abs((a.w + 70) / (b.w + 70) - shares) < 0.1 && b.w > 200, `${width}`);
+  }
   const { boxes } = layout({ rows: [[plots[0], plots[2]], [plots[0], null]], height: [200, 100] }, 940);
   assert.ok(boxes.size === 2);
 });

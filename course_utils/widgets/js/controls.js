@@ -23,15 +23,6 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Keep JupyterLab's shortcuts ("a" inserts a cell, "d d" deletes one) from a focused control. */
-export function keepKeys(node) {
-  node.setAttribute("data-lm-suppress-shortcuts", "true");
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
-  });
-  return node;
-}
-
 class Control {
   constructor(name, spec, hand) {
     Object.assign(this, { name, spec, hand });
@@ -56,13 +47,14 @@ class Control {
   range(attributes, onInput) {
     const node = element("input", { type: "range", ...attributes });
     node.addEventListener("input", () => onInput(Number(node.value)));
-    node.addEventListener("change", () => this.hand.release(this.name));
-    return keepKeys(node);
+    // without a change, too: a value may have come back to where it was taken
+    for (const end of ["change", "pointerup", "pointercancel"]) node.addEventListener(end, () => this.hand.release(this.name));
+    return node;
   }
 
   /** A line with words, an input, and the value. */
   line(input) {
-    this.out = element("output", { class: "won-value" });
+    this.out = element("span", { class: "won-value" });
     const words = element("span", {}, this.spec.label);
     input.setAttribute("aria-label", this.spec.label); // without the value, which is its own
     const label = element("label", {}, words, this.out, input);
@@ -79,7 +71,7 @@ class Control {
       node.setAttribute("aria-label", `${on ? "stop" : "play"}: ${this.spec.label}`);
     };
     this.playing(false);
-    return keepKeys(node);
+    return node;
   }
 }
 
@@ -131,7 +123,7 @@ class Choice extends Control {
     if (spec.slide) {
       this.node = this.range({ min: 0, max: this.values.length - 1, step: 1 }, (i) => this.input(this.values[i]));
     } else {
-      this.node = keepKeys(element("select", {}));
+      this.node = element("select", {});
       let group = this.node;
       spec.options.forEach(([words, value], i) => {
         const heading = spec.groups?.[value];
@@ -180,7 +172,7 @@ class Choice extends Control {
 class Switch extends Control {
   constructor(name, spec, hand) {
     super(name, spec, hand);
-    this.node = keepKeys(element("input", { type: "checkbox" }));
+    this.node = element("input", { type: "checkbox" });
     this.node.addEventListener("change", () => {
       this.input(this.node.checked);
       this.hand.release(this.name);
@@ -207,7 +199,7 @@ class Bars extends Control {
       const named = { min: low, max: high, step, "aria-label": `${label}, ${words}` };
       return this.range(named, (value) => this.input(this.now.with(i, value)));
     });
-    this.outs = this.nodes.map(() => element("output", { class: "won-value" }));
+    this.outs = this.nodes.map(() => element("span", { class: "won-value" }));
     const columns = this.nodes.map((node, i) =>
       element("div", { class: "won-bar" }, this.outs[i], node, element("span", { "aria-hidden": "true" }, spec.labels[i])));
     this.root.append(element("fieldset", {}, legend, element("div", { class: "won-row" }, ...columns)));
@@ -250,7 +242,7 @@ class Curve extends Control {
 class Dice extends Control {
   constructor(name, spec, hand) {
     super(name, spec, hand);
-    this.node = keepKeys(element("button", { type: "button" }, element("span", { "aria-hidden": "true" }, "⚄ "), spec.label));
+    this.node = element("button", { type: "button" }, element("span", { "aria-hidden": "true" }, "⚄ "), spec.label);
     this.node.addEventListener("click", () => {
       this.input(this.now + 1);
       this.hand.release(this.name);

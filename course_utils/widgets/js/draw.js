@@ -14,7 +14,6 @@
  * While the hand is on something it calls picture.hold(), and picture.release() afterwards.
  */
 import { ticks as niceTicks } from "d3-array";
-import { theme, watchTheme } from "./theme.js";
 
 const SETTLE = 450; // ms after the hand has let go
 const MISSED = 3; // frames in a row that are late: more is drawn than this machine can
@@ -130,13 +129,16 @@ export function layout(scene, width, measure = (words) => 6.6 * words.length) {
     }
   });
   const left = columnMargins(rows);
+  const share = (cells, k) => (cells[k]?.width ?? 1) / cells.reduce((sum, plot) => sum + (plot?.width ?? 1), 0);
+  const narrow = ({ cells }) => cells.some((plot, k) =>
+    plot && cells.length > 1 && width * share(cells, k) - left(cells.length, k) < 1.17 * measure(plain(plot.title)));
+  const alike = rows.some(narrow); // where a title would leave its plot, all plots are equally wide
   const boxes = new Map();
   let y = 0;
   for (const { cells, height } of rows) {
-    const total = cells.reduce((sum, plot) => sum + (plot?.width ?? 1), 0);
     let x = 0;
     const placed = cells.map((plot, k) => {
-      const w = (width * (plot?.width ?? 1)) / total;
+      const w = width * (alike ? 1 / cells.length : share(cells, k));
       const margin = left(cells.length, k);
       // whole pixels: clipping at parts of one takes much longer
       const box = { x: Math.round(x + margin), w: Math.max(1, Math.floor(w - margin - 16)), legend: [], plot };
@@ -164,7 +166,7 @@ const noTicks = (axis) => axis.ticks?.length === 0;
 
 /** The margin at the left, alike for all plots of a column. */
 function columnMargins(rows) {
-  const need = (plot) => (plot ? (plot.y.label ? 20 : 4) + (noTicks(plot.y) ? 0 : 34) : 0);
+  const need = (plot) => (plot ? (plot.y.label ? 20 : 8) + (noTicks(plot.y) ? 0 : 34) : 0);
   return (columns, k) =>
     Math.max(...rows.filter((r) => r.cells.length === columns).map((r) => need(r.cells[k])));
 }
@@ -197,7 +199,8 @@ const plain = (words) => words.replace(/[$_{}]/g, "");
 function setWords(node, words) {
   if (node.words === words) return;
   node.words = words;
-  node.replaceChildren();
+  node.textContent = words.includes("$") ? "" : words;
+  if (node.textContent) return;
   words.split("$").forEach((part, i) => {
     const pieces = i % 2 ? part.split(/(_\{[^}]*\}|_.)/) : [part];
     pieces.filter(Boolean).forEach((piece) => {
@@ -276,7 +279,7 @@ export function extent(item, values, along) {
 /** A scene drawn in an element; see the head of this file. */
 export class Picture {
   constructor(element, scene, hand) {
-    Object.assign(this, { element, scene, hand });
+    Object.assign(this, { scene, hand });
     this.plots = scene.rows.flat().filter(Boolean).map((plot) => new PlotView(this, plot));
     this.root = document.createElement("div");
     this.root.className = "won-picture";
@@ -288,7 +291,7 @@ export class Picture {
     this.svg = make("svg", { class: "won-type" }, null);
     this.root.append(this.canvas, this.svg);
     element.append(this.root);
-    for (const plot of this.plots) this.svg.append(plot.type, plot.beside, plot.hands);
+    for (const plot of this.plots) this.svg.append(plot.type, plot.hands, plot.beside);
     this.context = this.canvas.getContext("2d");
     // measures words: on a canvas of the page that would have all laid out anew
     this.ruler = new OffscreenCanvas(1, 1).getContext("2d");
@@ -297,13 +300,9 @@ export class Picture {
     this.secret = false; // whether secret items are still hidden
     this.values = null;
     this.ghost = null;
-    this.stopTheme = watchTheme(element, () => this.restyle());
-    this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.root);
     this.root.addEventListener("pointermove", (event) => this.hover(event));
     this.root.addEventListener("pointerleave", () => this.hover(null));
     this.root.addEventListener("pointerdown", (event) => this.hover(event));
-    this.theme = theme(element, scene.colours);
   }
 
   /** Show these values at the next frame. */
@@ -366,13 +365,11 @@ export class Picture {
   destroy() {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.settling);
-    this.observer.disconnect();
-    this.stopTheme();
     this.root.remove();
   }
 
-  restyle() {
-    this.theme = theme(this.element, this.scene.colours);
+  restyle(theme) {
+    this.theme = theme;
     this.patterns = null;
     for (const plot of this.plots) plot.typed = null;
     this.request();
@@ -482,11 +479,10 @@ class PlotView {
   constructor(picture, plot) {
     Object.assign(this, { picture, plot, limits: {}, heats: new Map(), trails: new Map() });
     this.type = make("g", { "aria-hidden": "true" });
-    this.beside = make("g", { "aria-hidden": "true" }); // words beside marks
+    this.beside = make("g", { class: "won-beside", "aria-hidden": "true" }); // words beside marks
     this.hands = make("g", {});
     this.cursor = make("line", { class: "won-cursor", visibility: "hidden" });
     this.reading = make("text", { class: "won-reading", visibility: "hidden" });
-    this.words = new Map();
     this.handles = plot.items.filter((i) => i.kind === "Handle").map((i) =>
       i.grip === "brush" ? new BrushView(this, i) : new HandleView(this, i));
   }
@@ -556,15 +552,13 @@ class PlotView {
     const typed = JSON.stringify([this.limits, this.picture.width]);
     if (typed !== this.typed) this.setType(typed);
     for (const handle of this.handles) handle.place();
-    const { secret, theme } = this.picture;
+    const { theme } = this.picture;
     this.labels.forEach(([x, y, words, anchor = "start"], i) => {
       const node = this.beside.children[i] ?? make("text", {}, this.beside);
+      if (anchor === "start") x = Math.min(x, this.picture.width - this.picture.length(words)); // none leaves the picture
       setWords(set(node, { x, y, "text-anchor": anchor, fill: theme.ink }), words);
     });
     while (this.beside.children.length > this.labels.length) this.beside.lastChild.remove();
-    for (const [item, node] of this.words) {
-      setWords(node, secret && item.secret ? "" : this.values.words(item.text));
-    }
   }
 
   axes(c) {
@@ -597,7 +591,6 @@ class PlotView {
     const { ink, soft } = this.picture.theme;
     const g = this.type;
     g.replaceChildren();
-    this.words.clear();
     const text = (x, y, words, anchor = "start", more = {}) => {
       const node = make("text", { x, y, "text-anchor": anchor, fill: ink, ...more }, g);
       setWords(node, words);
@@ -626,11 +619,6 @@ class PlotView {
       text(x, y, plot.y.label, "middle", { transform: `rotate(-90 ${x} ${y})` });
     }
     if (plot.x.top) this.topAxis(g, text, soft);
-    for (const item of plot.items.filter((i) => i.kind === "Words")) {
-      const anchor = { left: "start", centre: "middle", right: "end" }[item.align];
-      const [x, y] = [box.x + item.x * box.w, bottom - item.y * box.h];
-      this.words.set(item, text(x, y, "", anchor, { class: "won-halo" }));
-    }
     const edge = { y1: box.y, y2: bottom, stroke: ink };
     g.append(set(this.cursor, edge), set(this.reading, { y: box.y + 12, fill: ink }));
   }
@@ -851,25 +839,28 @@ const MARKS = {
     for (let k = m - 1; k >= 0; k--) {
       const row = curves.subarray(k * n, (k + 1) * n);
       const peak = row.reduce((a, b) => Math.max(a, b), 1e-30);
-      const up = (i) => y.to(k + (2.2 * row[i]) / Math.sqrt(peak * sharpest));
-      const curve = () => trace(c, n, (i) => x.to(xs[i]), up);
-      c.beginPath();
-      curve();
-      c.lineTo(x.to(xs[n - 1]), y.to(k));
-      c.lineTo(x.to(xs[0]), y.to(k));
+      const height = 2.2 / Math.sqrt(peak * sharpest);
+      const curve = new Path2D();
+      trace(curve, n, (i) => x.to(xs[i]), (i) => y.to(k + height * row[i]));
+      const under = new Path2D(curve);
+      under.lineTo(x.to(xs[n - 1]), y.to(k));
+      under.lineTo(x.to(xs[0]), y.to(k));
       c.fillStyle = theme.paper;
       c.globalAlpha = 0.8; // those in front hide what is behind, but for a hint
-      c.fill();
+      c.fill(under);
       c.globalAlpha = 1;
       c.strokeStyle = negative[k] ? theme.colours.negative : view.colour(item);
       c.lineWidth = 1.4;
-      c.beginPath();
-      curve();
-      c.stroke();
+      c.stroke(curve);
     }
     words.forEach((line, k) => {
       view.labels.push([x.to(xs[n - 1]) + 6, y.to((1 + 1.2 / m) * k) - 2, line]); // up to the highest peak
     });
+  },
+
+  Words(c, item, { view, values, box }) {
+    const anchor = { left: "start", centre: "middle", right: "end" }[item.align];
+    view.labels.push([box.x + item.x * box.w, box.y + (1 - item.y) * box.h, values.words(item.text), anchor]);
   },
 
   Rule(c, item, { values, x, y, box }) {
@@ -950,7 +941,7 @@ class BrushView {
     this.node = make("rect", { class: "won-brush" });
     this.node.dataset.control = item.control;
     view.hands.prepend(this.node); // other handles lie above it
-    this.node.addEventListener("pointerdown", (event) => this.grab(event));
+    taken(this.node, (event) => this.grab(event));
   }
 
   place() {
@@ -972,21 +963,26 @@ class BrushView {
   }
 }
 
+/** Call `grab` where a pointer takes a node. */
+function taken(node, grab) {
+  node.addEventListener("pointerdown", grab);
+  // The page must not scroll under a finger; Chromium takes no touch-action of parts of an SVG.
+  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
+}
+
 /** Follow a pointer from where it goes down on a node until it is let go. */
 function drag(event, node, hand, grabbed, move) {
-  if (event.button !== 0) return;
+  if (event.button !== 0 || !event.isPrimary) return; // a second finger would pull from the first one's start
   event.preventDefault();
   node.setPointerCapture(event.pointerId);
   hand.grab(...grabbed);
   const listening = new AbortController();
   const on = (name, act) => node.addEventListener(name, act, { signal: listening.signal });
-  const end = () => {
+  on("pointermove", move);
+  on("lostpointercapture", () => {
     listening.abort();
     hand.release();
-  };
-  on("pointermove", move);
-  on("pointerup", end);
-  on("pointercancel", end);
+  });
 }
 
 /** What the hand can take: one slider in the eyes of a screen reader, or one a knot. */
@@ -1044,12 +1040,9 @@ class Part {
     if (!dot && item.grip !== "band") this.halo = make("line", { class: "won-under" }, this.node);
     if (!dot) this.mark = make(item.grip === "band" ? "rect" : "line", { class: "won-mark" }, this.node);
     this.grip = make("circle", { class: "won-grip", r: dot ? 7 : 6 }, this.node);
-    this.node.addEventListener("pointerdown", (event) => this.grab(event));
-    // The page must not scroll under a finger; Chromium takes no touch-action of parts of an SVG.
-    this.node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
+    taken(this.node, (event) => this.grab(event));
     this.node.addEventListener("keydown", (event) => {
       const steps = KEYS[event.key];
-      if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
       if (steps === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       hand.step(item.control, this.index, steps);

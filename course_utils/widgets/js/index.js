@@ -8,10 +8,6 @@
 import { InstrumentView } from "./instrument.js";
 import { PanelView } from "./panel.js";
 
-export { extent, follow, layout, readable, scaleOf, snapped, ticksOf, trace, Values, wanted } from "./draw.js";
-export { makeControl } from "./controls.js";
-export { unpack } from "./panel.js";
-
 function render(context) {
   return context.model.get("spec").local ? instrument(context) : asking(context);
 }

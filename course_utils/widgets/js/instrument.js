@@ -10,7 +10,7 @@
 import {
   asDrawn, compute, decodedCurve, fixed, OBJECTIVES, penned, RANGE, reading, stroked, tabulated, unpacked,
 } from "./arithmetic.js";
-import { element, keepKeys } from "./controls.js";
+import { element } from "./controls.js";
 import { readable } from "./draw.js";
 import { PanelView, same } from "./panel.js";
 
@@ -24,7 +24,6 @@ export class InstrumentView extends PanelView {
     this.tables = unpacked(spec.local.tables);
     const shown = spec.rows.flat().flatMap((plot) => plot?.items ?? []);
     if (!shown.some((item) => item.kind === "Ridges")) this.tables.places = null;
-    this.past = [values];
     this.place_in_past = 0;
     if (host.address) this.values = { ...values, ...known(spec, fromAddress()) };
     this.past = [this.values];
@@ -36,17 +35,14 @@ export class InstrumentView extends PanelView {
 
   // What it computes
 
+  /** Answer, at once or when the tables that are not here have come. */
   compute(state, n) {
     const curve = `${state.model} ${state.galaxy}`;
     const missing = [];
     if (!this.tables.curves[curve]) missing.push(curve);
     if (state.objective !== "drawn" && !OBJECTIVES[state.objective]) missing.push(state.objective);
-    if (missing.length) {
-      for (const name of missing) this.host.table?.(name);
-      this.answer({ values: state, error: "This curve is on its way from Python …", mine: n });
-      return;
-    }
-    this.answer({ values: state, frame: this.frame(state), mine: n });
+    for (const name of missing) this.host.table?.(name);
+    if (!missing.length) this.answer({ values: state, frame: this.frame(state), mine: n });
   }
 
   /** What panel.js draws and says of a state: the same as Python's frame. */
@@ -64,7 +60,9 @@ export class InstrumentView extends PanelView {
       }
     }
     const words = { layer_words: arrays.layer_words };
-    return { arrays: shown, words, readout: this.readoutOf(numbers) };
+    const view = this;
+    let readout; // made when it is read: less often than the hand moves
+    return { arrays: shown, words, get readout() { return (readout ??= view.readoutOf(numbers)); } };
   }
 
   readoutOf(numbers) {
@@ -85,8 +83,8 @@ export class InstrumentView extends PanelView {
   addTable(name, table) {
     if (table.w) tabulated(name, table);
     else this.tables.curves[name] = decodedCurve(table);
-    this.dirty = true;
-    this.pump();
+    this.dirty = false;
+    this.compute(this.values, this.sent);
   }
 
   /** Python has other values: show them. */
@@ -118,7 +116,7 @@ export class InstrumentView extends PanelView {
       return;
     }
     const drawn = this.values.objective === "drawn" && this.values.drawn.length && !this.isBent()
-      ? this.values.drawn : asDrawn(this.values);
+      ? this.values.drawn : asDrawn(this.last.values);
     this.move({ ...HAND, objective: "drawn", shift: 0, drawn: penned(drawn, this.last_point ?? from, to) });
     this.last_point = to;
   }
@@ -130,7 +128,7 @@ export class InstrumentView extends PanelView {
   move(changes) {
     if (changes.objective && !("log_snr_min" in changes)) changes = { ...changes, ...this.reached(changes.objective) };
     const drawn = changes.objective === "drawn" && !this.values.drawn.length && !changes.drawn;
-    super.move(drawn ? { ...changes, ...HAND, shift: 0, drawn: asDrawn(this.values) } : changes);
+    super.move(drawn ? { ...changes, ...HAND, shift: 0, drawn: asDrawn(this.last.values) } : changes);
   }
 
   /** The range of an objective's own levels, unless the hand has set another one. */
@@ -174,7 +172,7 @@ export class InstrumentView extends PanelView {
 
   steering() {
     const parts = super.steering();
-    const button = (words, onclick, more = {}) => keepKeys(element("button", { type: "button", onclick, ...more }, words));
+    const button = (words, onclick, more = {}) => element("button", { type: "button", onclick, ...more }, words);
     this.undo = button("Undo", () => this.back(-1), { disabled: "" });
     this.redo = button("Redo", () => this.back(1), { disabled: "" });
     const save = button("Save picture", () => savePicture(this.picture, "w.png"));
@@ -208,12 +206,12 @@ export class InstrumentView extends PanelView {
   showReading(event) {
     const place = event && this.picture.at(event);
     const plot = place && this.picture.plots[place.plot].plot;
-    const { log_snr_min: low, log_snr_max: high } = this.values;
-    if (!plot?.cursor || place.x < low || place.x > high || !this.last) {
+    const values = this.last?.values; // on show: others may wait for their table
+    if (!plot?.cursor || !values || place.x < values.log_snr_min || place.x > values.log_snr_max) {
       this.hovering.textContent = "";
       return;
     }
-    const { blur, w, e, L, rate } = reading(this.values, this.tables, place.x);
+    const { blur, w, e, L, rate } = reading(values, this.tables, place.x);
     const parts = [`λ ${place.x.toFixed(2)}`, `blur ${readable(blur, 3)} km/s`, `w ${readable(w, 3)}`,
       `e ${readable(e, 3)}`, `L ${readable(L, 3)} nats`, `−dw/dλ ${readable(rate, 2)}`];
     this.hovering.textContent = parts.join("  ·  ").replaceAll("-", "−");

@@ -7,7 +7,7 @@
  * `send(values, n)` asks for a new frame. One question is in flight; the newest state goes when the
  * last one was answered.
  */
-import { element, keepKeys, makeControl } from "./controls.js";
+import { element, makeControl } from "./controls.js";
 import { Picture, Values } from "./draw.js";
 import { STYLE } from "./style.js";
 import { theme, watchTheme } from "./theme.js";
@@ -33,7 +33,7 @@ export function unpack({ shapes, data }, Kind) {
 }
 
 /** Whether two values of a control are the same. */
-export const same = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
+export const same = (a, b) => a === b || (Array.isArray(a) && a.length === b?.length && a.every((number, i) => number === b[i]));
 const fits = (some, values) => Object.entries(some).every(([name, value]) => same(value, values[name]));
 
 /** Give nodes their words, where they have others. */
@@ -47,7 +47,7 @@ export class PanelView {
   constructor(root, spec, values, send) {
     Object.assign(this, { spec, values, send, sent: 0, answered: 0, dirty: false, guessed: !spec.question });
     this.still = unpack(spec.still, Float32Array);
-    this.pinned = null; // {values, readout} of the pinned state
+    this.pinned = null; // the pinned state, as `last` was
     this.build(root);
     this.showControls();
   }
@@ -66,7 +66,7 @@ export class PanelView {
     this.headline = element("div", { class: "won-headline" });
     this.numbers = element("table", { class: "won-numbers" });
     this.details = element("ul");
-    const more = element("details", { class: "won-details" }, keepKeys(element("summary", {}, "details")), this.details);
+    const more = element("details", { class: "won-details" }, element("summary", {}, "details"), this.details);
     this.more = more;
     this.said = element("div", { class: "won-hidden", role: "status", "aria-live": "polite" });
     this.readout = element("div", { class: "won-readout" }, this.headline, this.numbers, more);
@@ -77,11 +77,21 @@ export class PanelView {
     const caption = element("p", { class: "won-caption" }, this.spec.alt);
     const grid = element("div", { class: "won-grid" }, shown, steer, caption);
     this.root = element("div", { class: "won-panel", "data-lm-suppress-shortcuts": "true" }, element("style", {}, STYLE), grid);
+    // JupyterLab's shortcuts ("a" inserts a cell, "d d" deletes one) heed the attribute, others the event
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
+    });
     root.append(this.root);
-    this.restyle();
-    this.stopTheme = watchTheme(root, () => this.restyle());
     this.picture = new Picture(this.place, this.spec, this.hands());
-    this.sizes = new ResizeObserver(() => this.stick());
+    this.restyle();
+    this.stopTheme = watchTheme(() => this.restyle());
+    this.sizes = new ResizeObserver(() => {
+      this.restyle(); // what was outside of the page had nothing behind it
+      this.stick();
+      this.picture.resize();
+      this.tall = this.readout.offsetHeight;
+      if (this.moving) this.keepTall();
+    });
     this.sizes.observe(shown);
     this.ask();
   }
@@ -94,14 +104,14 @@ export class PanelView {
       else open.push(control.root);
     }
     const parts = [...folded].map(([title, roots]) =>
-      element("details", { class: "won-folded" }, keepKeys(element("summary", {}, title)), ...roots));
-    this.pinner = keepKeys(element("button", { type: "button", "aria-pressed": "false", onclick: () => this.togglePin() }, "Pin"));
-    const reset = keepKeys(element("button", { type: "button", class: "won-reset", onclick: () => this.reset() }, "Reset"));
+      element("details", { class: "won-folded" }, element("summary", {}, title), ...roots));
+    this.pinner = element("button", { type: "button", "aria-pressed": "false", onclick: () => this.togglePin() }, "Pin");
+    const reset = element("button", { type: "button", class: "won-reset", onclick: () => this.reset() }, "Reset");
     const buttons = element("div", { class: "won-buttons" }, this.pinner, reset);
     const names = Object.keys(this.spec.presets);
     if (names.length) {
       const options = [element("option", { value: CUSTOM }, "choose …"), ...names.map((n) => element("option", { value: n }, n))];
-      this.presets = keepKeys(element("select", {}, ...options));
+      this.presets = element("select", {}, ...options);
       this.presets.addEventListener("change", () => {
         if (this.presets.value !== CUSTOM) this.move(this.spec.presets[this.presets.value]);
         this.rest();
@@ -117,9 +127,9 @@ export class PanelView {
     return {
       describe: (name, index) => this.controls[name].describe(this.values[name], index),
       grab: (name) => {
+        this.stopPlaying();
         this.begin();
         this.start = this.values[name];
-        this.playing = null;
       },
       drag: (name, index, amount, times) =>
         this.move({ [name]: this.controls[name].value(this.start, amount, times, index) }),
@@ -132,7 +142,10 @@ export class PanelView {
   }
 
   restyle() {
-    const { ink, soft, paper, dark, colours } = theme(this.root.parentElement, this.spec.colours);
+    const found = theme(this.root.parentElement, this.spec.colours);
+    const { ink, soft, paper, dark, colours } = found;
+    if (paper === this.picture.theme?.paper) return;
+    this.picture.restyle(found);
     const accent = colours.data;
     const set = { ink, soft, paper, accent, focus: dark ? "#ffd166" : "#b35900", alert: dark ? "#ff8a80" : "#b3261e" };
     for (const [name, value] of Object.entries(set)) this.root.style.setProperty(`--won-${name}`, value);
@@ -153,11 +166,18 @@ export class PanelView {
   begin() {
     if (this.moving) return;
     this.moving = true;
+    this.keepTall();
     this.picture.hold();
     if (this.spec.ghost && this.guessed && !this.byHand && this.last) this.pin(this.last);
   }
 
-  move(changes) {
+  /** As limits do, the numbers' place only widens in a movement: the controls below stay where they are. */
+  keepTall() {
+    this.readout.style.minHeight = `${this.tall}px`;
+  }
+
+  move(changes, byPlay = false) {
+    if (!byPlay) this.stopPlaying();
     this.begin();
     if (fits(changes, this.values)) return;
     this.values = { ...this.values, ...changes };
@@ -166,14 +186,19 @@ export class PanelView {
     this.pump();
   }
 
-  /** The hand has let go; soon after, limits settle and the numbers are read out. */
+  /** The hand has let go; soon after, limits settle, and what stands is marked and read out. */
   rest() {
     this.moving = false;
     if (this.last) this.showNumbers();
     this.picture.release();
+    this.settle();
+  }
+
+  settle() {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
       if (this.moving) return;
+      this.readout.style.minHeight = "";
       this.leave("rests");
       this.sayNumbers();
     }, REST);
@@ -211,13 +236,14 @@ export class PanelView {
     }
     if (frame && (frame.data || frame.arrays) && frame !== this.packedFrame) {
       this.packedFrame = frame;
-      const { readout } = frame;
+      const first = !this.last;
       const arrays = new Values(this.still, this.fields ?? {}, frame.arrays ?? unpack(frame, Float32Array), frame.words);
-      this.last = { arrays, readout, values };
+      this.last = { arrays, frame, values };
       this.picture.update(arrays);
       this.showNumbers();
       this.leave("moves");
-      if (!this.moving) this.leave("rests");
+      if (first) this.leave("rests");
+      else if (!this.moving) this.settle(); // an answer that came late, or not to this hand
     }
     this.alert.textContent = error ?? "";
     this.pump();
@@ -225,7 +251,6 @@ export class PanelView {
   }
 
   reset() {
-    this.playing = null;
     this.byHand = false;
     this.pin(null);
     for (const plot of this.picture.plots) plot.trails.clear();
@@ -243,7 +268,7 @@ export class PanelView {
     const steps = control.spec.kind === "Slider" ? (control.spec.high - control.spec.low) / control.spec.step : control.values.length;
     this.playing = { name, last, stride: Math.max(1, Math.round(steps / (PLAY * 25))), wait: Math.max(40, (PLAY * 1000) / steps) };
     control.playing(true);
-    if (this.values[name] === last) this.move({ [name]: control.stepped(this.values[name], -Infinity) });
+    if (this.values[name] === last) this.move({ [name]: control.stepped(last, -Infinity) }, true);
     else this.playOn();
   }
 
@@ -251,20 +276,16 @@ export class PanelView {
     clearTimeout(this.clock);
     if (!this.playing || this.sent > this.answered) return;
     const { name, last, stride, wait } = this.playing;
-    if (this.values[name] === last) {
-      this.stopPlaying();
-      this.rest();
-    } else {
-      this.clock = setTimeout(() => {
-        if (this.playing) this.move({ [name]: this.controls[name].stepped(this.values[name], stride) });
-      }, wait);
-    }
+    if (this.values[name] === last) this.stopPlaying();
+    else this.clock = setTimeout(() => this.move({ [name]: this.controls[name].stepped(this.values[name], stride) }, true), wait);
   }
 
   stopPlaying() {
     clearTimeout(this.clock);
-    if (this.playing) this.controls[this.playing.name].playing(false);
+    if (!this.playing) return;
+    this.controls[this.playing.name].playing(false);
     this.playing = null;
+    this.rest();
   }
 
   // What it compares
@@ -299,6 +320,7 @@ export class PanelView {
       this.guessed = true;
       this.picture.secret = false;
       this.asking.replaceChildren();
+      this.asking.focus({ preventScroll: true }); // the button that had it is gone
       this.showNumbers();
       this.picture.request();
       if (!words) return;
@@ -306,15 +328,14 @@ export class PanelView {
       this.pin(this.last);
       this.move(question.then);
       this.rest();
-      const verdict = words === question.right ? "As you said" : `You said “${words}”`;
-      const right = words === question.right ? "" : `; it is “${question.right}”`;
-      this.asking.append(element("p", { class: "won-question" }, `${verdict}: ${question.words} “${words}”${right}.`));
+      const verdict = words === question.right ? "as you said" : `not “${words}”`;
+      this.asking.append(element("p", { class: "won-question" }, `${question.words} “${question.right}”, ${verdict}.`));
     };
-    const name = `won-${Math.random().toString(36).slice(2)}`;
-    const options = question.options.map((words) => element("label", {}, keepKeys(element("input",
-      { type: "radio", name, value: words, onchange: () => guess(words) })), words));
-    const skip = keepKeys(element("button", { type: "button", onclick: () => guess(null) }, "Show it"));
-    this.asking.append(element("fieldset", { class: "won-question" }, element("legend", {}, question.words), ...options, skip));
+    // buttons: of radio buttons the first arrow key would choose, before one has come to the last
+    const button = (label, words) => element("button", { type: "button", onclick: () => guess(words) }, label);
+    const options = question.options.map((words) => button(words, words));
+    this.asking.tabIndex = -1;
+    this.asking.append(element("fieldset", { class: "won-question" }, element("legend", {}, question.words), ...options, button("Show it", null)));
   }
 
   // What it says
@@ -338,14 +359,14 @@ export class PanelView {
       return;
     }
     this.wrote = performance.now();
-    const { headline, numbers, details } = this.last.readout;
+    const { headline, numbers, details } = this.last.frame.readout;
     const hidden = !this.guessed;
     this.readout.style.visibility = hidden ? "hidden" : "visible";
-    const said = JSON.stringify([this.last.readout, this.pinned?.readout, hidden]);
+    const said = JSON.stringify([this.last.frame.readout, this.pinned?.frame.readout, hidden]);
     if (said === this.shownNumbers) return;
     this.shownNumbers = said;
     write([this.headline], [headline]);
-    const before = this.pinned?.readout.numbers;
+    const before = this.pinned?.frame.readout.numbers;
     // the table is built anew where its words change, not where its numbers do
     const table = JSON.stringify([numbers.map(([label]) => label), Boolean(before)]);
     if (table !== this.table) {
@@ -368,7 +389,7 @@ export class PanelView {
 
   sayNumbers() {
     if (!this.last || !this.guessed) return;
-    const { headline, numbers } = this.last.readout;
+    const { headline, numbers } = this.last.frame.readout;
     this.said.textContent = [headline, ...numbers.map((pair) => pair.join(" "))].join("; ");
   }
 

@@ -1,10 +1,10 @@
 /** The panel's style. The colours are set on the panel as --won-…, as the theme is. */
 export const STYLE = `
 .won-panel { container-type: inline-size; color: var(--won-ink); font: 14px/1.4 system-ui, sans-serif;
-  max-width: 1340px; text-align: start; }
+  max-width: 1340px; direction: ltr; text-align: start; }
 .won-panel *, .won-panel *::before { box-sizing: border-box; }
 .won-grid { display: grid; gap: 8px 22px; grid-template-columns: minmax(0, 1fr); }
-.won-shown { min-width: 0; background: var(--won-paper); }
+.won-shown { position: relative; min-width: 0; background: var(--won-paper); }
 .won-sticks { position: sticky; top: 0; z-index: 1; }
 .won-steer { display: grid; gap: 4px 18px; grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr));
   align-content: start; align-items: end; }
@@ -18,10 +18,9 @@ export const STYLE = `
 .won-picture canvas, .won-picture svg { position: absolute; inset: 0 auto auto 0; }
 .won-picture text { font: 12px system-ui, sans-serif; white-space: pre; }
 .won-picture text[font-size="13"] { font-size: 13px; font-weight: 600; }
-.won-halo, .won-reading { paint-order: stroke; stroke: var(--won-paper); stroke-width: 4px; stroke-linejoin: round; }
-.won-picture .won-halo { font-size: 13px; font-variant-numeric: tabular-nums; }
+.won-beside, .won-reading { paint-order: stroke; stroke: var(--won-paper); stroke-width: 4px; stroke-linejoin: round;
+  font-variant-numeric: tabular-nums; pointer-events: none; }
 .won-cursor { pointer-events: none; stroke-width: 1; opacity: 0.7; }
-.won-reading { pointer-events: none; }
 .won-reading-line { min-height: 20px; margin: 0; color: var(--won-soft); font-variant-numeric: tabular-nums; contain: layout style; }
 .won-handle { outline: none; }
 line.won-target { stroke: transparent; stroke-width: 26px; }
@@ -40,7 +39,7 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-switch.won-switch { display: flex; align-items: center; gap: 8px; min-height: 28px; }
 .won-panel input[type=checkbox] { width: 20px; height: 20px; margin: 2px; accent-color: var(--won-accent); }
 .won-panel input[type=range] { -webkit-appearance: none; appearance: none; width: 100%; height: 24px; margin: 0;
-  background: transparent; cursor: pointer; touch-action: pan-y; }
+  background: transparent; cursor: pointer; touch-action: pan-y; forced-color-adjust: none; }
 .won-panel input[type=range]::-webkit-slider-runnable-track { height: 4px; border-radius: 2px; background: var(--won-soft); }
 .won-panel input[type=range]::-moz-range-track { height: 4px; border-radius: 2px; background: var(--won-soft); }
 .won-panel input[type=range]::-webkit-slider-thumb { -webkit-appearance: none; width: 20px; height: 20px; margin-top: -8px;
@@ -53,6 +52,7 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-panel button, .won-panel select { font: inherit; color: var(--won-ink); background: var(--won-paper);
   border: 1px solid var(--won-soft); border-radius: 4px; min-height: 28px; padding: 2px 10px; cursor: pointer; max-width: 100%; }
 .won-panel select { width: 100%; }
+.won-panel button:disabled { opacity: 0.5; cursor: default; }
 .won-panel button:hover { border-color: var(--won-ink); }
 .won-panel button[aria-pressed=true] { background: var(--won-ink); color: var(--won-paper); }
 .won-play { padding: 2px 0 !important; font-size: 12px !important; width: 32px; }
@@ -76,13 +76,11 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-details summary, .won-folded summary { cursor: pointer; min-height: 24px; }
 .won-details ul { margin: 2px 0; padding-inline-start: 20px; }
 .won-caption { color: var(--won-soft); margin: 4px 0 0; max-width: 90ch; }
-.won-panel .won-question { display: flex; flex-wrap: wrap; gap: 0 18px; align-items: center; border-inline-start: 4px solid var(--won-accent); padding: 4px 12px; margin-block-end: 6px; }
+.won-panel .won-question { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; border-inline-start: 4px solid var(--won-accent); padding: 4px 12px; margin-block-end: 6px; }
 .won-question legend { float: inline-start; width: 100%; font-weight: 600; }
-.won-question label { display: flex; gap: 8px; align-items: center; min-height: 28px; }
-.won-question input { width: 18px; height: 18px; accent-color: var(--won-accent); margin: 0; }
-.won-alert { color: var(--won-alert); font-weight: 600; margin: 0 0 4px; }
+.won-alert { position: absolute; z-index: 2; color: var(--won-alert); background: var(--won-paper); font-weight: 600; margin: 0; }
 .won-alert:empty { display: none; }
-.won-brush { fill: transparent; cursor: ns-resize; touch-action: none; pointer-events: all; }
+.won-brush { fill: transparent; cursor: ns-resize; pointer-events: all; }
 .won-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (prefers-reduced-motion: no-preference) { .won-grip { transition: stroke-width 0.1s; } }
 `;

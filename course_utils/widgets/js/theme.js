@@ -22,7 +22,7 @@ export function theme(element, colours) {
 }
 
 /** Call `changed` whenever the host may have changed its theme; returns a function that stops. */
-export function watchTheme(element, changed) {
+export function watchTheme(changed) {
   const media = matchMedia("(prefers-color-scheme: dark)");
   const observer = new MutationObserver(changed);
   const watched = { attributes: true, attributeFilter: ["class", "style", "data-theme", "data-mode", "data-jp-theme-light"] };
@@ -46,7 +46,7 @@ function background(element) {
 
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-export function luminance(colour) {
+function luminance(colour) {
   const [r, g, b] = colour.map((v) => {
     const share = v / 255;
     return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
