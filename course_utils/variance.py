@@ -15,7 +15,7 @@ from course_utils.exact import Table, error_moments
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Schedule, sigma
 from course_utils.weightings import evaluate
 
-CELLS = 20_000  # of the midpoint rule over λ
+CELLS = 20_000  # of the midpoint rule, over all levels of the table
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +93,13 @@ def optimal_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MA
 def draw_variance(w, moments, schedule):
     """Return the variance of one draw ½ w/p ‖ε − ε̂‖² of L_w, λ sampled by the schedule.
 
-    Equation: ¼ ∫ w² E‖ε − ε̂‖⁴/p dλ − L_w², over the schedule's finite range, by the midpoint rule
-    on 20000 cells. n independent draws have a standard error of √(variance/n).
+    Equation: ¼ ∫ w² E‖ε − ε̂‖⁴/p dλ − L_w², over the schedule's finite range, by the midpoint rule,
+    20000 cells over the range of the moments. n independent draws have a standard error of √(variance/n).
     """
     levels, width, mean, second = _cells(moments, schedule.log_snr_min, schedule.log_snr_max)
     weight = evaluate(w, levels)
-    loss = np.sum(weight * mean) * width / 2
-    return float(np.sum(weight**2 * second / schedule.density(levels)) * width / 4 - loss**2)
+    loss = np.sum(weight * mean * width) / 2
+    return float(np.sum(weight**2 * second / schedule.density(levels) * width) / 4 - loss**2)
 
 
 def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
@@ -109,14 +109,27 @@ def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX)
     """
     levels, width, mean, second = _cells(moments, log_snr_min, log_snr_max)
     weight = evaluate(w, levels)
-    loss = np.sum(weight * mean) * width / 2
-    return float((np.sum(weight * np.sqrt(second)) * width / 2) ** 2 - loss**2)
+    loss = np.sum(weight * mean * width) / 2
+    return float((np.sum(weight * np.sqrt(second) * width) / 2) ** 2 - loss**2)
 
 
-@lru_cache(maxsize=16)
 def _cells(moments, low, high):
-    """The midpoints of the cells, the cells' width, and both moments there."""
+    """The middles of the cells between two levels, the cells' widths, and both moments there."""
     low, high = require_range(low, high)
-    width = (high - low) / CELLS
-    levels = low + width * (np.arange(CELLS) + 0.5)
-    return frozen(levels), width, *map(frozen, moments.at(levels))
+    moments.at(np.array([low, high]))  # refuses levels beyond the table
+    edges, *both = _whole(moments)
+    edges = np.clip(edges, low, high)
+    width = np.diff(edges)
+    kept = width > 0
+    return _middles(edges)[kept], width[kept], *(moment[kept] for moment in both)
+
+
+@lru_cache(maxsize=8)
+def _whole(moments):
+    """The edges of the cells of the whole table, and both moments in the cells' middles."""
+    edges = np.linspace(*moments.log_snr[[0, -1]], CELLS + 1)
+    return frozen(edges), *map(frozen, moments.at(_middles(edges)))
+
+
+def _middles(edges):
+    return (edges[1:] + edges[:-1]) / 2
