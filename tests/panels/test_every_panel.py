@@ -39,6 +39,17 @@ def test_a_picture_of_the_computed_numbers(module):
     panel.close()
 
 
+@pytest.mark.full
+def test_nothing_is_cut_off_at_the_edges_of_a_still(module):
+    panel = module.panel()
+    for values in ({}, *panel.presets.values()):
+        panel.set(**panel.start | values)
+        still = np.asarray(panel.picture)
+        edges = still[:, :2], still[:, -2:], still[:2], still[-2:]
+        assert min(edge.min() for edge in edges) > 200, values
+    panel.close()
+
+
 def test_caches_cannot_be_spoilt_and_a_front_end_needs_anywidget_alone(module):
     """Colab, VS Code and hubs show ipywidgets' own widgets and anywidgets, and no others."""
     panel = module.panel()
