@@ -61,7 +61,7 @@ def evaluate(w, log_snr, name="w(λ)"):
         raise ValueError(f"{name} must be finite and not negative, but is {found}")
     ends = levels.ravel()[[0, -1]] if constant and levels.size else ()
     if any(np.any(w(np.array([end])) != weights.flat[0]) for end in ends):
-        raise ValueError(f"{name} sums over the levels: it must be the weight of each level alone")
+        raise ValueError(f"{name} is a sum or mean over the levels: return one weight for each")
     return weights
 
 

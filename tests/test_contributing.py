@@ -98,5 +98,5 @@ def test_a_data_set(monkeypatch):
     run(DATA, datasets)
     x = datasets.planar_law("cross").sample(2000, np.random.default_rng(0))
     assert x.shape == (2000, 2) and abs(x.var(axis=0).mean() - 1) < 0.1
-    run(DATA.replace("0.08", "0.3"))  # and a second thought is seen
+    run(DATA.replace("0.08", "0.3"), datasets)  # and a second thought is seen
     assert datasets.planar_law("cross").variances[0] == 0.3**2

@@ -109,7 +109,7 @@ def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(fix, t
     for w, words in {
         (lambda s: -1 + 0 * s): "not negative",
         (lambda s: np.nan * s): "finite",
-        (lambda s: np.sum(s**2)): "one number, .* sum or mean",
+        (lambda s: np.sum(s**2)): "sum or mean over the levels",
         (lambda s: 3 * sigmoid(2)(s)): "sigmoid_2 itself",
     }.items():
         refuses(words, fix, w)

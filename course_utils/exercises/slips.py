@@ -292,7 +292,7 @@ def edited(reference: Callable, edits: str) -> Callable:
 
 def evaluated(formula, names):
     """The value of a formula of the course's own, as a rule or a reference has it."""
-    return eval(formula, {**names, "np": np})
+    return eval(formula, {**names, "np": np})  # noqa: S307 (never something read)
 
 
 def _defined(code, reference):
