@@ -94,7 +94,8 @@ def draw_variance(w, moments, schedule):
     """Return the variance of one draw ½ w/p ‖ε − ε̂‖² of L_w, λ sampled by the schedule.
 
     Equation: ¼ ∫ w² E‖ε − ε̂‖⁴/p dλ − L_w², over the schedule's finite range, by the midpoint rule,
-    20000 cells over the range of the moments. n independent draws have a standard error of √(variance/n).
+    20000 cells over the range of the moments. n independent draws have a standard error of
+    √(variance/n).
     """
     levels, width, mean, second = _cells(moments, schedule.log_snr_min, schedule.log_snr_max)
     weight = evaluate(w, levels)
