@@ -100,6 +100,10 @@ def test_what_was_not_fixed_is_not_judged(fix, tmp_path, untrained):
     runs = fixed.run()
     refuses("was not fixed", replace(fixed, hypothesis=hypothesis(by=0.0)).judge, runs)
     refuses("was not fixed", replace(fixed, folder=tmp_path / "elsewhere").judge, runs)
+    [seal] = (tmp_path / "hypotheses").iterdir()
+    seal.write_text(seal.read_text()[:9])
+    with pytest.warns(UserWarning, match=r"001\.json is damaged"):
+        refuses("was not fixed", fixed.judge, runs)
 
 
 def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(fix, tmp_path):

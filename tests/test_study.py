@@ -74,11 +74,17 @@ def test_an_interrupted_study_keeps_what_was_finished(tmp_path, pretended):
     assert len(list(run_all(asked, tmp_path))) == 8 and len(pretended) == 9
 
 
-def test_other_settings_and_other_code_are_not_taken_for_a_run(tmp_path, pretended, monkeypatch):
+def test_damaged_files_other_settings_and_other_code_are_not_taken_for_a_run(
+    tmp_path, pretended, monkeypatch
+):
     [asked] = calls(TINY, ["elbo"], [0])
     list(run_all([asked], tmp_path))
+    [path] = tmp_path.rglob("elbo-0*")
+    path.write_text(path.read_text()[:20])
+    with pytest.warns(UserWarning, match=rf"{path.name} is damaged"):
+        list(run_all([asked], tmp_path))
     list(run_all([(replace(TINY, n_steps=4), *asked[1:])], tmp_path))
-    assert len(pretended) == 2
+    assert len(pretended) == 3
     pretended.clear()
     monkeypatch.setattr(study, "code", lambda: "another")
     [[result]] = run_all([asked], tmp_path)

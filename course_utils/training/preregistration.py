@@ -219,7 +219,7 @@ def register(hypothesis, w, plan=SHORT, folder=FOLDER):
     for number, earlier in [*enumerate(examples, 1), *fixed.items()]:
         if earlier == record:
             return replace(trial, number=number)
-    clashes = {n: r for n, r in fixed.items() if seeds & set(r["hypothesis"]["seeds"])}
+    clashes = {n: r for n, r in fixed.items() if r and seeds & set(r["hypothesis"]["seeds"])}
     seen = [r for r in examples if seeds & set(r["hypothesis"]["seeds"])]
     earlier = [r["hypothesis"] for r in [*seen, *clashes.values()]]
     seeds = seeds.union(*(h["seeds"] for h in earlier))
@@ -237,7 +237,7 @@ def _seal(folder, number):
 
 
 def _fixed(folder):
-    """What was fixed in a folder, {number: record}."""
+    """What was fixed in a folder, {number: record}, None for a damaged file."""
     paths = sorted(_seal(folder, 0).parent.glob("[0-9]*.json"))
     return {int(path.stem): study.read_json(path) for path in paths}
 

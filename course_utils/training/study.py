@@ -23,6 +23,7 @@ import os
 import platform
 import re
 import time
+import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -203,8 +204,8 @@ def run_all(calls, folder, *, jobs=1, scheduler=None):
         write_whole(Path(folder) / plan.key / "plan.json", json.dumps(asdict(plan), indent=1))
     missing = []
     for number, (plan, name, seed, *own) in enumerate(calls, 1):
-        if (there := path(plan.key, name, seed, code())).exists():
-            yield read_json(there)
+        if found := read_json(path(plan.key, name, seed, code())):
+            yield found
         else:
             label = f"run {number} of {len(calls)}" if jobs == 1 else None
             missing.append(delayed(run)(plan, name, seed, *own, label=label))
@@ -237,8 +238,12 @@ def write_whole(path, content):
 
 
 def read_json(path):
-    """Return what a JSON file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return what a JSON file holds; None where there is none, or with a warning a damaged one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        warnings.warn(f"{path} is damaged and left out: {error}", stacklevel=2)
+        return None
 
 
 def write_results(runs, asked):
