@@ -148,7 +148,7 @@ def scene():
             Line("levels", "bold", meaning="model", width=1.8),
             Handle("log_snr_max", x="log_snr_max", grip="rule", meaning="exact"),
         ],
-        width=1.7,
+        width=1.6,
         span=(LOG_SNR_MIN, HIGHEST),
     )
     ends = Plot(
@@ -170,7 +170,7 @@ def scene():
             Bars((0.2, 0.8), ("distance",), meaning="model", label="samples"),
             Rule("floor", along="y", meaning="exact", dash="dash", label="noise floor"),
         ],
-        width=0.6,
+        width=0.7,
     )
     return Scene([[paths, ends, error]], height=330, alt=ALT)
 

@@ -92,7 +92,7 @@ class _Still:
             # where the plot is low, above it beside the title
             above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
             tight = {"columnspacing": 1.0, "handlelength": 1.4, "borderpad": 0.2, "fontsize": 8}
-            ax.legend(**(above | tight if low else {"loc": "best"}))
+            ax.legend(**(above | tight if low else {"loc": "best", "handlelength": 1.5}))
 
     # Axes
 
