@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import urllib.request
+from pathlib import Path
 
 import nbformat
 from panel_page import PanelOnPage
@@ -82,7 +83,7 @@ class Notebook:
     """A notebook open in JupyterLab, always a copy: autosave must not touch the original."""
 
     def __init__(self, context, address, home, original):
-        self.path = shutil.copy(original, home / "work")
+        self.path = Path(shutil.copy(original, home / "work"))
         self.page = context.new_page()
         self.console_errors = errors_of(self.page)
         self.page.set_default_timeout(PATIENCE * 1000)

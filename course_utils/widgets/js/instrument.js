@@ -12,7 +12,7 @@ import {
 } from "./arithmetic.js";
 import { element } from "./controls.js";
 import { readable } from "./draw.js";
-import { PanelView, same } from "./panel.js";
+import { fits, PanelView, same } from "./panel.js";
 
 const HAND = { gains: [0, 0, 0, 0, 0, 0, 0], brush: [] }; // nothing bent
 const STEPS = 200; // that can be undone
@@ -150,7 +150,7 @@ export class InstrumentView extends PanelView {
   // What can be undone
 
   remember() {
-    if (same(this.past[this.place_in_past], this.values)) return;
+    if (fits(this.past[this.place_in_past], this.values)) return;
     this.past = [...this.past.slice(0, this.place_in_past + 1), this.values].slice(-STEPS);
     this.place_in_past = this.past.length - 1;
     this.showSteps();
@@ -252,8 +252,8 @@ export function known(spec, state) {
     Bars: (control, value) => value?.length === control.labels.length && value.every(number),
     Curve: (control, value) => [0, control.n].includes(value?.length) && value.every(number),
   };
-  const fits = ([name, value]) => kinds[spec.controls[name]?.kind]?.(spec.controls[name], value);
-  return Object.fromEntries(Object.entries(state).filter(fits));
+  const known = ([name, value]) => kinds[spec.controls[name]?.kind]?.(spec.controls[name], value);
+  return Object.fromEntries(Object.entries(state).filter(known));
 }
 
 function toAddress(values, start) {

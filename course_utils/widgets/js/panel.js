@@ -34,7 +34,7 @@ export function unpack({ shapes, data }, Kind) {
 
 /** Whether two values of a control are the same. */
 export const same = (a, b) => a === b || (Array.isArray(a) && a.length === b?.length && a.every((number, i) => number === b[i]));
-const fits = (some, values) => Object.entries(some).every(([name, value]) => same(value, values[name]));
+export const fits = (some, values) => Object.entries(some).every(([name, value]) => same(value, values[name]));
 
 /** Give nodes their words, where they have others. */
 function write(nodes, words) {
