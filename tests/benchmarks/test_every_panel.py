@@ -60,7 +60,7 @@ from course_utils.widgets import still
 
 def whole(value):
     numbers, arrays = panel._compute(**panel.values)
-    display(still.figure(panel.scene, numbers | arrays))
+    display(still.figure(panel.scene, panel.values | numbers | arrays))
 
 ipywidgets.interact(whole, value=(0, 100))
 """
