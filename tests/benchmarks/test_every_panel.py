@@ -139,5 +139,5 @@ def test_every_panel_beside_round_trip_and_interact(measured, capsys, speed):
     speed("all panels, median", same, list(sooner.values()), how, "times sooner")
     local = [16.7 / np.percentile(rows[name][0]["panel"], 95) for name in LOCAL]
     speed("the instrument, p95", "a frame of 16.7 ms", local, how, "times sooner")
-    words = "a panel's first picture, after its cell starts and imports it"
+    words = "a panel's first picture, after its cell starts and imports all"
     speed(words, "one second", list(shown.values()), "aim 1, without the import", "s")
