@@ -158,11 +158,16 @@ def title(ax, words):
     ax.set_title(words, loc="left")
 
 
-class show:  # to a cell it is a function
-    """Show ``figure`` at the end of a cell, with ``alt`` as its words.
+def show(figure, alt):
+    """Return ``figure`` for display at the end of a cell, with ``alt`` as its words.
 
     A screen reader, a text export and strict nbval see those. Raises ``ValueError`` if empty.
     """
+    return Shown(figure, alt)
+
+
+class Shown:
+    """A finished figure with its words."""
 
     def __init__(self, figure, alt):
         if not alt.strip():
