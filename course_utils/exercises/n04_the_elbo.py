@@ -98,7 +98,7 @@ def _nats(log_snr, error, accuracy):
     paid = 0.5 * cumulative_trapezoid(error, log_snr, initial=0)  # L grows by ½ e dλ
     return np.interp(level, log_snr, paid)  # what was paid from the noise up to that level
 
-_levels = np.linspace(-14, 9, 3001)
+_levels = np.linspace(-14, 9, 9001)
 _uneven = np.sort(np.append(np.linspace(-15, -6, 400), 1.2 * np.sinh(np.linspace(-2.3, 2.5, 4000))))
 
 EXERCISES["04.4"] = Exercise(
