@@ -44,7 +44,8 @@ EXERCISES["05.2"] = Exercise(
     [(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 20.0)],
     hint="v − v̂ is a multiple of x − x̂ at each level: which, in terms of σ, and so of the SNR?",
     mistakes={
-        "the 1 is of v's conversion and does not stand in min": "(snr, gamma) -> (snr + 1, gamma)",
+        "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)":
+            "np.minimum(snr, gamma) -> np.minimum(snr + 1, gamma)",
         "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it":
             "before_x / (snr + 1) -> np.minimum(snr / (snr + 1), gamma)",
         "asked is the factor alone, without p(λ)": "(snr + 1) -> (snr + 1) / np.cosh(log_snr / 2)",

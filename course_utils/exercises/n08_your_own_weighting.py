@@ -68,8 +68,6 @@ EXERCISES["08.2"] = Exercise(
     } | {
         f"one row decides, `primary`; you took {words}": f"differences[primary] -> {rows}"
         for words, rows in {
-            "the first": "differences[0]",
-            "a column": "differences[:, primary]",
             "all of them as one": "differences.ravel()",
             "their mean": "differences.mean(axis=0)",
             "the one that came out lowest": "differences[differences.mean(axis=1).argmin()]",
@@ -96,7 +94,8 @@ EXERCISES["08.3"] = Exercise(
     [[[1.0, 1.2, -3.0, 0.4], [1.0, -1.0, 0.5, -0.4]], _trials(100, 6, 0), _trials(150, 14, 1)],
     hint="After every n from 2 on a new interval of the first n: does one of them leave zero out?",
     mistakes={
-        "that looks once; this colleague looks after every pair": "range(2, -> range(d.shape[1],",
+        "that looks once, at all seeds; this colleague looks after every one":
+            "range(2, -> range(d.shape[1],",
         "the first look is at two pairs, not at three": "range(2, -> range(3,",
         "each look was counted; a trial ends with the first that leaves zero out: count trials":
             "claimed |= -> claimed +=; dtype=bool -> dtype=int; "
