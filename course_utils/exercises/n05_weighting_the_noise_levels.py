@@ -128,7 +128,7 @@ def _min_snr_eps(betas, gamma):
 EXERCISES["05.6"] = Exercise(
     _min_snr_eps,
     [([0.5, 0.5, 0.4, 0.7], 0.5), (np.linspace(0.01, 0.2, 30), 5.0), ([0.3, 0.1, 0.1, 0.1], 1.0)],
-    hint="the SNR of z_t is that of all t steps together; for two steps of β = ½ it is 1/3, not 1",
+    hint="The SNR of z_t is that of all t steps together; for two steps of β = ½ it is 1/3, not 1",
     mistakes={
         "the prediction is ε; min(SNR, γ)/(SNR + 1) is for v": "/ snr -> / (snr + 1)",
         "the 1 is for v, and not within min": "(snr, gamma) / snr -> (snr + 1, gamma) / (snr + 1)",

@@ -41,11 +41,10 @@ def _any_measure(differences, primary, by):
     return next(v for v in ("supported", "undecided", "not supported") if v in found)
 
 def _trial(seed):
-    """−by lies near an end of the interval, inside or beyond it, or is 0."""
     rng = np.random.default_rng(seed)
     row, n = seed % 3, rng.integers(3, 7)
     d = rng.uniform(-1.5, 0.4, (3, 1)) + rng.normal(0, 0.3, (3, n))
-    reach = stdtrit(n - 1, 0.975) * d[row].std(ddof=1) / np.sqrt(n)
+    reach = stdtrit(n - 1, 0.975) * d[row].std(ddof=1) / np.sqrt(n)  # −by lies near an end
     return d, row, max(0.0, -d[row].mean() - (-1) ** seed * (0.59 + seed / 50) * reach)
 
 EXERCISES["08.2"] = Exercise(
@@ -62,6 +61,7 @@ EXERCISES["08.2"] = Exercise(
             '"supported" -> "no"; "not supported" -> "supported"; "no" -> "not supported"',
         "−by inside the interval refutes nothing: undecided": '"undecided" -> "not supported"',
         "an interval all above −by is no longer undecided": '"not supported" -> "undecided"',
+        "two standard errors are for many seeds; few take Student's t": "quantile * -> 2 *",
         "the mean alone does not say how sure it is": "reach = quantile -> reach = 0 * quantile",
         "one measure was fixed, so there is no price for M of them: a 95 % interval, no wider":
             "0.975 -> 1 - 0.025 / len(differences)",
