@@ -583,6 +583,14 @@ WRONG["08.1"] = [
 ]
 
 
+def _by_normal(differences, primary, by):
+    """1.96 in place of a quantile of Student's t: it passed once."""
+    d = differences[primary] + by
+    if abs(d.mean()) <= 1.96 * d.std(ddof=1) / np.sqrt(d.size):
+        return "undecided"
+    return "supported" if d.mean() < 0 else "not supported"
+
+
 def _judged(differences, primary, by):
     interval = stats.ttest_1samp(differences[primary], 0).confidence_interval(0.95)
     if interval.high <= -by:
@@ -592,6 +600,7 @@ def _judged(differences, primary, by):
 
 RIGHT["08.2"] = [_judged, lambda *given: _judged(*given).upper()]
 WRONG["08.2"] = [
+    _by_normal,
     lambda differences, primary, by: "undecided",
     lambda differences, primary, by: "supported",
     lambda differences, primary, by: differences[primary].mean() <= -by,
