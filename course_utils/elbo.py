@@ -21,6 +21,7 @@ from course_utils._checks import (
     predicted,
     require_fall,
     require_increasing,
+    require_levels_fit,
     require_range,
 )
 from course_utils.exact import Table, error_and_kl, expected, on_the_line, table_levels
@@ -272,6 +273,7 @@ def elbo_terms(log_snr: Levels, truth, model=None, x=None) -> ElboTerms:
     Source: Ho et al. 2020, eq. 5; Kingma et al. 2021, eq. 11.
     """
     levels = np.asarray(log_snr, dtype=float)
+    require_range(levels.min(), levels.max())
     truth, model = on_the_line(truth, model, x)
     error, kl = expected(error_and_kl, truth, model, levels[1:])[0].T
     reconstruction = 0.5 * np.log(2 * np.pi * np.e) - levels[0] / 2
@@ -315,6 +317,7 @@ class PathAndMarginal(NamedTuple):
     excess: Levels
 
 
+@np.errstate(under="ignore")  # far points
 def path_and_marginal_kl(truth, eps, log_snr: Levels, per_sd=16) -> PathAndMarginal:
     """Return path KL, marginal KL and their predicted difference for any noise prediction (T6).
 
@@ -378,6 +381,7 @@ def loss_draws(w, eps, x: Rows, noise: Rows, t: Levels, schedule) -> Levels:
     """
     levels = schedule.log_snr(t)
     column = levels[:, None]
+    require_levels_fit(column, x, noise)
     z = alpha(column) * x + sigma(column) * noise
     squared = np.sum((noise - predicted(eps, z, column)) ** 2, axis=1)
     return evaluate(w, levels) / schedule.density(levels) * squared / 2

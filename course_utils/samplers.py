@@ -140,8 +140,6 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
     unless ε̂ has the shape of z.
     """
     levels = require_increasing("levels", levels)
-    if not np.isfinite(levels).all():
-        raise ValueError("levels must be finite: cut the schedule by log_snr_min and log_snr_max")
 
     def guess(z, log_snr):
         return predicted(eps, z, log_snr)
