@@ -86,12 +86,14 @@ def require_levels_fit(log_snr, z, values=0.0):
     array beside z [batch, d] would be read along the wrong axis whenever the batch equals d.
     """
     points = np.shape(z)
-    for name, given in (("levels", log_snr), ("values", values)):
-        pairs = zip(np.shape(given), points, strict=False)
-        if np.ndim(given) not in (0, len(points)) or any(n not in (1, m) for n, m in pairs):
+    for name, shape in (("levels", np.shape(log_snr)), ("values", np.shape(values))):
+        if shape in ((), points):  # quicker
+            continue
+        pairs = zip(shape, points, strict=False)
+        if len(shape) != len(points) or any(n not in (1, m) for n, m in pairs):
             raise ValueError(
-                f"{name} of shape {np.shape(given)} do not fit z of shape {points}: pass one "
-                "level, or one per row as an array of shape [batch, 1]; values are shaped as z"
+                f"{name} of shape {shape} do not fit z of shape {points}: pass one level, or one "
+                "per row as an array of shape [batch, 1]; values are shaped as z"
             )
 
 
