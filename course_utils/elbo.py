@@ -219,7 +219,8 @@ def _integral(side, w, curve, low, high, breaks):
         noise = np.einsum("cn,cn->c", weights[4], np.abs(seen))
         shift = ROUNDING * np.abs(levels).max(axis=1)  # of the levels, as good as one of w
         noise += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
-        return np.stack([*found, noise, size * values.mean(axis=1)])[..., None]
+        size = size * values.mean(axis=1) + noise / RESOLVED  # below its rounding nothing is sought
+        return np.stack([*found, noise, size])[..., None]
 
     (*_, piece), found = halved(rule, cells, RESOLVED, cuts=cuts)
     coarse, fine, third, unsure, noise, size = found[..., 0]
