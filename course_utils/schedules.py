@@ -78,7 +78,7 @@ class Schedule:
 
     def beta(self, t):
         """Return β(t) = −σ² dλ/dt, the rate of S2: dx = −½ β x dt + √β dW."""
-        return self._length * self._at(self.rate, t)
+        return self._length * self._at(self.rate, t) * np.ones(np.shape(t))  # where β is constant
 
     def time(self, log_snr):
         """Return the time at which the schedule passes λ."""

@@ -66,14 +66,16 @@ class DensitySchedule(Schedule):
         return 1 - np.interp(log_snr, self.levels, self._share, left=np.nan, right=np.nan)
 
     def rate(self, u):
-        return sigma(self.level(u)) ** 2 / (self._length * self.density(self.level(u)))
+        return sigma(self.level(u)) ** 2 / self._of_the_whole(self.level(u))
 
     def density(self, log_snr):
         """Return p(λ) = −dt/dλ; 0 outside the range."""
-        cell = np.searchsorted(self.levels, log_snr, "right") - 1
         inside = (log_snr >= self.log_snr_min) & (log_snr <= self.log_snr_max)
-        p = self._density[np.clip(cell, 0, len(self._density) - 1)] / self._length
-        return np.where(inside, p, 0.0)
+        return np.where(inside, self._of_the_whole(log_snr) / self._length, 0.0)
+
+    def _of_the_whole(self, log_snr):
+        cell = np.searchsorted(self.levels, log_snr, "right") - 1
+        return self._density[np.clip(cell, 0, len(self._density) - 1)]
 
 
 def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
