@@ -48,13 +48,13 @@ def data_set(x):
 def require_increasing(name, levels, least=2):
     """Return a frozen copy of levels [n], or raise ``ValueError`` unless all increase, finite."""
     levels = frozen(levels)
-    if levels.ndim != 1 or len(levels) < least or not (np.diff(levels) > 0).all():
+    good = levels.ndim == 1 and len(levels) >= least and (np.diff(levels) > 0).all()
+    if not (good and np.isfinite(levels).all()):
         raise ValueError(
-            f"{name} must be a list of at least {least} increasing levels; one that falls, such as "
-            "schedule.log_snr(t), is turned round by [::-1]"
+            f"{name} must be a list of at least {least} increasing levels, all finite; one that "
+            "falls, such as schedule.log_snr(t), is turned round by [::-1], and a schedule that "
+            "reaches infinity is cut by log_snr_min and log_snr_max"
         )
-    if not np.isfinite(levels[[0, -1]]).all():
-        raise ValueError(f"{name} must be finite: cut the schedule by log_snr_min and log_snr_max")
     return levels
 
 

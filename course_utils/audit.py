@@ -204,14 +204,14 @@ def audit(objective, floor=None, losses=None) -> Audit:
     excess. Raises ``ValueError`` for losses that are no mean squared errors at the floor's levels,
     and for a floor at levels that training does not reach.
     """
-    losses = None if losses is None else frozen(losses)
-    if losses is not None and (floor is None or losses.shape != floor.log_snr.shape):
-        raise ValueError(
-            "losses stand beside a floor, one at each of its levels: pass floor=floor(x, log_snr), "
-            "with the levels at which you measured"
-        )
-    if losses is not None and not (np.isfinite(losses).all() and np.min(losses) >= 0):
-        raise ValueError("losses are mean squared errors: finite and not negative")
+    if losses is not None:
+        losses = frozen(losses)
+        fits = floor is not None and losses.shape == floor.log_snr.shape
+        if not (fits and np.isfinite(losses).all() and losses.min() >= 0):
+            raise ValueError(
+                "losses stand beside a floor, one at each of its levels, finite and not negative: "
+                "pass floor=floor(x, log_snr), with the levels at which you measured"
+            )
     return Audit(objective, floor, losses)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import hypsecant, logistic, norm
 
-from course_utils._checks import frozen, require_known, require_range, unknown
+from course_utils._checks import frozen, require_known, require_range
 from course_utils.predictions import eps_loss_to
 from course_utils.schedules import (
     Cosine,
@@ -283,11 +283,9 @@ def from_script(
     objective = Objective(name, "", _moved(levels, moved + to_unit), target, data_sd=sd_of_loss)
 
     factor = _factor(coefficient, n_steps)
-    asked = [
-        require_known("argument of a coefficient", name, ARGUMENTS)
-        for name, p in signature(factor).parameters.items()
-        if p.default is p.empty
-    ]
+    asked = [name for name, p in signature(factor).parameters.items() if p.default is p.empty]
+    for each in asked:
+        require_known("argument of a coefficient", each, ARGUMENTS)
 
     def weight(log_snr):
         own = log_snr - to_unit  # of the data as the network sees them
@@ -358,8 +356,6 @@ def _density(value):
         return found
     if callable(found):
         return _Levels(found)
-    if not hasattr(found, "pdf"):
-        raise unknown("density", found, DENSITIES)
     # all but one draw in a million lie between
     return _Levels(found.pdf, *require_range(*found.ppf([1e-6, 1 - 1e-6])))
 

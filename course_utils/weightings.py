@@ -53,8 +53,8 @@ def evaluate(w, log_snr, name="w(λ)"):
         alone = np.concatenate([_weights(w, end, name) for end in ends[:, None]])
         if (np.abs(alone - seen) > 1e-6 * seen + ROUNDING * weights.max()).any():
             raise ValueError(
-                f"{name} depends on which levels are asked for, as a sum or mean over the levels, "
-                "or a division by their largest weight: return what each level has alone"
+                f"{name} depends on which levels are asked for, as a sum or mean over the levels "
+                "or a division by their largest weight does: return what each level has alone"
             )
     return weights
 

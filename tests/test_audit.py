@@ -184,7 +184,7 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (of_list(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),
     (of_list(betas=np.append(1.0, SD_BETAS)), "betas must be"),
     (lambda: from_script(draws=[]), "0 draws"),
-    (lambda: from_script(density=3.0), "unknown density"),
+    (lambda: from_script(density="lognorm"), "did you mean 'lognormal'"),
     (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),
