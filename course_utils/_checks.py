@@ -7,7 +7,12 @@ import numpy as np
 
 
 def frozen(value, dtype=np.float64):
-    """Return a copy that nobody can change: what a model keeps, and what a cache gives."""
+    """Return a copy that nobody can change: what a model keeps, and what a cache gives.
+
+    Raises ``ValueError`` for masked entries, of which a copy would keep what is behind the mask.
+    """
+    if np.ma.is_masked(value):
+        raise ValueError(f"there are {np.ma.count_masked(value)} masked entries: drop those rows")
     array = np.array(value, dtype=dtype, order="C")
     array.flags.writeable = False
     return array
@@ -30,8 +35,6 @@ def data_set(x):
     Integers, lists and data frames are read. Raises ``ValueError`` with a remedy for other shapes,
     gaps (a mask, NaN) and infinities.
     """
-    if np.ma.is_masked(x):
-        raise ValueError(f"the data have {np.ma.count_masked(x)} masked entries: drop those rows")
     x = frozen(x)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.size == 0:
@@ -43,12 +46,14 @@ def data_set(x):
 
 
 def require_increasing(name, levels, least=2):
-    """Return a frozen copy of levels [n], or raise ``ValueError`` unless they increase."""
+    """Return a frozen copy of levels [n], or raise ``ValueError`` unless all increase, finite."""
     levels = frozen(levels)
-    if levels.ndim != 1 or len(levels) < least or not (np.diff(levels) > 0).all():
+    good = levels.ndim == 1 and len(levels) >= least and (np.diff(levels) > 0).all()
+    if not (good and np.isfinite(levels).all()):
         raise ValueError(
-            f"{name} must be a list of at least {least} increasing levels; one that falls, such as "
-            "schedule.log_snr(t), is turned round by [::-1]"
+            f"{name} must be a list of at least {least} increasing levels, all finite; one that "
+            "falls, such as schedule.log_snr(t), is turned round by [::-1], and a schedule that "
+            "reaches infinity is cut by log_snr_min and log_snr_max"
         )
     return levels
 
@@ -74,19 +79,22 @@ def require_fall(clean, noisy):
     return fall
 
 
-def require_levels_fit(log_snr, z):
-    """Raise ``ValueError`` unless the levels broadcast to z's shape without ambiguity.
+def require_levels_fit(log_snr, z, values=0.0):
+    """Raise ``ValueError`` unless levels, and values, broadcast to z's shape without ambiguity.
 
-    A level is a scalar, or has as many dimensions as z ([batch, 1] beside [batch, d]). A [batch]
+    Either is a scalar, or has as many dimensions as z ([batch, 1] beside [batch, d]). A [batch]
     array beside z [batch, d] would be read along the wrong axis whenever the batch equals d.
     """
-    levels, points = np.shape(log_snr), np.shape(z)
-    pairs = zip(levels, points, strict=False)
-    if len(levels) not in (0, len(points)) or any(n not in (1, m) for n, m in pairs):
-        raise ValueError(
-            f"levels of shape {levels} do not fit z of shape {points}: pass one level, or one per "
-            "row as an array of shape [batch, 1]"
-        )
+    points = np.shape(z)
+    for name, shape in (("levels", np.shape(log_snr)), ("values", np.shape(values))):
+        if shape in ((), points):  # quicker
+            continue
+        pairs = zip(shape, points, strict=False)
+        if len(shape) != len(points) or any(n not in (1, m) for n, m in pairs):
+            raise ValueError(
+                f"{name} of shape {shape} do not fit z of shape {points}: pass one level, or one "
+                "per row as an array of shape [batch, 1]; values are shaped as z"
+            )
 
 
 def predicted(eps, z, log_snr):

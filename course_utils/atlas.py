@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
+from course_utils._checks import frozen
 from course_utils.objectives import BETAS, PUBLISHED, Objective, from_script, from_words
 from course_utils.schedules import Cosine, alpha_bar
 from course_utils.weightings import made_monotone
@@ -80,10 +81,10 @@ _CASCADE /= np.cos(0.008 / 1.008 * np.pi / 2) ** 2
 # What scripts compute, by its name in the table.
 COMPUTED = {
     "cosine": Cosine(),
-    "cosine_cut": _CASCADE[(_CASCADE > 1e-4) & (_CASCADE < 0.9999)],
-    "cosine_interpolated": interpolated_cosine(),
-    "zero_terminal": zero_terminal(_SD),
-    "zero_terminal_shifted": zero_terminal(expit(logit(_SD) - np.log(3))),  # a third of the SNR
+    "cosine_cut": frozen(_CASCADE[(_CASCADE > 1e-4) & (_CASCADE < 0.9999)]),
+    "cosine_interpolated": frozen(interpolated_cosine()),
+    "zero_terminal": frozen(zero_terminal(_SD)),
+    "zero_terminal_shifted": frozen(zero_terminal(expit(logit(_SD) - np.log(3)))),  # SNR/3
     "bell": bell,
     "capped_inverse": capped_inverse,
 }

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
+from course_utils._checks import frozen
 from course_utils.atlas import objectives
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, negative_share
@@ -30,7 +31,7 @@ from course_utils.objectives import (
 )
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, StepList
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
-from course_utils.weightings import made_monotone
+from course_utils.weightings import evaluate, made_monotone
 
 POINTS = 4001  # levels on which a weighting is judged
 ROUNDING = 1e-4  # to which the spacing of a list of steps is known that was kept in float32
@@ -51,7 +52,7 @@ def compare(first, second, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> 
     The factor c is that of least squares, Σ w₁ w₂ / Σ w₁²; what is left is |w₂/c − w₁|/max w₁.
     """
     levels = np.linspace(log_snr_min, log_snr_max, POINTS)
-    return _compare(first(levels), second(levels))
+    return _compare(evaluate(first, levels), evaluate(second, levels))
 
 
 def _compare(first, second):
@@ -203,13 +204,14 @@ def audit(objective, floor=None, losses=None) -> Audit:
     excess. Raises ``ValueError`` for losses that are no mean squared errors at the floor's levels,
     and for a floor at levels that training does not reach.
     """
-    if losses is not None and (floor is None or np.shape(losses) != floor.log_snr.shape):
-        raise ValueError(
-            "losses stand beside a floor, one at each of its levels: pass floor=floor(x, log_snr), "
-            "with the levels at which you measured"
-        )
-    if losses is not None and not (np.isfinite(losses).all() and np.min(losses) >= 0):
-        raise ValueError("losses are mean squared errors: finite and not negative")
+    if losses is not None:
+        losses = frozen(losses)
+        fits = floor is not None and losses.shape == floor.log_snr.shape
+        if not (fits and np.isfinite(losses).all() and losses.min() >= 0):
+            raise ValueError(
+                "losses stand beside a floor, one at each of its levels, finite and not negative: "
+                "pass floor=floor(x, log_snr), with the levels at which you measured"
+            )
     return Audit(objective, floor, losses)
 
 
@@ -254,7 +256,7 @@ def coefficients(objective, w):
     steps = objective.levels.steps
     at = steps[np.isfinite(steps)]
     found = np.zeros(len(steps))
-    found[: len(at)] = w(at) / (objective.density(at) * objective.loss(at))
+    found[: len(at)] = evaluate(w, at) / (objective.density(at) * objective.loss(at))
     return found / np.average(found, weights=objective.levels.shares)
 
 
@@ -268,6 +270,7 @@ def _published():
 def _nearest(levels, weights):
     """Return the published objective nearest to w: where it stands, or far nearer when moved."""
     inside = (levels >= LOG_SNR_MIN) & (levels <= LOG_SNR_MAX)  # beyond, one end is all there is
+    inside |= not inside.any()
     levels, weights = levels[inside], weights[inside]
     found = {
         (key, shift): _compare(weights, np.interp(levels - shift, WIDE, table)).difference

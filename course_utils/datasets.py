@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from course_utils._checks import frozen, require_known
+from course_utils._checks import data_set, frozen, require_known
 from course_utils.mixtures import GaussianMixture
 
 # --- Galaxies -----------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def planar_law(name):
     ``ValueError`` for an unknown name, with the nearest.
     """
     _, make_centres, spread = PLANAR[require_known("shape", name, tuple(PLANAR))]
-    x = make_centres()
+    x = data_set(make_centres())
     x = x - x.mean(axis=0)
     x /= np.sqrt(x.var(axis=0).mean())
     n = len(x)

@@ -21,6 +21,7 @@ from course_utils._checks import (
     predicted,
     require_fall,
     require_increasing,
+    require_levels_fit,
     require_range,
 )
 from course_utils.exact import Table, error_and_kl, expected, on_the_line, table_levels
@@ -218,7 +219,8 @@ def _integral(side, w, curve, low, high, breaks):
         noise = np.einsum("cn,cn->c", weights[4], np.abs(seen))
         shift = ROUNDING * np.abs(levels).max(axis=1)  # of the levels, as good as one of w
         noise += shift * np.abs(np.diff(values)).sum(axis=1) * np.abs(size) / (right - left)
-        return np.stack([*found, noise, size * values.mean(axis=1)])[..., None]
+        size = size * values.mean(axis=1) + noise / RESOLVED  # below its rounding nothing is sought
+        return np.stack([*found, noise, size])[..., None]
 
     (*_, piece), found = halved(rule, cells, RESOLVED, cuts=cuts)
     coarse, fine, third, unsure, noise, size = found[..., 0]
@@ -272,6 +274,7 @@ def elbo_terms(log_snr: Levels, truth, model=None, x=None) -> ElboTerms:
     Source: Ho et al. 2020, eq. 5; Kingma et al. 2021, eq. 11.
     """
     levels = np.asarray(log_snr, dtype=float)
+    require_range(levels.min(), levels.max())
     truth, model = on_the_line(truth, model, x)
     error, kl = expected(error_and_kl, truth, model, levels[1:])[0].T
     reconstruction = 0.5 * np.log(2 * np.pi * np.e) - levels[0] / 2
@@ -315,6 +318,7 @@ class PathAndMarginal(NamedTuple):
     excess: Levels
 
 
+@np.errstate(under="ignore")  # far points
 def path_and_marginal_kl(truth, eps, log_snr: Levels, per_sd=16) -> PathAndMarginal:
     """Return path KL, marginal KL and their predicted difference for any noise prediction (T6).
 
@@ -378,6 +382,7 @@ def loss_draws(w, eps, x: Rows, noise: Rows, t: Levels, schedule) -> Levels:
     """
     levels = schedule.log_snr(t)
     column = levels[:, None]
+    require_levels_fit(column, x, noise)
     z = alpha(column) * x + sigma(column) * noise
     squared = np.sum((noise - predicted(eps, z, column)) ** 2, axis=1)
     return evaluate(w, levels) / schedule.density(levels) * squared / 2

@@ -284,7 +284,8 @@ def _pieces(functions, truth, model, low, high, tolerance):
     if (sizes[0] > 10 * tolerance * sizes[1] + rounding).any():
         best = (sizes[0] / sizes[1]).max()
         raise ValueError(
-            f"e and L cannot be computed to {tolerance:.0e} here: tolerance={best:.0e} can"
+            f"e and L cannot be computed to {tolerance:.0e} here: tolerance={best:.0e} can, or "
+            "data in units near their spread"
         )
     order = np.argsort(left)
     return Pieces(np.append(left[order], high), coarse[order], fine[order])

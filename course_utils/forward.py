@@ -14,8 +14,8 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.integrate import cumulative_simpson, simpson
 
-from course_utils._checks import require_fall, require_levels_fit
-from course_utils.schedules import alpha, require_betas, sigma
+from course_utils._checks import require_fall, require_known, require_levels_fit
+from course_utils.schedules import RULES, alpha, require_betas, sigma
 
 
 class GaussianSteps(NamedTuple):
@@ -100,7 +100,7 @@ def posterior(z, x, log_snr, log_snr_to):
     Source: Ho et al. 2020, eq. 6–7; Kingma et al. 2021, appendix A.
     """
     fall = require_fall(log_snr_to, log_snr)
-    require_levels_fit(fall, z)
+    require_levels_fit(fall, z, x)
     kept, lost = np.exp(fall), -np.expm1(fall)
     mean = alpha(log_snr_to) * (kept / alpha(log_snr) * z + lost * x)
     return mean, sigma(log_snr_to) ** 2 * lost
@@ -132,6 +132,8 @@ def error_constants(schedule, recursion, rule, x0, t):
 
     and the mean's is half of the log decay's times m. The integrals are Simpson's.
     """
+    require_known("recursion", recursion, ("chain", "em"))
+    require_known("rule", rule, RULES)
     s = np.linspace(0, t, 1001)
     beta = schedule.beta(s)
     elapsed = cumulative_simpson(beta, x=s, initial=0)

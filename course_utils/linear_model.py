@@ -92,6 +92,9 @@ class Draws:
     x: Float[ndarray, "levels n d"]
     noise: Float[ndarray, "levels n d"]
 
+    def __post_init__(self):
+        freeze(self, "log_snr", "x", "noise")
+
     @classmethod
     def of(cls, x, log_snr, n, rng):
         """Return n draws a level of the data x [m, d]."""
@@ -196,6 +199,9 @@ class Denoiser:
     weights: Levels
     condition: float
 
+    def __post_init__(self):
+        freeze(self, "theta", "weights")
+
     def eps(self, z: Float[ndarray, "n d"], log_snr):
         """Return ε̂ = σ z + α φᵀΘ at one level or at levels [n, 1]; φᵀΘ in float32."""
         phi = self.model.features(z, log_snr)
@@ -219,8 +225,8 @@ class Denoiser:
         return self.model.constant - 2 * linear + quadratic
 
     def elbo_loss_on(self, draws: Draws):
-        """Return ½ ∫ e dλ on given ``Draws``, in nats."""
-        return float(self.model.cells @ draws.eps_mse(self.eps) / 2)
+        """Return ½ ∫ e dλ on given ``Draws``, over their levels, in nats."""
+        return float(np.trapezoid(draws.eps_mse(self.eps), draws.log_snr) / 2)
 
 
 def _mean_square(difference):

@@ -45,7 +45,7 @@ class GaussianMixture:
             raise ValueError(
                 "weights and variances must not be negative, and weights sum to 1, got a least "
                 f"weight of {weights.min():g}, a least variance of {variances.min():g} and a sum "
-                f"of {weights.sum():.6g}"
+                f"of {weights.sum():.9g}: divide float32 weights by their sum"
             )
 
     @classmethod

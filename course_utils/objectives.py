@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import hypsecant, logistic, norm
 
-from course_utils._checks import frozen, require_known, require_range, unknown
+from course_utils._checks import frozen, require_known, require_range
 from course_utils.predictions import eps_loss_to
 from course_utils.schedules import (
     Cosine,
@@ -194,6 +194,8 @@ COEFFICIENTS = {
     "debiased": lambda: lambda snr: np.minimum(snr, 1000) ** -0.5,
     "p2": lambda gamma=1.0, k=1.0: lambda snr: (k + snr) ** -gamma,
 }
+# What such a function's arguments may be called.
+ARGUMENTS = ("log_snr", "snr", "sigma", "sigmas", "alpha_bar", "t", "timestep", "timesteps", "loss")
 PURE_NOISE = -600.0  # the level that stands for λ = −∞, where e^λ is 1e-261
 CHUNKS = 200  # into which draws are sorted
 
@@ -204,15 +206,18 @@ def from_scheduler(scheduler, **more) -> Objective:
     ``more`` goes to ``from_script``. Raises ``ValueError`` for a scheduler without a table of ᾱ or,
     if it is of flow matching, of σ.
     """
-    if hasattr(scheduler, "alphas_cumprod"):
+    only_samples = getattr(scheduler.config, "use_flow_sigmas", False)  # its ᾱ are not the model's
+    if hasattr(scheduler, "alphas_cumprod") and not only_samples:
         more = {"prediction": scheduler.config.prediction_type} | more
         return from_script(alpha_bars=np.asarray(scheduler.alphas_cumprod, dtype=float), **more)
     if "FlowMatch" in type(scheduler).__name__:
-        sigmas = np.sort(np.asarray(scheduler.sigmas, dtype=float))
+        trains = type(scheduler).from_config(scheduler.config)  # set_timesteps changes the σ
+        sigmas = np.sort(np.asarray(trains.sigmas, dtype=float))
         return from_script(sigmas=sigmas[sigmas > 0], **{"prediction": "flow"} | more)
     raise ValueError(
         f"{type(scheduler).__name__} holds no table of training levels: pass the density of its "
-        "sigmas to from_script, for EDM density='lognormal', prediction='F'"
+        "sigmas to from_script, for EDM density='lognormal', prediction='F', for flow matching "
+        "density='uniform', prediction='flow', and its shift"
     )
 
 
@@ -260,6 +265,7 @@ def from_script(
     lists = dict(betas=betas, alpha_bars=alpha_bars, sigmas=sigmas, schedule=schedule)
     given = {k: value for k, value in (lists | {"density": density}).items() if value is not None}
     drawn = [] if draws is None else ["draws"]
+    draws = None if draws is None else frozen(np.ravel(draws))
     if len(given or drawn) != 1 or (drawn and "density" in given):
         raise ValueError(
             "say once how noisy the steps are: pass one of betas, alpha_bars, sigmas, schedule or "
@@ -278,15 +284,16 @@ def from_script(
 
     factor = _factor(coefficient, n_steps)
     asked = [name for name, p in signature(factor).parameters.items() if p.default is p.empty]
+    for each in asked:
+        require_known("argument of a coefficient", each, ARGUMENTS)
 
     def weight(log_snr):
         own = log_snr - to_unit  # of the data as the network sees them
         sigma = expit(-own / 2) if straight else np.exp(-own / 2)
         t = time(own - moved) if time else sigma
-        called = {"snr": np.exp(own), "alpha_bar": expit(own), "loss": objective.loss(log_snr)}
-        called |= dict.fromkeys(("sigma", "sigmas"), sigma)
-        called |= dict.fromkeys(("t", "timestep", "timesteps"), t)
-        return factor(*(called.get(name, own) for name in asked))
+        found = own, np.exp(own), sigma, sigma, expit(own), t, t, t, objective.loss(log_snr)
+        called = dict(zip(ARGUMENTS, found, strict=True))
+        return factor(*(called[name] for name in asked))
 
     if isinstance(levels, StepList):
         evaluate(weight, np.maximum(objective.levels.steps, PURE_NOISE), "a coefficient")
@@ -312,14 +319,14 @@ def _levels(given, draws, straight):
     if kind == "density":
         return _density(value), None, 0
     if kind == "schedule":
-        levels = value if draws is None else _drawn(value.log_snr(np.ravel(draws)))
+        levels = value if draws is None else _drawn(value.log_snr(draws))
         return levels, None if straight else value.time, 0
     steps = _steps(kind, value, straight)
     n, at = len(steps), np.maximum(steps, PURE_NOISE / 2)  # PURE_NOISE is past the last of them
     if draws is None:
         levels = StepList(steps)
     elif np.isin(draws, np.arange(n)).all():
-        levels = _drawn(steps[np.ravel(draws).astype(int)])
+        levels = _drawn(steps[draws.astype(int)])
     else:
         raise ValueError(f"draws beside a list are its steps, from 0 to {n - 1}")
     return levels, lambda log_snr: np.interp(-log_snr, -at, np.arange(n)), n
@@ -328,7 +335,7 @@ def _levels(given, draws, straight):
 def _steps(kind, value, straight):
     """The level λ of each step of a script's list."""
     value = _of_name("list of betas", value, BETAS) if kind == "betas" else value
-    value = np.ravel(value).astype(float)
+    value = frozen(np.ravel(value))
     if kind == "betas":
         betas, terminal = value, len(value) and value[-1] == 1  # zero terminal SNR
         value = np.append(alpha_bar(betas[:-1]), 0) if terminal else alpha_bar(betas)
@@ -349,8 +356,6 @@ def _density(value):
         return found
     if callable(found):
         return _Levels(found)
-    if not hasattr(found, "pdf"):
-        raise unknown("density", found, DENSITIES)
     # all but one draw in a million lie between
     return _Levels(found.pdf, *require_range(*found.ppf([1e-6, 1 - 1e-6])))
 

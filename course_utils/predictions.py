@@ -27,11 +27,11 @@ def convert(
 
     By Cramer's rule α x + σ ε = z and p x + q ε = value have the solution
     x = (q z − σ value)/(α q − σ p) and ε = (α value − p z)/(α q − σ p). ``log_snr`` is one level or
-    [batch, 1] beside z [batch, d]. Raises ``ValueError`` for an unknown name and for levels that do
+    [batch, 1] beside z [batch, d]. Raises ``ValueError`` for an unknown name and for shapes that do
     not fit. Source: Salimans & Ho 2022, appendix D, for v.
     """
     a, s = alpha(log_snr), sigma(log_snr)
-    require_levels_fit(a, z)
+    require_levels_fit(a, z, value)
     (p, q), (to_p, to_q) = _row(source, a, s), _row(target, a, s)
     det = a * q - s * p
     return (to_p * q - to_q * p) / det * z + (to_q * a - to_p * s) / det * value

@@ -20,6 +20,9 @@ class Bounded(float):
         number.bound = float(bound)
         return number
 
+    def __getnewargs__(self):  # for copies and pickles
+        return float(self), self.bound
+
 
 def interpolation_rules(n):
     """Return n + 1 points on [−1, 1], [3, n + 1] weights W and [3, n + 1, n] weights M.

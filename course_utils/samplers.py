@@ -70,17 +70,18 @@ class DpmSolver:
     """
 
     def __init__(self):
-        self.last = None, np.nan, np.nan  # x̂ of the step before, and the levels it went between
+        self.last = None, np.nan, None  # x̂ and λ of the step before, and the z it arrived at
 
     def __call__(self, eps, z, log_snr, log_snr_to, rng=None):
         """Return z_s; ``rng`` is not used."""
-        x_hat = convert(eps(z, log_snr), z, log_snr, "eps", "x")
+        x_hat = ahead = convert(eps(z, log_snr), z, log_snr, "eps", "x")
         x_last, before, arrived = self.last
-        self.last = x_hat, log_snr, log_snr_to
-        if arrived == log_snr:  # if not, a new sampling begins here
-            x_hat = x_hat + (log_snr_to - log_snr) / (log_snr - before) * (x_hat - x_last) / 2
-        eps_hat = convert(x_hat, z, log_snr, "x", "eps")
-        return ddim_step(lambda z, log_snr: eps_hat, z, log_snr, log_snr_to)
+        if np.array_equal(z, arrived):  # if not, a new sampling begins here
+            ahead = x_hat + (log_snr_to - log_snr) / (log_snr - before) * (x_hat - x_last) / 2
+        eps_hat = convert(ahead, z, log_snr, "x", "eps")
+        z_next = ddim_step(lambda z, log_snr: eps_hat, z, log_snr, log_snr_to)
+        self.last = x_hat, log_snr, z_next
+        return z_next
 
 
 # --- General solvers of the reverse SDE and of the flow ODE -------------------------------------
@@ -140,8 +141,6 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
     unless ε̂ has the shape of z.
     """
     levels = require_increasing("levels", levels)
-    if not np.isfinite(levels).all():
-        raise ValueError("levels must be finite: cut the schedule by log_snr_min and log_snr_max")
 
     def guess(z, log_snr):
         return predicted(eps, z, log_snr)

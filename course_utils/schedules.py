@@ -16,6 +16,7 @@ from course_utils._checks import frozen, keep, require_known
 
 HALF_PI = np.pi / 2
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, where none is given
+RULES = ("exact", "left", "mid", "right")  # of ``discrete_betas``
 
 
 def alpha(log_snr):
@@ -77,7 +78,7 @@ class Schedule:
 
     def beta(self, t):
         """Return β(t) = −σ² dλ/dt, the rate of S2: dx = −½ β x dt + √β dW."""
-        return self._length * self._at(self.rate, t)
+        return self._length * self._at(self.rate, t) * np.ones(np.shape(t))  # where β is constant
 
     def time(self, log_snr):
         """Return the time at which the schedule passes λ."""
@@ -287,7 +288,7 @@ def discrete_betas(schedule, n_steps, rule="exact"):
     an error of first order in 1/N. Returns [n_steps]. Raises ``ValueError`` for an unknown rule or
     a β_i outside (0, 1) (too few steps, or an infinite rate at an end).
     """
-    require_known("rule", rule, ("exact", "left", "mid", "right"))
+    require_known("rule", rule, RULES)
     grid = np.arange(n_steps + 1) / n_steps
     if rule == "exact":
         return require_betas(-np.expm1(np.diff(log_expit(schedule.log_snr(grid)))))

@@ -36,7 +36,7 @@ class ErrorMoments(Table):
         return tuple(np.maximum(moment, 0.0) for moment in super().at(log_snr))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DensitySchedule(Schedule):
     """The schedule whose uniform t samples levels with a given density p(λ).
 
@@ -51,12 +51,12 @@ class DensitySchedule(Schedule):
     def __post_init__(self):
         levels, heights = require_increasing("levels", self.levels), frozen(self.heights)
         cells = np.diff(levels) * (heights[:-1] + heights[1:]) / 2
-        if not ((heights >= 0).all() and (cells > 1e-30 * cells.sum()).all()):
+        fits = heights.shape == levels.shape and (heights >= 0).all()
+        if not (fits and (cells > 1e-30 * cells.sum()).all()):
             raise ValueError("a sampling density must be finite and positive: no level may be lost")
         share = np.concatenate([[0.0], np.cumsum(cells)])  # of the draws that fall below a level
-        share /= share[-1]
-        keep(self, levels=levels, heights=heights)
-        keep(self, _share=share, _density=np.diff(share) / np.diff(levels))
+        density = cells / share[-1] / np.diff(levels)  # not np.diff(share): the tails would be lost
+        keep(self, levels=levels, heights=heights, _share=share / share[-1], _density=density)
         super().__post_init__()
 
     def level(self, u):
@@ -66,13 +66,16 @@ class DensitySchedule(Schedule):
         return 1 - np.interp(log_snr, self.levels, self._share, left=np.nan, right=np.nan)
 
     def rate(self, u):
-        return sigma(self.level(u)) ** 2 / self.density(self.level(u))
+        return sigma(self.level(u)) ** 2 / self._of_the_whole(self.level(u))
 
     def density(self, log_snr):
         """Return p(λ) = −dt/dλ; 0 outside the range."""
+        inside = (log_snr >= self.log_snr_min) & (log_snr <= self.log_snr_max)
+        return np.where(inside, self._of_the_whole(log_snr) / self._length, 0.0)
+
+    def _of_the_whole(self, log_snr):
         cell = np.searchsorted(self.levels, log_snr, "right") - 1
-        inside = (log_snr >= self.levels[0]) & (log_snr <= self.levels[-1])
-        return np.where(inside, self._density[np.clip(cell, 0, len(self._density) - 1)], 0.0)
+        return self._density[np.clip(cell, 0, len(self._density) - 1)]
 
 
 def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):

@@ -33,7 +33,7 @@ class Weighting:
     span: tuple[float, float] = (-np.inf, np.inf)
 
     def __call__(self, log_snr):
-        return evaluate(self.function, log_snr)
+        return _weights(self.function, log_snr)
 
     def normalised(self):
         """Return the same weighting divided by its largest value on [−10, 10]."""
@@ -44,24 +44,33 @@ class Weighting:
 def evaluate(w, log_snr, name="w(λ)"):
     """Return the weights w(λ) of a ``Weighting`` or of any function, an array shaped as the levels.
 
-    Raises ``ValueError``, with ``name`` in it, unless they are finite, not negative, and one for
-    each level or for all.
+    Raises ``ValueError``, with ``name`` in it, unless they are finite, not negative, one for each
+    level or for all, and the same for a level alone as beside others.
     """
+    weights = _weights(w, log_snr, name)
+    if weights.size > 1:
+        ends, seen = np.asarray(log_snr, dtype=float).ravel()[[0, -1]], weights.flat[[0, -1]]
+        alone = np.concatenate([_weights(w, end, name) for end in ends[:, None]])
+        if (np.abs(alone - seen) > 1e-6 * seen + ROUNDING * weights.max()).any():
+            raise ValueError(
+                f"{name} depends on which levels are asked for, as a sum or mean over the levels "
+                "or a division by their largest weight does: return what each level has alone"
+            )
+    return weights
+
+
+def _weights(w, log_snr, name="w(λ)"):
     levels = np.asarray(log_snr, dtype=float)
     with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
         weights = np.asarray(w(levels.copy()))  # a w that changes its levels in place changes none
     if weights.shape not in ((), levels.shape):
         shapes = f"for shape {levels.shape} it returned shape {weights.shape}"
         raise ValueError(f"{name} must be one weight for each level: {shapes}")
-    constant = weights.shape != levels.shape
     weights = np.broadcast_to(weights, levels.shape).astype(float, casting="same_kind")
     bad = ~((weights >= 0) & (weights < np.inf))
     if bad.any():
         found = f"{weights[bad][0]:g} at λ = {levels[bad][0]:g}"
         raise ValueError(f"{name} must be finite and not negative, but is {found}")
-    ends = levels.ravel()[[0, -1]] if constant and levels.size else ()
-    if any(np.any(w(np.array([end])) != weights.flat[0]) for end in ends):
-        raise ValueError(f"{name} is a sum or mean over the levels: return one weight for each")
     return weights
 
 

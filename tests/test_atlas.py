@@ -31,6 +31,8 @@ def test_there_are_forty_five_and_each_says_where_it_was_found():
         w = objective.implied_weighting()(LEVELS)
         assert np.isfinite(w).all() and (w > 0).all(), key
     assert all("/" in entry.source and 2020 < entry.year < 2027 for entry in ATLAS.values())
+    arrays = [v for e in ATLAS.values() for v in e.script.values() if isinstance(v, np.ndarray)]
+    assert len(arrays) == 4 and not any(array.flags.writeable for array in arrays)
     assert len(rows_of_the_page()) == 45 and all(line in SITE for line in page.sources())
 
 

@@ -152,6 +152,16 @@ def test_where_w_rises_is_said():
     assert rises(levels, np.exp(-levels)) == []
 
 
+@pytest.mark.parametrize("sigmas", [(1e-4, 1e-3), (200, 1000)])
+def test_levels_far_from_all_others_have_a_report_too(sigmas):
+    assert "levels reached" in str(audit(from_script(sigmas=np.geomspace(*sigmas, 50))))
+
+
+def test_a_density_with_thin_tails_has_a_report_of_finite_numbers():
+    found = audit(from_script(density=lambda log_snr: np.exp(-(log_snr**2))))
+    assert 1 < found.variance_ratio < 1.2
+
+
 def of_list(**more):
     return lambda: from_script(**{"betas": SD_BETAS} | more)
 
@@ -164,16 +174,22 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (of_list(coefficient=-np.ones(1000)), "a coefficient must be finite and not negative"),
     (of_list(coefficient="minsnr"), "did you mean 'min_snr'"),
     (of_list(coefficient=("p2", 1, 1, 9)), "does not take"),
+    (of_list(coefficient=lambda SNR: 1 / (1 + SNR**2)), "'SNR': did you mean 'snr'"),
+    (of_list(coefficient=lambda sigma2: sigma2**2), "'sigma2': did you mean 'sigma'"),
+    (of_list(betas=np.ma.masked_less(SD_BETAS, 0.001)), "masked entries"),
+    (of_list(coefficient=np.ma.masked_less(SD_BETAS, 0.001)), "masked entries"),
+    (of_list(draws=np.ma.masked_less(np.arange(1000), 9)), "9 masked entries"),
     (of_list(draws=[1, 2, 1000]), "from 0 to 999"),
     (of_list(shift=0.0), "shift and data_sd must be positive"),
     (of_list(betas=[0.1, 0.2, 0.3, 1], coefficient=[1, 1, 1, np.inf]), "finite"),
     (of_list(betas=np.append(1.0, SD_BETAS)), "betas must be"),
     (lambda: from_script(draws=[]), "0 draws"),
-    (lambda: from_script(density=3.0), "unknown density"),
+    (lambda: from_script(density="lognorm"), "did you mean 'lognormal'"),
     (lambda: from_script(density=("logit_normal", 0.0, -1.0)), "finite range"),
     (lambda: from_script(alpha_bars=alpha_bar(SD_BETAS)[::-1]), r"\[::-1\]"),
     (lambda: from_script(sigmas=[0.1, 0.5, 1.5], prediction="flow"), "at most 1"),
     (lambda: coefficients(from_script(density="uniform"), np.exp), "only a list of steps"),
+    (lambda: coefficients(of_list()(), lambda log_snr: -np.exp(log_snr)), "not negative"),
     (of_list(betas=SD_BETAS[::-1]), "betas fall"),
     (of_list(betas=[]), "at least three"),
     (lambda: from_script(alpha_bars=np.append(1.1, alpha_bar(SD_BETAS))), "ᾱ .* between 1"),

@@ -100,3 +100,5 @@ def test_a_data_set(monkeypatch):
     assert x.shape == (2000, 2) and abs(x.var(axis=0).mean() - 1) < 0.1
     run(DATA.replace("0.08", "0.3"), datasets)  # and a second thought is seen
     assert datasets.planar_law("cross").variances[0] == 0.3**2
+    datasets.PLANAR["corner"] = ("a corner", lambda: [(0, 0), (1, 0), (0, 1)], 0.1)
+    assert datasets.planar_law("corner").dim == 2

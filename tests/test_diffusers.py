@@ -168,6 +168,13 @@ def test_scripts(diffusers):
     expected = expit(-np.interp(1 - shares, below, levels) / 2)
     np.testing.assert_allclose(np.quantile(draws.numpy(), shares), expected, atol=5e-3)
     refuses("no table of training levels", from_scheduler, diffusers.EDMEulerScheduler())
+    # one that has been sampled with, and one whose table of β is not what its model was trained on
+    used = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    used.set_timesteps(28)
+    assert_close(from_scheduler(used).levels.steps[:-1], flow.levels.steps[:-1])
+    of_flow = dict(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0)
+    used = diffusers.DPMSolverMultistepScheduler(**of_flow)
+    refuses("density='uniform', prediction='flow'", from_scheduler, used)
 
 
 def lists(diffusers):

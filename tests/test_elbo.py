@@ -3,6 +3,8 @@
 Both sides of S5 for every objective are in test_claims.py.
 """
 
+import inspect
+
 import numpy as np
 import pytest
 from comparing import assert_close, refused
@@ -151,11 +153,17 @@ def test_path_kl_is_marginal_kl_and_the_excess(truth):
     residuals = []
     for step, per_sd in [(0.1, 8), (0.05, 16)]:
         levels = np.arange(-8, 2 + step / 2, step)
-        kl = path_and_marginal_kl(truth, eps, levels, per_sd)
+        with np.errstate(all="raise"):
+            kl = path_and_marginal_kl(truth, eps, levels, per_sd)
         residuals.append(np.abs(kl.path - kl.marginal - kl.excess).max())
         assert kl.excess[-1] > 0.2  # an excess worth explaining
     assert residuals[1] < 4e-4
     assert residuals[0] / residuals[1] == pytest.approx(4, abs=0.8)  # second order
+
+
+def draws_of(x, noise):
+    draws = inspect.unwrap(loss_draws)  # a reader's shapes are not checked by annotations
+    return draws(np.ones_like, lambda z, s: 0 * z, x, noise, SIX / 10, LinearLogSnr())
 
 
 test_the_doors_teach = refused(
@@ -164,6 +172,8 @@ test_the_doors_teach = refused(
     (lambda: CURVE.at([0, 10.1]), r"leave the tabulated range \[-10, 10\]"),
     (lambda: CURVE.between(3, 3), "log_snr_min < log_snr_max"),
     (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
+    (lambda: elbo_terms(Cosine().log_snr(SIX / 5), HILLS), "finite range"),
+    (lambda: ErrorCurve.from_mixtures(HILLS, log_snr=[*SIX, np.inf]), "all finite"),
     (lambda: weighted_loss(lambda s: -s, CURVE), "not negative"),
     (lambda: negative_log_likelihood(CURVE), "wider range"),
     # [n] − [n, 1] would broadcast to [n, n] and give some number
@@ -173,6 +183,8 @@ test_the_doors_teach = refused(
         ),
         r"shape of z, \(6, 1\)",
     ),
+    (lambda: draws_of(SIX, SIX[:, None]), r"levels of shape \(6, 1\) do not fit z of shape \(6,\)"),
+    (lambda: draws_of(SIX[:, None], SIX), r"values of shape \(6,\) do not fit z"),
 )
 
 

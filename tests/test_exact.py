@@ -1,5 +1,7 @@
 """Stated bounds hold: e, L and both sides of S5 against other quadrature and closed forms."""
 
+import copy
+import pickle
 from functools import partial
 from itertools import pairwise
 
@@ -15,7 +17,7 @@ from course_utils.datasets import galaxies, galaxy_velocities
 from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
 from course_utils.exact import error_and_kl, expected
 from course_utils.mixtures import GaussianMixture
-from course_utils.quadrature import halved
+from course_utils.quadrature import Bounded, halved
 from course_utils.schedules import alpha, sigma
 
 BROAD = GaussianMixture([1.0], [[0.0]], [1.3])
@@ -118,8 +120,21 @@ def test_no_bound_is_exceeded(seed):
 
 def test_what_cannot_be_resolved_is_refused(monkeypatch):
     monkeypatch.setattr("course_utils.elbo.halved", partial(halved, most=5000))  # to be quick
-    rng, curve = np.random.default_rng(0), ErrorCurve.from_mixtures(NORMAL)
-    refuses("not resolved", weighted_loss, lambda s: rng.random(s.shape), curve, 0, 1)
+    curve = ErrorCurve.from_mixtures(NORMAL)
+    refuses("not resolved", weighted_loss, lambda s: np.sin(1e7 * s) ** 2, curve, 0, 1)
+
+
+def test_where_all_is_rounding_that_is_said():
+    """Two points that no level of the range confuses: e = 0, and L is the same everywhere."""
+    curve = ErrorCurve.from_mixtures(GaussianMixture([0.3, 0.7], [[0.0], [1e6]], [0.0, 0.0]))
+    assert weighted_loss(np.ones_like, curve) == 0
+    refuses("nearly 0", sum_of_elbos, lambda s: expit(2 - s), curve)
+
+
+def test_a_number_that_knows_its_error_can_be_copied_and_stored():
+    number = Bounded(2.5, 1e-9)
+    for again in (copy.copy(number), copy.deepcopy(number), pickle.loads(pickle.dumps(number))):
+        assert again == 2.5 and again.bound == 1e-9
 
 
 @pytest.mark.parametrize("w", [np.ones_like, lambda s: np.exp(-s / 2), lambda s: (s < 3) * 1.0])

@@ -101,6 +101,10 @@ test_bad_samples_and_losses_are_refused_in_a_sentence = refused(
     (lambda: floor(galaxies(), [1.0, 0.0]), "increasing"),
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=[1.0]), "one at each"),
     (lambda: audit(SCRIPT, losses=np.ones(5)), "stand beside a floor"),
+    (
+        lambda: audit(SCRIPT, floor=floor(galaxies()), losses=np.ma.masked_less(np.arange(41), 9)),
+        "9 masked entries",
+    ),
     (lambda: audit(SCRIPT, floor=floor(galaxies()), losses=np.full(41, np.nan)), "finite and not"),
     (lambda: audit(SCRIPT, floor=floor(galaxies(), [20.0, 30.0])), "none that training reaches"),
     (lambda: floor([[1.0, 2.0]]), "two points"),

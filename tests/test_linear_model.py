@@ -8,7 +8,7 @@ from comparing import assert_close, refuses
 from scipy.optimize import minimize
 
 from course_utils.datasets import planar_law
-from course_utils.linear_model import FourierFeatures, LinearDenoiser
+from course_utils.linear_model import Draws, FourierFeatures, LinearDenoiser
 from course_utils.objectives import PUBLISHED
 from course_utils.weightings import bent, sigmoid
 
@@ -118,6 +118,13 @@ def test_scale_of_w_does_not_count_but_the_ridge_does(small):
     assert np.linalg.norm(small.retrain(flat, 10.0).theta) < np.linalg.norm(one.theta)
 
 
+def test_a_loss_is_over_the_levels_of_its_draws(small, data):
+    denoiser, levels = small.retrain(flat), LEVELS / 2
+    draws = Draws.of(data, levels, 50, rng())
+    expected = np.trapezoid(draws.eps_mse(denoiser.eps), levels) / 2
+    assert denoiser.elbo_loss_on(draws) == pytest.approx(expected, rel=1e-12)
+
+
 def test_condition_number(small):
     denoiser = small.retrain(flat, 1e-3)
     matrix = np.trapezoid(denoiser.weights * small.gram.T, LEVELS) / 2 + 1e-3 * np.eye(24)
@@ -133,7 +140,9 @@ def test_data_are_copied_and_gaps_refused(data):
     before = draws.x.copy()
     x *= 10
     np.testing.assert_array_equal(draws.x, before)
-    for array in (built.gram, built.features.of_z, built.cells):
+    denoiser = built.retrain(flat)
+    arrays = built.gram, built.features.of_z, built.cells, draws.x, denoiser.theta
+    for array in (*arrays, denoiser.weights):
         with pytest.raises(ValueError, match="read-only"):
             array *= 2
     refuses("masked", LinearDenoiser.precompute, np.ma.masked_greater(data, 1), 8, rng=rng())

@@ -131,6 +131,10 @@ def test_near_and_far_all_is_finite_and_underflows_quietly(mixture):
 
 test_what_is_refused_is_explained = refused(
     (lambda: GaussianMixture([0.5, 0.6], [[0], [1]], [1, 1]), "a sum of 1.1"),
+    (
+        lambda: GaussianMixture(np.full(3, 1 / 3, "f4"), [0, 1, 2], [1] * 3),
+        "divide .* by their sum",
+    ),
     (lambda: GaussianMixture([-0.5, 1.5], [[0], [1]], [1, 1]), "a least weight of -0.5"),
     (lambda: GaussianMixture([1.0], [[0]], [-1.0]), "a least variance of -1"),
     (lambda: GaussianMixture.from_data([1.0, np.nan, 2.0]), "1 of 3 rows hold NaN"),

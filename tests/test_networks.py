@@ -120,7 +120,7 @@ def test_a_run_is_its_seed_s_whatever_torch_is_set_to_and_leaves_it_so():
     before = torch.get_rng_state(), torch.get_num_threads()
     try:
         set_torch(2, torch.float64, False, "meta", True)
-        again = train(x, sigmoid(0), seed=3, recipe=TINY, device="cpu")
+        again = train(x, sigmoid(0), seed=np.int64(3), recipe=TINY, device="cpu")
         samples = [each.sample(3, rng(0), n_steps=4) for each in (made[3], again)]
         found = (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled())
     finally:

@@ -62,4 +62,6 @@ test_unknown_names_and_levels_that_do_not_fit = refused(
     # [batch] beside [batch, d] with batch = d would be silently wrong
     (lambda: convert(ONES, ONES, np.zeros(3)), r"\[batch, 1\]"),
     (lambda: convert(ONES, ONES, np.zeros((2, 1))), r"levels of shape \(2, 1\)"),
+    # and so would be [n] beside [n, 1]
+    (lambda: convert(ONES[0], ONES[:, :1], 0.0), r"values of shape \(3,\) do not fit z"),
 )

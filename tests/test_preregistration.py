@@ -217,6 +217,9 @@ def test_the_stored_examples_are_those_of_the_notebook_and_name_their_code(tmp_p
         assert str(example) in printed
         finding = example.judge(example.run())
         assert finding.difference.seeds == 10 and study.sheet(finding.own[0], 0).shape == (12, 8, 8)
+        handed_out = example.run()
+        handed_out.pop()["eta0"]["frechet"] = np.nan
+        assert example.judge(example.run()).difference == finding.difference
         for r in (*finding.own, *finding.others):
             assert r["code"] and 1 < study.value_of(r, "bits.total") < 4.09
         text = write_up(finding, reason="so", not_shown=[], results=study.load_results())

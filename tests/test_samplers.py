@@ -114,6 +114,19 @@ def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
     assert_close(z, galaxies())  # the caller's array is left alone
 
 
+def test_a_solver_is_not_misled_by_another_sampling():
+    levels, z = np.linspace(-9, 5, 12), galaxies()
+    solver, other = samplers.DpmSolver(), samplers.DpmSolver()
+    runs = [samplers.sample_states(HILLS.eps, levels, start, solver) for start in (z, -z[:5])]
+    *_, (one, two) = itertools.zip_longest(*runs)  # in turns, with one memory
+    plain = samplers.sample(HILLS.eps, levels, z, samplers.ddim_step)
+    assert_close(one, plain, rtol=1e-13)  # each step is a first one
+    assert_close(two, samplers.sample(HILLS.eps, levels, -z[:5], samplers.ddim_step), rtol=1e-13)
+    samplers.sample(HILLS.eps, [-9.0, 0.0], z, solver)  # a second begins where the first ended
+    found = samplers.sample(HILLS.eps, [0.0, 2.0, 5.0], 2 * z, solver)
+    assert_close(found, samplers.sample(HILLS.eps, [0.0, 2.0, 5.0], 2 * z, other))
+
+
 def stepping(levels):
     return lambda: samplers.sample_states(HILLS.eps, levels, np.zeros((4, 1)))
 

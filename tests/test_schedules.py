@@ -10,6 +10,7 @@ from course_utils.schedules import (
     FlowMatching,
     LinearBeta,
     LinearLogSnr,
+    Schedule,
     alpha,
     alpha_bar,
     discrete_betas,
@@ -108,6 +109,21 @@ def test_the_ends_of_the_range_are_reached_and_never_left(schedule):
     assert (schedule.density(ends) > 0).all()
     assert_close(schedule.time(ends), [0, 1], atol=1e-12)
     assert schedule.density(ends[1] - 0.01) == schedule.density(ends[0] + 0.01) == 0
+
+
+def test_a_rate_may_be_a_constant():
+    class Constant(Schedule):
+        def level(self, u):
+            return -np.log(np.expm1(5 * u))
+
+        def clock(self, log_snr):
+            return -log_expit(log_snr) / 5
+
+        def rate(self, u):
+            return 5.0
+
+    assert_close(Constant().beta(np.array([0.0, 0.5])), 5.0)
+    assert_close(discrete_betas(Constant(), 10, "mid"), np.full(10, 0.5))
 
 
 def test_zero_terminal_snr():

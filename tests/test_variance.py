@@ -1,8 +1,11 @@
 """The variance of a draw of the loss: moments by simulation, densities that lower it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from comparing import refuses
+from scipy.stats import norm
 from truths import HILLS
 
 from course_utils.datasets import galaxies
@@ -84,8 +87,19 @@ def test_a_schedule_from_a_density_is_that_schedule(named):
     for of in ("log_snr_rate", "beta"):
         np.testing.assert_allclose(getattr(made, of)(t), getattr(named, of)(t), rtol=1e-2)
     assert made.density(10.5) == made.density(-10.5) == 0 and np.isnan(made.time(10.5))
+    cut, named = (replace(each, log_snr_min=-2.5, log_snr_max=3.5) for each in (made, named))
+    for of in ("log_snr", "log_snr_rate", "beta"):
+        np.testing.assert_allclose(getattr(cut, of)(t), getattr(named, of)(t), 1e-2, 1e-3)
+    assert cut.density(-3.0) == cut.density(4.0) == 0 and len({cut, made}) == 2
+
+
+def test_a_density_keeps_its_thin_tails():
+    levels = np.linspace(-10, 10, 4001)
+    made = DensitySchedule(levels, np.exp(-(levels**2) / 2))
+    at = (levels[1:] + levels[:-1]) / 2
+    np.testing.assert_allclose(made.density(at), norm.pdf(at), rtol=1e-3)
 
 
 def test_a_density_that_loses_levels_is_refused():
-    for heights in ([1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0]):
+    for heights in ([1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0], [1.0, 1.0]):
         refuses(r"finite and positive", DensitySchedule, [0.0, 1.0, 2.0], heights)

@@ -157,10 +157,10 @@ def train_steps(x, w, *, seed, recipe, device=None, dtype=torch.float32):
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     x = torch.tensor(data_set(x), dtype=dtype, device=device)
-    start = torch.Generator("cpu").manual_seed(seed)
+    start = torch.Generator("cpu").manual_seed(int(seed))
     network = Network(x.shape[1], recipe, start, dtype).to(device)
     average = deepcopy(network).requires_grad_(False)
-    generator = torch.Generator(device).manual_seed(seed + 2**32)
+    generator = torch.Generator(device).manual_seed(int(seed) + 2**32)
     levels = LevelSampler(w, recipe)
     weights = list(network.parameters())
     state = [[torch.zeros_like(weight) for weight in weights] for _ in range(2)]

@@ -20,7 +20,6 @@ import html
 import json
 import re
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -384,7 +383,6 @@ def examples():
     ]
 
 
-@cache
 def _stored():
     """The stored examples, [{record, runs}]."""
     return study.read_json(study.DATA / STORED)["trials"]
