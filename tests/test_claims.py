@@ -627,14 +627,6 @@ def test_t7_one_step_costs_exactly_this(claim):
     claim("T7", "one-step KL = ½(e^{Δλ} − 1)E‖ε − ε̂‖²", found, 1e-12)
 
 
-def test_t7_the_steps_add_up_to_the_kl_of_the_joint_law(claim):
-    """Brute force: one matrix for all states, no formula for a step."""
-    levels = np.linspace(-4, 3, 21)
-    kl = joint_kls(0.7, levels, wilful, 0.1, 0.9)
-    steps = 0.5 * np.expm1(np.diff(levels)) * linear_error(0.7, wilful, levels[:-1])
-    claim("T7", "Σ of one-step KLs = KL of the joint law", abs(kl[0] + steps.sum() - kl[-1]), 1e-12)
-
-
 def test_t7_gap_to_continuous_time(claim):
     """T·gap → (λ_max − λ_min)/2 · [ΔL − ½Δe] = 35.03 for the galaxies on [−10, 10]."""
     errors = error_curve()

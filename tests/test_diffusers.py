@@ -15,7 +15,6 @@ from course_utils.datasets import galaxies
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import from_scheduler, from_script
 from course_utils.schedules import (
-    Cosine,
     alpha_bar,
     capped_cosine_betas,
     ddpm_betas,
@@ -73,13 +72,6 @@ def test_lists_of_beta(name, diffusers):
     table = diffusers.DDIMScheduler(beta_schedule=name, beta_start=1e-4, beta_end=0.02)
     assert_close(table.betas.numpy(), BETAS[name], rtol=1e-6)
     np.testing.assert_allclose(table.alphas_cumprod.numpy(), alpha_bar(BETAS[name]), rtol=2e-5)
-
-
-def test_the_cosine_list_is_the_cosine_schedule_cut_at_its_offset(diffusers):
-    table = diffusers.DDIMScheduler(beta_schedule="squaredcos_cap_v2")
-    schedule = Cosine(log_snr_max=Cosine().log_snr(0.008 / 1.008))
-    kept = expit(schedule.log_snr(np.arange(1001) / 1000))
-    assert_close(table.alphas_cumprod.numpy()[:-1], (kept / kept[0])[1:-1], atol=1e-6)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from comparing import assert_close, refused
 from jaxtyping import TypeCheckError
-from scipy import integrate
 from scipy.stats import norm
 from truths import HILLS
 
@@ -121,26 +120,6 @@ def test_the_gap_has_order_one_with_its_constant_on_any_schedule(schedule):
         scaled.append(n * discretisation_gap(levels, curve))
     extrapolated = 2 * scaled[1] - scaled[0]
     assert extrapolated == pytest.approx(gap_constant(curve, schedule), rel=1e-3)
-
-
-def test_a_linear_prediction_keeps_the_models_marginals_gaussian():
-    """ε̂ = k σ z + c: mean and variance of p follow two ordinary equations."""
-    k, c, levels = 0.8, 0.1, np.arange(-6, 3.001, 0.02)
-    found = path_and_marginal_kl(
-        GaussianMixture.from_data([0.8]), lambda z, level: k * sigma(level) * z + c, levels
-    )
-
-    def rates(level, state):
-        mean, variance = state
-        s = sigma(level)
-        slope = s**2 / 2 - k * s**2
-        return [slope * mean - c * s, 2 * slope * variance + s**2]
-
-    solved = integrate.solve_ivp(rates, (-6, 3), [0, 1], t_eval=[3.0], rtol=1e-10, atol=1e-12)
-    mean, variance = solved.y[:, -1]
-    a, s = alpha(3.0), sigma(3.0)
-    exact = 0.5 * (((0.8 * a - mean) ** 2 + s**2) / variance - 1 - np.log(s**2 / variance))
-    assert found.marginal[-1] == pytest.approx(exact, rel=2e-4)
 
 
 @pytest.mark.parametrize("truth", [GaussianMixture.from_data([0.8]), HILLS], ids=["x", "data"])

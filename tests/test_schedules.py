@@ -61,13 +61,6 @@ def test_log_snr_is_the_papers(schedule, truth):
 
 
 @named(ALL)
-def test_a_number_is_read_as_an_array_is(schedule):
-    for of in (schedule.log_snr, schedule.beta):
-        for kind in (float, np.array):
-            assert_close([of(kind(t)) for t in TIMES], of(TIMES), rtol=1e-14)
-
-
-@named(ALL)
 def test_time_inverts_log_snr(schedule):
     assert_close(schedule.time(schedule.log_snr(TIMES)), TIMES, atol=1e-9)
 

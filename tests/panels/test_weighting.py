@@ -40,11 +40,6 @@ def test_shares_and_verdicts(objective):
     assert ("convention" in found) == objective.startswith("edm")
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_peak_of_p2(gamma):
-    assert numbers("p2", p2_gamma=gamma)["peak"] == pytest.approx(-np.log(2 * gamma + 1), abs=1e-5)
-
-
 @pytest.mark.parametrize("data_sd", [0.3, 0.5, 2.0])
 def test_unit_variance_moves_edm_and_nothing_else(data_sd):
     """The closed form in λ' = λ + 2 ln σ_data, with λ = −2 ln σ."""
