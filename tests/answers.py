@@ -1,4 +1,4 @@
-"""Answers readers give: RIGHT must pass; WRONG, which are no listed mistakes, must not."""
+"""Answers readers give: RIGHT must pass; one that is WRONG, and no listed mistake, must not."""
 
 import numpy as np
 from scipy import stats
@@ -30,28 +30,19 @@ RIGHT["00.1"] = [
     _by_denoising,
     lambda n: [2 ** entropy(n, base=2)],  # bits, and a power of two; a list of one number
 ]
-WRONG["00.1"] = [
-    lambda n: np.exp(-np.log(n / n.sum()).sum()),
-    lambda n: np.sqrt(len(n) * n.sum()),  # between the two numbers that come to mind
-]
+WRONG["00.1"] = lambda n: np.exp(-np.log(n / n.sum()).sum())
 
 RIGHT["00.2"] = [lambda z, t: (FlowMatching().log_snr(t), z * sigma(FlowMatching().log_snr(t)) / t)]
-WRONG["00.2"] = [
-    lambda z, t: (2 * np.log((1 - t) / t), z),
-    lambda z, t: (2 * np.log((1 - t) / t), z / np.std(z)),  # of these few, not of the law
-]
+WRONG["00.2"] = lambda z, t: (2 * np.log((1 - t) / t), z)
 
 RIGHT["00.3"] = [lambda blur, spread: np.log(spread**2 / blur**2)]
-WRONG["00.3"] = [
-    lambda b, s: np.log(s / b),
-    lambda b, s: -2 * np.log(500 / 4540),  # the one number, not the function
-]
+WRONG["00.3"] = lambda b, s: np.log(s / b)
 
 
 RIGHT["01.1"] = [
     lambda decay, noise: solve_discrete_lyapunov(np.diag(decay), np.diag(noise**2)).diagonal(),
 ]
-WRONG["01.1"] = [lambda decay, noise: noise / decay, lambda decay, noise: print(decay)]
+WRONG["01.1"] = lambda decay, noise: noise / decay
 
 
 def _contributions_by_recursion(betas):
@@ -63,10 +54,10 @@ def _contributions_by_recursion(betas):
 
 
 RIGHT["01.2"] = [_contributions_by_recursion]
-WRONG["01.2"] = [lambda betas: betas, lambda betas: betas**2]
+WRONG["01.2"] = lambda betas: betas
 
 RIGHT["01.3"] = [lambda betas: np.prod(np.exp(-(betas**2) / 2))]
-WRONG["01.3"] = [lambda betas: 0.9345, lambda betas: np.exp(-0.5 * betas**2)]
+WRONG["01.3"] = lambda betas: np.exp(-0.5 * betas**2)
 
 
 def _joined(betas, n_steps):
@@ -74,27 +65,21 @@ def _joined(betas, n_steps):
 
 
 RIGHT["01.4"] = [_joined]
-WRONG["01.4"] = [lambda betas, n: betas[-n:], lambda betas, n: _joined(betas, n)[::-1]]
+WRONG["01.4"] = lambda betas, n: _joined(betas, n)[::-1]
 
 
 RIGHT["01.5"] = [
     lambda noisy, clean: 1 / (noisy / (clean - noisy) + 1 / (1 - clean)),  # precisions add up
 ]
-WRONG["01.5"] = [lambda noisy, clean: 1 - noisy / clean, lambda noisy, clean: noisy * (1 - clean)]
+WRONG["01.5"] = lambda noisy, clean: 1 - noisy / clean
 
 RIGHT["02.1"] = [
     lambda power, random: [a - (0.5 if r else 1) for a, r in zip(power, random, strict=True)],
 ]
-WRONG["02.1"] = [
-    lambda power, random: np.where(random, power / 2, power),
-    lambda power, random: power - random / 2,
-]
+WRONG["02.1"] = lambda power, random: power - random / 2
 
 RIGHT["02.2"] = [lambda B: 1 - np.exp(-B)[1:] / np.exp(-B)[:-1]]
-WRONG["02.2"] = [
-    lambda B: 1 - np.exp(-B),  # one entry too many
-    lambda B: 1 - np.exp(-(np.diff(B) ** 2)),
-]
+WRONG["02.2"] = lambda B: 1 - np.exp(-(np.diff(B) ** 2))
 
 
 def _by_brute_force(beta, t, n=100_000):
@@ -109,16 +94,13 @@ def _by_brute_force(beta, t, n=100_000):
 
 
 RIGHT["02.3"] = [_by_brute_force]
-WRONG["02.3"] = [
-    lambda beta, t: -2.867,  # the number for our schedule at t = 1
-    lambda beta, t: 0.5 - beta(t) / 4,
-]
+WRONG["02.3"] = lambda beta, t: 0.5 - beta(t) / 4
 
 RIGHT["02.4"] = [lambda beta: (beta / 2) * (2 - beta / 2)]
-WRONG["02.4"] = [lambda beta: 1 - beta, lambda beta: np.full_like(beta, 1.0)]
+WRONG["02.4"] = lambda beta: 1 - beta
 
 RIGHT["03.1"] = [(4, 1), [4, 1.0], np.array([4, 1]), lambda: (4, [1.0])]
-WRONG["03.1"] = [(4, 0.3), 4]
+WRONG["03.1"] = (4, 0.3)
 
 
 def by_chain_rule(eps_hat, log_snr, spread, h=1e-4):
@@ -130,18 +112,12 @@ def by_chain_rule(eps_hat, log_snr, spread, h=1e-4):
 
 
 RIGHT["03.2"] = [by_chain_rule]
-WRONG["03.2"] = [
-    lambda e, lam, spread: -e / (spread * np.exp(lam)),
-    lambda e, lam, spread: np.exp(-lam / 2) * spread,
-]
+WRONG["03.2"] = lambda e, lam, spread: -e / (spread * np.exp(lam))
 
 RIGHT["03.3"] = [
     lambda z, s, b, eta: [-b * (x + (1 + eta * eta) * y) / 2 for x, y in zip(z, s, strict=True)],
 ]
-WRONG["03.3"] = [
-    lambda z, s, b, eta: -b * z - b * s,
-    lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s + eta * np.sqrt(b),
-]
+WRONG["03.3"] = lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s + eta * np.sqrt(b)
 
 
 def by_the_posterior(z, eps_hat, noise, log_snr, log_snr_to):
@@ -150,8 +126,8 @@ def by_the_posterior(z, eps_hat, noise, log_snr, log_snr_to):
     return mean + np.sqrt(variance) * noise
 
 
-def in_two(z, eps_hat, noise, log_snr, log_snr_to, ahead=2.0):
-    beyond = log_snr + ahead * (log_snr_to - log_snr)
+def in_two(z, eps_hat, noise, log_snr, log_snr_to):
+    beyond = 2 * log_snr_to - log_snr
     back = transition(beyond, log_snr_to)
     beyond_z = ddim_step(lambda z, log_snr: eps_hat, z, log_snr, beyond)
     return back.decay * beyond_z + back.noise * noise
@@ -166,7 +142,7 @@ def with_eta(eta):
 
 
 RIGHT["03.4"] = [by_the_posterior, with_eta(1.0), in_two]
-WRONG["03.4"] = [lambda *args: in_two(*args, ahead=1.7), with_eta(0.7)]
+WRONG["03.4"] = with_eta(0.7)
 
 
 def _stop(error, low, high, candidates):
@@ -180,10 +156,7 @@ def _stop(error, low, high, candidates):
 
 
 RIGHT["04.1"] = [_stop]
-WRONG["04.1"] = [
-    lambda e, low, high, c: (np.median(c), _stop(e, low, high, [np.median(c)])[1]),
-    lambda e, low, high, c: _stop(lambda s: 1.0, low, high, c),
-]
+WRONG["04.1"] = lambda e, low, high, c: (np.median(c), _stop(e, low, high, [np.median(c)])[1])
 
 
 def _two_equations(n, coarse, fine, tolerance):
@@ -192,13 +165,10 @@ def _two_equations(n, coarse, fine, tolerance):
 
 
 RIGHT["04.2"] = [_two_equations]
-WRONG["04.2"] = [
-    lambda n, coarse, fine, tol: (coarse - fine, n * (coarse - fine) / tol),
-    lambda n, coarse, fine, tol: (2 * fine - coarse, 2 * n),
-]
+WRONG["04.2"] = lambda n, coarse, fine, tol: (2 * fine - coarse, 2 * n)
 
 RIGHT["04.3"] = [lambda t: -0.5 * (Cosine().log_snr(t + 1e-5) - Cosine().log_snr(t - 1e-5)) / 2e-5]
-WRONG["04.3"] = [lambda t: np.pi * np.tan(np.pi * t / 2), lambda t: np.pi / np.sin(np.pi * t / 2)]
+WRONG["04.3"] = lambda t: np.pi / np.sin(np.pi * t / 2)
 
 
 def _interpolated(log_snr, error, accuracy):
@@ -212,10 +182,7 @@ def _nearest(log_snr, error, accuracy):
 
 
 RIGHT["04.4"] = [_nearest, _interpolated]
-WRONG["04.4"] = [
-    lambda x, e, accuracy: np.trapezoid(e[x < 0], x[x < 0]) / 2,
-    lambda x, e, accuracy: cumulative_simpson(e, x=x, initial=0) / 2,
-]
+WRONG["04.4"] = lambda x, e, accuracy: np.trapezoid(e[x < 0], x[x < 0]) / 2
 
 
 def _through_w(t, coefficient, old, new):
@@ -226,10 +193,7 @@ def _through_w(t, coefficient, old, new):
 
 
 RIGHT["04.5"] = [_through_w]
-WRONG["04.5"] = [
-    lambda t, c, old, new: -0.5 * new.log_snr_rate(t),
-    lambda t, c, old, new: -_through_w(t, c, old, new),
-]
+WRONG["04.5"] = lambda t, c, old, new: -0.5 * new.log_snr_rate(t)
 
 
 def _at_zero(w):
@@ -241,7 +205,7 @@ def _cosine_v(log_snr):
 
 
 RIGHT["05.1"] = [_at_zero(_cosine_v)]
-WRONG["05.1"] = [lambda s: np.exp(-s / 2) / 2, lambda s: np.exp(-s / 2).sum()]
+WRONG["05.1"] = lambda s: np.exp(-s / 2) / 2
 
 
 def _min_snr_v(log_snr, gamma):
@@ -250,10 +214,7 @@ def _min_snr_v(log_snr, gamma):
 
 
 RIGHT["05.2"] = [_min_snr_v]
-WRONG["05.2"] = [
-    lambda s, g: np.minimum(np.exp(-s), g) / (np.exp(-s) + 1),
-    lambda s, g: np.minimum(np.exp(s), g) / (np.exp(s) + 1) ** 2,
-]
+WRONG["05.2"] = lambda s, g: np.minimum(np.exp(-s), g) / (np.exp(-s) + 1)
 
 
 def _by_search(log_snr, k):
@@ -266,36 +227,26 @@ def _by_search(log_snr, k):
 
 
 RIGHT["05.3"] = [_by_search]
-WRONG["05.3"] = [lambda s, k: -s / 2, lambda s, k: np.tanh(s / 2) * (k + np.exp(s))]
-
-
-def _sd3(log_snr, mean, sd):
-    return norm.pdf(log_snr, -2 * mean, 2 * sd) * eps_loss_to("velocity", log_snr)
+WRONG["05.3"] = lambda s, k: np.tanh(s / 2) * (k + np.exp(s))
 
 
 def _sd3_of_time(log_snr, mean, sd, power=2):
-    """The same from the law of t: p(λ) = p(t) |dt/dλ|, and u's factor is (1 − t)^{−2}."""
+    """From the law of t: p(λ) = p(t) |dt/dλ|, and u's factor is (1 − t)^{−2}."""
     t = expit(-log_snr / 2)
     density_of_time = norm.pdf(logit(t), mean, sd) / (t * (1 - t))
     return density_of_time * t * (1 - t) / 2 * (1 - t) ** -power
 
 
-RIGHT["05.4"] = [_at_zero(_sd3), _at_zero(_sd3_of_time)]
-WRONG["05.4"] = [
-    lambda s, m, sd: _at_zero(_sd3)(s, 0.0, sd),
-    _at_zero(lambda s, m, sd: _sd3_of_time(s, m, sd, power=-2)),
-]
+RIGHT["05.4"] = [_at_zero(_sd3_of_time)]
+WRONG["05.4"] = _at_zero(lambda s, m, sd: _sd3_of_time(s, m, sd, power=-2))
 
 RIGHT["05.5"] = [lambda s, sd: -2 * np.log(np.exp(-s / 2) / sd)]
-WRONG["05.5"] = [lambda s, sd: s + 1.386, lambda s, sd: s + 0.5 * np.log(sd)]
+WRONG["05.5"] = lambda s, sd: s + 0.5 * np.log(sd)
 
 RIGHT["05.6"] = [
     lambda b, g: np.exp(np.minimum(0, np.log(g) + np.log(np.expm1(-np.cumsum(np.log1p(-b)))))),
 ]
-WRONG["05.6"] = [
-    lambda b, g: np.ones_like(b),
-    lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b),
-]
+WRONG["05.6"] = lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b)
 
 
 def _summed(w, L):
@@ -308,20 +259,11 @@ def _with_share(total):
     return lambda w, L: (total(w, L), _summed(w, L)[1])
 
 
-RIGHT["06.1"] = [
-    # the other side: an identity has two
-    _with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:]))),
-]
-WRONG["06.1"] = [
-    _with_share(lambda w, L: np.sum(np.diff(w) * L[1:-1])),
-    _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1]),
-]
+RIGHT["06.1"] = [_with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:])))]  # the other side
+WRONG["06.1"] = _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1])
 
 RIGHT["06.2"] = [lambda t, w: [(w[1:] - w[:-1]) / w.max(), 1 - np.diff(w).sum() / w[-1]]]
-WRONG["06.2"] = [
-    lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1]),
-    lambda t, w: (np.diff(w) / w.sum(), w[0] / w.sum()),
-]
+WRONG["06.2"] = lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1])
 
 
 def _uncut(u, b, low):
@@ -329,16 +271,10 @@ def _uncut(u, b, low):
 
 
 RIGHT["06.3"] = [lambda u, b, low, high: np.clip(_uncut(u, b, low), low, high)]
-WRONG["06.3"] = [
-    lambda u, b, low, high: b - logit(u * expit(b - low)),
-    lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high),
-]
+WRONG["06.3"] = lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high)
 
 RIGHT["06.4"] = [lambda log_snr, w: [max(w[i:]) for i in range(len(w))]]
-WRONG["06.4"] = [
-    lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 1.0, w),
-    lambda log_snr, w: w.sort(),
-]
+WRONG["06.4"] = lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 1.0, w)
 
 
 def _sech(t, b):
@@ -350,13 +286,10 @@ def _difference(t, b, step=1e-5):
 
 
 RIGHT["06.5"] = [_difference]
-WRONG["06.5"] = [
-    lambda t, b: -np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / 2,
-    lambda t, b: _sech(t, b),
-]
+WRONG["06.5"] = lambda t, b: -np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / 2
 
 RIGHT["07.1"] = [lambda c, w: (c, np.average(c, weights=w))]
-WRONG["07.1"] = [lambda c, w: (w * c, np.sum(w * c) / np.sum(w)), lambda c, w: (c, np.median(c))]
+WRONG["07.1"] = lambda c, w: (w * c, np.sum(w * c) / np.sum(w))
 
 
 def _accumulated(gram, cross, w, ridge):
@@ -367,17 +300,8 @@ def _accumulated(gram, cross, w, ridge):
     return np.linalg.inv(matrix) @ right
 
 
-def _stacked(gram, cross, w, ridge):
-    """Sums, with the ridge scaled to fit."""
-    matrix = np.einsum("l,lfg->fg", w, gram) + len(w) * ridge * np.eye(cross.shape[1])
-    return np.linalg.solve(matrix, cross.T @ w)
-
-
-RIGHT["07.2"] = [_accumulated, _stacked]
-WRONG["07.2"] = [
-    lambda gram, cross, w, ridge: w @ cross / len(w),
-    lambda gram, cross, w, ridge: _accumulated(gram, cross, w / w.sum(), ridge),
-]
+RIGHT["07.2"] = [_accumulated]
+WRONG["07.2"] = lambda gram, cross, w, ridge: _accumulated(gram, cross, w / w.sum(), ridge)
 
 
 def _library(ours, others):
@@ -386,10 +310,7 @@ def _library(ours, others):
 
 
 RIGHT["07.3"] = [_library]
-WRONG["07.3"] = [
-    lambda ours, others: (ours.mean() - others.mean(),) * 3,
-    lambda ours, others: (_library(ours, others)[0], *_library(ours, others)[:0:-1]),
-]
+WRONG["07.3"] = lambda ours, others: (_library(ours, others)[0], *_library(ours, others)[:0:-1])
 
 
 def _floors(pairs):
@@ -402,15 +323,7 @@ def _all_pairs(pairs, distance):
 
 
 RIGHT["07.4"] = [_all_pairs]
-WRONG["07.4"] = [
-    lambda pairs, distance: (distance, 0.0),
-    lambda pairs, distance: (_floors(pairs).mean(), distance - _floors(pairs).mean()),
-]
-
-
-def _by_an_array(spread, by):
-    n = np.arange(2, 5000)
-    return n[stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n) <= by][0]
+WRONG["07.4"] = lambda pairs, distance: (_floors(pairs).mean(), distance - _floors(pairs).mean())
 
 
 def _by_the_library(spread, by):
@@ -425,10 +338,7 @@ def _by_the_library(spread, by):
 
 
 RIGHT["08.1"] = [_by_the_library]
-WRONG["08.1"] = [
-    lambda spread, by: round((2 * spread / by) ** 2),
-    lambda spread, by: _by_an_array(spread**2, by),
-]
+WRONG["08.1"] = lambda spread, by: round((2 * spread / by) ** 2)
 
 
 def _judged(differences, primary, by):
@@ -439,12 +349,9 @@ def _judged(differences, primary, by):
 
 
 RIGHT["08.2"] = [_judged, lambda *given: _judged(*given).upper()]
-WRONG["08.2"] = [
-    lambda differences, primary, by: "undecided",
-    lambda differences, primary, by: (
-        "supported" if (differences[primary] <= -by).all() else "not supported"
-    ),
-]
+WRONG["08.2"] = lambda differences, primary, by: (
+    "supported" if (differences[primary] <= -by).all() else "not supported"
+)
 
 
 def _claimed(d):
@@ -454,7 +361,7 @@ def _claimed(d):
 
 
 RIGHT["08.3"] = [_claimed]
-WRONG["08.3"] = [lambda d: 0.05, lambda d: np.mean(stats.ttest_1samp(d, 0, axis=1).pvalue)]
+WRONG["08.3"] = lambda d: 0.05
 
 
 def _undominated(bits, eta0, eta1):
@@ -463,7 +370,4 @@ def _undominated(bits, eta0, eta1):
 
 
 RIGHT["08.4"] = [_undominated]
-WRONG["08.4"] = [
-    lambda bits, eta0, eta1: np.ones(len(bits)),
-    lambda bits, eta0, eta1: (bits < bits.mean()).astype(int),
-]
+WRONG["08.4"] = lambda bits, eta0, eta1: (bits < bits.mean()).astype(int)

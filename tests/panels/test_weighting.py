@@ -40,17 +40,6 @@ def test_shares_and_verdicts(objective):
     assert ("convention" in found) == objective.startswith("edm")
 
 
-@pytest.mark.parametrize("data_sd", [0.3, 0.5, 2.0])
-def test_unit_variance_moves_edm_and_nothing_else(data_sd):
-    """The closed form in λ' = λ + 2 ln σ_data, with λ = −2 ln σ."""
-    values = {"edm_data_sd": data_sd, "unit_variance": True}
-    own = LEVELS - 2 * np.log(data_sd)
-    closed = np.exp(-((own - 2.4) ** 2) / (2 * 2.4**2)) * (np.exp(-own) + data_sd**2)
-    w = chosen("edm", **values)
-    np.testing.assert_allclose(w(LEVELS), closed / closed.max(), rtol=1e-9, atol=1e-12)
-    assert numbers("sd3", **values) == numbers("sd3")
-
-
 def test_presets_do_what_their_names_say():
     found = {name: numbers(**values) for name, values in weighting.PRESETS.items()}
     assert found["EDM, made monotone"]["verdict"] == "w is monotone"
