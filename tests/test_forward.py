@@ -8,23 +8,13 @@ import pytest
 from comparing import refused, standard_errors_off
 
 from course_utils import forward
-from course_utils.schedules import Cosine, LinearBeta, alpha, discrete_betas, sigma
+from course_utils.schedules import LinearBeta, alpha, sigma
 
 LINEAR = LinearBeta()
 
 
 def fitted_order(n_steps, errors):
     return -np.polyfit(np.log(n_steps), np.log(errors), 1)[0]
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 100])
-def test_the_exact_rule_and_exact_steps_have_no_error(n):
-    schedule = Cosine(log_snr_min=-8.0)
-    grid = schedule.log_snr(np.arange(n + 1) / n)
-    for steps in (forward.exact_steps(grid), forward.chain_steps(discrete_betas(schedule, n))):
-        mean, variance = forward.state_moments(1.5, steps)
-        assert mean[1:] == pytest.approx(1.5 * alpha(grid[1:]), rel=1e-13)
-        assert variance[1:] == pytest.approx(sigma(grid[1:]) ** 2, rel=1e-13)
 
 
 def test_noised_data_have_the_amplitudes_of_their_level():
