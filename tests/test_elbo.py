@@ -10,20 +10,9 @@ from jaxtyping import TypeCheckError
 from scipy.stats import norm
 from truths import HILLS
 
+from course_utils import elbo
 from course_utils.datasets import galaxies
-from course_utils.elbo import (
-    ErrorCurve,
-    discretisation_gap,
-    elbo_parts,
-    elbo_terms,
-    every_noise,
-    gap_constant,
-    loss_draws,
-    negative_log_likelihood,
-    path_and_marginal_kl,
-    sum_of_elbos,
-    weighted_loss,
-)
+from course_utils.elbo import ErrorCurve
 from course_utils.forward import posterior
 from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import Cosine, FlowMatching, LinearLogSnr, alpha, sigma
@@ -53,12 +42,12 @@ def test_the_three_terms_for_straight_lines():
     """w = 3 − λ/4 and L = 5 + λ/2 over [−2, 4]: every term by hand."""
     levels = np.linspace(-3, 5, 9)
     curve = ErrorCurve(levels, 2 + levels / 10 + 1, 5 + levels / 2)
-    terms = elbo_parts(lambda s: 3 - s / 4, curve, -2, 4)
+    terms = elbo.elbo_parts(lambda s: 3 - s / 4, curve, -2, 4)
     integral = (5 * 6 + (4**2 - 2**2) / 4) / 4  # ∫ −dw/dλ L dλ
     assert_close(terms, (integral, 2 * 7, -3.5 * 4), rtol=1e-12)
-    assert_close(sum_of_elbos(lambda s: 3 - s / 4, curve, -2, 4), sum(terms), rtol=1e-12)
+    assert_close(elbo.sum_of_elbos(lambda s: 3 - s / 4, curve, -2, 4), sum(terms), rtol=1e-12)
     loss = (3 * 3 * 6 + (0.3 - 0.75) * (4**2 - 2**2) / 2 - 0.025 * (4**3 + 2**3) / 3) / 2
-    assert_close(weighted_loss(lambda s: 3 - s / 4, curve, -2, 4), loss, rtol=1e-8)
+    assert_close(elbo.weighted_loss(lambda s: 3 - s / 4, curve, -2, 4), loss, rtol=1e-8)
 
 
 @pytest.mark.parametrize("width", [0.0, 0.3])
@@ -70,12 +59,12 @@ def test_two_dimensions_by_quadrature(width):
     (truth, model), *pairs = (
         (GaussianMixture.from_data(x), GaussianMixture.from_data(x, width)) for x in (both, *points)
     )
-    plane = ErrorCurve.from_draws(truth, *every_noise(both), model=model, log_snr=levels)
+    plane = ErrorCurve.from_draws(truth, *elbo.every_noise(both), model=model, log_snr=levels)
     lines = [ErrorCurve.from_mixtures(*pair, log_snr=levels) for pair in pairs]
     assert_close(plane.noise_error, sum(c.noise_error for c in lines), atol=1e-9)
     assert_close(plane.path_kl, sum(c.path_kl for c in lines), atol=1e-9)
     for w in (np.ones_like, sigmoid(0)):
-        loss, elbos = weighted_loss(w, plane), sum_of_elbos(w, plane)
+        loss, elbos = elbo.weighted_loss(w, plane), elbo.sum_of_elbos(w, plane)
         assert abs(loss - elbos) <= min(loss.bound + elbos.bound, 1e-5 * loss)
 
 
@@ -104,7 +93,7 @@ def test_terms_sum_to_the_bound_on_all_latents_at_once(model):
         log_p = log_p + norm.logpdf(states[k - 1], mean, np.sqrt(variance))
     log_p = log_p + norm.logpdf(x, states[0] / alpha(levels[0]), np.exp(-levels[0] / 2))
     bound = weight @ (log_q - log_p)[:, 0]
-    terms = elbo_terms(levels, HILLS, model, x=x)
+    terms = elbo.elbo_terms(levels, HILLS, model, x=x)
     assert terms.diffusion.shape == (2,)
     negative_elbo = terms.prior + terms.reconstruction + terms.diffusion.sum()
     assert negative_elbo == pytest.approx(bound, abs=1e-6)
@@ -117,9 +106,9 @@ def test_the_gap_has_order_one_with_its_constant_on_any_schedule(schedule):
     curve, scaled = ErrorCurve.from_mixtures(HILLS), []
     for n in (2000, 4000):
         levels = schedule.log_snr(np.arange(n + 1) / n)
-        scaled.append(n * discretisation_gap(levels, curve))
+        scaled.append(n * elbo.discretisation_gap(levels, curve))
     extrapolated = 2 * scaled[1] - scaled[0]
-    assert extrapolated == pytest.approx(gap_constant(curve, schedule), rel=1e-3)
+    assert extrapolated == pytest.approx(elbo.gap_constant(curve, schedule), rel=1e-3)
 
 
 @pytest.mark.parametrize("truth", [GaussianMixture.from_data([0.8]), HILLS], ids=["x", "data"])
@@ -130,7 +119,7 @@ def test_path_kl_is_marginal_kl_and_the_excess(truth):
     residuals = []
     for step, per_sd in [(0.1, 8), (0.05, 16)]:
         levels = np.arange(-8, 2 + step / 2, step)
-        kl = path_and_marginal_kl(truth, eps, levels, per_sd)
+        kl = elbo.path_and_marginal_kl(truth, eps, levels, per_sd)
         residuals.append(np.abs(kl.path - kl.marginal - kl.excess).max())
         assert kl.excess[-1] > 0.2  # an excess worth explaining
     assert residuals[1] < 4e-4
@@ -142,12 +131,12 @@ test_the_doors_teach = refused(
     (lambda: ErrorCurve.from_mixtures(GaussianMixture([1], [[0, 1]], [1])), "one dimension"),
     (lambda: CURVE.at([0, 10.1]), r"leave the tabulated range \[-10, 10\]"),
     (lambda: CURVE.between(3, 3), "log_snr_min < log_snr_max"),
-    (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
-    (lambda: weighted_loss(lambda s: -s, CURVE), "not negative"),
-    (lambda: negative_log_likelihood(CURVE), "wider range"),
+    (lambda: elbo.elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
+    (lambda: elbo.weighted_loss(lambda s: -s, CURVE), "not negative"),
+    (lambda: elbo.negative_log_likelihood(CURVE), "wider range"),
     # [n] − [n, 1] would broadcast to [n, n] and give some number
     (
-        lambda: loss_draws(
+        lambda: elbo.loss_draws(
             np.ones_like, lambda z, s: z[:, 0], *[SIX[:, None]] * 2, SIX / 10, LinearLogSnr()
         ),
         r"shape of z, \(6, 1\)",

@@ -1,4 +1,4 @@
-"""The variance of a draw of the loss: moments by simulation, densities that lower it."""
+"""The variance of a draw of the loss, by simulation, and the densities that lower it."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,7 @@ from truths import HILLS
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve, loss_draws, weighted_loss
 from course_utils.mixtures import GaussianMixture
-from course_utils.schedules import (
-    Cosine,
-    LinearBeta,
-    LinearLogSnr,
-)
+from course_utils.schedules import Cosine, LinearBeta, LinearLogSnr
 from course_utils.variance import (
     DensitySchedule,
     ErrorMoments,
