@@ -96,7 +96,7 @@ class Schedule:
         if isinstance(t, float) and 0 < t < 1:  # quicker for one number
             return formula(self._start + self._length * t)
         t = np.asarray(t, dtype=np.float64)
-        first, last = t.min(), t.max()
+        first, last = t.item(t.argmin()), t.item(t.argmax())  # quicker than min and max
         if not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
         u = t if self._length == 1 else self._start + self._length * t

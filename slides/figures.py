@@ -293,8 +293,8 @@ def bug(figure, ax):
 def short_chain(figure, ax):
     long = alpha_bar(ddpm_betas())
     lists = [
-        ("1000 steps", long, "exact", "-", (0.47, 0.08)),
-        ("the first 100 of them", long[:100], "data", "--", (0.3, 1.01)),
+        ("1000 steps", long, "exact", "-", (0.6, 0.06)),
+        ("the first 100 of them", long[:100], "data", "--", (0.4, 1.06)),
         ("end values,\n100 steps", alpha_bar(ddpm_betas(100)), "model", ":", (0.46, 0.3)),
     ]
     for name, bars, meaning, style, place in lists:
@@ -302,7 +302,7 @@ def short_chain(figure, ax):
         figures.line(ax, t, np.append(1, bars), meaning, ls=style)
         figures.line(ax, [1], bars[-1:], meaning, ls="", marker="o", clip_on=False)
         ax.text(*place, name)
-    ax.set(ylim=(0, 1.12), xlabel="t / T", xlim=(0, 1.03))
+    ax.set(ylim=(0, 1.2), xlabel="t / T", xlim=(0, 1.03))
     figures.title(ax, r"$\bar\alpha_t$, what is left of the datum")
 
 
@@ -425,7 +425,7 @@ def fitted(figure, axes):
         figures.line(of_fit, z[:, 0], fit, "model", label=f"{k} bumps", ls=style)
     exact = data().eps(z, LEVEL)[:, 0]
     figures.line(of_fit, z[:, 0], exact, "exact", label="exact ε*", lw=1.2)
-    of_fit.set(xlim=(-3.6, 3.6), ylim=(-4.8, 3.2), xlabel="latent z", ylabel="noise ε")
+    of_fit.set(xlim=(-3.6, 3.6), ylim=(-6.5, 3.2), xlabel="latent z", ylabel="noise ε")
     of_fit.legend(loc="lower right", ncols=2)
     figures.title(of_fit, "the pairs (z, ε) at λ = 2, and three fits")
     losses = [loss for _, loss in found.values()]

@@ -48,8 +48,8 @@ def knots(label, levels, most, folded=""):
     return Bars(label, labels, -most, most, 0.1, flat, "powers of ten", folded=folded)
 
 
-def over_levels(title, y, items, width=1.0, span=SPAN):
-    """Return a plot over log-SNR, read on top as the blur in km/s that noise has there."""
-    top = Top("blur", "km/s", factor=velocity_scale(), rate=-0.5)
+def over_levels(title, y, items, width=1.0, span=SPAN, unit="km/s"):
+    """Return a plot over log-SNR, read on top as the blur: in km/s, or in the data's "sd"."""
+    top = Top("blur", unit, factor=velocity_scale() if unit == "km/s" else 1.0, rate=-0.5)
     x = Axis(*span, "log-SNR λ     ← noise        data →", top=top)
     return Plot(title, x, y, items, width, cursor="λ")

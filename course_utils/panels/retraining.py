@@ -266,6 +266,7 @@ def scene():
             Handle("gains", x=KNOTS, y="at_knots", along="y", grip="knots", meaning="weight"),
         ],
         width=1.5,
+        unit="sd",
     )
     samples = Plot(
         f"{N_SAMPLES} samples and the real law",
@@ -288,6 +289,7 @@ def scene():
             Line("levels", "excess", meaning="model", label="this w"),
         ],
         width=1.5,
+        unit="sd",
     )
     at = (-0.1, 0, 0.1, 1, 10)
     x = Axis(-0.2, 30, "ELBO loss above that of w ≡ 1, nats", scale="asinh", linear=0.1, ticks=at)

@@ -11,11 +11,12 @@ import contextlib
 import json
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from lab import Notebook, jupyterlab, write_notebook
 from panel_driving import PANELS
-from serving import chromium
+from serving import ROOT, chromium
 
 ROUNDS, SECONDS = 40, 3.0
 LOCAL = ("weighting", "sum_of_elbos")  # the instrument computes where it is shown
@@ -76,6 +77,16 @@ MEASURE, WATCH = (
 )
 
 
+def before(name):
+    """Return the code that a reader has run when the notebook comes to this panel."""
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+        for i, cell in enumerate(cells):
+            if f"panels import {name}" in cell:
+                return "\n".join(cells[:i])
+    raise LookupError(f"no notebook shows {name}")
+
+
 def measure(notebook, name):
     """Return {"panel", "bare", "interact", "own": ms}, and pictures and round trips a second."""
     page = notebook.page
@@ -104,6 +115,7 @@ def measured(tmp_path_factory):
             cells = [BARE, PANEL.replace("NAME", name), INTERACT]
             path = write_notebook(home / f"{name}.ipynb", cells)
             with contextlib.closing(Notebook(context, address, home, path)) as notebook:
+                notebook.execute(before(name))
                 notebook.page.evaluate(FIRST)
                 notebook.run_all(seconds=240)
                 rows[name] = measure(notebook, name)
@@ -139,5 +151,5 @@ def test_every_panel_beside_round_trip_and_interact(measured, capsys, speed):
     speed("all panels, median", same, list(sooner.values()), how, "times sooner")
     local = [16.7 / np.percentile(rows[name][0]["panel"], 95) for name in LOCAL]
     speed("the instrument, p95", "a frame of 16.7 ms", local, how, "times sooner")
-    words = "a panel's first picture, after its cell starts and imports all"
-    speed(words, "one second", list(shown.values()), "aim 1, without the import", "s")
+    words = "a panel's first picture, after its notebook's cell starts"
+    speed(words, "one second", list(shown.values()), "after the cells before it; aim 1", "s")
