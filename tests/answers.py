@@ -266,11 +266,13 @@ RIGHT["06.2"] = [lambda t, w: [(w[1:] - w[:-1]) / w.max(), 1 - np.diff(w).sum() 
 WRONG["06.2"] = lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1])
 
 
-def _uncut(u, b, low):
-    return b - logit((1 - u) * expit(b - low))
+def _where_w_has_fallen(u, b, low, high):
+    """w = sigmoid(b − λ) drawn finely; below the range's end it has fallen by a share u."""
+    levels = np.linspace(low, high, 1_000_001)
+    return np.interp(u, 1 - expit(b - levels) / expit(b - low), levels)
 
 
-RIGHT["06.3"] = [lambda u, b, low, high: np.clip(_uncut(u, b, low), low, high)]
+RIGHT["06.3"] = [_where_w_has_fallen]
 WRONG["06.3"] = lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high)
 
 RIGHT["06.4"] = [lambda log_snr, w: [max(w[i:]) for i in range(len(w))]]

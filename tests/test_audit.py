@@ -68,16 +68,6 @@ def test_one_coefficient_has_many_forms():
     assert compare(flow, of_x, -5, 5).difference < 1e-12
 
 
-@pytest.mark.parametrize("steps", [50, 1000])
-def test_a_time_shift_moves_the_levels(steps):
-    t = np.arange(1, steps) / steps
-    by_hand = from_script(sigmas=3 * t / (1 + 2 * t), prediction="flow")
-    told = from_script(sigmas=t, shift=3.0, prediction="flow")
-    np.testing.assert_allclose(told.levels.steps, by_hand.levels.steps, atol=1e-12)
-    w = weighting(density="uniform", shift=3.0, prediction="flow")
-    assert compare(w, told.implied_weighting(), -5, 3).difference < 1e-4
-
-
 def test_draws_give_the_density_to_the_error_that_is_said():
     rng, levels = np.random.default_rng(0), np.linspace(-4, 4, 81)
     of_flow, of_steps = {"prediction": "flow"}, {"betas": SD_BETAS}

@@ -1,14 +1,15 @@
 """The set-up: the lock that it installs, and an environment that knows where it was made."""
 
-import importlib.util
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -21,10 +22,7 @@ MORE = ROOT / ".ci/requirements.txt"
 
 def module(root):
     """`.ci/environment.py` of the course in the folder ``root``."""
-    spec = importlib.util.spec_from_file_location("environment", root / ".ci/environment.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return SimpleNamespace(**runpy.run_path(str(root / ".ci/environment.py")))
 
 
 @pytest.fixture
@@ -33,12 +31,12 @@ def course(tmp_path):
     root = tmp_path / "course"
     for folder in (".ci", ".venv/bin"):
         (root / folder).mkdir(parents=True)
-    for name in (
+    for name in [
         "pyproject.toml",
         "requirements.txt",
         ".ci/environment.py",
         ".ci/requirements.txt",
-    ):
+    ]:
         shutil.copy(ROOT / name, root / name)
     (root / ".venv/bin/python").symlink_to(sys.executable)
     (root / ".venv/.ready").write_text(module(root).state())

@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 import torch
 from answers import RIGHT, WRONG
-from scipy import integrate
-from scipy.special import expit
 
 from course_utils.exercises import Exercise, check, exercises
 from course_utils.exercises.slips import Source, edited
@@ -127,21 +125,6 @@ def test_the_drift_with_any_noise_keeps_a_gaussian_law():
         slope = EXERCISES["03.3"].reference(1.0, -1 / variance, beta, eta)  # of the drift in z
         back = -2 * slope * variance + eta**2 * beta  # d variance/d|t|: drift and fresh noise
         assert back == pytest.approx(beta * a_bar * (s2 - 1), rel=1e-12)
-
-
-def test_levels_follow_the_truncated_logistic_with_its_atom():
-    b, low, high = 0.5, -4.0, 3.0
-    u = (np.arange(200_000) + 0.5) / 200_000
-    levels = EXERCISES["06.3"].reference(u, b, low, high)
-
-    def density(x):  # logistic, centred at b, normalised so that with the atom the total is 1
-        return expit(x - b) * expit(b - x) / expit(b - low)
-
-    for edge in (-2.0, 0.0, 2.5):
-        share, _ = integrate.quad(density, low, edge)
-        assert np.mean(levels <= edge) == pytest.approx(share, abs=1e-5)
-    assert np.mean(levels == high) == pytest.approx(expit(b - high) / expit(b - low), abs=1e-5)
-    assert low <= levels.min()
 
 
 # --- the machinery, on small exercises ----------------------------------------------------------
