@@ -65,14 +65,6 @@ def test_time_inverts_log_snr(schedule):
     assert_close(schedule.time(schedule.log_snr(TIMES)), TIMES, atol=1e-9)
 
 
-@named(WIDE)
-def test_log_snr_inverts_time_at_extreme_levels(schedule):
-    for level in np.maximum([-30.0, -10.0, 0.0, 29.0, 30.0], schedule.log_snr_min):
-        # near t = 1 a step of float64 in t is itself 1e-9 in λ
-        assert_close(schedule.log_snr(schedule.time(level)), level, atol=3e-9)
-        assert np.isfinite(schedule.density(level)) and schedule.density(level) > 0
-
-
 def slope(function, x, step):
     """The derivative by differences of fourth order."""
     near, far = (function(x + k * step) - function(x - k * step) for k in (1, 2))
@@ -101,11 +93,6 @@ def test_the_ends_of_the_range_are_reached_and_never_left(schedule):
     assert (schedule.density(ends) > 0).all()
     assert_close(schedule.time(ends), [0, 1], atol=1e-12)
     assert schedule.density(ends[1] - 0.01) == schedule.density(ends[0] + 0.01) == 0
-
-
-def test_zero_terminal_snr():
-    with np.errstate(all="raise"):
-        assert_close(log_snr_from_alpha_bar([1, 0.5, 0]), np.array([np.inf, 0, -np.inf]))
 
 
 def test_the_cosine_schedule_is_exact_near_its_ends():
