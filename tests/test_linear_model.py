@@ -118,6 +118,14 @@ def test_scale_of_w_does_not_count_but_the_ridge_does(small):
     assert np.linalg.norm(small.retrain(flat, 10.0).theta) < np.linalg.norm(one.theta)
 
 
+def test_condition_number(small):
+    denoiser = small.retrain(flat, 1e-3)
+    matrix = np.trapezoid(denoiser.weights * small.gram.T, LEVELS) / 2 + 1e-3 * np.eye(24)
+    exact = np.linalg.cond(matrix, 1)
+    assert exact / 3 < denoiser.condition < exact * 1.0001  # LAPACK estimates from below
+    assert small.retrain(flat, 1.0).condition < denoiser.condition
+
+
 def test_data_are_copied_and_gaps_refused(data):
     x = data.copy()
     built = LinearDenoiser.precompute(x, 8, rng=rng(), n_draws=20)

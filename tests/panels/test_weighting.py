@@ -30,10 +30,10 @@ def test_shares_and_verdicts(objective):
         inside = [b for b in (-9, -6, -3, 0, 3, 6, 9) if low < b < high]
         return quad(lambda s: w(s) * errors.at(s)[0], low, high, points=inside, epsrel=1e-9)[0]
 
-    fine = -2 * np.log(50 / km_per_s(0))
-    assert found["coarse"] == pytest.approx(integral(-10, fine) / integral(-10, 10), abs=1e-7)
+    total, fine = integral(-10, 10), -2 * np.log(50 / km_per_s(0))
+    assert found["coarse"] == pytest.approx(integral(-10, fine) / total, abs=1e-7)
     half = -2 * np.log(found["median"] / km_per_s(0))
-    assert integral(-10, half) == pytest.approx(integral(-10, 10) / 2, rel=1e-6)
+    assert integral(-10, half) == pytest.approx(total / 2, rel=1e-6)
     monotone = is_monotone(PUBLISHED[objective].implied_weighting())
     assert found["verdict"].startswith("w is monotone") == monotone
     assert (found["negative_share"] == 0) == monotone
