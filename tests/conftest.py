@@ -15,8 +15,7 @@ install_import_hook([f"course_utils.{name}" for name in CHECKED.split()], "annot
 # they are read only where `-m` does not exclude them.
 MARKS = {"hub": "full", "soak": "soak", "benchmarks": "benchmark"}
 MARKS |= dict.fromkeys(["test_deck_built.py", "test_lite.py", "test_pages.py"], "full")
-MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py", "test_exports.py"], "full")
-MARKS |= {"test_panel_page.py": "full"}
+MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py", "test_panel_page.py"], "full")
 
 
 def pytest_ignore_collect(collection_path, config):

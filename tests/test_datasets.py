@@ -1,9 +1,11 @@
 """The galaxies are the published ones, in the units that the course says; the shapes are shapes."""
 
+import gzip
+import struct
+
 import numpy as np
 import pytest
 from comparing import assert_close, refuses
-from idx_files import write_idx_set
 
 from course_utils import datasets
 
@@ -65,8 +67,23 @@ def test_digits_are_split_scaled_and_complete():
         refuses("held_out", datasets.images, "digits", n)
 
 
+def write_idx(path, array):
+    """Write an array of bytes as Fashion-MNIST comes: a gzipped idx file."""
+    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape)
+    path.write_bytes(gzip.compress(head + array.astype(np.uint8).tobytes(), compresslevel=1))
+
+
 def test_fashion_is_read_from_idx_files(tmp_path, monkeypatch):
-    pixels = write_idx_set(tmp_path)
+    """Of handwritten digits, three times as large and with a border."""
+    from sklearn.datasets import load_digits
+
+    small, labels = load_digits(return_X_y=True)
+    large = np.kron(small.reshape(-1, 8, 8), np.ones((3, 3))) * 15.9
+    every, pixels = np.pad(np.rint(large), [(0, 0), (2, 2), (2, 2)]).astype(np.uint8), {}
+    for part, those in (("train", slice(700)), ("t10k", slice(700, 1000))):
+        pixels[part] = every[those]
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte.gz", every[those])
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", labels[those])
     monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
     found = datasets.images("fashion", 120)
     assert (found.side, found.white, found.title) == (28, 255, "Fashion-MNIST, 28×28")
