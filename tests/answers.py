@@ -16,33 +16,12 @@ from course_utils.predictions import eps_loss_to
 from course_utils.samplers import ddim_coefficients, ddim_step
 from course_utils.schedules import Cosine, FlowMatching, alpha, sigma
 
-RIGHT, WRONG = {}, {}
-
 
 def _by_denoising(n):
     """exp of half the area, from errors alone."""
     law = GaussianMixture(n / n.sum(), np.arange(len(n))[:, None], 0 * n)
     curve = ErrorCurve.from_mixtures(law, log_snr=(-16, 24), tolerance=1e-5)
     return np.exp(weighted_loss(np.ones_like, curve))
-
-
-RIGHT["00.1"] = [
-    _by_denoising,
-    lambda n: [2 ** entropy(n, base=2)],  # bits, and a power of two; a list of one number
-]
-WRONG["00.1"] = lambda n: np.exp(-np.log(n / n.sum()).sum())
-
-RIGHT["00.2"] = [lambda z, t: (FlowMatching().log_snr(t), z * sigma(FlowMatching().log_snr(t)) / t)]
-WRONG["00.2"] = lambda z, t: (2 * np.log((1 - t) / t), z)
-
-RIGHT["00.3"] = [lambda blur, spread: np.log(spread**2 / blur**2)]
-WRONG["00.3"] = lambda b, s: np.log(s / b)
-
-
-RIGHT["01.1"] = [
-    lambda decay, noise: solve_discrete_lyapunov(np.diag(decay), np.diag(noise**2)).diagonal(),
-]
-WRONG["01.1"] = lambda decay, noise: noise / decay
 
 
 def _contributions_by_recursion(betas):
@@ -53,33 +32,8 @@ def _contributions_by_recursion(betas):
     return shares
 
 
-RIGHT["01.2"] = [_contributions_by_recursion]
-WRONG["01.2"] = lambda betas: betas
-
-RIGHT["01.3"] = [lambda betas: np.prod(np.exp(-(betas**2) / 2))]
-WRONG["01.3"] = lambda betas: np.exp(-0.5 * betas**2)
-
-
 def _joined(betas, n_steps):
     return 1 - np.prod(1 - betas.reshape(n_steps, -1), axis=1)
-
-
-RIGHT["01.4"] = [_joined]
-WRONG["01.4"] = lambda betas, n: _joined(betas, n)[::-1]
-
-
-RIGHT["01.5"] = [
-    lambda noisy, clean: 1 / (noisy / (clean - noisy) + 1 / (1 - clean)),  # precisions add up
-]
-WRONG["01.5"] = lambda noisy, clean: 1 - noisy / clean
-
-RIGHT["02.1"] = [
-    lambda power, random: [a - (0.5 if r else 1) for a, r in zip(power, random, strict=True)],
-]
-WRONG["02.1"] = lambda power, random: power - random / 2
-
-RIGHT["02.2"] = [lambda B: 1 - np.exp(-B)[1:] / np.exp(-B)[:-1]]
-WRONG["02.2"] = lambda B: 1 - np.exp(-(np.diff(B) ** 2))
 
 
 def _by_brute_force(beta, t, n=100_000):
@@ -93,31 +47,12 @@ def _by_brute_force(beta, t, n=100_000):
     return brentq(error, -100, 100)
 
 
-RIGHT["02.3"] = [_by_brute_force]
-WRONG["02.3"] = lambda beta, t: 0.5 - beta(t) / 4
-
-RIGHT["02.4"] = [lambda beta: (beta / 2) * (2 - beta / 2)]
-WRONG["02.4"] = lambda beta: 1 - beta
-
-RIGHT["03.1"] = [(4, 1), [4, 1.0], np.array([4, 1]), lambda: (4, [1.0])]
-WRONG["03.1"] = (4, 0.3)
-
-
 def by_chain_rule(eps_hat, log_snr, spread, h=1e-4):
     """The slope of log q along one galaxy's own density, a Gaussian in km/s, by a difference."""
     blur = spread * sigma(log_snr) / alpha(log_snr)
     y = blur * eps_hat  # the galaxy at 0
     step = h * blur
     return (norm.logpdf(y + step, 0, blur) - norm.logpdf(y - step, 0, blur)) / (2 * step)
-
-
-RIGHT["03.2"] = [by_chain_rule]
-WRONG["03.2"] = lambda e, lam, spread: -e / (spread * np.exp(lam))
-
-RIGHT["03.3"] = [
-    lambda z, s, b, eta: [-b * (x + (1 + eta * eta) * y) / 2 for x, y in zip(z, s, strict=True)],
-]
-WRONG["03.3"] = lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s + eta * np.sqrt(b)
 
 
 def by_the_posterior(z, eps_hat, noise, log_snr, log_snr_to):
@@ -141,10 +76,6 @@ def with_eta(eta):
     return answer
 
 
-RIGHT["03.4"] = [by_the_posterior, with_eta(1.0), in_two]
-WRONG["03.4"] = with_eta(0.7)
-
-
 def _stop(error, low, high, candidates):
     """With a loop, and the costs through the SNRs and x̂'s error."""
 
@@ -155,20 +86,9 @@ def _stop(error, low, high, candidates):
     return candidates[costs.index(min(costs))], min(costs)
 
 
-RIGHT["04.1"] = [_stop]
-WRONG["04.1"] = lambda e, low, high, c: (np.median(c), _stop(e, low, high, [np.median(c)])[1])
-
-
 def _two_equations(n, coarse, fine, tolerance):
     limit, c = np.linalg.solve([[1, 1 / n], [1, 1 / (2 * n)]], [coarse, fine])
     return [limit, int(c / tolerance) + 1]
-
-
-RIGHT["04.2"] = [_two_equations]
-WRONG["04.2"] = lambda n, coarse, fine, tol: (2 * fine - coarse, 2 * n)
-
-RIGHT["04.3"] = [lambda t: -0.5 * (Cosine().log_snr(t + 1e-5) - Cosine().log_snr(t - 1e-5)) / 2e-5]
-WRONG["04.3"] = lambda t: np.pi / np.sin(np.pi * t / 2)
 
 
 def _interpolated(log_snr, error, accuracy):
@@ -181,19 +101,11 @@ def _nearest(log_snr, error, accuracy):
     return np.trapezoid(error[: k + 1], log_snr[: k + 1]) / 2
 
 
-RIGHT["04.4"] = [_nearest, _interpolated]
-WRONG["04.4"] = lambda x, e, accuracy: np.trapezoid(e[x < 0], x[x < 0]) / 2
-
-
 def _through_w(t, coefficient, old, new):
     level = new.log_snr(t)
     then = old.time(level)
     w = coefficient(then) / (-0.5 * old.log_snr_rate(then))
     return w * (-0.5) * new.log_snr_rate(t)
-
-
-RIGHT["04.5"] = [_through_w]
-WRONG["04.5"] = lambda t, c, old, new: -0.5 * new.log_snr_rate(t)
 
 
 def _at_zero(w):
@@ -204,17 +116,9 @@ def _cosine_v(log_snr):
     return Cosine().density(log_snr) * eps_loss_to("v", log_snr)
 
 
-RIGHT["05.1"] = [_at_zero(_cosine_v)]
-WRONG["05.1"] = lambda s: np.exp(-s / 2) / 2
-
-
 def _min_snr_v(log_snr, gamma):
     w = published("min_snr", min_snr_gamma=gamma).implied_weighting()
     return w(log_snr) / _cosine_v(log_snr)
-
-
-RIGHT["05.2"] = [_min_snr_v]
-WRONG["05.2"] = lambda s, g: np.minimum(np.exp(-s), g) / (np.exp(-s) + 1)
 
 
 def _by_search(log_snr, k):
@@ -226,27 +130,11 @@ def _by_search(log_snr, k):
     return np.interp(-log_snr, -np.array(peaks), gammas)
 
 
-RIGHT["05.3"] = [_by_search]
-WRONG["05.3"] = lambda s, k: np.tanh(s / 2) * (k + np.exp(s))
-
-
 def _sd3_of_time(log_snr, mean, sd, power=2):
     """From the law of t: p(λ) = p(t) |dt/dλ|, and u's factor is (1 − t)^{−2}."""
     t = expit(-log_snr / 2)
     density_of_time = norm.pdf(logit(t), mean, sd) / (t * (1 - t))
     return density_of_time * t * (1 - t) / 2 * (1 - t) ** -power
-
-
-RIGHT["05.4"] = [_at_zero(_sd3_of_time)]
-WRONG["05.4"] = _at_zero(lambda s, m, sd: _sd3_of_time(s, m, sd, power=-2))
-
-RIGHT["05.5"] = [lambda s, sd: -2 * np.log(np.exp(-s / 2) / sd)]
-WRONG["05.5"] = lambda s, sd: s + 0.5 * np.log(sd)
-
-RIGHT["05.6"] = [
-    lambda b, g: np.exp(np.minimum(0, np.log(g) + np.log(np.expm1(-np.cumsum(np.log1p(-b)))))),
-]
-WRONG["05.6"] = lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b)
 
 
 def _summed(w, L):
@@ -259,24 +147,10 @@ def _with_share(total):
     return lambda w, L: (total(w, L), _summed(w, L)[1])
 
 
-RIGHT["06.1"] = [_with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:])))]  # the other side
-WRONG["06.1"] = _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1])
-
-RIGHT["06.2"] = [lambda t, w: [(w[1:] - w[:-1]) / w.max(), 1 - np.diff(w).sum() / w[-1]]]
-WRONG["06.2"] = lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1])
-
-
 def _where_w_has_fallen(u, b, low, high):
     """w = sigmoid(b − λ) drawn finely; below the range's end it has fallen by a share u."""
     levels = np.linspace(low, high, 1_000_001)
     return np.interp(u, 1 - expit(b - levels) / expit(b - low), levels)
-
-
-RIGHT["06.3"] = [_where_w_has_fallen]
-WRONG["06.3"] = lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high)
-
-RIGHT["06.4"] = [lambda log_snr, w: [max(w[i:]) for i in range(len(w))]]
-WRONG["06.4"] = lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 1.0, w)
 
 
 def _sech(t, b):
@@ -287,13 +161,6 @@ def _difference(t, b, step=1e-5):
     return (_sech(t + step, b) - _sech(t - step, b)) / (2 * step)
 
 
-RIGHT["06.5"] = [_difference]
-WRONG["06.5"] = lambda t, b: -np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / 2
-
-RIGHT["07.1"] = [lambda c, w: (c, np.average(c, weights=w))]
-WRONG["07.1"] = lambda c, w: (w * c, np.sum(w * c) / np.sum(w))
-
-
 def _accumulated(gram, cross, w, ridge):
     matrix, right = ridge * np.eye(cross.shape[1]), np.zeros(cross.shape[1])
     for a, b, weight in zip(gram, cross, w, strict=True):
@@ -302,17 +169,9 @@ def _accumulated(gram, cross, w, ridge):
     return np.linalg.inv(matrix) @ right
 
 
-RIGHT["07.2"] = [_accumulated]
-WRONG["07.2"] = lambda gram, cross, w, ridge: _accumulated(gram, cross, w / w.sum(), ridge)
-
-
 def _library(ours, others):
     interval = stats.ttest_rel(ours.mean(axis=1), others.mean(axis=1)).confidence_interval(0.95)
     return (ours - others).mean(), interval.low, interval.high
-
-
-RIGHT["07.3"] = [_library]
-WRONG["07.3"] = lambda ours, others: (_library(ours, others)[0], *_library(ours, others)[:0:-1])
 
 
 def _floors(pairs):
@@ -322,10 +181,6 @@ def _floors(pairs):
 def _all_pairs(pairs, distance):
     floor = _floors(pairs)
     return floor.mean(), (distance - floor.mean()) / floor.std(ddof=1)
-
-
-RIGHT["07.4"] = [_all_pairs]
-WRONG["07.4"] = lambda pairs, distance: (_floors(pairs).mean(), distance - _floors(pairs).mean())
 
 
 def _by_the_library(spread, by):
@@ -339,21 +194,11 @@ def _by_the_library(spread, by):
     return None
 
 
-RIGHT["08.1"] = [_by_the_library]
-WRONG["08.1"] = lambda spread, by: round((2 * spread / by) ** 2)
-
-
 def _judged(differences, primary, by):
     interval = stats.ttest_1samp(differences[primary], 0).confidence_interval(0.95)
     if interval.high <= -by:
         return "supported"
     return "undecided" if interval.low <= -by else "not supported"
-
-
-RIGHT["08.2"] = [_judged, lambda *given: _judged(*given).upper()]
-WRONG["08.2"] = lambda differences, primary, by: (
-    "supported" if (differences[primary] <= -by).all() else "not supported"
-)
 
 
 def _claimed(d):
@@ -362,14 +207,112 @@ def _claimed(d):
     return np.mean(np.min(looks, axis=0) < 0.05)
 
 
-RIGHT["08.3"] = [_claimed]
-WRONG["08.3"] = lambda d: 0.05
-
-
 def _undominated(bits, eta0, eta1):
     points = np.stack([bits, eta0, eta1], axis=1)
     return [not any((p <= q).all() and (p != q).any() for p in points) for q in points]
 
 
-RIGHT["08.4"] = [_undominated]
-WRONG["08.4"] = lambda bits, eta0, eta1: (bits < bits.mean()).astype(int)
+# exercise: other ways to its answer
+RIGHT = {
+    "00.1": [
+        _by_denoising,
+        lambda n: [2 ** entropy(n, base=2)],  # bits, and a power of two; a list of one number
+    ],
+    "00.2": [lambda z, t: (FlowMatching().log_snr(t), z * sigma(FlowMatching().log_snr(t)) / t)],
+    "00.3": [lambda blur, spread: np.log(spread**2 / blur**2)],
+    "01.1": [
+        lambda decay, noise: solve_discrete_lyapunov(np.diag(decay), np.diag(noise**2)).diagonal(),
+    ],
+    "01.2": [_contributions_by_recursion],
+    "01.3": [lambda betas: np.prod(np.exp(-(betas**2) / 2))],
+    "01.4": [_joined],
+    "01.5": [
+        lambda noisy, clean: 1 / (noisy / (clean - noisy) + 1 / (1 - clean)),  # precisions add up
+    ],
+    "02.1": [
+        lambda power, random: [a - (0.5 if r else 1) for a, r in zip(power, random, strict=True)],
+    ],
+    "02.2": [lambda B: 1 - np.exp(-B)[1:] / np.exp(-B)[:-1]],
+    "02.3": [_by_brute_force],
+    "02.4": [lambda beta: (beta / 2) * (2 - beta / 2)],
+    "03.1": [(4, 1), [4, 1.0], np.array([4, 1]), lambda: (4, [1.0])],
+    "03.2": [by_chain_rule],
+    "03.3": [
+        lambda z, s, b, eta: [
+            -b * (x + (1 + eta * eta) * y) / 2 for x, y in zip(z, s, strict=True)
+        ],
+    ],
+    "03.4": [by_the_posterior, with_eta(1.0), in_two],
+    "04.1": [_stop],
+    "04.2": [_two_equations],
+    "04.3": [lambda t: -0.5 * (Cosine().log_snr(t + 1e-5) - Cosine().log_snr(t - 1e-5)) / 2e-5],
+    "04.4": [_nearest, _interpolated],
+    "04.5": [_through_w],
+    "05.1": [_at_zero(_cosine_v)],
+    "05.2": [_min_snr_v],
+    "05.3": [_by_search],
+    "05.4": [_at_zero(_sd3_of_time)],
+    "05.5": [lambda s, sd: -2 * np.log(np.exp(-s / 2) / sd)],
+    "05.6": [
+        lambda b, g: np.exp(np.minimum(0, np.log(g) + np.log(np.expm1(-np.cumsum(np.log1p(-b)))))),
+    ],
+    "06.1": [_with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:])))],
+    "06.2": [lambda t, w: [(w[1:] - w[:-1]) / w.max(), 1 - np.diff(w).sum() / w[-1]]],
+    "06.3": [_where_w_has_fallen],
+    "06.4": [lambda log_snr, w: [max(w[i:]) for i in range(len(w))]],
+    "06.5": [_difference],
+    "07.1": [lambda c, w: (c, np.average(c, weights=w))],
+    "07.2": [_accumulated],
+    "07.3": [_library],
+    "07.4": [_all_pairs],
+    "08.1": [_by_the_library],
+    "08.2": [_judged, lambda *given: _judged(*given).upper()],
+    "08.3": [_claimed],
+    "08.4": [_undominated],
+}
+
+# exercise: an answer that is wrong
+WRONG = {
+    "00.1": lambda n: np.exp(-np.log(n / n.sum()).sum()),
+    "00.2": lambda z, t: (2 * np.log((1 - t) / t), z),
+    "00.3": lambda b, s: np.log(s / b),
+    "01.1": lambda decay, noise: noise / decay,
+    "01.2": lambda betas: betas,
+    "01.3": lambda betas: np.exp(-0.5 * betas**2),
+    "01.4": lambda betas, n: _joined(betas, n)[::-1],
+    "01.5": lambda noisy, clean: 1 - noisy / clean,
+    "02.1": lambda power, random: power - random / 2,
+    "02.2": lambda B: 1 - np.exp(-(np.diff(B) ** 2)),
+    "02.3": lambda beta, t: 0.5 - beta(t) / 4,
+    "02.4": lambda beta: 1 - beta,
+    "03.1": (4, 0.3),
+    "03.2": lambda e, lam, spread: -e / (spread * np.exp(lam)),
+    "03.3": lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s + eta * np.sqrt(b),
+    "03.4": with_eta(0.7),
+    "04.1": lambda e, low, high, c: (np.median(c), _stop(e, low, high, [np.median(c)])[1]),
+    "04.2": lambda n, coarse, fine, tol: (2 * fine - coarse, 2 * n),
+    "04.3": lambda t: np.pi / np.sin(np.pi * t / 2),
+    "04.4": lambda x, e, accuracy: np.trapezoid(e[x < 0], x[x < 0]) / 2,
+    "04.5": lambda t, c, old, new: -0.5 * new.log_snr_rate(t),
+    "05.1": lambda s: np.exp(-s / 2) / 2,
+    "05.2": lambda s, g: np.minimum(np.exp(-s), g) / (np.exp(-s) + 1),
+    "05.3": lambda s, k: np.tanh(s / 2) * (k + np.exp(s)),
+    "05.4": _at_zero(lambda s, m, sd: _sd3_of_time(s, m, sd, power=-2)),
+    "05.5": lambda s, sd: s + 0.5 * np.log(sd),
+    "05.6": lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b),
+    "06.1": _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1]),
+    "06.2": lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1]),
+    "06.3": lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high),
+    "06.4": lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 1.0, w),
+    "06.5": lambda t, b: -np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / 2,
+    "07.1": lambda c, w: (w * c, np.sum(w * c) / np.sum(w)),
+    "07.2": lambda gram, cross, w, ridge: _accumulated(gram, cross, w / w.sum(), ridge),
+    "07.3": lambda ours, others: (_library(ours, others)[0], *_library(ours, others)[:0:-1]),
+    "07.4": lambda pairs, distance: (_floors(pairs).mean(), distance - _floors(pairs).mean()),
+    "08.1": lambda spread, by: round((2 * spread / by) ** 2),
+    "08.2": lambda differences, primary, by: (
+        "supported" if (differences[primary] <= -by).all() else "not supported"
+    ),
+    "08.3": lambda d: 0.05,
+    "08.4": lambda bits, eta0, eta1: (bits < bits.mean()).astype(int),
+}

@@ -2,13 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import (
-    assert_close,
-    contrast,
-    largest_difference,
-    refuses,
-    standard_errors_off,
-)
+from comparing import assert_close, contrast, largest_difference, refuses, standard_errors_off
 
 
 @pytest.mark.parametrize(
