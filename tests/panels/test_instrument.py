@@ -101,11 +101,14 @@ def each(names):
     ]
 
 
+STEEP = [0.1, 0.0, 2.0, 0.0, 0.0, -2.0, -1.9]  # beyond both ends a curve would overshoot
+
+
 @needs_node
 @pytest.mark.parametrize(
     "asked",
     [
-        lambda: states(20, np.random.default_rng(0)),
+        lambda: [*states(20, np.random.default_rng(0)), instrument.START | {"gains": STEEP}],
         lambda: each(PUBLISHED),
         pytest.param(lambda: each(ATLAS), marks=pytest.mark.full),
         pytest.param(lambda: states(400, np.random.default_rng(1)), marks=pytest.mark.full),
