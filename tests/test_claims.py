@@ -322,6 +322,8 @@ def test_t3_abel_summation_at_finite_t(claim):
     w = np.random.default_rng(3).normal(size=12)  # any w, signs included
     right = w[0] * kl[0] + np.sum(np.diff(w) * kl[1:-1]) - w[-1] * kl[-1]
     claim("T3", "Abel summation, finite T, random w", abs(w @ cost - right), 1e-13)
+    summed = kl[-1] + cost.sum()  # w = 1: brute force against the formula of a step
+    claim("T7", "Σ of one-step KLs = KL of the joint law", abs(summed - kl[0]), 1e-12)
 
 
 def test_s6_a_noised_data_set_is_a_kernel_density_estimate(claim):
