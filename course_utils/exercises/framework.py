@@ -269,34 +269,34 @@ class Exercise:
     def _described(self, function, got, wrong):
         """What is wrong in general, and one small trial: given, got, expected."""
         failing = [k for k, row in enumerate(got) if self.differing([row], [self._right[k]])]
-        text = self._form(got, wrong)
+        text, k = self._form(got, wrong)
         if not text:
+            k = failing[0]
             where = f" on {len(failing)} of {len(got)} trials" if len(got) > 1 else ""
             where += f", in {self._names(wrong)}" if self.returns else ""
             text = f"not the expected result{where}{self._ignored(function, got)}. {self.hint}"
             text = text.rstrip(". ") + "." * (not text.endswith("?"))
         if not self._arguments:  # a plain value: to show what is expected would be to give it away
             return text
-        k = failing[0]
         rows = {"given": (self._arguments, self.trials[k]), "got": (self.returns, got[k])}
         rows["expected"] = (self.returns, self._right[k])
         rows = [f"  {label:10}{values.listed(*row)}" for label, row in rows.items()]
         return "\n".join([text, *rows])
 
     def _form(self, got, wrong):
-        """What is wrong with the shape of a result, or "NaN or infinity"; "" if neither is."""
-        for a, b in zip(got, self._right, strict=True):
+        """What is wrong with a result's shape, or "NaN or infinity", and in which trial; or ""."""
+        for k, (a, b) in enumerate(zip(got, self._right, strict=True)):
             for part in sorted(wrong):
                 of = f" for {self.returns[part]}" if self.returns else ""
                 if a[part].shape != b[part].shape:
-                    return f"expected {values.shape(b[part])}{of}, got {values.shape(a[part])}"
+                    return f"expected {values.shape(b[part])}{of}, got {values.shape(a[part])}", k
                 fine = b[part].dtype.kind == "U" or np.isfinite(a[part]) | ~np.isfinite(b[part])
                 if not np.all(fine):
                     return (
                         f"NaN or infinity in the result{of}: look for 0/0, the log of a number "
                         "that is not positive, or an overflow"
-                    )
-        return ""
+                    ), k
+        return "", 0
 
     def _ignored(self, function, got):
         """The argument that the answer depends on and the attempt does not, in words."""

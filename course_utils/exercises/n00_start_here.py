@@ -65,11 +65,11 @@ def _log_snr_at_blur(blur, spread):
 
 EXERCISES["00.3"] = Exercise(
     _log_snr_at_blur,
-    [([500.0, 12000.0, 4540.0], 4540.0), ([3.0, 0.2, 0.2], 1.7), ([50.0], 4540.0)],
-    hint="Write σ/α as a power of e with λ in it, set it equal to blur/s, and solve",
+    [([500.0, 12000.0, 4540.0], 4540.0), ([3.0, 0.2, 0.2], 1.7), ([2000.0], 4540.0)],
+    hint="Write σ/α as a power of e with λ in it, set it equal to blur/spread, and solve",
     mistakes={
-        "blur/s was taken for σ; it is σ/α, since the noise is that on z/α":
-            "-2 * np.log(ratio) -> np.log(np.where(ratio < 1, ratio**-2 - 1, np.nan))",
+        "blur/spread was taken for σ; it is σ/α, since the noise is that on z/α":
+            "-2 * np.log(ratio) -> np.log(np.where(ratio <= 1, ratio**-2 - 1, np.nan))",
         "e^{−λ/2} = σ/α was evaluated, not solved: blur is given and λ is asked for":
             lambda blur, spread: spread * np.exp(-blur / 2),
     },

@@ -44,6 +44,8 @@ EXERCISES["01.2"] = Exercise(
     mistakes={
         "the steps before t do not touch ξ_t; those after it do":
             "betas * later -> betas * np.append(1.0, a_bar[:-1])",
+        "a step shrinks what was there before it; the noise that it adds itself stays whole":
+            "betas * later -> betas * later * (1 - betas)",
         "e^{−Σβ} only approximates the product of the later 1 − β":
             "betas * later -> betas * np.exp(np.cumsum(betas) - betas.sum())",
     },
@@ -53,7 +55,7 @@ EXERCISES["01.2"] = Exercise(
 # 01.3  the ratio, predicted
 def _ratio(betas):
     second = betas**2 / 2  # log(1 − β) has −β and then a term in β²; only the first is in both
-    return np.exp(-np.sum(second))  # logarithms of a product add up, and each lies below −β
+    return np.exp(-np.sum(second))  # logarithms add up, each below −β; exp of the sum is the ratio
 
 EXERCISES["01.3"] = Exercise(
     _ratio,
@@ -78,25 +80,22 @@ def _shorter(betas, n_steps):
 
 EXERCISES["01.4"] = Exercise(
     _shorter,
-    [
-        (_ddpm, 100),
-        ([0.1, 0.3, 0.2, 0.4], 2),
-        ([0.5, 0.02, 0.3, 0.3, 0.9, 0.01], 3),
-        ([0.4, 0.1], 2),
-    ],
+    [(_ddpm, 100), ([0.1, 0.3, 0.2, 0.4], 2), ([0.5, 0.02, 0.3, 0.3, 0.9, 0.01], 3)],
     hint="One long stride replaces k short ones: its 1 − β is the product of theirs",
     mistakes={
         "the first entries of the long list: the chain stops almost at the data":
             lambda betas, n_steps: betas[:n_steps],
         "the same end values over fewer steps: too little noise in all, ᾱ ends too high":
             lambda betas, n_steps: np.linspace(betas[0], betas[-1], n_steps),
-        "every k-th entry leaves the noise of the others out": "1 - kept -> 1 - strides[:, -1]",
+        "every k-th entry leaves the noise of the others out": "1 - kept -> 1 - strides[:, 0]",
         "the rows are not strides of neighbours: reshape(n_steps, -1), then along each row":
             "reshape(n_steps, -1) -> reshape(-1, n_steps).T",
         "these are ᾱ at the new steps; a step's own β is 1 minus the ratio of two neighbours":
             "1 - kept -> np.cumprod(kept)",
         "these are 1 − ᾱ at the new steps; a step's own β needs the ratio of two ᾱ":
             "1 - kept -> 1 - np.cumprod(kept)",
+        "that is how far ᾱ falls in each stride; β is its share of the ᾱ before, a ratio":
+            "1 - kept -> -np.diff(np.append(1.0, np.cumprod(kept)))",
         "the sum of each block is right to first order only: 1 − β multiplies, β does not add":
             "1 - kept -> np.sum(1 - strides, axis=1)",
     },
@@ -120,6 +119,7 @@ EXERCISES["01.5"] = Exercise(
     mistakes={
         "ᾱ_clean − ᾱ_noisy is not the β of the long step: the 1 − β multiply, so divide":
             "1 - a_bar_noisy / a_bar_clean -> a_bar_clean - a_bar_noisy",
+        "that is the variance if x_0 alone is known": "beta * clean / noisy -> clean",
         "the likelihood as a function of the cleaner state has variance β/(1 − β), not β":
             "beta * clean / noisy -> beta * clean / np.where(beta > 0, beta + clean, 1.0)",
     },

@@ -26,6 +26,8 @@ EXERCISES["02.1"] = Exercise(
     mistakes={
         "that is the power of the variance; asked is that of the error itself":
             "np.where(random, 0.5, 1.0) -> np.where(random, 1 - power, 1.0)",
+        "N random errors are more than one of them: their variances add up":
+            "np.where(random, 0.5, 1.0) -> np.where(random, 0.0, 1.0)",
         "random errors do not cancel altogether: √N of them are left":
             "np.where(random, 0.5, 1.0) -> np.where(random, power, 1.0)",
     },
@@ -40,12 +42,7 @@ def _exact(integral):
 
 EXERCISES["02.2"] = Exercise(
     _exact,
-    [
-        [0.0, 0.1, 0.5, 1.3, 2.4],
-        10.05 * np.linspace(0, 1, 6) ** 2,
-        [0.0, 2.0, 2.0, 2.3],
-        [0.0, 9.0],
-    ],
+    [[0.0, 0.1, 0.5, 2.4], 10.05 * np.linspace(0, 1, 6) ** 2, [0.0, 2, 2, 2.3], [0.0, 0.4, 1.1]],
     hint="ᾱ_i/ᾱ_{i−1} = 1 − β_i on the chain's side; what is it on the side of exp(−B)?",
     mistakes={
         "this is ∫β over the step, β(t)Δ for short: right to first order only": np.diff,
@@ -95,13 +92,15 @@ def _repaired(beta):
 
 EXERCISES["02.4"] = Exercise(
     _repaired,
-    [[0.5, 0.01, 3.0, 1.0], [4.0, 0.0, 2.0], [0.1, 0.1]],
+    [[0.5, 0.01, 3.0, 1.0], [3.9, 0.0, 2.0], [0.1, 0.1]],
     hint="The factor leaves (1 − β/2)² of a variance of 1; the noise must make up the rest",
     mistakes={
         "β is what Euler–Maruyama adds already: then 1 becomes 1 + β²/4":
             "1 - factor**2 -> beta * 1.0",
         "β²/4 has the wrong sign: the method adds too much, not too little":
             "1 - factor**2 -> beta + beta**2 / 4",
+        "that is what must be added to β; asked is all the variance that a step adds":
+            "1 - factor**2 -> -(beta**2) / 4",
         "(β/2)² is β²/4: the square of 1 − β/2 is 1 − β + β²/4":
             "1 - factor**2 -> beta - beta**2 / 2",
     },

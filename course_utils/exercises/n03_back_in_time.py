@@ -42,12 +42,7 @@ def _score_per_km(eps_hat, log_snr, spread):
 
 EXERCISES["03.2"] = Exercise(
     _score_per_km,
-    [
-        ([0.4, -1.1, 0.9], 1.0, 4540.0),
-        ([-0.2, 0.7, 0.7], -1.5, 20.0),
-        ([0.3, 0.0], 9.0, 0.5),
-        ([-2.0], -6.0, 1.0),
-    ],
+    [([0.4, -1.1, 0.9], 1.0, 4540.0), ([-0.2, 0.7, 0.7], -1.5, 20.0), ([0.3, 0.0], 9.0, 0.5)],
     hint="d/dy = (α/spread) d/dz, and the score in z is −ε̂/σ",
     mistakes={
         "that is the slope per unit of z; y is another scale": "/ blur -> / sigma(log_snr)",
@@ -107,6 +102,8 @@ EXERCISES["03.4"] = Exercise(
     mistakes={
         "Δλ for 2Δλ: from λ_s there is no way back to walk, and the step is plain DDIM":
             "log_snr + 2 * (log_snr_to - log_snr) -> log_snr_to",
+        "DDIM stopped at λ_s, which has all its noise there already; it must go beyond":
+            "decay * latent -> alpha(log_snr_to) * x_hat + sigma(log_snr_to) * eps_hat",
         "all of ε̂ is replaced: the ancestral step keeps part of it":
             "decay * latent + np.sqrt(missing) * noise -> "
             "alpha(log_snr_to) * x_hat + sigma(log_snr_to) * noise",

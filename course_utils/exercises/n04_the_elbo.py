@@ -21,7 +21,7 @@ def _stop(error, low, high, candidates):
 EXERCISES["04.1"] = Exercise(
     _stop,
     [
-        (expit, -3.0, 4.0, [2.0, -1.0, 3.2, 0.6, 3.7, 2.6]),
+        (lambda s: 0.9 * expit(s), -3.0, 4.0, [2.0, -1.0, 3.2, 0.6, 3.7, 2.6]),
         (lambda s: 0.3 + 0.6 * expit(1 - s), -2.0, 2.0, [-1.6, 1.3, 0.1, 0.7, 0.7, 1.8]),
         (lambda s: 0.8 * np.exp(-((s - 1) ** 2) / 8), 0.0, 6.0, [1.0, 2.7, 5.7, 4.2, 5.1, 0.4]),
     ],
@@ -29,13 +29,11 @@ EXERCISES["04.1"] = Exercise(
     returns=("level", "cost"),
     mistakes={
         "1 − e^{−Δλ} is the posterior's share of x; the KL divides its square by the variance":
-            "np.expm1(candidates - low) -> (1 - np.exp(low - candidates)); "
-            "np.expm1(high - candidates) -> (1 - np.exp(candidates - high))",
+            "np.expm1 -> (lambda gap: 1 - np.exp(-gap))",
         "that is the cost of very short steps, ½ Δλ e; steps of any length cost more":
             "np.expm1 -> 1.0 * ",
         "the SNRs themselves: that is the factor before the error of x̂, not of ε̂":
-            "np.expm1(candidates - low) -> (np.exp(candidates) - np.exp(low)); "
-            "np.expm1(high - candidates) -> (np.exp(high) - np.exp(candidates))",
+            "error( -> (lambda s: np.exp(s) * error(s))(",
         "the error at the clean end: a step guesses at its noisy end and is charged for that":
             "error(candidates) -> error(high); error(low) -> error(candidates)",
         "the middle of the range: steps of one length need not be the cheapest":
@@ -100,7 +98,7 @@ def _nats(log_snr, error, accuracy):
     paid = 0.5 * cumulative_trapezoid(error, log_snr, initial=0)  # L grows by ½ e dλ
     return np.interp(level, log_snr, paid)  # what was paid from the noise up to that level
 
-_levels = np.linspace(-14, 9, 3001)
+_levels = np.linspace(-14, 9, 9001)
 _uneven = np.sort(np.append(np.linspace(-15, -6, 400), 1.2 * np.sinh(np.linspace(-2.3, 2.5, 4000))))
 
 EXERCISES["04.4"] = Exercise(
@@ -115,12 +113,14 @@ EXERCISES["04.4"] = Exercise(
     mistakes={
         "integrated from λ_t to λ_max: L is the cost of level t and above in noise, from λ_min":
             "log_snr, paid) -> log_snr, paid[-1] - paid)",
-        "all levels added up: stop where the accuracy is reached":
+        "all levels added up: stop at the accuracy (np.interp wants points that increase)":
             "np.interp(level, log_snr, paid) -> paid[-1]",
+        "√e is the error of ε̂, the accuracy that of x̂: their ratio is σ/α":
+            "np.interp(-(accuracy**2), -squared, log_snr) -> "
+            "log_snr[np.argmin(np.abs(np.sqrt(error) - accuracy))]",
         "squares: the factor between the errors of x̂ and ε̂ is e^{−λ}, not e^{−λ/2}":
             "np.exp(-log_snr) -> np.exp(-log_snr / 2); -squared -> -np.minimum.accumulate(squared)",
-        "that is for a Gaussian of variance 1; these data may be cheaper":
-            "np.interp(level, log_snr, paid) -> -np.log(accuracy)",
+        "that is for a Gaussian; other data may be cheaper": lambda s, e, wanted: -np.log(wanted),
     },
 )
 

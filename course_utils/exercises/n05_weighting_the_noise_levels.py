@@ -26,8 +26,7 @@ EXERCISES["05.1"] = Exercise(
     mistakes={
         "the sign of λ is flipped: ‖v − v̂‖² = (1 + e^{−λ}) ‖ε − ε̂‖², large where noise is large":
             "np.exp(-level) -> np.exp(level)",
-        "that is the x-loss on the cosine schedule: v's factor is 1 + e^{−λ}, x's is e^{−λ}":
-            "1 + np.exp(-level) -> np.exp(-level)",
+        "v's factor is 1 + e^{−λ}; that is x's, e^{−λ}": "1 + np.exp(-level) -> np.exp(-level)",
         "that is the velocity's factor: u = ε − x has (1 + e^{−λ/2})², v has 1 + e^{−λ}":
             "1 + np.exp(-level) -> (1 + np.exp(-level / 2)) ** 2",
     },
@@ -49,8 +48,8 @@ EXERCISES["05.2"] = Exercise(
             "np.minimum(snr, gamma) -> np.minimum(snr + 1, gamma)",
         "γ acts on SNR before the conversion, not on SNR/(SNR + 1) after it":
             "before_x / (snr + 1) -> np.minimum(snr / (snr + 1), gamma)",
-        "asked is the factor before ‖v − v̂‖² alone, without p(λ)":
-            "(snr + 1) -> (snr + 1) / np.cosh(log_snr / 2)",
+        "asked is the factor alone, without p(λ)": "(snr + 1) -> (snr + 1) / np.cosh(log_snr / 2)",
+        "v's loss is the larger: divide by its factor": "/ (snr + 1) -> * (1 + 1 / snr)",
     },
 )
 
@@ -77,8 +76,7 @@ EXERCISES["05.3"] = Exercise(
     mistakes={
         "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": _snr_alone,
         "that is where the peak would be for γ = k, not γ": "rise / fall -> -np.log(2 * k + 1)",
-        "the slope of log(k + e^λ) is e^λ/(k + e^λ), not k + e^λ":
-            "snr / (k + snr) -> k + snr",
+        "the slope of log(k + e^λ) is e^λ/(k + e^λ), not k + e^λ": "snr / (k + snr) -> k + snr",
     },
 )
 
@@ -97,10 +95,9 @@ EXERCISES["05.4"] = Exercise(
     [(_levels, 0.0, 1.0), (_levels, 0.5, 1.0), (_levels + 0.2, -0.3, 0.6)],
     hint="First the law of λ = −2 logit(t): its mean and its variance; then the factor for u",
     mistakes={
-        "that is v's factor, 1 + e^{−λ}; the velocity u = ε − x has (1 + e^{−λ/2})²":
-            "(1 + np.exp(-level / 2)) ** 2 -> (1 + np.exp(-level))",
-        "divide by all of its value at λ = 0: where the mean is not 0, the normal is not 1 there":
-            "w(log_snr) / w(0.0) -> w(log_snr) / 4",
+        "u = ε − x has (1 + e^{−λ/2})²; that is v's, 1 + e^{−λ}": "(-level / 2)) ** 2 -> (-level))",
+        "divide by all of w(0): the normal is not 1 there, where its mean is not 0": "w(0.0) -> 4",
+        "divide by w(0), so that the result is 1 there": "w(0.0) -> (2 * sd * np.sqrt(2 * np.pi))",
     },
 )
 
@@ -131,15 +128,15 @@ def _min_snr_eps(betas, gamma):
 EXERCISES["05.6"] = Exercise(
     _min_snr_eps,
     [([0.5, 0.5, 0.4, 0.7], 0.5), (np.linspace(0.01, 0.2, 30), 5.0), ([0.3, 0.1, 0.1, 0.1], 1.0)],
-    hint="the SNR of z_t is that of all t steps together; for two steps of β = ½ it is 1/3, not 1",
+    hint="The SNR of z_t is that of all t steps together; for two steps of β = ½ it is 1/3, not 1",
     mistakes={
-        "the last line is right: ε̂ has the factor min(SNR, γ)/SNR; but whose SNR is it?":
-            "np.cumprod(1 - betas) -> 1 - betas; gamma) / snr -> gamma)",
-        "the prediction is ε: min(SNR, γ)/(SNR + 1) belongs before the v-loss":
-            "/ snr -> / (snr + 1)",
-        "the steps are summed, where their factors 1 − β multiply":
-            "np.cumprod(1 - betas) -> 1 - np.cumsum(betas)",
-        "the noise of t steps is 1 − ᾱ_t; it is not the product of their β":
-            "np.cumprod(1 - betas) -> 1 - np.cumprod(betas)",
+        "the prediction is ε; min(SNR, γ)/(SNR + 1) is for v": "/ snr -> / (snr + 1)",
+        "the 1 is for v, and not within min": "(snr, gamma) / snr -> (snr + 1, gamma) / (snr + 1)",
+        "the β do not add up: 1 − β multiply": "np.cumprod(1 - betas) -> 1 - np.cumsum(betas)",
+        "the noise is 1 − ᾱ, no product of β": "np.cumprod(1 - betas) -> 1 - np.cumprod(betas)",
+        "exp(−Σβ) is for tiny β alone": "np.cumprod(1 - betas) -> np.exp(-np.cumsum(betas))",
+        "the steps' SNRs do not multiply": "a_bar / (1 - a_bar) -> np.cumprod(1 / betas - 1)",
+        "β_t is the noise of one step; z_t has that of all, 1 − ᾱ_t": "/ (1 - a_bar) -> / betas",
+        "one step too few: z_t has gone through step t": "(1 - betas) -> (1 - betas) / (1 - betas)",
     },
 )

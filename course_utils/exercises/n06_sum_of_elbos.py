@@ -34,8 +34,8 @@ EXERCISES["06.1"] = Exercise(
             "subtracted / whole -> -np.minimum(rise, 0).sum() / np.abs(rise).sum()",
         "divided by the terms that are added, not by the sum":
             "/ whole -> / (w[0] * L[0] + np.maximum(rise, 0) @ L[1:-1])",
-        "the share of the weights that fall; asked is what they subtract":
-            "subtracted / whole -> np.mean(rise < 0)",
+        "not how many weights fall: what they subtract": "subtracted / whole -> np.mean(rise < 0)",
+        "w_{i+1} − w_i goes with L_i, not with L_{i+1}": "rise @ L[1:-1] -> rise @ L[2:]",
     },
 )
 
@@ -108,8 +108,6 @@ EXERCISES["06.4"] = Exercise(
     mistakes={
         "you raised the high-λ side: that never decreases with λ, the wrong way round":
             lambda log_snr, w: np.maximum.accumulate(w),
-        "lowered: a running minimum from the data end takes the peak away":
-            lambda log_snr, w: np.minimum.accumulate(w[::-1])[::-1],
         "zero below the peak: that jumps up at the peak, so it is not monotone":
             "(noisier, w[peak], w) -> (noisier, 0.0, w)",
         "sorted: the values fall, but each now stands at another level than its own":

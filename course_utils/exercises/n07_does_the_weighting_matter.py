@@ -19,14 +19,10 @@ EXERCISES["07.1"] = Exercise(
     hint="Differentiate the loss: once by each number of its own, once by the one number of all",
     returns=("separate", "shared"),
     mistakes={
-        "separate: w scales each term by itself, so its minimum stays where it was":
-            "1.0 * c -> w * c / w.sum()",
-        "shared: the plain mean is the answer for w ≡ 1, the ELBO's, alone":
-            "np.sum(w * c) / np.sum(w) -> np.mean(c)",
+        "shared: the plain mean is for w ≡ 1 alone": "np.sum(w * c) / np.sum(w) -> np.mean(c)",
         "shared: the heaviest level pulls most, but it does not decide alone":
             "np.sum(w * c) / np.sum(w) -> c[np.argmax(w)]",
-        "shared: a weighted mean is divided by the sum of the weights, not by their number":
-            "/ np.sum(w) -> / len(w)",
+        "shared: divide by the sum of the weights, not by their number": "/ np.sum(w) -> / len(w)",
     },
 )
 
@@ -111,6 +107,7 @@ EXERCISES["07.4"] = Exercise(
             "np.abs(a - b).mean(axis=1) -> np.sqrt(((a - b) ** 2).mean(axis=1))",
         "spreads: one distance has the whole spread; only the floor's mean has it over √R":
             "/ spread -> / spread * np.sqrt(len(found))",
+        "spreads: the unit is the spread, not the floor": "/ spread -> / found.mean()",
         "that compares two means; W1 compares the whole samples, point by point once sorted":
             "np.abs(a - b).mean(axis=1) -> abs(a.mean(axis=1) - b.mean(axis=1))",
     },

@@ -22,8 +22,7 @@ EXERCISES["08.1"] = Exercise(
     mistakes={
         "1.96 is for many seeds; for few of them Student's t asks for more":
             lambda spread, by: np.ceil((1.96 * spread / by) ** 2),
-        "a whole number of seeds is asked: the first n that is enough":
-            lambda spread, by: (1.96 * spread / by) ** 2,
+        "a whole number of seeds is asked": lambda spread, by: (1.96 * spread / by) ** 2,
     },
 )
 
@@ -43,23 +42,36 @@ def _any_measure(differences, primary, by):
 
 def _trial(seed):
     rng = np.random.default_rng(seed)
-    noise = rng.normal(0, 0.3, (3, rng.integers(4, 10)))
-    return rng.uniform(-1, 0.1, (3, 1)) + noise, seed % 3, rng.uniform(0.1, 0.6)
+    row, n = seed % 3, rng.integers(3, 7)
+    d = rng.uniform(-1.5, 0.4, (3, 1)) + rng.normal(0, 0.3, (3, n))
+    reach = stdtrit(n - 1, 0.975) * d[row].std(ddof=1) / np.sqrt(n)  # −by lies near an end
+    return d, row, max(0.0, -d[row].mean() - (-1) ** seed * (0.59 + seed / 50) * reach)
 
 EXERCISES["08.2"] = Exercise(
     _verdict,
-    [_trial(seed) for seed in range(20)],
+    [_trial(seed) for seed in range(40)],
     hint="One row, its interval, and where −by lies: below it, above it, or inside",
     mistakes={
         "you chose the measure afterwards: the one fixed beforehand decides, however it came out":
             _any_measure,
         "lower than zero is less than was claimed: the threshold is −by": "-by -> 0.0",
-        "the sign: lower means that own − comparator is negative":
-            "differences[primary] -> -differences[primary]",
-        "an interval on both sides of −by refutes nothing: that is undecided":
-            '"undecided" -> "not supported"',
+        "undecided: −by inside, not zero": "d.mean() - reach >= -by -> np.abs(d.mean()) > reach",
+        "lower means that own − comparator is negative": "= differences -> = -differences",
+        "“supported” and “not supported” have changed places":
+            '"supported" -> "no"; "not supported" -> "supported"; "no" -> "not supported"',
+        "−by inside the interval refutes nothing: undecided": '"undecided" -> "not supported"',
+        "an interval all above −by is no longer undecided": '"not supported" -> "undecided"',
+        "two standard errors are for many seeds; few take Student's t": "quantile * -> 2 *",
+        "the mean alone does not say how sure it is": "reach = quantile -> reach = 0 * quantile",
         "one measure was fixed, so there is no price for M of them: a 95 % interval, no wider":
             "0.975 -> 1 - 0.025 / len(differences)",
+    } | {
+        f"one row decides, `primary`; you took {words}": f"differences[primary] -> {rows}"
+        for words, rows in {
+            "all of them as one": "differences.ravel()",
+            "their mean": "differences.mean(axis=0)",
+            "the one that came out lowest": "differences[differences.mean(axis=1).argmin()]",
+        }.items()
     },
 )
 
@@ -84,18 +96,18 @@ EXERCISES["08.3"] = Exercise(
     mistakes={
         "that looks once, at all seeds; this colleague looks after every one":
             "range(2, -> range(d.shape[1],",
+        "the first look is at two pairs, not at three": "range(2, -> range(3,",
         "each look was counted; a trial ends with the first that leaves zero out: count trials":
             "claimed |= -> claimed +=; dtype=bool -> dtype=int; "
             "claimed.mean() -> claimed.mean() / (d.shape[1] - 1)",
-        "looks at the same data are not independent: simulate, row by row":
-            lambda d: 1 - 0.95 ** (d.shape[1] - 1),
+        "looks at the same data are not independent": lambda d: 1 - 0.95 ** (d.shape[1] - 1),
     },
 )
 
 
 # 08.4  every measure
 def _unbeaten(bits, eta0, eta1):
-    table = np.stack([bits, eta0, eta1])  # all three measures count
+    table = np.stack([bits, eta0, eta1])  # three measures count: leave none out
     own, other = table[:, :, None], table[:, None, :]  # each weighting against each
     nowhere_worse = (other <= own).all(axis=0)  # lower is better
     better = (other < own).any(axis=0)  # two that are equal do not beat each other
@@ -112,10 +124,6 @@ EXERCISES["08.4"] = Exercise(
     mistakes={
         "only the best in bits is left: a likelihood is one measure of three":
             lambda bits, eta0, eta1: _least(bits),
-        "the ancestral sampler was left out: who wins with DDIM may lose with it":
-            "[bits, eta0, eta1] -> [bits, eta0]",
-        "the bits were left out: samples are not all that a model is asked for":
-            "[bits, eta0, eta1] -> [eta0, eta1]",
         "whoever is best in one measure stays, but so do good compromises":
             lambda *measures: np.max([_least(m) for m in measures], axis=0),
         "lower is better in all three: you kept the largest":

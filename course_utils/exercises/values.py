@@ -113,7 +113,7 @@ def listed(names, values):
 
 def _short(value):
     if callable(value):
-        return value.__doc__ or "a function"
+        return (value.__doc__ or "a function").splitlines()[0]
     if np.asarray(value).dtype.kind not in "biuf":
         return str(value)
     if np.ndim(value) > 1 and np.size(value) > 12:

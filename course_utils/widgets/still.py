@@ -13,7 +13,9 @@ COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
-TITLE, TOP, RIGHT = 24, 36, 20  # margins in CSS pixels: above, with a second reading, at the right
+# Margins in CSS pixels: above, more with a second reading; beside. The same in every row, so that
+# what shares an axis stands below one another.
+TITLE, TOP, LEFT, RIGHT = 24, 36, 64, 20
 POINT = 72 / DPI  # points a CSS pixel
 DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*"}
@@ -48,18 +50,13 @@ def _boxes(row, height):
     """
     plots = [plot for plot in row if plot is not None]
     above = TITLE + TOP * any(plot.x.top is not None for plot in plots)
-    below = max(_margin(plot.x, 22) for plot in plots)
-    widths = np.array([0.1 if plot is None else plot.width for plot in row])
+    below = max(24 * bool(p.x.label) + 22 * (p.x.ticks != ()) for p in plots)
+    widths = np.array([1.0 if plot is None else plot.width for plot in row])
     widths *= WIDTH / widths.sum()
     for plot, width, end in zip(row, widths, np.cumsum(widths), strict=True):
         if plot is not None:
-            left = _margin(plot.y, 40)
-            box = end - width + left, below, width - left - RIGHT, height - above - below
+            box = end - width + LEFT, below, width - LEFT - RIGHT, height - above - below
             yield plot, np.array(box)
-
-
-def _margin(axis, ticks):
-    return 6 + 18 * bool(axis.label) + (0 if axis.ticks == () else ticks)
 
 
 class _Still:
@@ -84,14 +81,12 @@ class _Still:
             getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
         self.limits("x", plot.x)
         self.limits("y", plot.y)
-        pad = 6 + (
-            TOP * POINT if plot.x.top else 0
-        )  # given, for finding it takes a tenth of a second
-        ax.set_title(plot.title, loc="left", y=1, pad=pad)
+        above = TOP * POINT if plot.x.top else 0  # given, for finding it takes a tenth of a second
+        ax.set_title(plot.title, loc="left", y=1, pad=6 + above)
         if ax.get_legend_handles_labels()[0]:
             # where the plot is low, above it beside the title
             above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
-            tight = {"columnspacing": 1.0, "handlelength": 1.4, "borderpad": 0.2, "fontsize": 8}
+            tight = {"columnspacing": 0.8, "handlelength": 1.1, "borderpad": 0, "fontsize": 8}
             ax.legend(**(above | tight if low else {"loc": "best", "handlelength": 1.5}))
 
     # Axes
