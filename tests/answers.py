@@ -6,14 +6,14 @@ from scipy.integrate import cumulative_simpson, quad
 from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import entropy, norm
+from scipy.stats import norm
 
 from course_utils.elbo import ErrorCurve, weighted_loss
-from course_utils.forward import posterior, transition
+from course_utils.forward import posterior
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import published
 from course_utils.predictions import eps_loss_to
-from course_utils.samplers import ddim_coefficients, ddim_step
+from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import Cosine, FlowMatching, alpha, sigma
 
 
@@ -59,13 +59,6 @@ def by_the_posterior(z, eps_hat, noise, log_snr, log_snr_to):
     x_hat = (z - sigma(log_snr) * eps_hat) / alpha(log_snr)
     mean, variance = posterior(z, x_hat, log_snr, log_snr_to)
     return mean + np.sqrt(variance) * noise
-
-
-def in_two(z, eps_hat, noise, log_snr, log_snr_to):
-    beyond = 2 * log_snr_to - log_snr
-    back = transition(beyond, log_snr_to)
-    beyond_z = ddim_step(lambda z, log_snr: eps_hat, z, log_snr, beyond)
-    return back.decay * beyond_z + back.noise * noise
 
 
 def with_eta(eta):
@@ -222,10 +215,7 @@ def _undominated(bits, eta0, eta1):
 
 # exercise: other ways to its answer
 RIGHT = {
-    "00.1": [
-        _by_denoising,
-        lambda n: [2 ** entropy(n, base=2)],  # bits, and a power of two; a list of one number
-    ],
+    "00.1": [_by_denoising],
     "00.2": [lambda z, t: (FlowMatching().log_snr(t), z * sigma(FlowMatching().log_snr(t)) / t)],
     "00.3": [lambda blur, spread: np.log(spread**2 / blur**2)],
     "01.1": [
@@ -250,7 +240,7 @@ RIGHT = {
             -b * (x + (1 + eta * eta) * y) / 2 for x, y in zip(z, s, strict=True)
         ],
     ],
-    "03.4": [by_the_posterior, with_eta(1.0), in_two],
+    "03.4": [by_the_posterior, with_eta(1.0)],
     "04.1": [_stop],
     "04.2": [_two_equations],
     "04.3": [lambda t: -0.5 * (Cosine().log_snr(t + 1e-5) - Cosine().log_snr(t - 1e-5)) / 2e-5],
