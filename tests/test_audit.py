@@ -1,12 +1,16 @@
 """What a training script weighs: its loss by hand, the lists of diffusers, and bad input."""
 
+import re
+
 import numpy as np
 import pytest
 from comparing import refused
 from scipy.special import expit
 
 from course_utils.audit import audit, coefficients, compare, main, rises
+from course_utils.elbo import weighted_loss
 from course_utils.objectives import PUBLISHED, from_script
+from course_utils.panels._galaxies import error_curve
 from course_utils.schedules import alpha_bar, capped_cosine_betas, ddpm_betas
 from course_utils.weightings import made_monotone
 
@@ -120,6 +124,20 @@ def test_where_w_rises_is_said():
     of_ends = np.interp([low, high], levels, bump)
     assert by == pytest.approx((of_ends[1] - of_ends[0]) / bump.max())
     assert rises(levels, np.exp(-levels)) == []
+
+
+def test_the_report_says_which_levels_are_reached_and_where_the_loss_is_earned():
+    script = from_script(betas=SD_BETAS)
+    said = re.search(
+        r"from (\S+) to (\S+), (?s:.*) below λ = (\S+) and the middle half between (\S+) and (\S+)",
+        str(audit(script)),
+    )
+    low, high, half, quarter, three = map(float, said.groups())
+    assert (low, high) == (-5.36, 7.07)  # of Stable Diffusion 1.5
+    w, errors = script.implied_weighting(), error_curve()
+    whole = weighted_loss(w, errors, low, high)
+    for level, share in ((quarter, 0.25), (half, 0.5), (three, 0.75)):
+        assert weighted_loss(w, errors, low, level) == pytest.approx(share * whole, rel=0.05)
 
 
 def of_list(**more):
