@@ -67,13 +67,6 @@ def ours(levels, step):
     return step(LAW.eps, z, levels[-2], levels[-1], rng)
 
 
-@pytest.mark.parametrize("name", BETAS)
-def test_lists_of_beta(name, diffusers):
-    table = diffusers.DDIMScheduler(beta_schedule=name, beta_start=1e-4, beta_end=0.02)
-    assert_close(table.betas.numpy(), BETAS[name], rtol=1e-6)
-    np.testing.assert_allclose(table.alphas_cumprod.numpy(), alpha_bar(BETAS[name]), rtol=2e-5)
-
-
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("name", BETAS)
 def test_ddim(name, eta, diffusers):
