@@ -1,4 +1,4 @@
-"""Answers readers give: RIGHT must pass; WRONG, which are no listed mistakes, must not."""
+"""Answers readers give: RIGHT must pass; one that is WRONG, and no listed mistake, must not."""
 
 import numpy as np
 from scipy import stats
@@ -6,17 +6,15 @@ from scipy.integrate import cumulative_simpson, quad
 from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import entropy, norm
+from scipy.stats import norm
 
 from course_utils.elbo import ErrorCurve, weighted_loss
-from course_utils.forward import posterior, transition
+from course_utils.forward import posterior
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import published
 from course_utils.predictions import eps_loss_to
-from course_utils.samplers import ddim_coefficients, ddim_step
+from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import Cosine, FlowMatching, alpha, sigma
-
-RIGHT, WRONG = {}, {}
 
 
 def _by_denoising(n):
@@ -24,48 +22,6 @@ def _by_denoising(n):
     law = GaussianMixture(n / n.sum(), np.arange(len(n))[:, None], 0 * n)
     curve = ErrorCurve.from_mixtures(law, log_snr=(-16, 24), tolerance=1e-5)
     return np.exp(weighted_loss(np.ones_like, curve))
-
-
-RIGHT["00.1"] = [
-    _by_denoising,
-    lambda n: np.prod((n / n.sum()) ** (-n / n.sum())),
-    lambda n: np.exp(entropy(n)),
-    lambda n: n.sum() / np.exp(np.sum(n * np.log(n)) / n.sum()),
-    lambda n: [2 ** entropy(n, base=2)],  # bits, and a power of two; a list of one number
-]
-WRONG["00.1"] = [
-    lambda n: np.exp(-np.log(n / n.sum()).sum()),
-    lambda n: np.sqrt(len(n) * n.sum()),  # between the two numbers that come to mind
-]
-
-RIGHT["00.2"] = [
-    lambda z, t: (2 * np.log1p(-t) - 2 * np.log(t), z / np.hypot(1 - t, t)),
-    lambda z, t: [np.log((1 - t) ** 2 / t**2), z / np.sqrt(1 - 2 * t + 2 * t**2)],
-    lambda z, t: (FlowMatching().log_snr(t), z * sigma(FlowMatching().log_snr(t)) / t),
-    lambda z, t: np.stack([2 * np.log((1 - t) / t), z / np.hypot(t, 1 - t)]),
-]
-WRONG["00.2"] = [
-    lambda z, t: (2 * np.log((1 - t) / t), z),
-    lambda z, t: (2 * np.log((1 - t) / t), z / np.std(z)),  # of these few, not of the law
-    lambda z, t: {"log_snr": 2 * np.log((1 - t) / t), "z": z / np.hypot(1 - t, t)},
-]
-
-RIGHT["00.3"] = [
-    lambda blur, spread: 2 * np.log(spread / blur),
-    lambda blur, spread: np.log(spread**2 / blur**2),
-    lambda b, s: 2 * (np.log(s) - np.log(b)),
-]
-WRONG["00.3"] = [
-    lambda b, s: np.exp(-s / b),
-    lambda b, s: -2 * np.log(500 / 4540),  # the one number, not the function
-]
-
-
-RIGHT["01.1"] = [
-    lambda decay, noise: solve_discrete_lyapunov(np.diag(decay), np.diag(noise**2)).diagonal(),
-    lambda decay, noise: [n * n / (1 - d) / (1 + d) for d, n in zip(decay, noise, strict=True)],
-]
-WRONG["01.1"] = [lambda decay, noise: noise / decay, lambda decay, noise: print(decay)]
 
 
 def _contributions_by_recursion(betas):
@@ -76,58 +32,8 @@ def _contributions_by_recursion(betas):
     return shares
 
 
-RIGHT["01.2"] = [
-    _contributions_by_recursion,
-    lambda betas: np.diff(1 - np.cumprod(1 - betas[::-1]), prepend=0)[::-1],
-]
-WRONG["01.2"] = [
-    lambda betas: betas,
-    lambda betas: betas**2,
-    lambda betas: 1 - np.cumprod(1 - betas)[-1],  # all of it, one number
-]
-
-RIGHT["01.3"] = [
-    lambda betas: np.prod(np.exp(-(betas**2) / 2)),
-    lambda betas: np.exp(-(betas @ betas) / 2),
-]
-WRONG["01.3"] = [lambda betas: 0.9345, lambda betas: np.exp(-0.5 * betas**2)]
-
-
 def _joined(betas, n_steps):
     return 1 - np.prod(1 - betas.reshape(n_steps, -1), axis=1)
-
-
-RIGHT["01.4"] = [_joined, lambda betas, n: -np.expm1(np.log1p(-betas).reshape(n, -1).sum(axis=1))]
-WRONG["01.4"] = [lambda betas, n: betas[-n:], lambda betas, n: _joined(betas, n)[::-1]]
-
-
-RIGHT["01.5"] = [
-    lambda noisy, clean: 1 / (noisy / (clean - noisy) + 1 / (1 - clean)),  # precisions add up
-    lambda noisy, clean: (clean - noisy) * (1 - clean) / (clean * (1 - noisy)),
-]
-WRONG["01.5"] = [
-    lambda noisy, clean: 1 - noisy / clean,
-    lambda noisy, clean: noisy * (1 - clean),
-    lambda noisy, clean: (1 - noisy / clean)[0],
-]
-
-RIGHT["02.1"] = [
-    lambda power, random: [a - (0.5 if r else 1) for a, r in zip(power, random, strict=True)],
-    lambda power, random: power - 1 + random / 2,
-]
-WRONG["02.1"] = [
-    lambda power, random: np.where(random, power / 2, power),
-    lambda power, random: power > random,
-]
-
-RIGHT["02.2"] = [
-    lambda B: 1 - np.exp(-B)[1:] / np.exp(-B)[:-1],
-    lambda B: 1 - np.exp(B[:-1] - B[1:]),
-]
-WRONG["02.2"] = [
-    lambda B: 1 - np.exp(-B),  # one entry too many
-    lambda B: 1 - np.exp(-(np.diff(B) ** 2)),
-]
 
 
 def _by_brute_force(beta, t, n=100_000):
@@ -141,24 +47,6 @@ def _by_brute_force(beta, t, n=100_000):
     return brentq(error, -100, 100)
 
 
-RIGHT["02.3"] = [
-    _by_brute_force,
-    lambda beta, t: [
-        0.5 - quad(lambda u: float(beta(u)) ** 2, 0, t)[0] / (beta(t) - beta(0.0)) / 2
-    ],
-]
-WRONG["02.3"] = [
-    lambda beta, t: -2.867,  # the number for our schedule at t = 1
-    lambda beta, t: 0.5 - beta(t) / 4,
-]
-
-RIGHT["02.4"] = [lambda beta: beta * (1 - beta / 4), lambda beta: (beta / 2) * (2 - beta / 2)]
-WRONG["02.4"] = [lambda beta: 1 - beta, lambda beta: np.full_like(beta, 1.0)]
-
-RIGHT["03.1"] = [(4, 1), [4, 1.0], np.array([4, 1]), lambda: (4, [1.0])]
-WRONG["03.1"] = [(4, 0.3), 4]
-
-
 def by_chain_rule(eps_hat, log_snr, spread, h=1e-4):
     """The slope of log q along one galaxy's own density, a Gaussian in km/s, by a difference."""
     blur = spread * sigma(log_snr) / alpha(log_snr)
@@ -167,33 +55,10 @@ def by_chain_rule(eps_hat, log_snr, spread, h=1e-4):
     return (norm.logpdf(y + step, 0, blur) - norm.logpdf(y - step, 0, blur)) / (2 * step)
 
 
-RIGHT["03.2"] = [by_chain_rule, lambda e, lam, spread: -e * alpha(lam) / sigma(lam) / spread]
-WRONG["03.2"] = [
-    lambda e, lam, spread: -e / (spread * np.exp(lam)),
-    lambda e, lam, spread: np.exp(-lam / 2) * spread,
-]
-
-RIGHT["03.3"] = [
-    lambda z, s, b, eta: -b / 2 * (z + s) - eta**2 * b / 2 * s,
-    lambda z, s, b, eta: [-b * (x + (1 + eta * eta) * y) / 2 for x, y in zip(z, s, strict=True)],
-]
-WRONG["03.3"] = [
-    lambda z, s, b, eta: -b * z - b * s,
-    lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s + eta * np.sqrt(b),
-]
-
-
 def by_the_posterior(z, eps_hat, noise, log_snr, log_snr_to):
     x_hat = (z - sigma(log_snr) * eps_hat) / alpha(log_snr)
     mean, variance = posterior(z, x_hat, log_snr, log_snr_to)
     return mean + np.sqrt(variance) * noise
-
-
-def in_two(z, eps_hat, noise, log_snr, log_snr_to, ahead=2.0):
-    beyond = log_snr + ahead * (log_snr_to - log_snr)
-    back = transition(beyond, log_snr_to)
-    beyond_z = ddim_step(lambda z, log_snr: eps_hat, z, log_snr, beyond)
-    return back.decay * beyond_z + back.noise * noise
 
 
 def with_eta(eta):
@@ -202,10 +67,6 @@ def with_eta(eta):
         return step.keep * z + step.eps_hat * eps_hat + step.noise * noise
 
     return answer
-
-
-RIGHT["03.4"] = [by_the_posterior, with_eta(1.0), in_two]
-WRONG["03.4"] = [lambda *args: in_two(*args, ahead=1.7), with_eta(0.7)]
 
 
 def _stop(error, low, high, candidates):
@@ -218,42 +79,9 @@ def _stop(error, low, high, candidates):
     return candidates[costs.index(min(costs))], min(costs)
 
 
-RIGHT["04.1"] = [
-    _stop,
-    lambda e, low, high, c: min((_stop(e, low, high, [m]) for m in c), key=lambda pair: pair[1]),
-]
-WRONG["04.1"] = [
-    lambda e, low, high, c: (c[0], 0.5),
-    lambda e, low, high, c: (np.median(c), _stop(e, low, high, [np.median(c)])[1]),
-    lambda e, low, high, c: _stop(lambda s: 1.0, low, high, c),
-]
-
-
 def _two_equations(n, coarse, fine, tolerance):
     limit, c = np.linalg.solve([[1, 1 / n], [1, 1 / (2 * n)]], [coarse, fine])
     return [limit, int(c / tolerance) + 1]
-
-
-RIGHT["04.2"] = [
-    _two_equations,
-    lambda n, coarse, fine, tol: (2 * fine - coarse, -(-2 * n * (coarse - fine) // tol)),
-]
-WRONG["04.2"] = [
-    lambda n, coarse, fine, tol: (coarse - fine, n * (coarse - fine) / tol),
-    lambda n, coarse, fine, tol: (2 * fine - coarse, 2 * n),
-    lambda n, coarse, fine, tol: (fine**2 / coarse, np.ceil(n / tol)),
-]
-
-RIGHT["04.3"] = [
-    lambda t: np.pi / np.sin(np.pi * t),
-    lambda t: -0.5 * (Cosine().log_snr(t + 1e-5) - Cosine().log_snr(t - 1e-5)) / 2e-5,
-]
-WRONG["04.3"] = [
-    lambda t: np.pi * np.tan(np.pi * t / 2),
-    lambda t: np.pi / np.sin(np.pi * t / 2),
-    lambda t: np.pi / np.sin(t),
-    lambda t: np.pi / np.tan(np.pi * t),
-]
 
 
 def _interpolated(log_snr, error, accuracy):
@@ -266,34 +94,11 @@ def _nearest(log_snr, error, accuracy):
     return np.trapezoid(error[: k + 1], log_snr[: k + 1]) / 2
 
 
-RIGHT["04.4"] = [_nearest, _interpolated]
-WRONG["04.4"] = [
-    lambda x, e, accuracy: np.trapezoid(e[x < 0], x[x < 0]) / 2,
-    lambda x, e, accuracy: -0.5 * np.log(accuracy),
-    lambda x, e, accuracy: np.exp(-accuracy),
-    lambda x, e, accuracy: cumulative_simpson(e, x=x, initial=0) / 2,
-]
-
-
 def _through_w(t, coefficient, old, new):
     level = new.log_snr(t)
     then = old.time(level)
     w = coefficient(then) / (-0.5 * old.log_snr_rate(then))
     return w * (-0.5) * new.log_snr_rate(t)
-
-
-RIGHT["04.5"] = [
-    _through_w,
-    lambda t, c, old, new: (
-        c(old.time(new.log_snr(t))) * old.density(new.log_snr(t)) / new.density(new.log_snr(t))
-    ),
-]
-WRONG["04.5"] = [
-    lambda t, c, old, new: -0.5 * new.log_snr_rate(t),
-    lambda t, c, old, new: -_through_w(t, c, old, new),
-    lambda t, c, old, new: 2 * _through_w(t, c, old, new),
-    lambda t, c, old, new: new.log_snr_rate(t) / old.log_snr_rate(t),
-]
 
 
 def _at_zero(w):
@@ -304,36 +109,9 @@ def _cosine_v(log_snr):
     return Cosine().density(log_snr) * eps_loss_to("v", log_snr)
 
 
-RIGHT["05.1"] = [
-    _at_zero(_cosine_v),
-    lambda s: sigma(s) / alpha(s),
-    lambda s: [np.exp(-level / 2) for level in s],
-]
-WRONG["05.1"] = [
-    lambda s: np.exp(-s / 2) / 2,
-    lambda s: np.exp(-s / 4),
-    lambda s: np.exp(-s / 2).sum(),
-    lambda s: np.ones_like(s),
-]
-
-
 def _min_snr_v(log_snr, gamma):
     w = published("min_snr", min_snr_gamma=gamma).implied_weighting()
     return w(log_snr) / _cosine_v(log_snr)
-
-
-RIGHT["05.2"] = [
-    _min_snr_v,
-    lambda s, g: sigma(s) ** 2 * np.minimum(np.exp(s), g),
-    lambda s, g: np.where(s < np.log(g), expit(s), g * expit(-s)),
-    lambda s, g: np.minimum(1, g * np.exp(-s)) / (1 + np.exp(-s)),
-]
-WRONG["05.2"] = [
-    lambda s, g: np.minimum(np.exp(-s), g) / (np.exp(-s) + 1),
-    lambda s, g: np.minimum(np.exp(s), g) / (np.exp(s) + 1) ** 2,
-    lambda s, g: np.sqrt(np.minimum(np.exp(s), g) / (np.exp(s) + 1)),
-    lambda s, g: g / (np.exp(s) + 1),
-]
 
 
 def _by_search(log_snr, k):
@@ -345,64 +123,11 @@ def _by_search(log_snr, k):
     return np.interp(-log_snr, -np.array(peaks), gammas)
 
 
-RIGHT["05.3"] = [
-    lambda s, k: np.sinh(-s / 2) / (2 * np.cosh(s / 2)) * (k * np.exp(-s) + 1),
-    _by_search,
-]
-WRONG["05.3"] = [
-    lambda s, k: -s / 2,
-    lambda s, k: np.tanh(s / 2) * (k + np.exp(s)),
-    lambda s, k: 1.0,
-    lambda s, k: -np.log(2 * k + 1),
-]
-
-
-def _sd3(log_snr, mean, sd):
-    return norm.pdf(log_snr, -2 * mean, 2 * sd) * eps_loss_to("velocity", log_snr)
-
-
 def _sd3_of_time(log_snr, mean, sd, power=2):
-    """The same from the law of t: p(λ) = p(t) |dt/dλ|, and u's factor is (1 − t)^{−2}."""
+    """From the law of t: p(λ) = p(t) |dt/dλ|, and u's factor is (1 − t)^{−2}."""
     t = expit(-log_snr / 2)
     density_of_time = norm.pdf(logit(t), mean, sd) / (t * (1 - t))
     return density_of_time * t * (1 - t) / 2 * (1 - t) ** -power
-
-
-RIGHT["05.4"] = [
-    _at_zero(_sd3),
-    _at_zero(_sd3_of_time),
-    lambda s, m, sd: (
-        np.exp((4 * m**2 - (s + 2 * m) ** 2) / (8 * sd**2)) * (1 + np.exp(-s / 2)) ** 2 / 4
-    ),
-]
-WRONG["05.4"] = [
-    lambda s, m, sd: _at_zero(_sd3)(s, 0.0, sd),
-    lambda s, m, sd: np.exp(-s / 2),
-    _at_zero(lambda s, m, sd: _sd3_of_time(s, m, sd, power=-2)),
-    lambda s, m, sd: norm.pdf(s, -2 * m, 2 * sd),
-]
-
-RIGHT["05.5"] = [
-    lambda s, sd: -2 * np.log(np.exp(-s / 2) / sd),
-    lambda s, sd: s + np.log(sd**2),
-    lambda s, sd: [level + 2 * np.log(sd) for level in s],
-]
-WRONG["05.5"] = [
-    lambda s, sd: s + 1.386,
-    lambda s, sd: s - 1.386,
-    lambda s, sd: s + 0.5 * np.log(sd),
-    lambda s, sd: 2 * np.log(sd),
-]
-
-RIGHT["05.6"] = [
-    lambda b, g: np.minimum(1, g * (1 / np.cumprod(1 - b) - 1)),
-    lambda b, g: np.exp(np.minimum(0, np.log(g) + np.log(np.expm1(-np.cumsum(np.log1p(-b)))))),
-]
-WRONG["05.6"] = [
-    lambda b, g: np.minimum(1 / b - 1, g),
-    lambda b, g: np.ones_like(b),
-    lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b),
-]
 
 
 def _summed(w, L):
@@ -415,59 +140,10 @@ def _with_share(total):
     return lambda w, L: (total(w, L), _summed(w, L)[1])
 
 
-RIGHT["06.1"] = [
-    _summed,
-    # the other side: an identity has two
-    _with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:]))),
-    _with_share(lambda w, L: w[0] * L[0] - np.sum((w[:-1] - w[1:]) * L[1:-1]) - w[-1] * L[-1]),
-]
-WRONG["06.1"] = [
-    _with_share(lambda w, L: np.sum(np.diff(w) * L[1:-1])),
-    _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1]),
-    _with_share(lambda w, L: L[0] + np.sum(np.diff(w) * L[1:-1]) - w[-1] * L[-1]),
-    lambda w, L: _summed(w, L)[0],
-    lambda w, L: (_summed(w, L)[0], np.mean(np.diff(w) < 0)),
-]
-
-RIGHT["06.2"] = [
-    lambda t, w: (np.diff(w / w[-1]), w[0] / w[-1]),
-    lambda t, w: [(w[1:] - w[:-1]) / w.max(), 1 - np.diff(w).sum() / w[-1]],
-]
-WRONG["06.2"] = [
-    lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1]),
-    lambda t, w: (np.diff(w) / w.sum(), w[0] / w.sum()),
-    lambda t, w: np.append(w[0], np.diff(w)) / w[-1],
-    lambda t, w: (np.diff(w) / w[-1], 1.0),
-]
-
-
-def _uncut(u, b, low):
-    return b - logit((1 - u) * expit(b - low))
-
-
-RIGHT["06.3"] = [
-    lambda u, b, low, high: np.where(
-        u >= 1 - expit(b - high) / expit(b - low), high, _uncut(u, b, low)
-    ),
-    lambda u, b, low, high: np.clip(_uncut(u, b, low), low, high),
-]
-WRONG["06.3"] = [
-    lambda u, b, low, high: b - logit(u * expit(b - low)),
-    lambda u, b, low, high: expit(b - u),
-    lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high),
-    lambda u, b, low, high: np.minimum(-logit((1 - u) * expit(b - low)), high),
-]
-
-RIGHT["06.4"] = [
-    lambda log_snr, w: np.maximum.accumulate(w[::-1])[::-1],
-    lambda log_snr, w: [max(w[i:]) for i in range(len(w))],
-]
-WRONG["06.4"] = [
-    lambda log_snr, w: np.minimum.accumulate(w[::-1])[::-1],
-    lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 1.0, w),
-    lambda log_snr, w: np.where(log_snr > log_snr[np.argmax(w)], 0.0, w),
-    lambda log_snr, w: w.sort(),
-]
+def _where_w_has_fallen(u, b, low, high):
+    """w = sigmoid(b − λ) drawn finely; below the range's end it has fallen by a share u."""
+    levels = np.linspace(low, high, 1_000_001)
+    return np.interp(u, 1 - expit(b - levels) / expit(b - low), levels)
 
 
 def _sech(t, b):
@@ -478,31 +154,6 @@ def _difference(t, b, step=1e-5):
     return (_sech(t + step, b) - _sech(t - step, b)) / (2 * step)
 
 
-RIGHT["06.5"] = [
-    _difference,
-    lambda t, b: np.pi * np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / np.sin(np.pi * t),
-]
-WRONG["06.5"] = [
-    lambda t, b: -np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / 2,
-    lambda t, b: np.sign(_difference(t, b)),
-    lambda t, b: _sech(t, b),
-    lambda t, b: np.gradient(_sech(t, b), t),  # too coarse a grid
-    lambda t, b: np.diff(_sech(t, b)),
-]
-
-RIGHT["07.1"] = [
-    lambda c, w: (c, np.average(c, weights=w)),
-    lambda c, w: [list(c), sum(w * c) / sum(w)],
-]
-WRONG["07.1"] = [
-    lambda c, w: (w * c, np.sum(w * c) / np.sum(w)),
-    lambda c, w: (c, np.median(c)),
-    lambda c, w: (c, w @ c / len(w)),
-    lambda c, w: c,
-    lambda c, w: (np.zeros_like(c), 0.0),
-]
-
-
 def _accumulated(gram, cross, w, ridge):
     matrix, right = ridge * np.eye(cross.shape[1]), np.zeros(cross.shape[1])
     for a, b, weight in zip(gram, cross, w, strict=True):
@@ -511,33 +162,9 @@ def _accumulated(gram, cross, w, ridge):
     return np.linalg.inv(matrix) @ right
 
 
-def _stacked(gram, cross, w, ridge):
-    """Sums, with the ridge scaled to fit."""
-    matrix = np.einsum("l,lfg->fg", w, gram) + len(w) * ridge * np.eye(cross.shape[1])
-    return np.linalg.solve(matrix, cross.T @ w)
-
-
-RIGHT["07.2"] = [_accumulated, _stacked]
-WRONG["07.2"] = [
-    lambda gram, cross, w, ridge: w @ cross / len(w),
-    lambda gram, cross, w, ridge: _accumulated(gram, cross, w, 2 * ridge),
-    lambda gram, cross, w, ridge: np.linalg.solve(gram, cross[..., None])[..., 0],
-    lambda gram, cross, w, ridge: _accumulated(gram, cross, w / w.sum(), ridge),
-]
-
-
 def _library(ours, others):
     interval = stats.ttest_rel(ours.mean(axis=1), others.mean(axis=1)).confidence_interval(0.95)
     return (ours - others).mean(), interval.low, interval.high
-
-
-RIGHT["07.3"] = [_library]
-WRONG["07.3"] = [
-    lambda ours, others: (ours.mean() - others.mean(),) * 3,
-    lambda ours, others: np.quantile((ours - others).mean(axis=1), [0.5, 0.025, 0.975]),
-    lambda ours, others: (_library(ours, others)[0], *_library(ours, others)[:0:-1]),
-    lambda ours, others: _library(ours, others)[0],
-]
 
 
 def _floors(pairs):
@@ -549,20 +176,6 @@ def _all_pairs(pairs, distance):
     return floor.mean(), (distance - floor.mean()) / floor.std(ddof=1)
 
 
-RIGHT["07.4"] = [_all_pairs]
-WRONG["07.4"] = [
-    lambda pairs, distance: (distance, 0.0),
-    lambda pairs, distance: (_floors(pairs).mean(), distance - _floors(pairs).mean()),
-    lambda pairs, distance: (_floors(pairs).max(), 0.0),
-    lambda pairs, distance: _floors(pairs),
-]
-
-
-def _by_an_array(spread, by):
-    n = np.arange(2, 5000)
-    return n[stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n) <= by][0]
-
-
 def _by_the_library(spread, by):
     """Made-up differences with exactly this spread, and their interval from the library."""
     for n in range(2, 10_000):
@@ -572,15 +185,6 @@ def _by_the_library(spread, by):
         if (interval.high - interval.low) / 2 <= by:
             return n
     return None
-
-
-RIGHT["08.1"] = [_by_the_library, _by_an_array]
-WRONG["08.1"] = [
-    lambda spread, by: (1.96 * spread / by) ** 2,
-    lambda spread, by: round((2 * spread / by) ** 2),
-    lambda spread, by: _by_an_array(spread**2, by),
-    lambda spread, by: _by_an_array(by, spread),
-]
 
 
 def _by_normal(differences, primary, by):
@@ -598,31 +202,10 @@ def _judged(differences, primary, by):
     return "undecided" if interval.low <= -by else "not supported"
 
 
-RIGHT["08.2"] = [_judged, lambda *given: _judged(*given).upper()]
-WRONG["08.2"] = [
-    _by_normal,
-    lambda differences, primary, by: "undecided",
-    lambda differences, primary, by: "supported",
-    lambda differences, primary, by: differences[primary].mean() <= -by,
-    lambda differences, primary, by: (
-        "supported" if (differences[primary] <= -by).all() else "not supported"
-    ),
-]
-
-
 def _claimed(d):
     """One look after another, all trials at once, by the library."""
     looks = [stats.ttest_1samp(d[:, :n], 0, axis=1).pvalue for n in range(2, d.shape[1] + 1)]
     return np.mean(np.min(looks, axis=0) < 0.05)
-
-
-RIGHT["08.3"] = [_claimed]
-WRONG["08.3"] = [
-    lambda d: 0.05,
-    lambda d: 1 - 0.95 ** (d.shape[1] - 1),  # as if looks were independent
-    lambda d: np.mean(np.abs(d.mean(axis=1)) > d.std(axis=1)),
-    lambda d: np.mean(stats.ttest_1samp(d, 0, axis=1).pvalue),
-]
 
 
 def _undominated(bits, eta0, eta1):
@@ -630,10 +213,102 @@ def _undominated(bits, eta0, eta1):
     return [not any((p <= q).all() and (p != q).any() for p in points) for q in points]
 
 
-RIGHT["08.4"] = [_undominated]
-WRONG["08.4"] = [
-    lambda bits, eta0, eta1: np.ones(len(bits)),
-    lambda bits, eta0, eta1: np.zeros(len(bits)),
-    lambda bits, eta0, eta1: [np.argmin(bits), np.argmin(eta0), np.argmin(eta1)],
-    lambda bits, eta0, eta1: (bits < bits.mean()).astype(int),
-]
+# exercise: other ways to its answer
+RIGHT = {
+    "00.1": [_by_denoising],
+    "00.2": [lambda z, t: (FlowMatching().log_snr(t), z * sigma(FlowMatching().log_snr(t)) / t)],
+    "00.3": [lambda blur, spread: np.log(spread**2 / blur**2)],
+    "01.1": [
+        lambda decay, noise: solve_discrete_lyapunov(np.diag(decay), np.diag(noise**2)).diagonal(),
+    ],
+    "01.2": [_contributions_by_recursion],
+    "01.3": [lambda betas: np.prod(np.exp(-(betas**2) / 2))],
+    "01.4": [_joined],
+    "01.5": [
+        lambda noisy, clean: 1 / (noisy / (clean - noisy) + 1 / (1 - clean)),  # precisions add up
+    ],
+    "02.1": [
+        lambda power, random: [a - (0.5 if r else 1) for a, r in zip(power, random, strict=True)],
+    ],
+    "02.2": [lambda B: 1 - np.exp(-B)[1:] / np.exp(-B)[:-1]],
+    "02.3": [_by_brute_force],
+    "02.4": [lambda beta: (beta / 2) * (2 - beta / 2)],
+    "03.1": [(4, 1), [4, 1.0], np.array([4, 1]), lambda: (4, [1.0])],
+    "03.2": [by_chain_rule],
+    "03.3": [
+        lambda z, s, b, eta: [
+            -b * (x + (1 + eta * eta) * y) / 2 for x, y in zip(z, s, strict=True)
+        ],
+    ],
+    "03.4": [by_the_posterior, with_eta(1.0)],
+    "04.1": [_stop],
+    "04.2": [_two_equations],
+    "04.3": [lambda t: -0.5 * (Cosine().log_snr(t + 1e-5) - Cosine().log_snr(t - 1e-5)) / 2e-5],
+    "04.4": [_nearest, _interpolated],
+    "04.5": [_through_w],
+    "05.1": [_at_zero(_cosine_v)],
+    "05.2": [_min_snr_v],
+    "05.3": [_by_search],
+    "05.4": [_at_zero(_sd3_of_time)],
+    "05.5": [lambda s, sd: -2 * np.log(np.exp(-s / 2) / sd)],
+    "05.6": [
+        lambda b, g: np.exp(np.minimum(0, np.log(g) + np.log(np.expm1(-np.cumsum(np.log1p(-b)))))),
+    ],
+    "06.1": [_with_share(lambda w, L: np.sum(w * (L[:-1] - L[1:])))],
+    "06.2": [lambda t, w: [(w[1:] - w[:-1]) / w.max(), 1 - np.diff(w).sum() / w[-1]]],
+    "06.3": [_where_w_has_fallen],
+    "06.4": [lambda log_snr, w: [max(w[i:]) for i in range(len(w))]],
+    "06.5": [_difference],
+    "07.1": [lambda c, w: (c, np.average(c, weights=w))],
+    "07.2": [_accumulated],
+    "07.3": [_library],
+    "07.4": [_all_pairs],
+    "08.1": [_by_the_library],
+    "08.2": [_judged, lambda *given: _judged(*given).upper()],
+    "08.3": [_claimed],
+    "08.4": [_undominated],
+}
+
+# exercise: an answer that is wrong
+WRONG = {
+    "00.1": lambda n: np.exp(-np.log(n / n.sum()).sum()),
+    "00.2": lambda z, t: (2 * np.log((1 - t) / t), z),
+    "00.3": lambda b, s: np.log(s / b),
+    "01.1": lambda decay, noise: noise / decay,
+    "01.2": lambda betas: betas,
+    "01.3": lambda betas: np.exp(-0.5 * betas**2),
+    "01.4": lambda betas, n: _joined(betas, n)[::-1],
+    "01.5": lambda noisy, clean: 1 - noisy / clean,
+    "02.1": lambda power, random: power - random / 2,
+    "02.2": lambda B: 1 - np.exp(-(np.diff(B) ** 2)),
+    "02.3": lambda beta, t: 0.5 - beta(t) / 4,
+    "02.4": lambda beta: 1 - beta,
+    "03.1": (4, 0.3),
+    "03.2": lambda e, lam, spread: -e / (spread * np.exp(lam)),
+    "03.3": lambda z, s, b, eta: -0.5 * b * z - 0.5 * b * s + eta * np.sqrt(b),
+    "03.4": with_eta(0.7),
+    "04.1": lambda e, low, high, c: (np.median(c), _stop(e, low, high, [np.median(c)])[1]),
+    "04.2": lambda n, coarse, fine, tol: (2 * fine - coarse, 2 * n),
+    "04.3": lambda t: np.pi / np.sin(np.pi * t / 2),
+    "04.4": lambda x, e, accuracy: np.trapezoid(e[x < 0], x[x < 0]) / 2,
+    "04.5": lambda t, c, old, new: -0.5 * new.log_snr_rate(t),
+    "05.1": lambda s: np.exp(-s / 2) / 2,
+    "05.2": lambda s, g: np.minimum(np.exp(-s), g) / (np.exp(-s) + 1),
+    "05.3": lambda s, k: np.tanh(s / 2) * (k + np.exp(s)),
+    "05.4": _at_zero(lambda s, m, sd: _sd3_of_time(s, m, sd, power=-2)),
+    "05.5": lambda s, sd: s + 0.5 * np.log(sd),
+    "05.6": lambda b, g: np.minimum(np.cumprod(1 - b), g) / np.cumprod(1 - b),
+    "06.1": _with_share(lambda w, L: w[0] * L[0] + np.sum(np.diff(w) * L[1:-1]) - L[-1]),
+    "06.2": lambda t, w: (np.diff(w)[::-1] / w[-1], w[0] / w[-1]),
+    "06.3": lambda u, b, low, high: np.minimum(b - (1 - u) * expit(b - low), high),
+    "06.4": lambda log_snr, w: np.where(log_snr < log_snr[np.argmax(w)], 1.0, w),
+    "06.5": lambda t, b: -np.tanh((Cosine().log_snr(t) - b) / 2) * _sech(t, b) / 2,
+    "07.1": lambda c, w: (w * c, np.sum(w * c) / np.sum(w)),
+    "07.2": lambda gram, cross, w, ridge: _accumulated(gram, cross, w / w.sum(), ridge),
+    "07.3": lambda ours, others: (_library(ours, others)[0], *_library(ours, others)[:0:-1]),
+    "07.4": lambda pairs, distance: (_floors(pairs).mean(), distance - _floors(pairs).mean()),
+    "08.1": lambda spread, by: round((2 * spread / by) ** 2),
+    "08.2": _by_normal,
+    "08.3": lambda d: 0.05,
+    "08.4": lambda bits, eta0, eta1: (bits < bits.mean()).astype(int),
+}

@@ -5,6 +5,7 @@ Each is shown to fail on a wrong value in test_comparing.py.
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 
 def largest_difference(actual, expected):
@@ -34,6 +35,14 @@ def standard_errors_off(estimate, standard_error, truth):
     if not (np.isfinite(estimate) and np.isfinite(truth) and 0 < standard_error < np.inf):
         return np.inf
     return float(abs(estimate - truth) / standard_error)
+
+
+def contrast(one, other):
+    """Return WCAG 2.2's contrast of two colours, from 1 to 21."""
+    share = np.array([to_rgb(one), to_rgb(other)])
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (high + 0.05) / (low + 0.05)
 
 
 def refuses(words, call, *arguments, **options):

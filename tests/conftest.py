@@ -1,6 +1,8 @@
-"""Settings of every test; ``--residuals docs/measured.md`` records the residuals there."""
+"""Settings of every test; ``--residuals`` and ``--speed docs/measured.md`` write tables there."""
 
-import measured
+import os
+from pathlib import Path
+
 import pytest
 from jaxtyping import install_import_hook
 
@@ -13,8 +15,7 @@ install_import_hook([f"course_utils.{name}" for name in CHECKED.split()], "annot
 # they are read only where `-m` does not exclude them.
 MARKS = {"hub": "full", "soak": "soak", "benchmarks": "benchmark"}
 MARKS |= dict.fromkeys(["test_deck_built.py", "test_lite.py", "test_pages.py"], "full")
-MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py", "test_exports.py"], "full")
-MARKS |= {"test_panel_page.py": "full"}
+MARKS |= dict.fromkeys(["test_live_slides.py", "test_robustness.py", "test_panel_page.py"], "full")
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -40,36 +41,23 @@ def pytest_collection_modifyitems(items):
             item.add_marker(MARKS[name])
 
 
-def pytest_addoption(parser):
-    parser.addoption("--residuals", metavar="FILE", help="write the claims' residuals into FILE")
-
-
 @pytest.fixture
 def claim(record_property):
     """Hold a claim to its tolerance, and record the residual for the table."""
 
     def hold(number, statement, residual, tolerance, unit=""):
         """Fail unless 0 ≤ residual < tolerance; ``unit`` follows both numbers in the table."""
-        record_property("claim", [number, statement, float(residual), tolerance, unit])
+        record_property("residuals", [number, statement, float(residual), tolerance, unit])
         assert 0 <= residual < tolerance, f"{number}, {statement}: {residual:.3g} > {tolerance:g}"
 
     return hold
 
 
-def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    target = config.getoption("--residuals")
-    if not target:
-        return
-    if exitstatus != 0:
-        terminalreporter.write_line(f"{target} not written: not every test passed")
-        return
-    rows = measured.noted(terminalreporter, "claim")
-    measured.write(target, "residuals", residual_table(rows))
-    terminalreporter.write_line(f"{len(rows)} residuals written to {target}")
+# --- what is measured, written between two marks <!-- name --> of a Markdown file ----------------
 
 
 def residual_table(rows):
-    """Return rows (claim, statement, residual, tolerance, unit) as a Markdown table.
+    """Return rows (claim, statement, residual, tolerance, unit) as lines of Markdown.
 
     Rows that share all but the residual become one, with the largest.
     """
@@ -77,10 +65,40 @@ def residual_table(rows):
     for number, statement, residual, tolerance, unit in sorted(rows, key=lambda row: row[0]):
         key = number, statement, tolerance, unit
         worst[key] = max(residual, worst.get(key, 0.0))
-    lines = ["| claim | statement | residual measured | tolerance |", "|---|---|---|---|"]
+    yield from ("| claim | statement | residual measured | tolerance |", "|---|---|---|---|")
     for (number, statement, tolerance, unit), residual in worst.items():
         measured = f"{residual:.1f} {unit}" if unit else f"{residual:.1e}"
-        lines.append(
-            f"| {number} | {statement} | {measured} | {tolerance:g} {unit}".rstrip() + " |"
-        )
-    return "\n".join(lines) + "\n"
+        yield f"| {number} | {statement} | {measured} | {tolerance:g} {unit}".rstrip() + " |"
+
+
+def speed_table(rows):
+    """Return rows of benchmarks/conftest.py as lines of Markdown, and on what machine they are."""
+    yield from ("| what | against | ratio | how measured |", "|---|---|---|---|")
+    yield from ("| " + " | ".join(row) + " |" for row in rows)
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"
+    yield f"\nOne run on {os.cpu_count()} cores; a ratio of two runs side by side, in brackets the "
+    yield f"quartiles. Load of the machine in the last 1, 5, 15 minutes: {load}."
+
+
+TABLES = {"residuals": residual_table, "speed": speed_table}
+
+
+def pytest_addoption(parser):
+    for name in TABLES:
+        parser.addoption(f"--{name}", metavar="FILE", help=f"write the {name} measured into FILE")
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    for name, table in TABLES.items():
+        if not (target := config.getoption(f"--{name}")):
+            continue
+        if exitstatus != 0:
+            terminalreporter.write_line(f"{target} not written: not every test passed")
+            continue
+        passed = terminalreporter.stats.get("passed", [])
+        rows = [value for report in passed for key, value in report.user_properties if key == name]
+        path, mark = Path(target), f"<!-- {name} -->"
+        before, _, after = path.read_text(encoding="utf-8").split(mark)
+        written = "\n".join([f"{before}{mark}\n", *table(rows), f"\n{mark}{after}"])
+        path.write_text(written, encoding="utf-8")
+        terminalreporter.write_line(f"{len(rows)} {name} written to {target}")

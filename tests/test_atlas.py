@@ -15,7 +15,7 @@ from course_utils.weightings import is_monotone
 
 SITE = (Path(__file__).parent.parent / "docs/atlas.md").read_text("utf-8")
 LEVELS = np.linspace(-5, 5, 201)  # that all of them reach
-QUICK = ("sd15", "edm")
+QUICK = ("sd15",)
 
 
 def rows_of_the_page():

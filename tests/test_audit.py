@@ -1,5 +1,7 @@
 """What a training script weighs: its loss by hand, the lists of diffusers, and bad input."""
 
+import re
+
 import numpy as np
 import pytest
 from comparing import refused
@@ -7,7 +9,9 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from course_utils.audit import audit, coefficients, compare, main, rises
+from course_utils.elbo import weighted_loss
 from course_utils.objectives import PUBLISHED, from_script
+from course_utils.panels._galaxies import error_curve
 from course_utils.schedules import Cosine, alpha_bar, capped_cosine_betas, ddpm_betas
 from course_utils.weightings import made_monotone
 
@@ -102,7 +106,7 @@ def test_draws_give_the_density_to_the_error_that_is_said():
     rng, levels = np.random.default_rng(0), np.linspace(-4, 4, 81)
     of_flow, of_steps = {"prediction": "flow"}, {"betas": SD_BETAS}
     for known, drawn in (
-        ({"density": "logit_normal"}, {"draws": expit(rng.standard_normal(1_000_000))} | of_flow),
+        ({"density": "logit_normal"}, {"draws": expit(rng.standard_normal(200_000))} | of_flow),
         (of_steps, {"draws": rng.integers(0, 1000, 200_000)} | of_steps),
     ):
         found = from_script(**drawn)
@@ -160,6 +164,20 @@ def test_levels_far_from_all_others_have_a_report_too(sigmas):
 def test_a_density_with_thin_tails_has_a_report_of_finite_numbers():
     found = audit(from_script(density=lambda log_snr: np.exp(-(log_snr**2))))
     assert 1 < found.variance_ratio < 1.2
+
+
+def test_the_report_says_which_levels_are_reached_and_where_the_loss_is_earned():
+    script = from_script(betas=SD_BETAS)
+    said = re.search(
+        r"from (\S+) to (\S+), (?s:.*) below λ = (\S+) and the middle half between (\S+) and (\S+)",
+        str(audit(script)),
+    )
+    low, high, half, quarter, three = map(float, said.groups())
+    assert (low, high) == (-5.36, 7.07)  # of Stable Diffusion 1.5
+    w, errors = script.implied_weighting(), error_curve()
+    whole = weighted_loss(w, errors, low, high)
+    for level, share in ((quarter, 0.25), (half, 0.5), (three, 0.75)):
+        assert weighted_loss(w, errors, low, level) == pytest.approx(share * whole, rel=0.05)
 
 
 def of_list(**more):

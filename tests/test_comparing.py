@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from comparing import assert_close, largest_difference, refuses, standard_errors_off
+from comparing import assert_close, contrast, largest_difference, refuses, standard_errors_off
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,8 @@ def test_a_refusal_must_come_in_its_words_and_in_few():
     for call, given in ((str, "no"), (refuse, "yes"), (refuse, "no" * 150)):
         with pytest.raises((AssertionError, pytest.fail.Exception)):
             refuses("no", call, given)
+
+
+def test_contrast_is_that_of_the_standard():
+    assert contrast("white", "black") == contrast("black", "white") == pytest.approx(21)
+    assert contrast("#777777", "white") == pytest.approx(4.48, abs=5e-3) and contrast("r", "r") == 1

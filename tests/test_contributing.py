@@ -8,13 +8,14 @@ import pytest
 from comparing import assert_close
 from scipy.special import expit
 
-from course_utils import datasets, objectives, predictions, samplers, schedules
+from course_utils import atlas, datasets, objectives, predictions, samplers, schedules
 from course_utils.mixtures import GaussianMixture
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha, discrete_betas, sigma
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PRACTICE = (ROOT / "docs/practitioners.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 (ROW, SCHEDULE, OBJECTIVE, SAMPLER, DATA) = re.findall(r"(?s)```python\n(.*?)```", TEXT)
 GALAXIES = GaussianMixture.from_data(datasets.galaxies())
@@ -33,9 +34,28 @@ def test_the_first_lines_of_the_readme_count_galaxies(capsys):
     assert capsys.readouterr().out == printed == "82.0000\n81.0000\n"
 
 
-def heading(title):
-    """The anchor that GitHub gives a heading."""
-    return re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+def test_the_examples_for_practitioners_run_as_one_script(capsys):
+    names = {}
+    for code in re.findall(r"(?s)```python\n(.*?)```", PRACTICE):
+        exec(code, names)
+    printed = capsys.readouterr().out
+    assert "w is not monotone" in printed
+    found = dict(
+        re.findall(r"(min_snr\w*): (monotone \w+, half of the loss below λ = \S+)", printed)
+    )
+    assert found["min_snr"] == "monotone False, half of the loss below λ = 0.4"
+    for name in ("min_snr_over_snr", "min_snr_plus_one"):
+        assert found[name] == "monotone True, half of the loss below λ = -1.5"
+    assert float(re.search(r"under ε: differs by (\S+)", printed)[1]) < 1e-12
+    assert len(names["pasted"]) == 1000 and np.isclose(np.mean(names["pasted"]), 1)
+    handed = names["from_script"](
+        betas=names["betas"], prediction="v", coefficient=names["from_hand"]
+    )
+    assert names["audit"](handed).monotone and not names["audit"](names["script"]).monotone
+    names["panel"].close()
+    said = re.search(r"(\d+)% is excess over its floor, half of it below λ = (\S+);", printed)
+    assert 5 < int(said[1]) < 17 and float(said[2]) > names["script"].levels.steps[500]
+    assert "forty-five objectives" in PRACTICE and len(atlas.objectives()) == 45
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "slides/TEACHING.md"])
@@ -47,8 +67,9 @@ def test_links_and_commands_exist(name):
             file = (ROOT / name).parent / path if path else ROOT / name
             assert file.exists(), target
             if anchor:
-                titles = re.findall(r"(?m)^#+ (.+)$", file.read_text(encoding="utf-8"))
-                assert anchor in map(heading, titles), target
+                titles = re.findall(r"(?m)^#+ (.+)$", file.read_text(encoding="utf-8").lower())
+                anchors = [re.sub(r"[^\w -]", "", t).strip().replace(" ", "-") for t in titles]
+                assert anchor in anchors, target  # as GitHub makes them
     rules = re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"))
     assert set(re.findall(r"`make ([a-z-]+)", text)) <= set(rules)
 

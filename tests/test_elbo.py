@@ -9,24 +9,12 @@ import numpy as np
 import pytest
 from comparing import assert_close, refused
 from jaxtyping import TypeCheckError
-from scipy import integrate
 from scipy.stats import norm
 from truths import HILLS
 
+from course_utils import elbo
 from course_utils.datasets import galaxies
-from course_utils.elbo import (
-    ErrorCurve,
-    discretisation_gap,
-    elbo_parts,
-    elbo_terms,
-    every_noise,
-    gap_constant,
-    loss_draws,
-    negative_log_likelihood,
-    path_and_marginal_kl,
-    sum_of_elbos,
-    weighted_loss,
-)
+from course_utils.elbo import ErrorCurve
 from course_utils.forward import posterior
 from course_utils.mixtures import GaussianMixture
 from course_utils.schedules import Cosine, FlowMatching, LinearLogSnr, alpha, sigma
@@ -56,12 +44,12 @@ def test_the_three_terms_for_straight_lines():
     """w = 3 − λ/4 and L = 5 + λ/2 over [−2, 4]: every term by hand."""
     levels = np.linspace(-3, 5, 9)
     curve = ErrorCurve(levels, 2 + levels / 10 + 1, 5 + levels / 2)
-    terms = elbo_parts(lambda s: 3 - s / 4, curve, -2, 4)
+    terms = elbo.elbo_parts(lambda s: 3 - s / 4, curve, -2, 4)
     integral = (5 * 6 + (4**2 - 2**2) / 4) / 4  # ∫ −dw/dλ L dλ
     assert_close(terms, (integral, 2 * 7, -3.5 * 4), rtol=1e-12)
-    assert_close(sum_of_elbos(lambda s: 3 - s / 4, curve, -2, 4), sum(terms), rtol=1e-12)
+    assert_close(elbo.sum_of_elbos(lambda s: 3 - s / 4, curve, -2, 4), sum(terms), rtol=1e-12)
     loss = (3 * 3 * 6 + (0.3 - 0.75) * (4**2 - 2**2) / 2 - 0.025 * (4**3 + 2**3) / 3) / 2
-    assert_close(weighted_loss(lambda s: 3 - s / 4, curve, -2, 4), loss, rtol=1e-8)
+    assert_close(elbo.weighted_loss(lambda s: 3 - s / 4, curve, -2, 4), loss, rtol=1e-8)
 
 
 @pytest.mark.parametrize("width", [0.0, 0.3])
@@ -73,12 +61,12 @@ def test_two_dimensions_by_quadrature(width):
     (truth, model), *pairs = (
         (GaussianMixture.from_data(x), GaussianMixture.from_data(x, width)) for x in (both, *points)
     )
-    plane = ErrorCurve.from_draws(truth, *every_noise(both), model=model, log_snr=levels)
+    plane = ErrorCurve.from_draws(truth, *elbo.every_noise(both), model=model, log_snr=levels)
     lines = [ErrorCurve.from_mixtures(*pair, log_snr=levels) for pair in pairs]
     assert_close(plane.noise_error, sum(c.noise_error for c in lines), atol=1e-9)
     assert_close(plane.path_kl, sum(c.path_kl for c in lines), atol=1e-9)
     for w in (np.ones_like, sigmoid(0)):
-        loss, elbos = weighted_loss(w, plane), sum_of_elbos(w, plane)
+        loss, elbos = elbo.weighted_loss(w, plane), elbo.sum_of_elbos(w, plane)
         assert abs(loss - elbos) <= min(loss.bound + elbos.bound, 1e-5 * loss)
 
 
@@ -107,7 +95,7 @@ def test_terms_sum_to_the_bound_on_all_latents_at_once(model):
         log_p = log_p + norm.logpdf(states[k - 1], mean, np.sqrt(variance))
     log_p = log_p + norm.logpdf(x, states[0] / alpha(levels[0]), np.exp(-levels[0] / 2))
     bound = weight @ (log_q - log_p)[:, 0]
-    terms = elbo_terms(levels, HILLS, model, x=x)
+    terms = elbo.elbo_terms(levels, HILLS, model, x=x)
     assert terms.diffusion.shape == (2,)
     negative_elbo = terms.prior + terms.reconstruction + terms.diffusion.sum()
     assert negative_elbo == pytest.approx(bound, abs=1e-6)
@@ -120,29 +108,9 @@ def test_the_gap_has_order_one_with_its_constant_on_any_schedule(schedule):
     curve, scaled = ErrorCurve.from_mixtures(HILLS), []
     for n in (2000, 4000):
         levels = schedule.log_snr(np.arange(n + 1) / n)
-        scaled.append(n * discretisation_gap(levels, curve))
+        scaled.append(n * elbo.discretisation_gap(levels, curve))
     extrapolated = 2 * scaled[1] - scaled[0]
-    assert extrapolated == pytest.approx(gap_constant(curve, schedule), rel=1e-3)
-
-
-def test_a_linear_prediction_keeps_the_models_marginals_gaussian():
-    """ε̂ = k σ z + c: mean and variance of p follow two ordinary equations."""
-    k, c, levels = 0.8, 0.1, np.arange(-6, 3.001, 0.02)
-    found = path_and_marginal_kl(
-        GaussianMixture.from_data([0.8]), lambda z, level: k * sigma(level) * z + c, levels
-    )
-
-    def rates(level, state):
-        mean, variance = state
-        s = sigma(level)
-        slope = s**2 / 2 - k * s**2
-        return [slope * mean - c * s, 2 * slope * variance + s**2]
-
-    solved = integrate.solve_ivp(rates, (-6, 3), [0, 1], t_eval=[3.0], rtol=1e-10, atol=1e-12)
-    mean, variance = solved.y[:, -1]
-    a, s = alpha(3.0), sigma(3.0)
-    exact = 0.5 * (((0.8 * a - mean) ** 2 + s**2) / variance - 1 - np.log(s**2 / variance))
-    assert found.marginal[-1] == pytest.approx(exact, rel=2e-4)
+    assert extrapolated == pytest.approx(elbo.gap_constant(curve, schedule), rel=1e-3)
 
 
 @pytest.mark.parametrize("truth", [GaussianMixture.from_data([0.8]), HILLS], ids=["x", "data"])
@@ -154,7 +122,7 @@ def test_path_kl_is_marginal_kl_and_the_excess(truth):
     for step, per_sd in [(0.1, 8), (0.05, 16)]:
         levels = np.arange(-8, 2 + step / 2, step)
         with np.errstate(all="raise"):
-            kl = path_and_marginal_kl(truth, eps, levels, per_sd)
+            kl = elbo.path_and_marginal_kl(truth, eps, levels, per_sd)
         residuals.append(np.abs(kl.path - kl.marginal - kl.excess).max())
         assert kl.excess[-1] > 0.2  # an excess worth explaining
     assert residuals[1] < 4e-4
@@ -162,7 +130,7 @@ def test_path_kl_is_marginal_kl_and_the_excess(truth):
 
 
 def draws_of(x, noise):
-    draws = inspect.unwrap(loss_draws)  # a reader's shapes are not checked by annotations
+    draws = inspect.unwrap(elbo.loss_draws)  # a reader's shapes are not checked by annotations
     return draws(np.ones_like, lambda z, s: 0 * z, x, noise, SIX / 10, LinearLogSnr())
 
 
@@ -171,14 +139,14 @@ test_the_doors_teach = refused(
     (lambda: ErrorCurve.from_mixtures(GaussianMixture([1], [[0, 1]], [1])), "one dimension"),
     (lambda: CURVE.at([0, 10.1]), r"leave the tabulated range \[-10, 10\]"),
     (lambda: CURVE.between(3, 3), "log_snr_min < log_snr_max"),
-    (lambda: elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
-    (lambda: elbo_terms(Cosine().log_snr(SIX / 5), HILLS), "finite range"),
+    (lambda: elbo.elbo_terms(np.linspace(-10, 10, 9), HILLS), "falls towards the noise"),
+    (lambda: elbo.elbo_terms(Cosine().log_snr(SIX / 5), HILLS), "finite range"),
     (lambda: ErrorCurve.from_mixtures(HILLS, log_snr=[*SIX, np.inf]), "all finite"),
-    (lambda: weighted_loss(lambda s: -s, CURVE), "not negative"),
-    (lambda: negative_log_likelihood(CURVE), "wider range"),
+    (lambda: elbo.weighted_loss(lambda s: -s, CURVE), "not negative"),
+    (lambda: elbo.negative_log_likelihood(CURVE), "wider range"),
     # [n] − [n, 1] would broadcast to [n, n] and give some number
     (
-        lambda: loss_draws(
+        lambda: elbo.loss_draws(
             np.ones_like, lambda z, s: z[:, 0], *[SIX[:, None]] * 2, SIX / 10, LinearLogSnr()
         ),
         r"shape of z, \(6, 1\)",

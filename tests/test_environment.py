@@ -1,13 +1,15 @@
 """The set-up: the lock that it installs, and an environment that knows where it was made."""
 
-import importlib.util
+import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -20,10 +22,7 @@ MORE = ROOT / ".ci/requirements.txt"
 
 def module(root):
     """`.ci/environment.py` of the course in the folder ``root``."""
-    spec = importlib.util.spec_from_file_location("environment", root / ".ci/environment.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return SimpleNamespace(**runpy.run_path(str(root / ".ci/environment.py")))
 
 
 @pytest.fixture
@@ -32,12 +31,12 @@ def course(tmp_path):
     root = tmp_path / "course"
     for folder in (".ci", ".venv/bin"):
         (root / folder).mkdir(parents=True)
-    for name in (
+    for name in [
         "pyproject.toml",
         "requirements.txt",
         ".ci/environment.py",
         ".ci/requirements.txt",
-    ):
+    ]:
         shutil.copy(ROOT / name, root / name)
     (root / ".venv/bin/python").symlink_to(sys.executable)
     (root / ".venv/.ready").write_text(module(root).state())
@@ -131,3 +130,29 @@ def test_the_list_of_commands_is_short_and_whole():
     assert sorted(rules) == sorted(re.findall(r"^  ([a-z-]+) {2,}\S", shown, re.M))
     everyday = shown.split("For maintainers of the course:")[0]
     assert len(everyday.splitlines()) <= 13 and max(map(len, shown.splitlines())) <= 120
+
+
+# --- the cut network of `make test-elsewhere` ----------------------------------------------------
+
+CODE = """
+import socket
+
+def cut(reach, *address):
+    try:
+        reach(*address)
+    except OSError as error:
+        return "the network is cut" in str(error)
+
+assert cut(socket.socket().connect_ex, ("192.0.2.1", 80))
+assert cut(socket.socket(type=socket.SOCK_DGRAM).sendto, b"", ("192.0.2.1", 9))
+assert cut(socket.getaddrinfo, "example.org", 80)
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(("localhost", server.getsockname()[1])).sendall(b"here")
+assert server.accept()[0].recv(4) == b"here"
+"""
+CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
+
+
+def test_nothing_leaves_a_child_process_and_the_loopback_stays():
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests/offline")}
+    subprocess.run([sys.executable, "-c", CHILD, CODE], env=environment, check=True, timeout=60)

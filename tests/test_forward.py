@@ -8,23 +8,7 @@ import pytest
 from comparing import refused, standard_errors_off
 
 from course_utils import forward
-from course_utils.schedules import Cosine, LinearBeta, alpha, discrete_betas, sigma
-
-LINEAR = LinearBeta()
-
-
-def fitted_order(n_steps, errors):
-    return -np.polyfit(np.log(n_steps), np.log(errors), 1)[0]
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 100])
-def test_the_exact_rule_and_exact_steps_have_no_error(n):
-    schedule = Cosine(log_snr_min=-8.0)
-    grid = schedule.log_snr(np.arange(n + 1) / n)
-    for steps in (forward.exact_steps(grid), forward.chain_steps(discrete_betas(schedule, n))):
-        mean, variance = forward.state_moments(1.5, steps)
-        assert mean[1:] == pytest.approx(1.5 * alpha(grid[1:]), rel=1e-13)
-        assert variance[1:] == pytest.approx(sigma(grid[1:]) ** 2, rel=1e-13)
+from course_utils.schedules import LinearBeta, alpha, sigma
 
 
 def test_noised_data_have_the_amplitudes_of_their_level():
@@ -36,30 +20,23 @@ def test_noised_data_have_the_amplitudes_of_their_level():
     assert forward.transition(2.0, 2.0) == (1, 0)
 
 
-BROWNIAN = {  # drift, diffusion and the strong order of Euler–Maruyama
-    "S2, additive": (
-        lambda x, t: -0.5 * (0.1 + 19.9 * t) * x,
-        lambda x, t: np.sqrt(0.1 + 19.9 * t),
-        1.0,
-    ),
-    "geometric, multiplicative": (lambda x, t: 0.5 * x, lambda x, t: x, 0.5),
-}
-
-
-@pytest.mark.parametrize("name", BROWNIAN)
-def test_strong_order(name):
-    drift, diffusion, order = BROWNIAN[name]
-    n_steps, particles = [256, 512, 1024], 1000
-    dw = np.random.default_rng(6).standard_normal((2**14, particles)) / 2**7
-
-    def end(increments):
-        x0 = np.ones(particles)
-        return forward.euler_maruyama(x0, drift, diffusion, increments, 1 / len(increments))
-
-    truth = end(dw) if order == 1 else forward.geometric_brownian_motion(1, 0.5, 1, dw, 2.0**-14)
-    ends = [end(forward.coarsen(dw, 2**14 // n)) - truth for n in n_steps]
-    rms = [np.sqrt(np.mean(e**2)) for e in ends]
-    assert fitted_order(n_steps, rms) == pytest.approx(order, abs=0.1)
+def test_with_multiplicative_noise_the_strong_order_is_one_half():
+    """Order one of additive noise, path by path, is in panels/test_sde_limit.py."""
+    n_steps = [256, 512, 1024]
+    dw = np.random.default_rng(6).standard_normal((2**14, 1000)) / 2**7
+    truth = forward.geometric_brownian_motion(1, 0.5, 1, dw, 2.0**-14)
+    rms = []
+    for n in n_steps:
+        coarse, step = forward.coarsen(dw, 2**14 // n), 1 / n
+        end = forward.euler_maruyama(
+            np.ones(1000), lambda x, t: x / 2, lambda x, t: x, coarse, step
+        )
+        rms.append(np.sqrt(np.mean((end - truth) ** 2)))
+    assert -np.polyfit(np.log(n_steps), np.log(rms), 1)[0] == pytest.approx(0.5, abs=0.1)
+    summed = forward.euler_maruyama(
+        np.zeros(1), lambda x, t: t, lambda x, t: x, np.zeros((4, 1)), 0.25
+    )
+    assert summed == (0 + 0.25 + 0.5 + 0.75) / 4  # t is that of a step's beginning
 
 
 @pytest.mark.parametrize(("noisy", "clean"), [(-2.0, -1.0), (0.3, 0.5), (-6.0, 3.0)])

@@ -7,13 +7,7 @@ from scipy.linalg import sqrtm
 
 from course_utils.distances import gaussian_kl
 from course_utils.mixtures import GaussianMixture
-from course_utils.training.image_metrics import (
-    bits_per_dimension,
-    frechet,
-    metrics_for,
-    nearer_to_first,
-    within_manifold,
-)
+from course_utils.training import image_metrics
 from course_utils.training.study import load_results
 
 VALUES = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
@@ -26,7 +20,7 @@ EVEN, UNEVEN = (
 
 
 def bits(eps, x, low=-10, high=9):
-    return bits_per_dimension(eps, x, VALUES, low, high, np.random.default_rng(0))
+    return image_metrics.bits_per_dimension(eps, x, VALUES, low, high, np.random.default_rng(0))
 
 
 def even_pairs(z, log_snr):
@@ -63,20 +57,25 @@ def test_frechet_against_scipy():
     c_a, c_b = np.cov(a.T), np.cov(b.T)
     direct = np.trace(c_a + c_b - 2 * np.real(sqrtm(c_a @ c_b)))
     direct += np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
-    assert frechet(a, b) == pytest.approx(direct, rel=1e-9)
-    assert frechet(a, a) == pytest.approx(0, abs=1e-9)
+    assert image_metrics.frechet(a, b) == pytest.approx(direct, rel=1e-9)
+    assert image_metrics.frechet(a, a) == pytest.approx(0, abs=1e-9)
 
 
 def test_precision_and_recall_see_what_they_should():
     rng = np.random.default_rng(0)
     real, same = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
     narrow, wide = 0.3 * same, 3 * same
-    assert within_manifold(same, real).mean() > 0.85
-    assert within_manifold(narrow, real).mean() > 0.95 > 0.7 > within_manifold(wide, real).mean()
-    assert within_manifold(real, narrow).mean() < 0.6
+    assert image_metrics.within_manifold(same, real).mean() > 0.85
+    assert (
+        image_metrics.within_manifold(narrow, real).mean()
+        > 0.95
+        > 0.7
+        > image_metrics.within_manifold(wide, real).mean()
+    )
+    assert image_metrics.within_manifold(real, narrow).mean() < 0.6
     reference = np.array([[0.0], [1.0], [2.0], [10.0]])  # with k = 1 they reach 1, 1, 1 and 8
     points = np.array([[-0.9], [-1.1], [2.9], [3.5], [17.9], [18.1]])
-    seen = within_manifold(points, reference, k=1)
+    seen = image_metrics.within_manifold(points, reference, k=1)
     assert seen.tolist() == [True, False, True, True, True, False]
 
 
@@ -84,14 +83,14 @@ def test_memorisation_is_seen_and_absent_in_new_points():
     rng = np.random.default_rng(0)
     train, held_out, new = rng.normal(size=(3, 400, 4))
     copies = train + 0.01 * rng.normal(size=train.shape)
-    assert nearer_to_first(copies, train, held_out).mean() > 0.99
-    assert abs(nearer_to_first(new, train, held_out).mean() - 0.5) < 4.5 * 0.5 / 20
-    assert nearer_to_first(*np.array([[[0.0]], [[1.0]], [[-1.0]]])).tolist() == [0.5]
+    assert image_metrics.nearer_to_first(copies, train, held_out).mean() > 0.99
+    assert abs(image_metrics.nearer_to_first(new, train, held_out).mean() - 0.5) < 4.5 * 0.5 / 20
+    assert image_metrics.nearer_to_first(*np.array([[[0.0]], [[1.0]], [[-1.0]]])).tolist() == [0.5]
 
 
 @pytest.mark.full
 def test_the_floor_is_that_of_the_stored_study():
     """Real images against real ones, with the classifier that the stored runs were measured by."""
     stored = load_results()["floor"]
-    for name, found in metrics_for("digits").floor(500).items():
+    for name, found in image_metrics.metrics_for("digits").floor(500).items():
         assert found == pytest.approx(stored[name], rel=1e-5)

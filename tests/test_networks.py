@@ -97,14 +97,6 @@ def test_a_trained_network_nears_the_ideal_denoiser(trained):
         assert found < ideal + 0.2 * (untrained - ideal), f"level {level}"
 
 
-def test_samples_have_the_data_s_moments(trained):
-    real = LAW.sample(100_000, rng(3))
-    for eta in (0.0, 1.0):
-        x = trained.sample(1500, rng(4), n_steps=40, eta=eta)
-        assert_close(x.mean(axis=0), real.mean(axis=0), atol=0.15)
-        assert_close(np.cov(x.T), np.cov(real.T), atol=0.2)
-
-
 def set_torch(threads, dtype, grad, device, strict):
     torch.set_num_threads(threads)
     torch.set_default_dtype(dtype)

@@ -51,10 +51,6 @@ def test_the_factor_is_the_ratio_of_squared_errors(target):
 ONES = np.ones((3, 3))
 
 
-def test_plain_numbers_are_points_too():
-    assert convert(0.3, 0.5, 1.0) == convert(np.array(0.3), np.array(0.5), 1.0)
-
-
 test_unknown_names_and_levels_that_do_not_fit = refused(
     (lambda: convert(ONES, ONES, 0.0, "noise"), "'noise': did you mean 'eps'"),
     (lambda: convert(ONES, ONES, 0.0, target="V"), "'V': did you mean 'v'"),

@@ -1,7 +1,5 @@
 """Published objectives: what each of them implies. ``TABLE`` is compared in test_claims.py, S3."""
 
-from dataclasses import FrozenInstanceError
-
 import numpy as np
 import pytest
 from comparing import assert_close, refused
@@ -11,7 +9,7 @@ from scipy.stats import norm
 
 from course_utils.objectives import PUBLISHED, Objective, published
 from course_utils.schedules import Cosine
-from course_utils.weightings import is_monotone, peak, shifted
+from course_utils.weightings import is_monotone, peak
 
 
 def sech(x):
@@ -76,18 +74,6 @@ def test_edm_monotonic_is_monotone_for_data_of_any_spread(data_sd):
     assert_close(values, truth, rtol=1e-4)  # the truth is a maximum over the random levels
     if data_sd == 0.5:
         assert_close(raised(np.linspace(-20, EDM_PEAK, 50)) / w(EDM_PEAK), 1.0, atol=1e-12)
-
-
-def test_an_objective_of_one_s_own():
-    """SNR times the x-loss is the ε-loss; the levels may be a schedule or a density."""
-    one = Objective("a", "b", Cosine(), "x", np.exp).implied_weighting()
-    other = Objective("a", "b", lambda s: sech(s / 2) / (2 * np.pi), "eps").implied_weighting()
-    s = np.linspace(-20, 20, 41)
-    assert_close(one(s) / other(s), 1.0, atol=1e-11)
-    doubled = Objective("a", "b", Cosine(), "eps", transform=lambda w: shifted(w, 1.0))
-    assert_close(doubled.implied_weighting()(1.0), float(other(0.0)), rtol=1e-12)
-    with pytest.raises(FrozenInstanceError):
-        PUBLISHED["edm"].name = "another"
 
 
 test_what_is_unknown_is_refused = refused(

@@ -75,21 +75,6 @@ def test_samplers_return_the_mixture_at_their_order(name):
         assert orders(n_steps, column)[-1] == pytest.approx(order, abs=0.2), which
 
 
-def test_dpm_solver_is_of_order_two_on_uneven_levels():
-    start = HILLS.diffuse(-6.0).sample(200, np.random.default_rng(3))
-
-    def end(n, step):
-        levels = -6 + 10 * np.linspace(0, 1, n + 1) ** 1.5
-        return samplers.sample(HILLS.eps, levels, start, step)
-
-    truth, n_steps = end(4000, samplers.heun_step), [40, 80, 160, 320]
-    solver = samplers.DpmSolver()  # one object for all: each sampling begins anew
-    errors = [np.sqrt(np.mean((end(n, solver) - truth) ** 2)) for n in n_steps]
-    assert orders(n_steps, errors)[-1] == pytest.approx(2, abs=0.1)
-    assert_close(end(1, solver), end(1, samplers.ddim_step), rtol=1e-13)
-    assert errors[-1] < 0.01 * np.sqrt(np.mean((end(320, samplers.ddim_step) - truth) ** 2))
-
-
 @pytest.mark.parametrize("name", STEPS)
 def test_states_are_arrays_of_their_own_and_the_last_is_the_sample(name):
     step, levels, z = STEPS[name][0], np.linspace(-9, 9, 11), galaxies().copy()

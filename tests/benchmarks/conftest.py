@@ -1,15 +1,9 @@
-"""The record of measured speed: ``--speed docs/measured.md`` writes it there."""
+"""The record of measured speed, and functions timed in turns."""
 
-import os
 import time
 
-import measured
 import numpy as np
 import pytest
-
-
-def pytest_addoption(parser):
-    parser.addoption("--speed", metavar="FILE", help="write the ratios into FILE")
 
 
 @pytest.fixture
@@ -49,20 +43,3 @@ def in_turns(capsys):
         return times
 
     return measure
-
-
-def pytest_terminal_summary(terminalreporter, exitstatus, config):
-    target = config.getoption("--speed")
-    if not target:
-        return
-    rows = measured.noted(terminalreporter, "speed")
-    lines = ["| what | against | ratio | how measured |", "|---|---|---|---|"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"
-    lines += [
-        "",
-        f"One run on {os.cpu_count()} cores; a ratio of two runs side by side, in brackets the "
-        f"quartiles. Load of the machine in the last 1, 5, 15 minutes: {load}.",
-    ]
-    measured.write(target, "speed", "\n".join(lines) + "\n")
-    terminalreporter.write_line(f"{len(rows)} ratios written to {target}")

@@ -15,9 +15,8 @@ from scipy import integrate
 from scipy.special import expit
 from truths import amplitudes
 
-from course_utils.datasets import galaxies, planar_law
+from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve
-from course_utils.linear_model import FourierFeatures, LinearDenoiser
 from course_utils.mixtures import GaussianMixture
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step
@@ -106,31 +105,6 @@ def test_error_curves(in_turns, speed):
         f"{1e3 * np.median(times['the whole curve']):.0f} ms a curve",
         "times faster",
     )
-
-
-def test_retraining(in_turns, speed):
-    """A complete retraining by T9 against one epoch of gradient steps on the same draws."""
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
-    x = planar_law("two_moons").sample(20_000, np.random.default_rng(1))
-    features = FourierFeatures.draw(256, 2, np.random.default_rng(6))
-    built = LinearDenoiser.precompute(
-        x, features=features, rng=np.random.default_rng(7), n_draws=300
-    )
-    phi = torch.randn(300 * 51, 256)
-    theta = torch.zeros((256, 2), requires_grad=True)
-    adam = torch.optim.Adam([theta], lr=0.01)
-
-    def epoch():
-        for part in phi.split(1024):
-            adam.zero_grad()
-            (part @ theta).square().mean().backward()
-            adam.step()
-
-    work = {"retrained": lambda: built.retrain(sigmoid(2), 1e-4), "one epoch of Adam": epoch}
-    times = in_turns("Retraining, 256 features", work)
-    ratio = times["one epoch of Adam"] / times["retrained"]
-    speed("a complete retraining in closed form", "one epoch of Adam", ratio, "256 features")
 
 
 def test_time_of_the_everyday_tests(capsys, speed):

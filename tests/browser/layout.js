@@ -1,5 +1,5 @@
-// How wide the page is, its smallest type, words outside of the picture, targets that are small,
-// and where controls and numbers end.
+// How wide the page is, its smallest type, words outside of the picture, targets on show that are
+// small, and where controls and numbers end.
 () => ({
     over: document.documentElement.scrollWidth - innerWidth,
     type: Math.min(...[...document.querySelectorAll("text, label, td, p")].map(e =>
@@ -12,7 +12,7 @@
             const b = e.getBoundingClientRect();
             const line = e.tagName === "line" ? 26 : 0;
             return [e.outerHTML, Math.max(b.width, line), Math.max(b.height, line)]; })
-        .filter(([, w, h]) => Math.min(w, h) < 19.9),
+        .filter(([, w, h]) => w + h && Math.min(w, h) < 19.9),
     end: document.querySelector(".won-buttons").getBoundingClientRect().bottom,
     shown: document.querySelector(".won-readout").getBoundingClientRect().bottom,
 })

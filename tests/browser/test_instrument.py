@@ -4,7 +4,6 @@ Its handles, controls and widths are among those of test_panel_page.py.
 """
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from course_utils.panels import _instrument as instrument
 from course_utils.panels import sum_of_elbos, weighting
 
 pytestmark = pytest.mark.browser
-LAYOUT = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(
@@ -143,16 +141,6 @@ def test_controls_do_not_jump_while_one_is_moved(browser_context):
     *moving, rested = heights
     assert moving == sorted(moving), heights
     assert moving[0] == rested < moving[-1], heights
-
-
-@pytest.mark.full
-def test_no_words_leave_the_picture(browser_context, panel):
-    for width in (1440, 1024, 600, 390):
-        with shown(browser_context, panel, panel.page(), width=width) as page:
-            page.page.evaluate("view.move({ objective: 'cosine_x', shift: -5 }); view.rest()")
-            page.page.wait_for_timeout(100)
-            found = page.page.evaluate(LAYOUT)
-            assert found["over"] <= 0 and found["outside"] == [], width
 
 
 @pytest.mark.full

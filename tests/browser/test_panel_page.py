@@ -332,10 +332,16 @@ def test_no_barrier_that_axe_finds(context, name, dark):
             page.unfold()
 
 
-@pytest.mark.parametrize("name", PANELS)
-def test_all_widths_are_filled_and_not_left(context, name):
+WIDE = {"objective": "cosine_x", "shift": -5.0}  # whose words are long
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [*((name, {}) for name in PANELS), ("weighting", WIDE), ("sum_of_elbos", WIDE)],
+)
+def test_all_widths_are_filled_and_not_left(context, name, start):
     for width in (1440, 1024, 600, 390):
-        with opened(context, name, width=width) as page:
+        with opened(context, name, start=start, width=width) as page:
             page.skip_question()
             found = page.page.evaluate(LAYOUT)
             assert found["over"] <= 0 and found["type"] >= 12, width

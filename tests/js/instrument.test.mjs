@@ -1,8 +1,8 @@
-// The instrument's own small functions; what it computes is compared with Python in
-// tests/panels/test_instrument.py.
+// What a hand writes into the instrument's state, and what is read there; what is computed of it is
+// compared with Python in tests/panels/test_instrument.py.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { asDrawn, FINE, fixed, pchip, penned, runningMaximum, smoothed, stroked, weighting } from "../../course_utils/widgets/js/arithmetic.js";
+import { asDrawn, FINE, fixed, penned, stroked, weighting } from "../../course_utils/widgets/js/arithmetic.js";
 import { formatted, fromAddress, known } from "../../course_utils/widgets/js/instrument.js";
 
 const STATE = {
@@ -10,21 +10,6 @@ const STATE = {
   unit_variance: false, monotone_lock: false, log_snr_min: -10, log_snr_max: 10,
 };
 const close = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} and ${b}`);
-
-test("PCHIP passes through its points, never beyond them, and stays constant outside", () => {
-  const [x, y] = [[-1, 0, 1, 2], [0, 2, 2, -1]];
-  const f = pchip(x, y);
-  x.forEach((at, i) => close(f(at), y[i]));
-  for (let at = -3; at < 4; at += 0.01) assert.ok(f(at) <= 2 + 1e-12 && f(at) >= -1 - 1e-12);
-  close(f(-9), 0);
-  close(f(9), -1);
-});
-
-test("the running maximum comes from the data end", () => {
-  const { at } = runningMaximum((x) => Math.exp(-(x * x)), -10, 10);
-  close(at(-5), 1);
-  close(at(2), Math.exp(-4));
-});
 
 test("a stroke lifts w where it is, by what the hand says", () => {
   const brush = stroked([], 2.5, 0.7, 1);
@@ -42,16 +27,6 @@ test("the pencil draws between two points and nowhere else", () => {
     else if (Math.abs(x) > 2.1) close(drawn[i], before[i]);
   });
   close(Math.log10(weighting({ ...STATE, objective: "drawn", drawn }).at(0)), -1, 1e-3);
-});
-
-test("smoothed points keep their mass, near and far", () => {
-  const x = Float64Array.from({ length: 4001 }, (_, i) => -20 + i / 100);
-  for (const b of [0.05, 0.7, 2]) {
-    const density = smoothed([-1, 0.3, 2], x, b);
-    close(density.reduce((sum, p) => sum + p / 100, 0), 1, 1e-6);
-    const exact = [-1, 0.3, 2].reduce((sum, m) => sum + Math.exp(-(((x[2050] - m) / b) ** 2) / 2), 0);
-    close(density[2050], exact / (3 * b * Math.sqrt(2 * Math.PI)), 1e-9);
-  }
 });
 
 test("Python's format strings", () => {

@@ -101,11 +101,14 @@ def each(names):
     ]
 
 
+STEEP = [0.1, 0.0, 2.0, 0.0, 0.0, -2.0, -1.9]  # beyond both ends a curve would overshoot
+
+
 @needs_node
 @pytest.mark.parametrize(
     "asked",
     [
-        lambda: states(20, np.random.default_rng(0)),
+        lambda: [*states(20, np.random.default_rng(0)), instrument.START | {"gains": STEEP}],
         lambda: each(PUBLISHED),
         pytest.param(lambda: each(ATLAS), marks=pytest.mark.full),
         pytest.param(lambda: states(400, np.random.default_rng(1)), marks=pytest.mark.full),
@@ -128,6 +131,21 @@ def test_a_table_off_by_one_percent_is_seen_as_a_residual():
             found = answers([instrument.START], tables)[0]["numbers"]
             residual = abs(found["weighted_loss"] / found["sum_of_elbos"] - 1)
             assert residual < QUADRATURE if factor == 1 else residual > 5e-3
+
+
+@pytest.mark.parametrize("objective", PUBLISHED)
+def test_both_sides_agree_and_the_parts_make_the_bar(objective):
+    for values in ({}, {"shift": 6.0, "model": "wrong"}, {"log_snr_min": -2.0, "galaxy": 82}):
+        found, arrays = instrument.compute(objective=objective, **values)
+        assert found["sum_of_elbos"] == pytest.approx(found["weighted_loss"], rel=1e-6)
+        assert found["kept"] - found["constant"] == pytest.approx(found["sum_of_elbos"])
+        assert found["gained"] >= -1e-12 and found["kept"] <= found["with_atom"]
+        # the areas drawn are those of the bars
+        left = np.trapezoid(arrays["half"], arrays["grid"])
+        cells = np.diff(arrays["grid"])
+        atom = found["with_atom"] - found["gained"]
+        right = (arrays["product"] * cells).sum() + atom - found["constant"]
+        assert [left, right] == pytest.approx([found["weighted_loss"]] * 2, rel=0.02, abs=1e-4)
 
 
 def test_the_panel_holds_a_weighting_and_takes_one():

@@ -84,12 +84,6 @@ def test_what_is_drawn_are_the_laws_and_their_distances(recursion):
     assert arrays["states"][0] == 1.5 and len(arrays["states"]) == len(arrays["grid"]) == 101
 
 
-def test_all_grids_see_one_brownian_path():
-    assert all(sde_limit.FINEST % n == 0 for n in sde_limit.STEPS)
-    assert all(n % 20 == 0 for n in sde_limit.STEPS[1:])
-    assert sde_limit._brownian(2).sum() != sde_limit._brownian(3).sum()
-
-
 @pytest.mark.parametrize("path", [2, 3])
 @pytest.mark.parametrize("recursion", ["chain", "em"])
 def test_paths_tend_to_the_path_of_the_sde(recursion, path):

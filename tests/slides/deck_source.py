@@ -1,9 +1,10 @@
 """The deck as text: its slides with their notes, and the script that draws its figures."""
 
-import importlib.util
 import math
 import re
+import runpy
 from functools import cache
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from serving import ROOT
@@ -86,10 +87,7 @@ def lectures():
 @cache
 def script():
     """The module slides/figures.py, which is no part of a package."""
-    spec = importlib.util.spec_from_file_location("deck_figures", FOLDER / "figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(FOLDER / "figures.py")))
 
 
 def words(text):

@@ -65,7 +65,6 @@
       if (parseFloat(style.fontSize) < least) wrong.push(`small: ${words}`)
       if (contrast(parent) < limits.contrast) wrong.push(`faint: ${words}`)
       if (/\$|\\[a-zA-Z]/.test(words)) wrong.push(`broken TeX: ${words}`)
-      if (/\{\{|\}\}/.test(words)) wrong.push(`a number left out: ${words}`)
       if (style.color === 'rgb(255, 0, 0)') wrong.push(`red: ${words}`)
     }
 
@@ -85,7 +84,6 @@
 
     for (const image of section.querySelectorAll('img')) {
       if (!image.complete || !image.naturalWidth) wrong.push('image missing')
-      if (!image.alt.trim()) wrong.push('image without alternative')
       if (/^https?:/.test(image.src)) wrong.push(`image from outside: ${image.src}`)
       inside(image.getBoundingClientRect(), 'image', image.alt)
     }

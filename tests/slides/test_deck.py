@@ -4,10 +4,9 @@ import importlib
 import json
 import re
 
-import numpy as np
 import pytest
+from comparing import contrast
 from deck_source import FOLDER, ROOT, lectures, script, slides
-from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from course_utils.exercises import exercises
@@ -122,16 +121,9 @@ def texts(figure):
     return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
 
 
-def luminance(colour):
-    linear = np.array(to_rgb(colour))
-    linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
-    return linear @ [0.2126, 0.7152, 0.0722]
-
-
 def faint(figure):
     """Words of the figure that stand too faintly on the cream of the questions."""
-    ground = luminance("#fff8e6") + 0.05
-    return [t.get_text() for t in texts(figure) if ground / (luminance(t.get_color()) + 0.05) < 4.5]
+    return [t.get_text() for t in texts(figure) if contrast(t.get_color(), "#fff8e6") < 4.5]
 
 
 @pytest.mark.parametrize("name", PANELS)
