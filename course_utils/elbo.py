@@ -85,8 +85,7 @@ class ErrorCurve(Table):
     def _range(self, low, high):
         low = self.log_snr[0] if low is None else low
         high = self.log_snr[-1] if high is None else high
-        self.at([low, high])  # refuses what leaves the table
-        return require_range(low, high)
+        return require_range(*self.inside([low, high]))
 
 
 def every_noise(x: Rows, step=0.15):

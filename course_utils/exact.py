@@ -232,6 +232,10 @@ class Table:
 
     def at(self, log_snr: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
         """Return both functions at levels inside the table."""
+        return tuple(self.pieces(self.inside(log_snr))[0])
+
+    def inside(self, log_snr: ArrayLike):
+        """Return the levels as an array, or raise ``ValueError`` where they leave the table."""
         levels, (low, high) = np.asarray(log_snr, dtype=float), self.log_snr[[0, -1]]
         rounding = 1e-9  # a schedule's λ(0) and λ(1) may miss its range by that much
         if not ((levels >= low - rounding) & (levels <= high + rounding)).all():
@@ -239,7 +243,7 @@ class Table:
                 f"levels from {levels.min():g} to {levels.max():g} leave the tabulated range "
                 f"[{low:g}, {high:g}]"
             )
-        return tuple(self.pieces(levels)[0])
+        return levels
 
 
 def table_levels(log_snr):

@@ -112,8 +112,9 @@ class Pieces:
             piece = np.clip(np.searchsorted(self.edges, x, "right") - 1, 0, len(self.value) - 1)
         low, high = self.edges[piece], self.edges[piece + 1]
         u = (2 * x - low - high) / (high - low)
-        series = np.stack([self.value, self.other])[:, piece]  # [2, …, p, k]
-        return legendre.legval(u, np.moveaxis(series, (-2, -1), (0, 2)), tensor=False)
+        basis = legendre.legvander(u, self.value.shape[1] - 1)[..., None, :]  # […, 1, p]
+        found = basis @ np.stack([self.value, self.other])[:, piece]  # [2, …, 1, k]
+        return np.moveaxis(found[..., 0, :], -1, 1)
 
 
 def legendre_series(n):

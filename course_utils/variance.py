@@ -119,13 +119,11 @@ def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX)
 
 def _cells(moments, low, high):
     """The middles of the cells between two levels, the cells' widths, and both moments there."""
-    low, high = require_range(low, high)
-    moments.at(np.array([low, high]))  # refuses levels beyond the table
+    low, high = require_range(*moments.inside([low, high]))
     edges, *both = _whole(moments)
-    edges = np.clip(edges, low, high)
-    width = np.diff(edges)
-    kept = width > 0
-    return _middles(edges)[kept], width[kept], *(moment[kept] for moment in both)
+    first, last = np.searchsorted(edges[1:-1], low, "right"), np.searchsorted(edges[1:], high)
+    edges = np.clip(edges[first : last + 2], low, high)
+    return _middles(edges), np.diff(edges), *(moment[first : last + 1] for moment in both)
 
 
 @lru_cache(maxsize=8)

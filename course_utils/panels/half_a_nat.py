@@ -218,24 +218,18 @@ def reached(level, width, amount):
     ddim = follow(z, first, last, 0.0, noise, squared)[-1]
     noise[first:last] = _maps(1.0)[1].noise[first:last, None] * normals
     ancestral = follow(z, first, last, 1.0, noise, squared)[-1]
-    mixture, (means, s) = _galaxies.galaxies_mixture(), _kernels(last)
+    mixture = _galaxies.galaxies_mixture()
     drawn = mixture.responsibilities(ancestral[:, None], LEVELS[last]).mean(axis=0)
-    passed = np.histogram(mass_below(ddim, means, s), len(means), (0, 1))[0] / N_POINTS
+    below = np.interp(ddim, *_below(last))
+    passed = np.histogram(below, len(points()), (0, 1))[0] / N_POINTS
     return np.array([drawn, passed])
-
-
-def _kernels(i):
-    """What has become of the galaxies at the i-th level: means and standard deviation."""
-    return alpha(LEVELS[i]) * points(), sigma(LEVELS[i])
 
 
 @cache
 def _below(i):
-    """A grid of latents at the i-th level, at most σ/8 apart, and the share of mass below each."""
-    means, s = _kernels(i)
-    step = min(s / 8, 0.05)
-    reach = np.ceil(5 * s / step)
-    z = step * np.unique(np.add.outer(np.arange(-reach, reach + 1), np.rint(means / step)))
+    """A grid of latents at the i-th level, σ/8 apart, and the share of mass below each."""
+    means, s = alpha(LEVELS[i]) * points(), sigma(LEVELS[i])
+    z = s / 8 * np.unique(np.add.outer(np.arange(-40, 41), np.rint(8 * means / s)))
     return frozen(z), frozen(mass_below(z, means, s))
 
 
