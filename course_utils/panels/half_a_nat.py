@@ -42,7 +42,8 @@ STEP = LEVELS[1] - LEVELS[0]
 N_POINTS = 512  # points of low discrepancy that stand for the law and the noise of the curve
 CENTRES = np.linspace(-9.75, 9.75, 27)
 ACROSS = np.linspace(-9.75, 9.75, 79)  # where the curves of the right plot are drawn
-REACH = 6.0  # latents up to here are tabulated
+# Latents up to here are tabulated at each level; beyond the galaxies ε* goes on in a straight line.
+REACH = frozen(np.minimum(6, 3 * alpha(LEVELS) + 8 * sigma(LEVELS)))
 EDGES = np.linspace(5, 37, 97)  # bins of the histogram, 1000 km/s
 CONTROLS = {
     "level": Slider("level λ of the excess", -9.5, 9.5, 0.1, 0.0, play=True),
@@ -146,7 +147,7 @@ def follow(z, first, last, eta, noise, squared):
     pushes, states = steps.eps_hat * np.sqrt(squared), [z]
     for i in range(first, last):
         cells_a_unit, offsets, rises = maps[i]
-        place = (z + REACH) * cells_a_unit
+        place = (z + REACH[i]) * cells_a_unit
         cell = place.astype(np.intp)
         z = rises.take(cell, mode="clip")
         z *= place
@@ -163,15 +164,15 @@ def _maps(eta):
     for (z, ideal), keep, eps_hat in zip(_ideal(), steps.keep, steps.eps_hat, strict=True):
         ends = keep * z + eps_hat * ideal
         rises = np.diff(ends)
-        maps.append((len(rises) / (2 * REACH), ends[:-1] - rises * np.arange(len(rises)), rises))
+        maps.append((1 / (z[1] - z[0]), ends[:-1] - rises * np.arange(len(rises)), rises))
     return maps, steps
 
 
 @cache
 def _ideal():
     """Latents on a grid over ± ``REACH`` and ε* there, at every level. A cell is a twelfth of σ."""
-    sizes = 1 + np.ceil(24 * REACH / sigma(LEVELS[:-1])).astype(int)
-    grids = [np.linspace(-REACH, REACH, size) for size in sizes]
+    sizes = 1 + np.ceil(24 * REACH / sigma(LEVELS)).astype(int)
+    grids = map(np.linspace, -REACH[:-1], REACH[:-1], sizes[:-1])
     return [(z, _galaxies.ideal_eps()(z, s)) for z, s in zip(grids, LEVELS[:-1], strict=True)]
 
 
