@@ -479,6 +479,7 @@ class PlotView {
   constructor(picture, plot) {
     Object.assign(this, { picture, plot, limits: {}, heats: new Map(), trails: new Map() });
     this.type = make("g", { "aria-hidden": "true" });
+    this.ticks = { x: make("g", {}), y: make("g", {}) };
     this.beside = make("g", { class: "won-beside", "aria-hidden": "true" }); // words beside marks
     this.hands = make("g", {});
     this.cursor = make("line", { class: "won-cursor", visibility: "hidden" });
@@ -549,8 +550,11 @@ class PlotView {
 
   /** Put type and handles where they belong. */
   place() {
-    const typed = JSON.stringify([this.limits, this.picture.width]);
-    if (typed !== this.typed) this.setType(typed);
+    if (!this.typed) this.setType();
+    for (const along of ["x", "y"]) {
+      const limits = String(this.limits[along]);
+      if (this.typed[along] !== limits) this.setTicks(along, limits);
+    }
     for (const handle of this.handles) handle.place();
     const { theme } = this.picture;
     this.labels.forEach(([x, y, words, anchor = "start"], i) => {
@@ -585,63 +589,77 @@ class PlotView {
 
   // Type
 
-  setType(typed) {
-    this.typed = typed;
+  /** All but the ticks: it stays while a hand widens the limits. */
+  setType() {
+    this.typed = {}; // and between which limits there are ticks
     const { box, plot } = this;
-    const { ink, soft } = this.picture.theme;
+    const { ink } = this.picture.theme;
     const g = this.type;
-    g.replaceChildren();
-    const text = (x, y, words, anchor = "start", more = {}) => {
-      const node = make("text", { x, y, "text-anchor": anchor, fill: ink, ...more }, g);
-      setWords(node, words);
-      return node;
-    };
-    text(box.x, box.head + 14, plot.title, "start", { "font-weight": 600, "font-size": 13 });
-    for (const entry of box.legend) this.legend(g, entry, text);
+    g.replaceChildren(this.ticks.x, this.ticks.y);
+    this.text(g, box.x, box.head + 14, plot.title, "start", { "font-weight": 600, "font-size": 13 });
+    for (const entry of box.legend) this.legend(g, entry);
     const bottom = box.y + box.h;
-    let free = -Infinity; // where the last tick's words end
-    for (const [value, words] of ticksOf(plot.x, this.limits.x, box.w, 55)) {
-      const x = this.scales.x.to(value);
-      const half = this.picture.length(words) / 2;
-      if (x - half < free) continue;
-      free = x + half + 5;
-      make("line", { x1: x, x2: x, y1: bottom, y2: bottom + 4, stroke: ink }, g);
-      text(x, bottom + 16, words, "middle");
-    }
-    for (const [value, words] of ticksOf(plot.y, this.limits.y, box.h, 38)) {
-      const y = this.scales.y.to(value);
-      make("line", { x1: box.x - 4, x2: box.x, y1: y, y2: y, stroke: ink }, g);
-      text(box.x - 7, y + 4, words, "end");
-    }
-    text(box.x + box.w / 2, bottom + 32, shortened(plot.x.label, box.w), "middle");
+    this.text(g, box.x + box.w / 2, bottom + 32, shortened(plot.x.label, box.w), "middle");
     if (plot.y.label) {
       const [x, y] = [box.x - (noTicks(plot.y) ? 8 : 42), box.y + box.h / 2];
-      text(x, y, plot.y.label, "middle", { transform: `rotate(-90 ${x} ${y})` });
+      this.text(g, x, y, plot.y.label, "middle", { transform: `rotate(-90 ${x} ${y})` });
     }
-    if (plot.x.top) this.topAxis(g, text, soft);
     const edge = { y1: box.y, y2: bottom, stroke: ink };
     g.append(set(this.cursor, edge), set(this.reading, { y: box.y + 12, fill: ink }));
   }
 
-  topAxis(g, text, soft) {
+  text(g, x, y, words, anchor = "start", more = {}) {
+    const { ink } = this.picture.theme;
+    setWords(make("text", { x, y, "text-anchor": anchor, fill: ink, ...more }, g), words);
+  }
+
+  setTicks(along, limits) {
+    this.typed[along] = limits;
+    const { box, plot, scales } = this;
+    const { ink } = this.picture.theme;
+    const g = this.ticks[along];
+    g.replaceChildren();
+    if (along === "y") {
+      for (const [value, words] of ticksOf(plot.y, this.limits.y, box.h, 38)) {
+        const y = scales.y.to(value);
+        make("line", { x1: box.x - 4, x2: box.x, y1: y, y2: y, stroke: ink }, g);
+        this.text(g, box.x - 7, y + 4, words, "end");
+      }
+      return;
+    }
+    const bottom = box.y + box.h;
+    let free = -Infinity; // where the last tick's words end
+    for (const [value, words] of ticksOf(plot.x, this.limits.x, box.w, 55)) {
+      const x = scales.x.to(value);
+      const half = this.picture.length(words) / 2;
+      if (x - half < free) continue;
+      free = x + half + 5;
+      make("line", { x1: x, x2: x, y1: bottom, y2: bottom + 4, stroke: ink }, g);
+      this.text(g, x, bottom + 16, words, "middle");
+    }
+    if (plot.x.top) this.topAxis(g);
+  }
+
+  topAxis(g) {
     const { label, unit, factor, rate } = this.plot.x.top;
+    const { soft } = this.picture.theme;
     const { box } = this;
     const value = (x) => factor * Math.exp(rate * x);
     const ends = this.limits.x.map(value).sort((a, b) => a - b);
     const decades = ticksOf({ scale: "log" }, ends, box.w, 62);
     const name = `${label}, ${unit}`;
     const room = this.picture.length(name);
-    text(box.x, box.y - 6, name, "start", { fill: soft });
+    this.text(g, box.x, box.y - 6, name, "start", { fill: soft });
     for (const [at, words] of decades) {
       const x = this.scales.x.to(Math.log(at / factor) / rate);
       const half = this.picture.length(words) / 2;
       if (x - half < box.x + room + 10 || x > box.x + box.w - 4) continue;
       make("line", { x1: x, x2: x, y1: box.y - 3, y2: box.y, stroke: soft }, g);
-      text(x, box.y - 6, words, "middle", { fill: soft });
+      this.text(g, x, box.y - 6, words, "middle", { fill: soft });
     }
   }
 
-  legend(g, { item, words, negative, x, line }, text) {
+  legend(g, { item, words, negative, x, line }) {
     const { theme, width } = this.picture;
     const colour = negative ? theme.colours.negative : this.colour(item);
     const [left, y] = [this.box.x + x, this.box.head + 10 + 17 * line];
@@ -658,7 +676,7 @@ class PlotView {
       const dash = DASHES[item.dash ?? ""].join(" ");
       make("line", { ...ends, stroke: colour, "stroke-width": item.width ?? 1.8, "stroke-dasharray": dash }, g);
     }
-    text(left + 26, y + 4, words);
+    this.text(g, left + 26, y + 4, words);
   }
 
   showCursor(x, over) {

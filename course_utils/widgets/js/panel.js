@@ -245,7 +245,7 @@ export class PanelView {
       if (first) this.leave("rests");
       else if (!this.moving) this.settle(); // an answer that came late, or not to this hand
     }
-    this.alert.textContent = error ?? "";
+    write([this.alert], [error ?? ""]);
     this.pump();
     this.playOn();
   }
