@@ -1,4 +1,4 @@
-// A step of the panel's slider and a bare message that comes back, in turns; then as many as can be.
+// A step of the panel's slider and of a bare one that comes back, in turns; then as many as can be.
 async ({ name, rounds, seconds }) => {
     const root = document.querySelector(".won-panel");
     root.querySelector(".won-question button:last-child")?.click(); // show what the question hides
@@ -16,7 +16,12 @@ async ({ name, rounds, seconds }) => {
     const task = () => new Promise(done => setTimeout(done));
     const frame = () => new Promise(done => requestAnimationFrame(done)).then(task);
     const pictured = () => new Promise(done => { picture.painted = done; }).then(task);
-    const trip = () => new Promise(done => { window.came = done; window.bare.send({ n: ++k }); });
+    const bare = document.querySelector(".bare input");
+    const trip = () => new Promise(done => {
+        window.came = done;
+        bare.value = ++k % 1000;
+        bare.dispatchEvent(new Event("input"));
+    });
     const rest = () => new Promise(done => setTimeout(done, 60));
     const taken = { panel: [], bare: [] };
     for (let i = 0; i < rounds; i++) {
