@@ -7,7 +7,7 @@ import numpy as np
 from course_utils._checks import frozen
 from course_utils.datasets import galaxies
 from course_utils.elbo import loss_draws
-from course_utils.panels._galaxies import error_curve, galaxies_mixture, ideal_eps
+from course_utils.panels._galaxies import galaxies_mixture, ideal_eps
 from course_utils.panels._view import SPAN, knots, over_levels, view
 from course_utils.schedules import Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
@@ -56,9 +56,8 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
     at = by_hand.levels
     w = np.ones_like if weight == "level" else _held(by_hand)
     draws = loss_draws(w, ideal_eps(), *_random_numbers(), by_hand)
-    loss = elbo = float(np.ptp(error_curve().at(at[[0, -1]])[1]))  # w = 1: by T2
-    if weight == "time":  # by the trapezoid rule on the schedule's grid, where w has its kinks
-        loss = float(np.trapezoid(w(at) * moments().at(at)[0], at) / 2)
+    error = moments().at(at)[0]  # by the trapezoid rule on the schedule's grid, where w has kinks
+    elbo, loss = (float(np.trapezoid(weights * error, at) / 2) for weights in (1.0, w(at)))
     variance, least = draw_variance(w, moments(), by_hand), least_variance(w, moments(), *span)
     estimates = draws.reshape(BATCHES, BATCH).mean(axis=1)
     verdict = "the loss is the ELBO's, whatever the schedule"
