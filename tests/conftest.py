@@ -76,8 +76,8 @@ def speed_table(rows):
     yield from ("| what | against | ratio | how measured |", "|---|---|---|---|")
     yield from ("| " + " | ".join(row) + " |" for row in rows)
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"
-    yield f"\nOne run on {os.cpu_count()} cores; a ratio of two runs side by side, in brackets the "
-    yield f"quartiles. Load of the machine in the last 1, 5, 15 minutes: {load}."
+    yield f"\nOne run on {os.cpu_count()} cores; ratios of two runs side by side, quartiles in brackets."
+    yield f"Load of the machine in the last 1, 5, 15 minutes: {load}."
 
 
 TABLES = {"residuals": residual_table, "speed": speed_table}
