@@ -76,7 +76,7 @@ def speed_table(rows):
     yield from ("| what | against | ratio | how measured |", "|---|---|---|---|")
     yield from ("| " + " | ".join(row) + " |" for row in rows)
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()) if hasattr(os, "getloadavg") else "?"
-    yield f"\nOne run on {os.cpu_count()} cores; ratios of two runs side by side, quartiles in brackets."
+    yield f"\nOne run on {os.cpu_count()} cores; ratios of neighbouring runs, quartiles bracketed."
     yield f"Load of the machine in the last 1, 5, 15 minutes: {load}."
 
 
