@@ -55,7 +55,8 @@ def _boxes(row, height):
     widths *= WIDTH / widths.sum()
     for plot, width, end in zip(row, widths, np.cumsum(widths), strict=True):
         if plot is not None:
-            box = end - width + LEFT, below, width - LEFT - RIGHT, height - above - below
+            left = 6 if plot.y.ticks == () and not plot.y.label else LEFT
+            box = end - width + left, below, width - left - RIGHT, height - above - below
             yield plot, np.array(box)
 
 
