@@ -227,6 +227,7 @@ def test_check_survives_every_hostile_attempt(name, capsys):
         (TWO, lambda x, y: (x**2 + y)[::-1], "your result is the right result in reversed order"),
         (TWO, lambda x, y: 0 * x + 5, "your result is the same whatever the arguments are"),
         (TWO, lambda x, y: x + 0 * y, "your result is x"),
+        (TWO, lambda x, y: np.sqrt(3.5 - x), "got       [1.581, 1, nan, 1.732]"),
         (PRODUCT, lambda x, y: 2 + np.sin(x), "it does not depend on the argument y"),
         (FROM_ZERO, lambda x: 3 * x, "your result is 3 times"),
         (HALF, lambda x, y: (2 * x, "?"), "expected a number, got a str"),
