@@ -71,7 +71,7 @@ def mass_below(x, means, sd):
 
 
 def ideal_eps(width=0.0):
-    """Return ``GaussianMixture.eps``, but faster, as a function of z and levels of any shape.
+    """Return ``GaussianMixture.eps`` to seven digits, faster, for z and levels of any shape.
 
     The data are the galaxies, each a Gaussian of standard deviation ``width`` km/s:
     log p(x|z) = a z x/sd² − a² x²/2sd² + what does not depend on x.

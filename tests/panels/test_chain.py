@@ -9,6 +9,7 @@ from course_utils.distances import total_variation
 from course_utils.mixtures import GaussianMixture
 from course_utils.panels import chain
 from course_utils.schedules import alpha_bar, ddpm_betas, log_snr_from_alpha_bar
+from course_utils.widgets import still
 
 
 def compute(schedule="ddpm", noise="root", n_steps=1000, time=0.25):
@@ -64,3 +65,10 @@ def test_the_cut_and_its_total_variation_against_the_mixture(time):
         assert arrays["shown"][column] == arrays["t"]
         of_map = arrays["densities"][:, column]  # its cells are twice as wide
         assert np.abs(of_map - exact.reshape(-1, 2).mean(axis=1)).max() < 1e-2 * exact.max()
+
+
+def test_in_the_still_the_curve_stands_below_the_map_step_by_step():
+    panel = chain.panel()
+    of_map, _, curve = still.figure(panel.scene, panel.arrays).axes
+    assert curve.get_position().intervalx == pytest.approx(of_map.get_position().intervalx)
+    assert curve.get_xlim() == of_map.get_xlim()

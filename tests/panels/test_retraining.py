@@ -21,6 +21,12 @@ def compute(**changes):
     return retraining.compute(**BASE | changes)
 
 
+def test_blur_is_read_in_the_datas_own_spread():
+    """Shapes in the plane have no km/s."""
+    plots = [plot for row in retraining.scene().rows for plot in row]
+    assert {plot.x.top.unit for plot in plots if plot.x.top} == {"sd"}
+
+
 def test_samples_and_errors_are_the_models():
     numbers, shown = compute(eta=0.3, steps=20)
     model, fresh = retraining._model("two_moons", 64)
