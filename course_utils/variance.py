@@ -37,7 +37,7 @@ class ErrorMoments(Table):
 
 
 @dataclass(frozen=True, eq=False)
-class DensitySchedule(Schedule):
+class DensitySchedule(Schedule, tested=True):
     """The schedule whose uniform t samples levels with a given density p(λ).
 
     ``levels`` [n] increase; ``heights`` [n] ≥ 0 need not be normalised. Between two levels p is
@@ -66,16 +66,10 @@ class DensitySchedule(Schedule):
         return 1 - np.interp(log_snr, self.levels, self._share, left=np.nan, right=np.nan)
 
     def rate(self, u):
-        return sigma(self.level(u)) ** 2 / self._of_the_whole(self.level(u))
+        return sigma(self.level(u)) ** 2 / self._whole_density(self.level(u))
 
-    def density(self, log_snr):
-        """Return p(λ) = −dt/dλ; 0 outside the range."""
-        inside = (log_snr >= self.log_snr_min) & (log_snr <= self.log_snr_max)
-        return np.where(inside, self._of_the_whole(log_snr) / self._length, 0.0)
-
-    def _of_the_whole(self, log_snr):
-        cell = np.searchsorted(self.levels, log_snr, "right") - 1
-        return self._density[np.clip(cell, 0, len(self._density) - 1)]
+    def _whole_density(self, log_snr):
+        return self._density[np.searchsorted(self.levels[1:-1], log_snr, "right")]
 
 
 def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
