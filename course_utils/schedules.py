@@ -5,6 +5,7 @@ Conventions of the whole course: t = 0 is data and t = 1 is noise; z = α x + σ
 """
 
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 from numpy import ndarray
@@ -42,15 +43,19 @@ class Schedule:
 
     A schedule of your own is a subclass with three formulas of the whole, uncut schedule, whose
     time is called u: ``level(u)`` is λ(u), falling from u = 0 to 1, ``clock(log_snr)`` its inverse,
-    and ``rate(u)`` is β(u) = −σ² dλ/du. With parameters it is a frozen dataclass. Raises
-    ``ValueError`` where the three do not agree.
+    and ``rate(u)`` is β(u) = −σ² dλ/du, all of arrays. With parameters it is a frozen
+    dataclass. Raises ``ValueError`` where the three do not agree.
     """
 
     log_snr_min: float = -np.inf
     log_snr_max: float = np.inf
 
     def __init_subclass__(cls, tested=False):
-        cls._tested = tested  # by tests/test_schedules.py, so not looked at each time one is made
+        cls._tested = tested  # by tests/test_schedules.py: need not be looked at when one is made
+        if not tested:
+            cls._whole_density = Schedule._whole_density
+            for name in {"level", "clock", "rate"} & vars(cls).keys():
+                setattr(cls, name, _of_an_array(vars(cls)[name]))
 
     def __post_init__(self):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -109,7 +114,7 @@ class Schedule:
     def density(self, log_snr):
         """Return p(λ) = −dt/dλ = σ²/β, the density of levels that uniform t samples; 0 outside."""
         low, high = self._near
-        if isinstance(log_snr, float) and low <= log_snr <= high:
+        if isinstance(log_snr, float) and low <= log_snr <= high:  # quicker for one number
             return self._whole_density(log_snr) / self._length
         log_snr = np.asarray(log_snr, dtype=np.float64)
         least, most = extremes(log_snr)
@@ -132,12 +137,23 @@ class Schedule:
         if t.size and not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
         u = t if self._length == 1 else self._start + self._length * t
-        if NEAR < first and last < 1 - NEAR:
+        if first > NEAR and last < 1 - NEAR:
             found = formula(u)
         else:
             with np.errstate(divide="ignore"):  # infinite at an end, or rounded out of the range
                 found = np.minimum(np.maximum(formula(u), low), high)
         return found if isinstance(found, ndarray) else np.full(t.shape, found)[()]  # a constant
+
+
+def _of_an_array(formula):
+    """The formula of a float64 array of its own, which it may change in place."""
+
+    @wraps(formula)
+    def given_an_array(self, values):
+        found = formula(self, np.array(values, dtype=np.float64))
+        return np.asarray(found, dtype=np.float64)[()]
+
+    return given_an_array
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_M
 def optimal_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
     """Return the schedule of least variance: it samples in proportion to w(λ) √(E‖ε − ε̂‖⁴)."""
     levels = np.linspace(log_snr_min, log_snr_max, 4001)
-    return DensitySchedule(levels, evaluate(w, levels) * np.sqrt(moments.at(levels)[1]))
+    return DensitySchedule(levels, evaluate(w, levels) * np.sqrt(_both(moments, levels)[1]))
 
 
 def draw_variance(w, moments, schedule):
@@ -94,10 +94,8 @@ def draw_variance(w, moments, schedule):
     20000 cells over the range of the moments. n independent draws have a standard error of
     √(variance/n).
     """
-    levels, width, mean, second = _cells(moments, schedule.log_snr_min, schedule.log_snr_max)
-    weight = evaluate(w, levels)
-    loss = np.sum(weight * mean * width) / 2
-    return float(np.sum(weight**2 * second / schedule.density(levels) * width) / 4 - loss**2)
+    levels, width, loss, root = _cells(w, moments, schedule.log_snr_min, schedule.log_snr_max)
+    return float(np.sum(root**2 / schedule.density(levels) * width) / 4 - loss**2)
 
 
 def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
@@ -105,26 +103,34 @@ def least_variance(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX)
 
     Equation: (½ ∫ w √(E‖ε − ε̂‖⁴) dλ)² − L_w², by Cauchy–Schwarz.
     """
-    levels, width, mean, second = _cells(moments, log_snr_min, log_snr_max)
-    weight = evaluate(w, levels)
-    loss = np.sum(weight * mean * width) / 2
-    return float((np.sum(weight * np.sqrt(second) * width) / 2) ** 2 - loss**2)
+    _, width, loss, root = _cells(w, moments, log_snr_min, log_snr_max)
+    return float((np.sum(root * width) / 2) ** 2 - loss**2)
 
 
-def _cells(moments, low, high):
-    """The middles of the cells between two levels, the cells' widths, and both moments there."""
-    low, high = require_range(*moments.inside([low, high]))
+def _cells(w, moments, low, high):
+    """The middles of the cells between two levels, their widths, L_w, and w √(E‖ε − ε̂‖⁴) there."""
     edges, *both = _whole(moments)
+    low, high = require_range(*moments.inside([low, high]))
     first, last = np.searchsorted(edges[1:-1], low, "right"), np.searchsorted(edges[1:], high)
     edges = np.clip(edges[first : last + 2], low, high)
-    return _middles(edges), np.diff(edges), *(moment[first : last + 1] for moment in both)
+    levels, width = _middles(edges), np.diff(edges)
+    mean, second = (moment[first : last + 1] for moment in both)
+    weight = evaluate(w, levels)
+    return levels, width, np.sum(weight * mean * width) / 2, weight * np.sqrt(second)
 
 
 @lru_cache(maxsize=8)
 def _whole(moments):
     """The edges of the cells of the whole table, and both moments in the cells' middles."""
     edges = np.linspace(*moments.log_snr[[0, -1]], CELLS + 1)
-    return frozen(edges), *map(frozen, moments.at(_middles(edges)))
+    return frozen(edges), *map(frozen, _both(moments, _middles(edges)))
+
+
+def _both(moments, levels):
+    if not isinstance(moments, ErrorMoments):  # an ErrorCurve has L in the second place
+        kind = type(moments).__name__
+        raise ValueError(f"moments are ErrorMoments.from_mixtures(…), with E‖ε − ε̂‖⁴, not {kind}")
+    return moments.at(levels)
 
 
 def _middles(edges):

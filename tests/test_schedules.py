@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from comparing import assert_close, refused
-from scipy.special import log_expit
+from scipy.special import expit, log_expit, logit
 
 from course_utils.schedules import (
     Cosine,
@@ -111,19 +111,72 @@ def test_the_ends_of_the_range_are_reached_and_never_left(schedule):
     assert schedule.density(ends[1] - 0.01) == schedule.density(ends[0] + 0.01) == 0
 
 
-def test_a_rate_may_be_a_constant():
-    class Constant(Schedule):
-        def level(self, u):
-            return -np.log(np.expm1(5 * u))
+def own(level, clock, rate, base=Schedule, **range):
+    """A reader's schedule: a subclass with these formulas."""
+    formulas = {"level": level, "clock": clock, "rate": rate}
+    methods = {name: lambda self, x, f=f: f(x) for name, f in formulas.items() if f}
+    return type("Mine", (base,), methods)(**range)
 
-        def clock(self, log_snr):
-            return -log_expit(log_snr) / 5
 
-        def rate(self, u):
-            return 5.0
+def logistic(steepness=1.0):
+    """λ(u) = −k logit u, its inverse and its β."""
+    return (
+        lambda u: -steepness * logit(u),
+        lambda log_snr: expit(-log_snr / steepness),
+        lambda u: steepness * expit(steepness * logit(u)) / (u * (1 - u)),
+    )
 
-    assert_close(Constant().beta(np.array([0.0, 0.5])), 5.0)
-    assert_close(discrete_betas(Constant(), 10, "mid"), np.full(10, 0.5))
+
+LEVEL, CLOCK, RATE = logistic()
+
+
+def in_place(formula):
+    """The same for arrays alone, which it changes."""
+
+    def changing(x):
+        x[...] = formula(x)
+        return x
+
+    return changing
+
+
+def single(formula):
+    return lambda x: formula(np.float32(x))
+
+
+@pytest.mark.parametrize("kind", [lambda f: f, in_place, single])
+def test_a_schedule_of_ones_own(kind):
+    levels, made = np.linspace(-4, 4, 9), own(*map(kind, logistic(2.0)))
+    for at in (TIMES, 0.3, 0, 1.0):
+        with np.errstate(divide="ignore"):
+            assert_close(made.log_snr(at), -2 * logit(at), rtol=1e-5)
+    assert_close(made.log_snr(made.time(levels)), levels, atol=1e-5)
+    assert_close(made.density(levels), expit(levels / 2) * expit(-levels / 2) / 2, atol=1e-6)
+    assert_close(levels, np.linspace(-4, 4, 9))  # the caller's are left alone
+
+
+def test_a_rate_may_be_a_constant_and_a_named_schedule_be_changed():
+    constant = own(lambda u: -np.log(np.expm1(5 * u)), lambda s: -log_expit(s) / 5, lambda u: 5.0)
+    assert_close(constant.beta(np.array([0.0, 0.5])), 5.0)
+    assert_close(discrete_betas(constant, 10, "mid"), np.full(10, 0.5))
+    moved = own(  # by 1 towards data: not the density that Cosine has
+        lambda u: 1 + Cosine().log_snr(u),
+        lambda s: Cosine().time(s - 1),
+        lambda u: expit(-1 - Cosine().log_snr(u)) / Cosine().density(Cosine().log_snr(u)),
+        base=Cosine,
+    )
+    assert_close(moved.density(TIMES), Cosine().density(TIMES - 1), rtol=1e-12)
+
+
+test_formulas_that_do_not_agree_are_refused = refused(
+    (lambda: own(lambda u: logit(u), lambda s: expit(s), RATE), "must fall from u = 0, data"),
+    (lambda: own(lambda u: 0 * u, CLOCK, RATE), "level.* must fall.*in Mine it is not"),
+    (lambda: own(LEVEL, lambda s: expit(s), RATE, log_snr_min=-5), "clock must be the inverse"),
+    (lambda: own(LEVEL, logistic(1.02)[1], RATE), "clock must be"),
+    (lambda: own(LEVEL, CLOCK, lambda u: 1 / (u * (1 - u))), "rate.* must be −σ² dλ/du"),
+    (lambda: own(LEVEL, CLOCK, lambda u: 1.02 * RATE(u)), "must be −σ²"),
+    (lambda: own(lambda u: 1 + Cosine().log_snr(u), None, None, Cosine), "clock must"),
+)
 
 
 def test_zero_terminal_snr():
@@ -134,8 +187,21 @@ def test_zero_terminal_snr():
 def test_the_cosine_schedule_is_exact_near_its_ends():
     tiny = 1e-20  # 1 − tiny is 1
     assert_close(Cosine().log_snr(tiny), -2 * np.log(np.pi / 2 * tiny), rtol=1e-14)
-    near = 2.0**-53  # 1 − near is the last number before 1
-    assert_close(Cosine().log_snr(1 - near), 2 * np.log(np.pi / 2 * near), rtol=1e-14)
+    for near in (2.0**-53, 2.0**-20):  # 1 − the first is the last number before 1
+        for end in (1 - near, np.array([1 - near])):
+            found = np.ravel(Cosine().log_snr(end))
+            assert_close(found, 2 * np.log(np.tan(np.pi / 2 * near)), rtol=1e-14)
+
+
+def test_densities_of_extreme_levels():
+    levels = np.array([-700.0, -40.0, 40.0, 700.0])
+    with np.errstate(all="raise"):
+        found = [Cosine().density(levels), FlowMatching().density(levels)]
+        each = [[of.density(level) for level in levels] for of in (Cosine(), FlowMatching())]
+        assert Cosine().density(1e4) == FlowMatching().density(-np.inf) == 0
+    np.testing.assert_allclose(found[0], np.exp(-np.abs(levels) / 2) / np.pi, rtol=1e-15)
+    np.testing.assert_allclose(found[1], np.exp(-np.abs(levels) / 2) / 2, rtol=1e-8)
+    np.testing.assert_allclose(each, found, rtol=1e-15)
 
 
 test_what_is_refused_is_explained_in_few_words = refused(

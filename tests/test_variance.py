@@ -85,3 +85,9 @@ def test_a_density_keeps_its_thin_tails():
 def test_a_density_that_loses_levels_is_refused():
     for heights in ([1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0], [1.0, 1.0]):
         refuses(r"finite and positive", DensitySchedule, [0.0, 1.0, 2.0], heights)
+
+
+def test_an_error_curve_has_no_fourth_moment():
+    curve = ErrorCurve.from_mixtures(HILLS)
+    for of in (optimal_schedule, least_variance, lambda w, m: draw_variance(w, m, LinearLogSnr())):
+        refuses(r"ErrorMoments.from_mixtures\(…\).* not ErrorCurve", of, FLAT, curve)
