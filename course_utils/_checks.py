@@ -6,16 +6,41 @@ from difflib import get_close_matches
 import numpy as np
 
 
-def frozen(value, dtype=np.float64):
-    """Return a copy that nobody can change: what a model keeps, and what a cache gives.
+def real(value, dtype=np.float64):
+    """Return real numbers as an array: of integers, lists, data frames, numbers in words.
 
-    Raises ``ValueError`` for masked entries, of which a copy would keep what is behind the mask.
+    Raises ``ValueError`` for masked entries, of which what is behind the mask would be left, for
+    pandas' NA, and for dates and complex numbers.
     """
+    if type(value) is np.ndarray and value.dtype == dtype:  # quicker
+        return value
     if np.ma.is_masked(value):
         raise ValueError(f"there are {np.ma.count_masked(value)} masked entries: drop those rows")
-    array = np.array(value, dtype=dtype, order="C")
+    found = np.asarray(value)
+    if found.dtype.kind in "cmMV":
+        kind = found.dtype.type.__name__
+        raise ValueError(f"real numbers are needed, not {kind}: convert them, or choose a column")
+    try:
+        return found.astype(dtype or found.dtype, copy=False)
+    except TypeError as error:
+        raise ValueError(f"these are not all numbers: {error}; drop rows with gaps") from None
+
+
+def frozen(value, dtype=np.float64):
+    """Return a ``real`` copy that nobody can change: what a model keeps, and what a cache gives."""
+    array = np.array(real(value, dtype), order="C")
     array.flags.writeable = False
     return array
+
+
+class Unchanging:
+    """What a model inherits so that copies by deepcopy and pickle are as unchangeable as it is."""
+
+    def __setstate__(self, state):
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        vars(self).update(state)
 
 
 def keep(instance, **values):
@@ -109,7 +134,7 @@ def predicted(eps, z, log_snr):
 
     ``eps`` has a copy of z, which it may change in place.
     """
-    value = np.asarray(eps(z.copy(), log_snr)).astype(float, casting="safe", copy=False)
+    value = real(eps(z.copy(), log_snr))
     if value.shape != z.shape:
         raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
     return value

@@ -23,7 +23,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import KDTree
 from scipy.special import kl_div, ndtr
 
-from course_utils._checks import data_set, require_increasing
+from course_utils._checks import data_set, real, require_increasing
 
 MASS_TOLERANCE = 1e-3  # by how much a density's mass on its grid may miss 1
 
@@ -207,7 +207,7 @@ def _densities(p, q, x):
                 f"{name} is not a density on this grid: its mass is {mass:.6g}, its least value "
                 f"{np.min(density):.3g}; use a wider or finer grid, or divide by the mass"
             )
-    return np.asarray(p), np.asarray(q), x
+    return real(p), real(q), x
 
 
 def _law_of_sample(sample):

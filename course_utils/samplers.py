@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from course_utils._checks import predicted, require_increasing
+from course_utils._checks import predicted, real, require_increasing
 from course_utils.predictions import convert
 from course_utils.schedules import alpha, sigma
 
@@ -151,7 +151,7 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
             z = step(guess, z, log_snr, log_snr_to, rng)
             yield z.copy()
 
-    return states(np.array(z, dtype=np.float64))
+    return states(real(z).copy())
 
 
 def sample(eps, levels, z, step=ddim_step, rng=None):

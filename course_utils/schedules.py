@@ -14,7 +14,7 @@ from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 
-from course_utils._checks import extremes, frozen, keep, require_known
+from course_utils._checks import Unchanging, extremes, frozen, keep, real, require_known
 
 HALF_PI = np.pi / 2
 NEAR, FAR = 1e-9, 30.0  # an end of [0, 1], and levels where formulas may divide by 0
@@ -33,7 +33,7 @@ def sigma(log_snr):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Schedule(Unchanging):
     """A map from time t in [0, 1] to log-SNR λ, possibly cut to a range of levels.
 
     A schedule may reach infinite λ at an end. Giving ``log_snr_min`` or ``log_snr_max`` cuts it
@@ -108,7 +108,7 @@ class Schedule:
 
     def time(self, log_snr):
         """Return the time at which the schedule passes λ."""
-        u = self.clock(log_snr if isinstance(log_snr, float) else np.asarray(log_snr))
+        u = self.clock(log_snr if isinstance(log_snr, float) else real(log_snr))
         return u if self._length == 1 else (u - self._start) / self._length
 
     def density(self, log_snr):
@@ -116,7 +116,7 @@ class Schedule:
         low, high = self._near
         if isinstance(log_snr, float) and low <= log_snr <= high:  # quicker for one number
             return self._whole_density(log_snr) / self._length
-        log_snr = np.asarray(log_snr, dtype=np.float64)
+        log_snr = real(log_snr)
         least, most = extremes(log_snr)
         if low <= least and most <= high:
             return self._whole_density(log_snr) / self._length
@@ -132,7 +132,7 @@ class Schedule:
         """Return the formula of u, the whole schedule's time, at the time t of what is left."""
         if isinstance(t, float) and NEAR < t < 1 - NEAR:  # quicker for one number
             return formula(self._start + self._length * t)
-        t = np.asarray(t, dtype=np.float64)
+        t = real(t)
         first, last = extremes(t)
         if t.size and not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
@@ -258,7 +258,7 @@ class LinearLogSnr(Schedule, tested=True):
 
 
 @dataclass(frozen=True, eq=False)
-class StepList:
+class StepList(Unchanging):
     """The T levels of a training script, one a step, drawn with the shares ``shares`` [T].
 
     ``steps`` [T] are levels, falling from data to noise. The last may be −∞ (zero terminal SNR): it
@@ -301,7 +301,7 @@ class StepList:
 
     def density(self, log_snr):
         """Return p(λ), the density of the levels drawn in training; 0 outside those reached."""
-        log_snr = np.asarray(log_snr, dtype=np.float64)
+        log_snr = real(log_snr)
         inside = (self.log_snr_min <= log_snr) & (log_snr <= self.log_snr_max)
         at = np.where(inside, -log_snr, -self.log_snr_max)
         a, b = self._offsets
@@ -369,7 +369,7 @@ def log_snr_from_alpha_bar(alpha_bar):
 
     Raises ``ValueError`` for ᾱ outside [0, 1].
     """
-    bars = np.asarray(alpha_bar, dtype=np.float64)
+    bars = real(alpha_bar)
     least, most = extremes(bars)
     if bars.size and not 0 <= least <= most <= 1:
         raise ValueError("ᾱ = Π (1 − β) lies between 1, clean data, and 0, pure noise")
@@ -378,7 +378,7 @@ def log_snr_from_alpha_bar(alpha_bar):
 
 def require_betas(betas):
     """Return betas as a float array [T], or raise ``ValueError`` unless all lie in (0, 1)."""
-    betas = np.asarray(betas, dtype=np.float64)
+    betas = real(betas)
     least, most = extremes(betas)
     if betas.ndim != 1 or (betas.size and not 0 < least <= most < 1):
         wrong = f"β = {most if least > 0 else least:g}" if betas.ndim == 1 else betas.shape
