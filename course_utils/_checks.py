@@ -71,8 +71,9 @@ def data_set(x):
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"data must have shape [n, d], or [n] on the line, got {x.shape}")
-    if not np.isfinite(x).all():
-        n = int((~np.isfinite(x)).any(axis=1).sum())
+    good = (np.abs(x) < 1e150).all(axis=1)  # squares of more leave float64
+    if not good.all():
+        n = len(x) - good.sum()
         raise ValueError(f"{n} of {len(x)} rows hold NaN or infinity: drop them, or fill the gaps")
     return x
 
@@ -130,13 +131,18 @@ def require_levels_fit(log_snr, z, values=0.0):
 
 
 def predicted(eps, z, log_snr):
-    """Return ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n].
+    """Return ε̂ = eps(z, λ), ``alike`` z; ``eps`` has a copy of z, which it may change in place."""
+    return alike("eps(z, log_snr)", eps(z.copy(), log_snr), z)
 
-    ``eps`` has a copy of z, which it may change in place.
+
+def alike(name, value, z):
+    """Return real numbers, or raise ``ValueError`` unless they are shaped as z.
+
+    [n] beside [n, 1] would broadcast to [n, n].
     """
-    value = real(eps(z.copy(), log_snr))
+    value = real(value)
     if value.shape != z.shape:
-        raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
+        raise ValueError(f"{name} must have the shape of z, {z.shape}, got {value.shape}")
     return value
 
 

@@ -32,6 +32,7 @@ Grid = Float[ndarray, " m"]  # of x, or of a density there
 # --- Densities on a grid -----------------------------------------------------------------------
 
 
+@np.errstate(under="ignore")  # far tails
 def total_variation(p: Grid, q: Grid, x: Grid):
     """Return ½ ∫ |p − q| dx, between 0 (the same law) and 1 (they share nothing).
 
@@ -46,6 +47,7 @@ def total_variation(p: Grid, q: Grid, x: Grid):
     return float(np.abs(np.diff(difference.antiderivative()(np.sort(ends)))).sum() / 2)
 
 
+@np.errstate(under="ignore")  # far tails
 def kl_divergence(p: Grid, q: Grid, x: Grid):
     """Return KL(p‖q) = ∫ [p log(p/q) − p + q] dx in nats, by the trapezoid rule.
 
@@ -57,6 +59,7 @@ def kl_divergence(p: Grid, q: Grid, x: Grid):
     return float(np.trapezoid(kl_div(p, q), x))
 
 
+@np.errstate(under="ignore")  # far tails
 def wasserstein_densities(p: Grid, q: Grid, x: Grid, order=1):
     """Return W_r between two densities on one grid, r = ``order``, 1 or 2.
 
@@ -79,6 +82,7 @@ def wasserstein(a: ArrayLike, b: ArrayLike):
     return _wasserstein(_law_of_sample(a), _law_of_sample(b))
 
 
+@np.errstate(under="ignore")  # far tails
 def wasserstein_to_density(sample: ArrayLike, p: Grid, x: Grid):
     """Return W_1 between a sample, [n] or [n, 1], and a density on a grid.
 
