@@ -152,7 +152,7 @@ def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
     is any distance of two samples. A sampler within the spread of the floor cannot be told from the
     truth with n points.
     """
-    values = [distance(draw(n, rng), draw(n, rng)) for _ in range(repeats)]
+    values = [float(distance(draw(n, rng), draw(n, rng))) for _ in range(repeats)]
     return Floor(float(np.mean(values)), float(np.std(values, ddof=1)))
 
 

@@ -5,7 +5,6 @@ Conventions of the whole course: t = 0 is data and t = 1 is noise; z = α x + σ
 """
 
 from dataclasses import dataclass
-from functools import wraps
 
 import numpy as np
 from numpy import ndarray
@@ -72,24 +71,22 @@ class Schedule(Unchanging):
                 f"need log_snr_min < log_snr_max, got {low:g} and {high:g}, of the levels "
                 f"{within[0]:.8g} to {within[1]:.8g} that {type(self).__name__} reaches"
             )
-        keep(self, log_snr_min=float(low), log_snr_max=float(high))
-        keep(self, _start=float(start), _length=float(stop - start))
-        keep(self, _near=(max(self.log_snr_min, -FAR), min(self.log_snr_max, FAR)))
+        low, high, start, length = map(float, (low, high, start, stop - start))
+        keep(self, log_snr_min=low, log_snr_max=high, _start=start, _length=length)
+        keep(self, _near=(max(low, -FAR), min(high, FAR)))
 
     def _require_agreement(self):
         u, step = np.array([0.12, 0.34, 0.56, 0.78]), 1e-4
         before, level, after = (self.level(u + k * step) for k in (-1, 0, 1))
         falls = np.array([before - level, level - after])
         slopes = expit(-level) * falls / step  # two, for λ(u) may have a kink
-        rules = {
-            "level(u) must fall from u = 0, data, to u = 1, noise": falls > 0,
-            "clock must be the inverse of level": np.abs(self.clock(level) - u) < 1e-3,
-            "rate(u) must be −σ² dλ/du, λ = level(u)": (
-                np.abs(self.rate(u) - slopes).min(axis=0) <= 0.01 * slopes.max(axis=0)
-            ),
-        }
-        for rule, holds in rules.items():
-            if not np.all(holds):
+        off = np.abs(self.rate(u) - slopes).min(axis=0)
+        for rule, holds in (
+            ("level(u) must fall from u = 0, data, to u = 1, noise", falls > 0),
+            ("clock must be the inverse of level", np.abs(self.clock(level) - u) < 1e-3),
+            ("rate(u) must be −σ² dλ/du, λ = level(u)", off <= 0.01 * slopes.max(axis=0)),
+        ):
+            if not holds.all():
                 raise ValueError(f"{rule}: in {type(self).__name__} it is not")
 
     def log_snr(self, t):
@@ -147,13 +144,7 @@ class Schedule(Unchanging):
 
 def _of_an_array(formula):
     """The formula of a float64 array of its own, which it may change in place."""
-
-    @wraps(formula)
-    def given_an_array(self, values):
-        found = formula(self, np.array(values, dtype=np.float64))
-        return np.asarray(found, dtype=np.float64)[()]
-
-    return given_an_array
+    return lambda self, values: real(formula(self, np.array(values, dtype=np.float64)))[()]
 
 
 @dataclass(frozen=True)
