@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from comparing import assert_close, refused
 from scipy.special import expit, log_expit, logit
+from truths import SCHEDULES
 
 from course_utils.schedules import (
     Cosine,
@@ -43,22 +44,13 @@ def test_amplitudes():
     assert_close(alpha(-30.0) ** 2 * np.exp(30), 1.0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "truth"),
-    [
-        (Cosine(), lambda t: np.log(np.cos(np.pi * t / 2) ** 2 / np.sin(np.pi * t / 2) ** 2)),
-        (FlowMatching(), lambda t: np.log((1 - t) ** 2 / t**2)),
-        (LinearLogSnr(), lambda t: 10 - 20 * t),
-        (
-            LinearBeta(),
-            lambda t: (lambda kept: np.log(kept / (1 - kept)))(np.exp(-0.1 * t - 9.95 * t**2)),
-        ),
-    ],
-    ids=["cosine", "flow", "linear λ", "linear β"],
-)
-def test_log_snr_is_the_papers(schedule, truth):
-    t = np.linspace(0.01, 0.99, 50)
-    assert_close(schedule.log_snr(t), truth(t), atol=1e-10)
+@named(WHOLE)
+def test_the_formulas_are_the_papers(schedule):
+    level, *others = SCHEDULES[type(schedule).__name__]
+    assert_close(schedule.log_snr(TIMES), level(TIMES), atol=1e-12)
+    for name, formula in zip(("beta", "time", "density"), others, strict=True):
+        at = TIMES if name == "beta" else 8 * TIMES - 4
+        np.testing.assert_allclose(getattr(schedule, name)(at), formula(at), rtol=1e-11)
 
 
 @named(ALL)
@@ -118,16 +110,8 @@ def own(level, clock, rate, base=Schedule, **range):
     return type("Mine", (base,), methods)(**range)
 
 
-def logistic(steepness=1.0):
-    """λ(u) = −k logit u, its inverse and its β."""
-    return (
-        lambda u: -steepness * logit(u),
-        lambda log_snr: expit(-log_snr / steepness),
-        lambda u: steepness * expit(steepness * logit(u)) / (u * (1 - u)),
-    )
-
-
-LEVEL, CLOCK, RATE = logistic()
+# λ(u) = −logit u, its inverse and its β
+LEVEL, CLOCK, RATE = lambda u: -logit(u), lambda s: expit(-s), lambda u: 1 / (1 - u)
 
 
 def in_place(formula):
@@ -140,18 +124,13 @@ def in_place(formula):
     return changing
 
 
-def single(formula):
-    return lambda x: formula(np.float32(x))
-
-
-@pytest.mark.parametrize("kind", [lambda f: f, in_place, single])
+@pytest.mark.parametrize("kind", [in_place, lambda f: lambda x: f(np.float32(x))])
 def test_a_schedule_of_ones_own(kind):
-    levels, made = np.linspace(-4, 4, 9), own(*map(kind, logistic(2.0)))
+    levels, made = np.linspace(-4, 4, 9), own(*map(kind, (LEVEL, CLOCK, RATE)))
     for at in (TIMES, 0.3, 0, 1.0):
-        with np.errstate(divide="ignore"):
-            assert_close(made.log_snr(at), -2 * logit(at), rtol=1e-5)
+        assert_close(made.log_snr(at), -logit(at), rtol=1e-5)
     assert_close(made.log_snr(made.time(levels)), levels, atol=1e-5)
-    assert_close(made.density(levels), expit(levels / 2) * expit(-levels / 2) / 2, atol=1e-6)
+    assert_close(made.density(levels), expit(levels) * expit(-levels), atol=1e-6)
     assert_close(levels, np.linspace(-4, 4, 9))  # the caller's are left alone
 
 
@@ -172,7 +151,7 @@ test_formulas_that_do_not_agree_are_refused = refused(
     (lambda: own(lambda u: logit(u), lambda s: expit(s), RATE), "must fall from u = 0, data"),
     (lambda: own(lambda u: 0 * u, CLOCK, RATE), "level.* must fall.*in Mine it is not"),
     (lambda: own(LEVEL, lambda s: expit(s), RATE, log_snr_min=-5), "clock must be the inverse"),
-    (lambda: own(LEVEL, logistic(1.02)[1], RATE), "clock must be"),
+    (lambda: own(LEVEL, lambda s: expit(-s / 1.02), RATE), "clock must be"),
     (lambda: own(LEVEL, CLOCK, lambda u: 1 / (u * (1 - u))), "rate.* must be −σ² dλ/du"),
     (lambda: own(LEVEL, CLOCK, lambda u: 1.02 * RATE(u)), "must be −σ²"),
     (lambda: own(lambda u: 1 + Cosine().log_snr(u), None, None, Cosine), "clock must"),

@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import integrate
-from scipy.special import expit, log_expit
-from truths import amplitudes
+from scipy.special import expit
+from truths import SCHEDULES, amplitudes
 
+from course_utils import schedules
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step
-from course_utils.schedules import Cosine, FlowMatching, LinearBeta, LinearLogSnr, alpha, sigma
+from course_utils.schedules import alpha, sigma
 from course_utils.weightings import sigmoid
 
 ROOT = Path(__file__).parents[2]
@@ -49,53 +50,16 @@ def bare_convert(value, z, log_snr):
     return a * value - s * x
 
 
-def bare_linear_time(log_snr):
-    b = -log_expit(log_snr)
-    return 2 * b / (0.1 + np.sqrt(0.01 + 39.8 * b))
-
-
-# λ(t), β(t), t(λ) and p(λ) as one would write them down
-BARE = {
-    Cosine(): (
-        lambda t: -2 * np.log(np.tan(np.pi * t / 2)),
-        lambda t: np.pi * np.tan(np.pi * t / 2),
-        lambda s: 2 / np.pi * np.arctan(np.exp(-s / 2)),
-        lambda s: 1 / (2 * np.pi * np.cosh(s / 2)),
-    ),
-    FlowMatching(): (
-        lambda t: 2 * np.log((1 - t) / t),
-        lambda t: 2 * t / ((1 - t) * ((1 - t) ** 2 + t**2)),
-        lambda s: expit(-s / 2),
-        lambda s: 1 / (8 * np.cosh(s / 4) ** 2),
-    ),
-    LinearBeta(): (
-        lambda t: -np.log(np.expm1(t * (0.1 + 9.95 * t))),
-        lambda t: 0.1 + 19.9 * t,
-        bare_linear_time,
-        lambda s: expit(-s) / (0.1 + 19.9 * bare_linear_time(s)),
-    ),
-    LinearLogSnr(): (
-        lambda t: 10 - 20 * t,
-        lambda t: 20 * expit(20 * t - 10),
-        lambda s: (10 - s) / 20,
-        lambda s: np.where(np.abs(s) <= 10, 0.05, 0.0),
-    ),
-}
 AT = {"one": (0.3, 0.3, 1.0, 1.0), "50": (TIMES, TIMES, 8 * TIMES, 8 * TIMES)}
-SCHEDULES = {
-    f"{type(schedule).__name__}.{name}, {n}": (
-        partial(getattr(schedule, name), at),
-        partial(formula, at),
-    )
-    for schedule, formulas in BARE.items()
+OF_SCHEDULES = {
+    f"{name}.{of}, {n}": (partial(getattr(getattr(schedules, name)(), of), at), partial(bare, at))
+    for name, formulas in SCHEDULES.items()
     for n, each in AT.items()
-    for name, formula, at in zip(
-        ("log_snr", "beta", "time", "density"), formulas, each, strict=True
-    )
+    for of, bare, at in zip(("log_snr", "beta", "time", "density"), formulas, each, strict=True)
 }
 FORMULAS = {
     "alpha(0.5)": (lambda: alpha(0.5), lambda: np.sqrt(expit(0.5))),
-    **SCHEDULES,
+    **OF_SCHEDULES,
     "GaussianMixture.eps, 50 points": (lambda: GALAXIES.eps(Z, 1.0), lambda: bare_eps(Z, 1.0)),
     "convert, 50 points": (lambda: convert(Z, Z, 1.0), lambda: bare_convert(Z, Z, 1.0)),
     "ddim_step, 50 points": (
