@@ -9,8 +9,6 @@ Three distances, and what each answers:
 The first two compare densities; between two samples they say nothing, for no point is shared.
 Wasserstein compares samples too. A sample on the line is [n] or [n, 1], a density is p [m] on an
 increasing grid x [m], and Gaussians are given by means and variances, which broadcast.
-
-Measures of images are in ``training.image_metrics``.
 """
 
 from typing import NamedTuple
@@ -162,7 +160,7 @@ def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
 def gaussian_kl(m_p, v_p, m_q, v_q):
     """Return KL(N(m_p, v_p) ‖ N(m_q, v_q)) = ½ [v_p/v_q − 1 − log(v_p/v_q) + (m_p − m_q)²/v_q].
 
-    In nats; numbers or arrays that broadcast.
+    In nats.
     """
     log_ratio = np.log(np.divide(v_p, v_q))
     # v_p/v_q − 1 as expm1(log): a small divergence keeps its digits
@@ -170,18 +168,14 @@ def gaussian_kl(m_p, v_p, m_q, v_q):
 
 
 def gaussian_wasserstein(m_p, v_p, m_q, v_q):
-    """Return W_2 = √[(m_p − m_q)² + (√v_p − √v_q)²] between two normal laws on the line.
-
-    Numbers or arrays that broadcast.
-    """
+    """Return W_2 = √[(m_p − m_q)² + (√v_p − √v_q)²] between two normal laws on the line."""
     return np.hypot(np.subtract(m_p, m_q), np.sqrt(v_p) - np.sqrt(v_q))
 
 
 def gaussian_total_variation(m_p, v_p, m_q, v_q):
     """Return the total variation between two normal laws on the line, by where densities cross.
 
-    Outside the two crossings one density is the larger, so it is |P(outside) − Q(outside)|. Numbers
-    or arrays that broadcast.
+    Outside the two crossings one density is the larger, so it is |P(outside) − Q(outside)|.
     """
     m_p, v_p, m_q, v_q = np.broadcast_arrays(*(np.asarray(x, float) for x in (m_p, v_p, m_q, v_q)))
     # In u = (x − m_p)/√v_p twice the log densities differ by the quadratic a u² + 2 b u + c.

@@ -20,12 +20,7 @@ CELLS = 20_000  # of the midpoint rule, over all levels of the table
 
 @dataclass(frozen=True, eq=False)
 class ErrorMoments(Table):
-    """E‖ε − ε̂‖² and E‖ε − ε̂‖⁴, ``mean`` and ``second``, tabulated like an ``ErrorCurve``.
-
-    Given z, ε is a mixture with weights r_k, means n_k and variances v_k, so that with
-    d_k = n_k − ε̂ the moments of ε − ε̂ are Σ r_k (d_k² + v_k) and
-    Σ r_k (d_k⁴ + 6 d_k² v_k + 3 v_k²); an integral over z remains.
-    """
+    """E‖ε − ε̂‖² and E‖ε − ε̂‖⁴, ``mean`` and ``second``, tabulated like an ``ErrorCurve``."""
 
     mean: ArrayLike
     second: ArrayLike
