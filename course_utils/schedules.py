@@ -57,6 +57,8 @@ class Schedule(Unchanging):
                 setattr(cls, name, _of_an_array(vars(cls)[name]))
 
     def __post_init__(self):
+        # of a float32 the time would be too coarse
+        keep(self, log_snr_min=float(self.log_snr_min), log_snr_max=float(self.log_snr_max))
         with np.errstate(divide="ignore", invalid="ignore"):
             high, low = self.level(np.array([0.0, 1.0]))
         if not self._tested:

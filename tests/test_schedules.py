@@ -1,5 +1,7 @@
 """Schedules and discrete β lists: the papers' formulas, inverses, rates, densities, extremes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from comparing import assert_close, refused
@@ -101,6 +103,8 @@ def test_the_ends_of_the_range_are_reached_and_never_left(schedule):
     assert (schedule.density(ends) > 0).all()
     assert_close(schedule.time(ends), [0, 1], atol=1e-12)
     assert schedule.density(ends[1] - 0.01) == schedule.density(ends[0] + 0.01) == 0
+    single = replace(schedule, log_snr_max=np.float32(schedule.log_snr_max))
+    assert_close(single.log_snr(0.0), single.log_snr_max, atol=1e-8)
 
 
 def own(level, clock, rate, base=Schedule, **range):
