@@ -64,8 +64,7 @@ def extremes(values):
 def data_set(x):
     """Return data [n, d], or [n] on the line, as a frozen float64 array [n, d].
 
-    Integers, lists and data frames are read. Raises ``ValueError`` with a remedy for other shapes,
-    gaps (a mask, NaN) and infinities.
+    Raises ``ValueError`` with a remedy for other shapes, gaps (a mask, NaN) and infinities.
     """
     x = frozen(x)
     x = x[:, None] if x.ndim == 1 else x

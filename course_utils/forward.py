@@ -102,7 +102,7 @@ def posterior(z, x, log_snr, log_snr_to):
     fall = require_fall(log_snr_to, log_snr)
     require_levels_fit(fall, z, x)
     kept, lost = np.exp(fall), -np.expm1(fall)
-    mean = alpha(log_snr_to) * (kept / alpha(log_snr) * z + lost * x)
+    mean = alpha(log_snr_to) * (kept / alpha(log_snr) * real(z) + lost * real(x))
     return mean, sigma(log_snr_to) ** 2 * lost
 
 
