@@ -146,7 +146,7 @@ class GaussianMixture(Unchanging):
         return a**2 * self.variances + s**2
 
     def _by_parts(self, formula, z, log_snr):
-        z, log_snr = real(z), real(log_snr)
+        z, log_snr = real(z), np.asarray(log_snr, dtype=np.float64)
         if z.shape[1:] != (self.dim,):
             raise ValueError(f"points must be [n, {self.dim}] for this mixture, got {z.shape}")
         require_levels_fit(log_snr, z)
