@@ -31,14 +31,14 @@ def sigma(log_snr):
     return np.sqrt(expit(np.negative(log_snr)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule(Unchanging):
     """A map from time t in [0, 1] to log-SNR λ, possibly cut to a range of levels.
 
     A schedule may reach infinite λ at an end. Giving ``log_snr_min`` or ``log_snr_max`` cuts it
     there, and t runs over what is left: t = 0 is then ``log_snr_max`` exactly. Nothing is clipped.
-    Times and levels have any shape. Raises ``ValueError`` for a range that is empty or that the
-    schedule does not reach, and for times outside [0, 1].
+    A copy by ``dataclasses.replace`` keeps the range. Times and levels have any shape. Raises
+    ``ValueError`` for a range that is empty or not reached, and for times outside [0, 1].
 
     A schedule of your own is a subclass with three formulas of the whole, uncut schedule, whose
     time is called u: ``level(u)`` is λ(u), falling from u = 0 to 1, ``clock(log_snr)`` its inverse,

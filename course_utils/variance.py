@@ -42,7 +42,6 @@ class DensitySchedule(Schedule, tested=True):
 
     levels: ArrayLike
     heights: ArrayLike
-    __eq__, __hash__ = object.__eq__, object.__hash__  # the fields of Schedule are too few
 
     def __post_init__(self):
         levels, heights = require_increasing("levels", self.levels), frozen(self.heights)
