@@ -72,8 +72,8 @@ def data_set(x):
         raise ValueError(f"data must have shape [n, d], or [n] on the line, got {x.shape}")
     good = (np.abs(x) < 1e150).all(axis=1)  # squares of more leave float64
     if not good.all():
-        n = len(x) - good.sum()
-        raise ValueError(f"{n} of {len(x)} rows hold NaN or infinity: drop them, or fill the gaps")
+        bad = f"{len(x) - good.sum()} of {len(x)} rows hold NaN or infinity or more than 1e150"
+        raise ValueError(f"{bad}: drop them, fill the gaps, or take a larger unit")
     return x
 
 

@@ -153,7 +153,7 @@ test_what_is_refused_is_explained = refused(
     (lambda: GaussianMixture.from_data([1.0, 1j]), "not complex128: convert"),
     (lambda: GaussianMixture.from_data(np.zeros(3, "f8, f8")), "choose a column"),
     (lambda: GaussianMixture.from_data([1.0, object()]), "drop rows with gaps"),  # pandas' NA
-    (lambda: GaussianMixture.from_data([1.0, 1e200]), "1 of 2 rows hold NaN or infinity"),
+    (lambda: GaussianMixture.from_data([1.0, 1e200]), "or more than 1e150.*a larger unit"),
     (lambda: HILLS.log_prob(np.eye(2)), r"points must be \[n, 1\]"),
     (lambda: MIXTURES["plane"].eps(np.eye(2), np.zeros(2)), r"\[batch, 1\]"),
     (lambda: MIXTURES["zero width"].log_prob(np.eye(1)), r"call diffuse\(log_snr\) first"),
