@@ -6,41 +6,22 @@ from difflib import get_close_matches
 import numpy as np
 
 
-def real(value, dtype=np.float64):
-    """Return real numbers as an array: of integers, lists, data frames, numbers in words.
+def frozen(value, dtype=np.float64):
+    """Return a copy that nobody can change: what a model keeps, and what a cache gives.
 
-    Raises ``ValueError`` for masked entries, of which what is behind the mask would be left, for
-    pandas' NA, and for dates and complex numbers.
+    Raises ``ValueError`` for masked entries, of which a copy would keep what is behind the mask,
+    for pandas' NA, and for dates and complex numbers, which would lose a part.
     """
-    if type(value) is np.ndarray and value.dtype == dtype:  # quicker
-        return value
     if np.ma.is_masked(value):
         raise ValueError(f"there are {np.ma.count_masked(value)} masked entries: drop those rows")
-    found = np.asarray(value)
-    if found.dtype.kind in "cmMV":
-        kind = found.dtype.type.__name__
-        raise ValueError(f"real numbers are needed, not {kind}: convert them, or choose a column")
+    if (found := np.asarray(value)).dtype.kind in "cmMV":
+        raise ValueError(f"real numbers are needed, not {found.dtype}: convert, or choose a column")
     try:
-        return found.astype(dtype or found.dtype, copy=False)
+        array = np.array(found, dtype=dtype, order="C")
     except TypeError as error:
         raise ValueError(f"these are not all numbers: {error}; drop rows with gaps") from None
-
-
-def frozen(value, dtype=np.float64):
-    """Return a ``real`` copy that nobody can change: what a model keeps, and what a cache gives."""
-    array = np.array(real(value, dtype), order="C")
     array.flags.writeable = False
     return array
-
-
-class Unchanging:
-    """What a model inherits so that copies by deepcopy and pickle are as unchangeable as it is."""
-
-    def __setstate__(self, state):
-        for value in state.values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-        vars(self).update(state)
 
 
 def keep(instance, **values):
@@ -54,26 +35,19 @@ def freeze(instance, *names, dtype=np.float64):
     keep(instance, **{name: frozen(getattr(instance, name), dtype) for name in names})
 
 
-def extremes(values):
-    """Return the least and the largest of an array, quicker than min and max do; NaN of nothing."""
-    if values.size == 0:
-        return np.nan, np.nan
-    return values.item(values.argmin()), values.item(values.argmax())
-
-
 def data_set(x):
     """Return data [n, d], or [n] on the line, as a frozen float64 array [n, d].
 
-    Raises ``ValueError`` with a remedy for other shapes, gaps (a mask, NaN) and infinities.
+    Integers, lists and data frames are read. Raises ``ValueError`` with a remedy for other shapes,
+    gaps (a mask, NaN) and infinities.
     """
     x = frozen(x)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"data must have shape [n, d], or [n] on the line, got {x.shape}")
-    good = (np.abs(x) < 1e150).all(axis=1)  # squares of more leave float64
-    if not good.all():
-        bad = f"{len(x) - good.sum()} of {len(x)} rows hold NaN or infinity or more than 1e150"
-        raise ValueError(f"{bad}: drop them, fill the gaps, or take a larger unit")
+    if not np.isfinite(x).all():
+        n = int((~np.isfinite(x)).any(axis=1).sum())
+        raise ValueError(f"{n} of {len(x)} rows hold NaN or infinity: drop them, or fill the gaps")
     return x
 
 
@@ -103,7 +77,7 @@ def require_range(log_snr_min, log_snr_max):
 def require_fall(clean, noisy):
     """Return λ_t − λ_s ≤ 0, or raise ``ValueError`` where λ rises towards the noise."""
     fall = np.subtract(noisy, clean)
-    if np.count_nonzero(fall <= 0) < fall.size:
+    if not (fall <= 0).all():
         raise ValueError(
             "λ falls towards the noise: levels in the other direction, as a sampler takes them, "
             "are turned round by [::-1]"
@@ -130,18 +104,13 @@ def require_levels_fit(log_snr, z, values=0.0):
 
 
 def predicted(eps, z, log_snr):
-    """Return ε̂ = eps(z, λ), ``alike`` z; ``eps`` has a copy of z, which it may change in place."""
-    return alike("eps(z, log_snr)", eps(z.copy(), log_snr), z)
+    """Return ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n].
 
-
-def alike(name, value, z):
-    """Return real numbers, or raise ``ValueError`` unless they are shaped as z.
-
-    [n] beside [n, 1] would broadcast to [n, n].
+    ``eps`` has a copy of z, which it may change in place.
     """
-    value = real(value)
+    value = np.asarray(eps(z.copy(), log_snr)).astype(float, casting="safe", copy=False)
     if value.shape != z.shape:
-        raise ValueError(f"{name} must have the shape of z, {z.shape}, got {value.shape}")
+        raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")
     return value
 
 

@@ -14,7 +14,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.integrate import cumulative_simpson, simpson
 
-from course_utils._checks import real, require_fall, require_known, require_levels_fit
+from course_utils._checks import require_fall, require_known, require_levels_fit
 from course_utils.schedules import RULES, alpha, require_betas, sigma
 
 
@@ -41,7 +41,7 @@ def euler_maruyama_steps(betas: ArrayLike):
     in another recursion, unstable beyond β_i = 4.
     Source: Song et al. 2021, eq. 11; Kloeden & Platen 1992, section 10.2.
     """
-    betas = real(betas)
+    betas = np.asarray(betas, dtype=np.float64)
     return GaussianSteps(1 - betas / 2, np.sqrt(betas))
 
 
@@ -64,7 +64,7 @@ def exact_steps(levels: Float[ndarray, " n"]):
 
 def simulate(x0, steps, rng):
     """Return the state after all steps, of the shape of x0: z ← decay · z + noise · ξ each."""
-    z = real(x0)
+    z = np.asarray(x0, dtype=np.float64)
     for decay, noise in zip(*steps, strict=True):
         z = decay * z + noise * rng.standard_normal(z.shape)
     return z
@@ -89,7 +89,7 @@ def noised(x, log_snr, rng):
     """
     a, s = alpha(log_snr), sigma(log_snr)
     require_levels_fit(a, x)
-    return a * real(x) + s * rng.standard_normal(np.shape(x))
+    return a * np.asarray(x) + s * rng.standard_normal(np.shape(x))
 
 
 def posterior(z, x, log_snr, log_snr_to):
@@ -102,7 +102,7 @@ def posterior(z, x, log_snr, log_snr_to):
     fall = require_fall(log_snr_to, log_snr)
     require_levels_fit(fall, z, x)
     kept, lost = np.exp(fall), -np.expm1(fall)
-    mean = alpha(log_snr_to) * (kept / alpha(log_snr) * real(z) + lost * real(x))
+    mean = alpha(log_snr_to) * (kept / alpha(log_snr) * z + lost * x)
     return mean, sigma(log_snr_to) ** 2 * lost
 
 

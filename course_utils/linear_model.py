@@ -30,12 +30,10 @@ from scipy.linalg import cho_solve, cholesky, lapack
 from scipy.special import ndtr
 
 from course_utils._checks import (
-    Unchanging,
     data_set,
     freeze,
     frozen,
     predicted,
-    real,
     require_increasing,
     require_levels_fit,
 )
@@ -46,7 +44,7 @@ Levels = Float[ndarray, " levels"]
 
 
 @dataclass(frozen=True, eq=False)
-class FourierFeatures(Unchanging):
+class FourierFeatures:
     """Random features cos(ω · z + ν λ + b) of a latent and its level, in float32.
 
     ``of_z`` [d, F] holds ω, ``of_level`` [F] ν and ``phase`` [F] b.
@@ -74,7 +72,7 @@ class FourierFeatures(Unchanging):
 
     def __call__(self, z: ArrayLike, log_snr) -> Float32[ndarray, "n f"]:
         """Return the features of z [n, d] at one level or at levels [n, 1]."""
-        z, log_snr = real(z, np.float32), real(log_snr, np.float32)
+        z, log_snr = np.asarray(z, np.float32), np.asarray(log_snr, np.float32)
         require_levels_fit(log_snr, z)
         angle = z @ self.of_z
         angle += log_snr * self.of_level + self.phase
@@ -87,7 +85,7 @@ class FourierFeatures(Unchanging):
 
 
 @dataclass(frozen=True, eq=False)
-class Draws(Unchanging):
+class Draws:
     """The same number of draws of x and ε at every level."""
 
     log_snr: Levels
@@ -119,7 +117,7 @@ class Draws(Unchanging):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearDenoiser(Unchanging):
+class LinearDenoiser:
     """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at each level.
 
     ``gram`` is A_λ, ``cross`` b_λ and ``constant`` c_λ, averaged over the training draws. Make one
@@ -189,7 +187,7 @@ class LinearDenoiser(Unchanging):
 
 
 @dataclass(frozen=True, eq=False)
-class Denoiser(Unchanging):
+class Denoiser:
     """A trained ``LinearDenoiser``: its coefficients Θ = ``theta`` and its losses.
 
     ``weights`` are w at the model's levels, of mean 1; ``condition`` is about that of A(w) + ρ.

@@ -12,14 +12,14 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from course_utils._checks import Unchanging, data_set, freeze, keep, real, require_levels_fit
+from course_utils._checks import data_set, freeze, keep, require_levels_fit
 from course_utils.schedules import alpha, sigma
 
 PART = 2**16  # numbers in an array of points and components, above which points go by parts
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianMixture(Unchanging):
+class GaussianMixture:
     """The law Σ_k w_k N(μ_k, v_k I) in d dimensions.
 
     ``weights`` [K] are non-negative and sum to one, ``means`` are [K, d], ``variances`` [K] ≥ 0; a
@@ -146,13 +146,13 @@ class GaussianMixture(Unchanging):
         return a**2 * self.variances + s**2
 
     def _by_parts(self, formula, z, log_snr):
-        z, log_snr = real(z), np.asarray(log_snr, dtype=np.float64)
+        z, log_snr = np.asarray(z, dtype=np.float64), np.asarray(log_snr, dtype=np.float64)
         if z.shape[1:] != (self.dim,):
             raise ValueError(f"points must be [n, {self.dim}] for this mixture, got {z.shape}")
         require_levels_fit(log_snr, z)
         rows = max(1, PART // len(self.weights))
         one_each = log_snr.size > 1
-        with np.errstate(divide="ignore", over="ignore", under="ignore"):  # log 0; far components
+        with np.errstate(divide="ignore", under="ignore"):  # log 0 of a weight; far components
             if len(z) <= rows:
                 return formula(z, alpha(log_snr), sigma(log_snr))
             parts = (slice(i, i + rows) for i in range(0, len(z), rows))

@@ -7,7 +7,7 @@ x (the clean data), ε (the noise), v = α ε − σ x, score = −ε/σ, veloci
 from jaxtyping import Float
 from numpy import ndarray
 
-from course_utils._checks import real, require_known, require_levels_fit
+from course_utils._checks import require_known, require_levels_fit
 from course_utils.schedules import alpha, sigma
 
 NAMES = {  # each is p x + q ε, with (p, q) of α and σ:
@@ -34,7 +34,7 @@ def convert(
     require_levels_fit(a, z, value)
     (p, q), (to_p, to_q) = _row(source, a, s), _row(target, a, s)
     det = a * q - s * p
-    return (to_p * q - to_q * p) / det * real(z) + (to_q * a - to_p * s) / det * real(value)
+    return (to_p * q - to_q * p) / det * z + (to_q * a - to_p * s) / det * value
 
 
 def eps_loss_to(target, log_snr):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from course_utils._checks import alike, predicted, real, require_increasing
+from course_utils._checks import predicted, require_increasing
 from course_utils.predictions import convert
 from course_utils.schedules import alpha, sigma
 
@@ -138,7 +138,7 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
     ``levels`` [N + 1] increase, from nearly pure noise, where z ~ N(0, I). The last state is a
     latent at the last level: ``convert(eps(z, λ), z, λ, "eps", "x")`` makes the clean x̂ of it.
     Raises ``ValueError`` at the call unless the levels increase and are finite, and in the loop
-    unless ε̂ and what a step returns have the shape of z.
+    unless ε̂ has the shape of z.
     """
     levels = require_increasing("levels", levels)
 
@@ -148,10 +148,10 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
     def states(z):
         yield z.copy()  # the next state is made from z, whatever becomes of what is handed out
         for log_snr, log_snr_to in pairwise(levels):
-            z = alike("a step's result", step(guess, z, log_snr, log_snr_to, rng), z)
+            z = step(guess, z, log_snr, log_snr_to, rng)
             yield z.copy()
 
-    return states(real(z).copy())
+    return states(np.array(z, dtype=np.float64))
 
 
 def sample(eps, levels, z, step=ddim_step, rng=None):

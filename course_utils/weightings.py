@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 from scipy.special import expit
 
-from course_utils._checks import extremes, frozen, real, require_increasing, require_range
+from course_utils._checks import frozen, require_increasing, require_range
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 
 ROUNDING = 1e-9  # of w's largest value: a total rise below this is no rise
@@ -49,7 +49,7 @@ def evaluate(w, log_snr, name="w(λ)"):
     """
     weights = _weights(w, log_snr, name)
     if weights.size > 1:
-        ends, seen = real(log_snr).ravel()[[0, -1]], weights.flat[[0, -1]]
+        ends, seen = np.asarray(log_snr, dtype=float).ravel()[[0, -1]], weights.flat[[0, -1]]
         alone = np.concatenate([_weights(w, end, name) for end in ends[:, None]])
         if (np.abs(alone - seen) > 1e-6 * seen + ROUNDING * weights.max()).any():
             raise ValueError(
@@ -60,16 +60,15 @@ def evaluate(w, log_snr, name="w(λ)"):
 
 
 def _weights(w, log_snr, name="w(λ)"):
-    levels = real(log_snr)
+    levels = np.asarray(log_snr, dtype=float)
     with np.errstate(all="ignore"):  # e^{-λ} may underflow; what is not finite is refused below
-        weights = real(w(levels.copy()))  # a w that changes its levels in place changes none
+        weights = np.asarray(w(levels.copy()))  # a w that changes its levels in place changes none
     if weights.shape not in ((), levels.shape):
         shapes = f"for shape {levels.shape} it returned shape {weights.shape}"
         raise ValueError(f"{name} must be one weight for each level: {shapes}")
-    weights = weights.copy() if weights.ndim else np.full(levels.shape, weights)
-    least, most = extremes(weights)
-    if weights.size and not 0 <= least <= most < np.inf:
-        bad = ~((weights >= 0) & (weights < np.inf))
+    weights = np.broadcast_to(weights, levels.shape).astype(float, casting="same_kind")
+    bad = ~((weights >= 0) & (weights < np.inf))
+    if bad.any():
         found = f"{weights[bad][0]:g} at λ = {levels[bad][0]:g}"
         raise ValueError(f"{name} must be finite and not negative, but is {found}")
     return weights

@@ -66,7 +66,6 @@ test_a_wrong_direction_and_one_level_a_column_are_refused = refused(
     (lambda: forward.posterior(ZERO, ZERO, 1.0, 0.0), "falls towards the noise"),
     (lambda: forward.noised(np.eye(4), np.zeros(4), None), r"\[batch, 1\]"),
     (lambda: forward.posterior(np.eye(4), np.eye(4), np.zeros(4), 1.0), r"\[batch, 1\]"),
-    (lambda: forward.posterior(ZERO, np.ma.masked_less(ZERO, 1), 0.0, 1.0), "4 masked entries"),
     (lambda: forward.posterior(ZERO, ZERO[:, 0], 0.0, 1.0), r"values of shape \(4,\)"),
     (lambda: forward.error_constants(LinearBeta(), "EM", "mid", 1.0, 0.5), "did you mean 'em'"),
     (lambda: forward.error_constants(LinearBeta(), "em", "middle", 1.0, 0.5), "mean 'mid'"),

@@ -1,6 +1,5 @@
 """The linear denoiser: what is a theorem (T9), what is not, and that it really retrains."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -142,11 +141,10 @@ def test_data_are_copied_and_gaps_refused(data):
     x *= 10
     np.testing.assert_array_equal(draws.x, before)
     denoiser = built.retrain(flat)
-    for kept in (built, built.features, draws, denoiser):
-        for each in (kept, copy.deepcopy(kept)):
-            for array in filter(lambda value: np.ndim(value), vars(each).values()):
-                with pytest.raises(ValueError, match="read-only"):
-                    array *= 2
+    arrays = built.gram, built.features.of_z, built.cells, draws.x, denoiser.theta
+    for array in (*arrays, denoiser.weights):
+        with pytest.raises(ValueError, match="read-only"):
+            array *= 2
     refuses("masked", LinearDenoiser.precompute, np.ma.masked_greater(data, 1), 8, rng=rng())
 
 

@@ -58,7 +58,6 @@ test_unknown_names_and_levels_that_do_not_fit = refused(
     # [batch] beside [batch, d] with batch = d would be silently wrong
     (lambda: convert(ONES, ONES, np.zeros(3)), r"\[batch, 1\]"),
     (lambda: convert(ONES, ONES, np.zeros((2, 1))), r"levels of shape \(2, 1\)"),
-    (lambda: convert(np.ma.masked_equal(np.eye(3), 1), ONES, 0.0), "3 masked entries"),
     # and so would be [n] beside [n, 1]
     (lambda: convert(ONES[0], ONES[:, :1], 0.0), r"values of shape \(3,\) do not fit z"),
 )

@@ -120,10 +120,6 @@ test_what_is_refused_at_the_call = refused(
     (stepping(np.linspace(5, -5, 11)), r"turned round\s+by \[::-1\]"),
     (stepping(Cosine().log_snr(np.linspace(1, 0, 9))), "log_snr_max"),
     (stepping([0.0]), "at least 2"),
-    (
-        lambda: samplers.sample(HILLS.eps, [-5, 5], np.ones((4, 1)), lambda e, z, *_: z[:, 0]),
-        r"a step's result must have the shape of z, \(4, 1\)",
-    ),
     (lambda: samplers.ddim_coefficients(0.0, 1.0, 1.5), r"from 0 .* to 1"),
     (lambda: samplers.sample(lambda z, s: z[:, 0], [-5, 5], np.zeros((4, 1))), "the shape of z"),
 )

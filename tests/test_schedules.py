@@ -118,37 +118,14 @@ def own(level, clock, rate, base=Schedule, **range):
 LEVEL, CLOCK, RATE = lambda u: -logit(u), lambda s: expit(-s), lambda u: 1 / (1 - u)
 
 
-def in_place(formula):
-    """The same for arrays alone, which it changes."""
-
-    def changing(x):
-        x[...] = formula(x)
-        return x
-
-    return changing
-
-
-@pytest.mark.parametrize("kind", [in_place, lambda f: lambda x: f(np.float32(x))])
-def test_a_schedule_of_ones_own(kind):
-    levels, made = np.linspace(-4, 4, 9), own(*map(kind, (LEVEL, CLOCK, RATE)))
-    for at in (TIMES, 0.3, 0, 1.0):
-        assert_close(made.log_snr(at), -logit(at), rtol=1e-5)
-    assert_close(made.log_snr(made.time(levels)), levels, atol=1e-5)
-    assert_close(made.density(levels), expit(levels) * expit(-levels), atol=1e-6)
-    assert_close(levels, np.linspace(-4, 4, 9))  # the caller's are left alone
-
-
-def test_a_rate_may_be_a_constant_and_a_named_schedule_be_changed():
+def test_a_schedule_of_ones_own():
+    levels, made = np.linspace(-4, 4, 9), own(LEVEL, CLOCK, RATE)
+    assert_close(made.log_snr(TIMES), -logit(TIMES), atol=1e-12)
+    assert_close(made.log_snr(made.time(levels)), levels, atol=1e-12)
+    assert_close(made.density(levels), expit(levels) * expit(-levels), atol=1e-12)
     constant = own(lambda u: -np.log(np.expm1(5 * u)), lambda s: -log_expit(s) / 5, lambda u: 5.0)
     assert_close(constant.beta(np.array([0.0, 0.5])), 5.0)
     assert_close(discrete_betas(constant, 10, "mid"), np.full(10, 0.5))
-    moved = own(  # by 1 towards data: not the density that Cosine has
-        lambda u: 1 + Cosine().log_snr(u),
-        lambda s: Cosine().time(s - 1),
-        lambda u: expit(-1 - Cosine().log_snr(u)) / Cosine().density(Cosine().log_snr(u)),
-        base=Cosine,
-    )
-    assert_close(moved.density(TIMES), Cosine().density(TIMES - 1), rtol=1e-12)
 
 
 test_formulas_that_do_not_agree_are_refused = refused(
@@ -173,17 +150,6 @@ def test_the_cosine_schedule_is_exact_near_its_ends():
         for end in (1 - near, np.array([1 - near])):
             found = np.ravel(Cosine().log_snr(end))
             assert_close(found, 2 * np.log(np.tan(np.pi / 2 * near)), rtol=1e-14)
-
-
-def test_densities_of_extreme_levels():
-    levels = np.array([-700.0, -40.0, 40.0, 700.0])
-    with np.errstate(all="raise"):
-        found = [Cosine().density(levels), FlowMatching().density(levels)]
-        each = [[of.density(level) for level in levels] for of in (Cosine(), FlowMatching())]
-        assert Cosine().density(1e4) == FlowMatching().density(-np.inf) == 0
-    np.testing.assert_allclose(found[0], np.exp(-np.abs(levels) / 2) / np.pi, rtol=1e-15)
-    np.testing.assert_allclose(found[1], np.exp(-np.abs(levels) / 2) / 2, rtol=1e-8)
-    np.testing.assert_allclose(each, found, rtol=1e-15)
 
 
 test_what_is_refused_is_explained_in_few_words = refused(
