@@ -42,7 +42,6 @@ class DensitySchedule(Schedule):
 
     levels: ArrayLike
     heights: ArrayLike
-    __eq__, __hash__ = object.__eq__, object.__hash__  # or the range alone would be compared
 
     def __post_init__(self):
         levels, heights = require_increasing("levels", self.levels), frozen(self.heights)
@@ -62,14 +61,9 @@ class DensitySchedule(Schedule):
         return 1 - np.interp(log_snr, self.levels, self._share, left=np.nan, right=np.nan)
 
     def rate(self, u):
-        return sigma(self.level(u)) ** 2 / self._of_the_whole(self.level(u))
+        return sigma(self.level(u)) ** 2 / self._whole_density(self.level(u))
 
-    def density(self, log_snr):
-        """Return p(λ) = −dt/dλ; 0 outside the range."""
-        inside = (log_snr >= self.log_snr_min) & (log_snr <= self.log_snr_max)
-        return np.where(inside, self._of_the_whole(log_snr) / self._length, 0.0)
-
-    def _of_the_whole(self, log_snr):
+    def _whole_density(self, log_snr):
         return self._density[np.searchsorted(self.levels[1:-1], log_snr, "right")]
 
     def _require_agreement(self):
