@@ -9,11 +9,17 @@ import numpy as np
 def frozen(value, dtype=np.float64):
     """Return a copy that nobody can change: what a model keeps, and what a cache gives.
 
-    Raises ``ValueError`` for masked entries, of which a copy would keep what is behind the mask.
+    Raises ``ValueError`` for masked entries, of which a copy would keep what is behind the mask,
+    for pandas' NA, and for dates and complex numbers, which would lose a part.
     """
     if np.ma.is_masked(value):
         raise ValueError(f"there are {np.ma.count_masked(value)} masked entries: drop those rows")
-    array = np.array(value, dtype=dtype, order="C")
+    if (found := np.asarray(value)).dtype.kind in "cmMV":
+        raise ValueError(f"real numbers are needed, not {found.dtype}: convert, or choose a column")
+    try:
+        array = np.array(found, dtype=dtype, order="C")
+    except TypeError as error:
+        raise ValueError(f"these are not all numbers: {error}; drop rows with gaps") from None
     array.flags.writeable = False
     return array
 
@@ -27,6 +33,13 @@ def keep(instance, **values):
 def freeze(instance, *names, dtype=np.float64):
     """Put ``frozen`` copies in the place of a frozen dataclass's arrays."""
     keep(instance, **{name: frozen(getattr(instance, name), dtype) for name in names})
+
+
+def extremes(values):
+    """Return the least and the largest of an array, quicker than min and max; NaN of nothing."""
+    if values.size == 0:
+        return np.nan, np.nan
+    return values.item(values.argmin()), values.item(values.argmax())
 
 
 def data_set(x):

@@ -119,11 +119,6 @@ class Images:
     held_out: Float[ndarray, "m d"]
     held_out_labels: ndarray
 
-    @property
-    def side(self):
-        """The images' width and height."""
-        return int(np.sqrt(self.train.shape[1]))
-
 
 def images(name, held_out=500):
     """Return the ``Images`` of that name: "digits", or "fashion" where it is installed.

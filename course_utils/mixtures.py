@@ -91,11 +91,11 @@ class GaussianMixture:
 
     def score(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, "n d"]:
         """Return ∇ log q(z) at level λ: Σ_k r_k (α μ_k − z)/C_k."""
-        return self._by_parts(self._score, z, log_snr)
+        return self._by_parts(lambda z, a, s: self._eps(z, a, s) / -s, z, log_snr)
 
     def eps(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, "n d"]:
         """Return E[ε|z] = −σ ∇ log q(z) at level λ, the ideal noise prediction."""
-        return self._by_parts(lambda z, a, s: -s * self._score(z, a, s), z, log_snr)
+        return self._by_parts(self._eps, z, log_snr)
 
     def denoise(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, "n d"]:
         """Return E[x|z] at level λ: Σ_k r_k m_k with m_k = μ_k + α v_k (z − α μ_k)/C_k."""
@@ -122,9 +122,9 @@ class GaussianMixture:
 
     # --- The same for as many rows as fit into the processor's cache, at amplitudes a and s -------
 
-    def _score(self, z, a, s):
-        r = self._shares(z, a, s)[0] / self._spread(a, s)
-        return a * (r @ self.means) - r.sum(axis=1, keepdims=True) * z
+    def _eps(self, z, a, s):
+        r = self._shares(z, a, s)[0] * (s**2 / self._spread(a, s))  # r_k σ²/C_k
+        return (r.sum(axis=1, keepdims=True) * z - a * (r @ self.means)) / s
 
     def _posterior(self, z, a, s):
         """Return E[x|z], r_k and α v_k/C_k."""

@@ -7,14 +7,16 @@ Conventions of the whole course: t = 0 is data and t = 1 is noise; z = α x + σ
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 
-from course_utils._checks import frozen, keep, require_known
+from course_utils._checks import extremes, frozen, keep, require_known
 
 HALF_PI = np.pi / 2
+NEAR, FAR = 1e-9, 30.0  # an end of [0, 1], and levels where formulas may divide by 0
 LOG_SNR_MIN, LOG_SNR_MAX = -10.0, 10.0  # the range of levels of the course, where none is given
 RULES = ("exact", "left", "mid", "right")  # of ``discrete_betas``
 
@@ -29,24 +31,28 @@ def sigma(log_snr):
     return np.sqrt(expit(np.negative(log_snr)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule:
     """A map from time t in [0, 1] to log-SNR λ, possibly cut to a range of levels.
 
     A schedule may reach infinite λ at an end. Giving ``log_snr_min`` or ``log_snr_max`` cuts it
     there, and t runs over what is left: t = 0 is then ``log_snr_max`` exactly. Nothing is clipped.
-    Times and levels have any shape. Raises ``ValueError`` for a range that is empty or that the
-    schedule does not reach, and for times outside [0, 1].
+    A copy by ``dataclasses.replace`` keeps the range. Times and levels have any shape. Raises
+    ``ValueError`` for a range that is empty or not reached, and for times outside [0, 1].
 
     A schedule of your own is a subclass with three formulas of the whole, uncut schedule, whose
     time is called u: ``level(u)`` is λ(u), falling from u = 0 to 1, ``clock(log_snr)`` its inverse,
-    and ``rate(u)`` is β(u) = −σ² dλ/du. With parameters it is a frozen dataclass.
+    and ``rate(u)`` is β(u) = −σ² dλ/du, all of numbers and arrays. With parameters it is a frozen
+    dataclass. Raises ``ValueError`` where the three do not agree.
     """
 
     log_snr_min: float = -np.inf
     log_snr_max: float = np.inf
 
     def __post_init__(self):
+        # of a float32 the time would be too coarse
+        keep(self, log_snr_min=float(self.log_snr_min), log_snr_max=float(self.log_snr_max))
+        self._require_agreement()
         with np.errstate(divide="ignore", invalid="ignore"):
             high, low = self.level(np.array([0.0, 1.0]))
         within, start, stop = (low, high), 0.0, 1.0
@@ -59,17 +65,26 @@ class Schedule:
                 f"need log_snr_min < log_snr_max, got {low:g} and {high:g}, of the levels "
                 f"{within[0]:.8g} to {within[1]:.8g} that {type(self).__name__} reaches"
             )
-        keep(self, log_snr_min=float(low), log_snr_max=float(high))
-        keep(self, _start=float(start), _length=float(stop - start))
+        low, high, start, length = map(float, (low, high, start, stop - start))
+        keep(self, log_snr_min=low, log_snr_max=high, _start=start, _length=length)
+        keep(self, _near=(max(low, -FAR), min(high, FAR)))
+
+    def _require_agreement(self):
+        u, step = np.array([0.12, 0.34, 0.56, 0.78]), 1e-5
+        level, slope = self.level(u), (self.level(u - step) - self.level(u + step)) / (2 * step)
+        beta, share = expit(-level) * slope, self._whole_density(level) * slope
+        for rule, holds in (
+            ("level(u) must fall from u = 0, data, to u = 1, noise", slope > 0),
+            ("clock must be the inverse of level", np.abs(self.clock(level) - u) < 1e-3),
+            ("rate(u) must be −σ² dλ/du, λ = level(u)", np.abs(self.rate(u) - beta) < 0.01 * beta),
+            ("density must be −du/dλ", np.abs(share - 1) < 0.01),
+        ):
+            if not holds.all():
+                raise ValueError(f"{rule}: in {type(self).__name__} it is not")
 
     def log_snr(self, t):
         """Return λ(t)."""
-        level, low, high = self._at(self.level, t), self.log_snr_min, self.log_snr_max
-        if isinstance(level, float) and low <= level <= high:
-            return level  # quicker for one number
-        # only rounding leaves the range
-        level = np.minimum(level, high) if high < np.inf else level
-        return np.maximum(level, low) if low > -np.inf else level
+        return self._at(self.level, t, self.log_snr_min, self.log_snr_max)
 
     def log_snr_rate(self, t):
         """Return dλ/dt = −1/p(λ(t)) ≤ 0."""
@@ -78,33 +93,46 @@ class Schedule:
 
     def beta(self, t):
         """Return β(t) = −σ² dλ/dt, the rate of S2: dx = −½ β x dt + √β dW."""
-        return self._length * self._at(self.rate, t) * np.ones(np.shape(t))  # where β is constant
+        beta = self._at(self.rate, t)
+        return beta if self._length == 1 else self._length * beta
 
     def time(self, log_snr):
         """Return the time at which the schedule passes λ."""
-        return (self.clock(np.asarray(log_snr)) - self._start) / self._length
+        u = self.clock(log_snr if isinstance(log_snr, float) else np.asarray(log_snr, float))
+        return u if self._length == 1 else (u - self._start) / self._length
 
     def density(self, log_snr):
         """Return p(λ) = −dt/dλ = σ²/β, the density of levels that uniform t samples; 0 outside."""
+        low, high = self._near
+        if isinstance(log_snr, float) and low <= log_snr <= high:  # quicker for one number
+            return self._whole_density(log_snr) / self._length
         log_snr = np.asarray(log_snr, dtype=np.float64)
+        least, most = extremes(log_snr)
+        if low <= least and most <= high:
+            return self._whole_density(log_snr) / self._length
         inside = (self.log_snr_min <= log_snr) & (log_snr <= self.log_snr_max)
         with np.errstate(all="ignore"):  # whatever comes of levels outside
-            p = expit(-log_snr) / (self._length * self.rate(self.clock(log_snr)))
+            p = self._whole_density(log_snr) / self._length
         return np.where(inside & np.isfinite(log_snr), p, 0.0)[()]
 
-    def _at(self, formula, t):
+    def _whole_density(self, log_snr):
+        return expit(-log_snr) / self.rate(self.clock(log_snr))
+
+    def _at(self, formula, t, low=-np.inf, high=np.inf):
         """Return the formula of u, the whole schedule's time, at the time t of what is left."""
-        if isinstance(t, float) and 0 < t < 1:  # quicker for one number
+        if isinstance(t, float) and NEAR < t < 1 - NEAR:  # quicker for one number
             return formula(self._start + self._length * t)
         t = np.asarray(t, dtype=np.float64)
-        first, last = t.item(t.argmin()), t.item(t.argmax())  # quicker than min and max
-        if not 0 <= first <= last <= 1:
+        first, last = extremes(t)
+        if t.size and not 0 <= first <= last <= 1:
             raise ValueError("times lie in [0, 1]: t = 0 is data, t = 1 is noise, step i is i/N")
         u = t if self._length == 1 else self._start + self._length * t
-        if first > 0 and last < 1:
-            return formula(u)
-        with np.errstate(divide="ignore"):  # infinite at an end
-            return formula(u)
+        if first > NEAR and last < 1 - NEAR:
+            found = formula(u)
+        else:
+            with np.errstate(divide="ignore"):  # infinite at an end, or rounded out of the range
+                found = np.minimum(np.maximum(formula(u), low), high)
+        return found if isinstance(found, ndarray) else np.full(t.shape, found)[()]  # a constant
 
 
 @dataclass(frozen=True)
@@ -143,16 +171,24 @@ class Cosine(Schedule):
     Source: Nichol & Dhariwal 2021, eq. 17, without the offset s = 0.008.
     """
 
-    # tan(πu/2) as a ratio of sines: π/2 itself is no number of float64, and λ(1) = −∞
-
     def level(self, u):
-        return -2 * np.log(np.sin(HALF_PI * u) / np.sin(HALF_PI * (1 - u)))
+        return -2 * np.log(_tan(u))
 
     def clock(self, log_snr):
         return 2 / np.pi * np.arctan(np.exp(-log_snr / 2))
 
     def rate(self, u):
-        return np.pi * np.sin(HALF_PI * u) / np.sin(HALF_PI * (1 - u))
+        return np.pi * _tan(u)
+
+    def _whole_density(self, log_snr):
+        return 1 / (2 * np.pi * np.cosh(log_snr / 2))
+
+
+def _tan(u):
+    """tan(πu/2), exact up to u = 1, where it is infinite: π/2 itself is no number of float64."""
+    if isinstance(u, float):  # quicker for one number
+        return np.tan(HALF_PI * u) if u < 0.5 else 1 / np.tan(HALF_PI * (1 - u))
+    return np.sin(HALF_PI * u) / np.sin(HALF_PI * (1 - u))
 
 
 @dataclass(frozen=True)
@@ -164,13 +200,16 @@ class FlowMatching(Schedule):
     """
 
     def level(self, u):
-        return 2 * (np.log(1 - u) - np.log(u))
+        return 2 * np.log((1 - u) / u)
 
     def clock(self, log_snr):
         return expit(-log_snr / 2)
 
     def rate(self, u):
         return 2 * u / ((1 - u) * ((1 - u) ** 2 + u**2))
+
+    def _whole_density(self, log_snr):
+        return 1 / (8 * np.cosh(log_snr / 4) ** 2)
 
 
 @dataclass(frozen=True)
@@ -192,6 +231,9 @@ class LinearLogSnr(Schedule):
 
     def rate(self, u):
         return (self.log_snr_max - self.log_snr_min) * expit(-self.level(u))
+
+    def _whole_density(self, log_snr):
+        return 0 * log_snr + 1 / (self.log_snr_max - self.log_snr_min)
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +349,8 @@ def log_snr_from_alpha_bar(alpha_bar):
     Raises ``ValueError`` for ᾱ outside [0, 1].
     """
     bars = np.asarray(alpha_bar, dtype=np.float64)
-    if not ((bars >= 0) & (bars <= 1)).all():
+    least, most = extremes(bars)
+    if bars.size and not 0 <= least <= most <= 1:
         raise ValueError("ᾱ = Π (1 − β) lies between 1, clean data, and 0, pure noise")
     return logit(bars)
 
@@ -315,9 +358,9 @@ def log_snr_from_alpha_bar(alpha_bar):
 def require_betas(betas):
     """Return betas as a float array [T], or raise ``ValueError`` unless all lie in (0, 1)."""
     betas = np.asarray(betas, dtype=np.float64)
-    good = (betas > 0) & (betas < 1)
-    if betas.ndim != 1 or not good.all():
-        wrong = f"shape {betas.shape}" if betas.ndim != 1 else f"β = {betas[~good][0]:g}"
+    least, most = extremes(betas)
+    if betas.ndim != 1 or (betas.size and not 0 < least <= most < 1):
+        wrong = f"β = {most if least > 0 else least:g}" if betas.ndim == 1 else betas.shape
         raise ValueError(
             f"betas must be a list of numbers strictly between 0 and 1, got {wrong}: with a "
             "sampled β(t) use more steps, or rule='exact' on a cut schedule"

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 from scipy.special import expit
 
-from course_utils._checks import frozen, require_increasing, require_range
+from course_utils._checks import extremes, frozen, require_increasing, require_range
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN
 
 ROUNDING = 1e-9  # of w's largest value: a total rise below this is no rise
@@ -67,8 +67,9 @@ def _weights(w, log_snr, name="w(λ)"):
         shapes = f"for shape {levels.shape} it returned shape {weights.shape}"
         raise ValueError(f"{name} must be one weight for each level: {shapes}")
     weights = np.broadcast_to(weights, levels.shape).astype(float, casting="same_kind")
-    bad = ~((weights >= 0) & (weights < np.inf))
-    if bad.any():
+    least, most = extremes(weights)
+    if weights.size and not 0 <= least <= most < np.inf:
+        bad = ~((weights >= 0) & (weights < np.inf))
         found = f"{weights[bad][0]:g} at λ = {levels[bad][0]:g}"
         raise ValueError(f"{name} must be finite and not negative, but is {found}")
     return weights

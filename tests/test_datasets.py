@@ -61,7 +61,7 @@ def test_digits_are_split_scaled_and_complete():
     )
     assert datasets.to_pixels([-1.3, -0.93, 0.02, 1.4]).tolist() == [0, 1, 8, 16]
     found = datasets.images("digits", 300)
-    assert len(found.train) == 1497 and (found.side, found.white) == (8, 16)
+    assert len(found.train) == 1497 and found.white == 16
     assert nearest_centre(found) > 0.85
     for n in (0, 1797, 2000):
         refuses("held_out", datasets.images, "digits", n)
@@ -86,7 +86,7 @@ def test_fashion_is_read_from_idx_files(tmp_path, monkeypatch):
         write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", labels[those])
     monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
     found = datasets.images("fashion", 120)
-    assert (found.side, found.white, found.title) == (28, 255, "Fashion-MNIST, 28×28")
+    assert (found.white, found.title) == (255, "Fashion-MNIST, 28×28")
     assert np.array_equal(datasets.to_pixels(found.train, 255).reshape(-1, 28, 28), pixels["train"])
     test_images = {image.tobytes() for image in pixels["t10k"]}
     held_out = {image.tobytes() for image in datasets.to_pixels(found.held_out, 255)}

@@ -1,6 +1,8 @@
 """Exact mixtures against autograd, quadrature and scipy, extremes included."""
 
 import tracemalloc
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -98,7 +100,8 @@ def test_thousands_of_points_go_by_parts_stay_in_order_and_cost_megabytes(d):
 
 def test_from_data():
     x = np.array([0.0, 1.0, 5.0])
-    for given in (x, x[:, None], np.ma.masked_equal(x, -999)):  # with no gap in it
+    no_gap, exact = np.ma.masked_equal(x, -999), [Decimal(0), Fraction(1), 5]
+    for given in (x, x[:, None], no_gap, exact, x.astype(str), x.astype(">i2"), x.astype("f2")):
         law = GaussianMixture.from_data(given)
         assert_close(law.means, x[:, None])
         assert_close(law.weights, 1 / 3)
@@ -142,6 +145,10 @@ test_what_is_refused_is_explained = refused(
         lambda: GaussianMixture.from_data(np.ma.masked_equal([1.0, -999, 2.0], -999)),
         "1 masked entries: drop those rows",
     ),
+    (lambda: GaussianMixture.from_data(np.arange(3).astype("M8[D]")), "not datetime64"),
+    (lambda: GaussianMixture.from_data([1.0, 1j]), "not complex128: convert"),
+    (lambda: GaussianMixture.from_data(np.zeros(3, "f8, f8")), "choose a column"),
+    (lambda: GaussianMixture.from_data([1.0, object()]), "drop rows with gaps"),  # pandas' NA
     (lambda: HILLS.log_prob(np.eye(2)), r"points must be \[n, 1\]"),
     (lambda: MIXTURES["plane"].eps(np.eye(2), np.zeros(2)), r"\[batch, 1\]"),
     (lambda: MIXTURES["zero width"].log_prob(np.eye(1)), r"call diffuse\(log_snr\) first"),

@@ -1,9 +1,12 @@
 """Schedules and discrete β lists: the papers' formulas, inverses, rates, densities, extremes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from comparing import assert_close, refused
-from scipy.special import log_expit
+from scipy.special import expit, log_expit, logit
+from truths import SCHEDULES
 
 from course_utils.schedules import (
     Cosine,
@@ -43,22 +46,13 @@ def test_amplitudes():
     assert_close(alpha(-30.0) ** 2 * np.exp(30), 1.0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "truth"),
-    [
-        (Cosine(), lambda t: np.log(np.cos(np.pi * t / 2) ** 2 / np.sin(np.pi * t / 2) ** 2)),
-        (FlowMatching(), lambda t: np.log((1 - t) ** 2 / t**2)),
-        (LinearLogSnr(), lambda t: 10 - 20 * t),
-        (
-            LinearBeta(),
-            lambda t: (lambda kept: np.log(kept / (1 - kept)))(np.exp(-0.1 * t - 9.95 * t**2)),
-        ),
-    ],
-    ids=["cosine", "flow", "linear λ", "linear β"],
-)
-def test_log_snr_is_the_papers(schedule, truth):
-    t = np.linspace(0.01, 0.99, 50)
-    assert_close(schedule.log_snr(t), truth(t), atol=1e-10)
+@named(WHOLE)
+def test_the_formulas_are_the_papers(schedule):
+    level, *others = SCHEDULES[type(schedule).__name__]
+    assert_close(schedule.log_snr(TIMES), level(TIMES), atol=1e-12)
+    for name, formula in zip(("beta", "time", "density"), others, strict=True):
+        at = TIMES if name == "beta" else 8 * TIMES - 4
+        np.testing.assert_allclose(getattr(schedule, name)(at), formula(at), rtol=1e-11)
 
 
 @named(ALL)
@@ -109,21 +103,39 @@ def test_the_ends_of_the_range_are_reached_and_never_left(schedule):
     assert (schedule.density(ends) > 0).all()
     assert_close(schedule.time(ends), [0, 1], atol=1e-12)
     assert schedule.density(ends[1] - 0.01) == schedule.density(ends[0] + 0.01) == 0
+    single = replace(schedule, log_snr_max=np.float32(schedule.log_snr_max))
+    assert_close(single.log_snr(0.0), single.log_snr_max, atol=1e-8)
 
 
-def test_a_rate_may_be_a_constant():
-    class Constant(Schedule):
-        def level(self, u):
-            return -np.log(np.expm1(5 * u))
+def own(level, clock, rate, base=Schedule, **range):
+    """A reader's schedule: a subclass with these formulas."""
+    formulas = {"level": level, "clock": clock, "rate": rate}
+    methods = {name: lambda self, x, f=f: f(x) for name, f in formulas.items() if f}
+    return type("Mine", (base,), methods)(**range)
 
-        def clock(self, log_snr):
-            return -log_expit(log_snr) / 5
 
-        def rate(self, u):
-            return 5.0
+# λ(u) = −logit u, its inverse and its β
+LEVEL, CLOCK, RATE = lambda u: -logit(u), lambda s: expit(-s), lambda u: 1 / (1 - u)
 
-    assert_close(Constant().beta(np.array([0.0, 0.5])), 5.0)
-    assert_close(discrete_betas(Constant(), 10, "mid"), np.full(10, 0.5))
+
+def test_a_schedule_of_ones_own():
+    levels, made = np.linspace(-4, 4, 9), own(LEVEL, CLOCK, RATE)
+    assert_close(made.log_snr(TIMES), -logit(TIMES), atol=1e-12)
+    assert_close(made.log_snr(made.time(levels)), levels, atol=1e-12)
+    assert_close(made.density(levels), expit(levels) * expit(-levels), atol=1e-12)
+    constant = own(lambda u: -np.log(np.expm1(5 * u)), lambda s: -log_expit(s) / 5, lambda u: 5.0)
+    assert_close(constant.beta(np.array([0.0, 0.5])), 5.0)
+    assert_close(discrete_betas(constant, 10, "mid"), np.full(10, 0.5))
+
+
+test_formulas_that_do_not_agree_are_refused = refused(
+    (lambda: own(lambda u: logit(u), lambda s: expit(s), RATE), "must fall from u = 0, data"),
+    (lambda: own(lambda u: 0 * u, CLOCK, RATE), "level.* must fall.*in Mine it is not"),
+    (lambda: own(LEVEL, lambda s: expit(-s / 1.02), RATE, log_snr_min=-5), "clock must be"),
+    (lambda: own(LEVEL, CLOCK, lambda u: 1 / (u * (1 - u))), "rate.* must be −σ² dλ/du"),
+    (lambda: own(LEVEL, CLOCK, lambda u: 1.02 * RATE(u)), "must be −σ²"),
+    (lambda: own(lambda u: 1 + Cosine().log_snr(u), None, None, Cosine), "clock must"),
+)
 
 
 def test_zero_terminal_snr():
@@ -134,8 +146,10 @@ def test_zero_terminal_snr():
 def test_the_cosine_schedule_is_exact_near_its_ends():
     tiny = 1e-20  # 1 − tiny is 1
     assert_close(Cosine().log_snr(tiny), -2 * np.log(np.pi / 2 * tiny), rtol=1e-14)
-    near = 2.0**-53  # 1 − near is the last number before 1
-    assert_close(Cosine().log_snr(1 - near), 2 * np.log(np.pi / 2 * near), rtol=1e-14)
+    for near in (2.0**-53, 2.0**-20):  # 1 − the first is the last number before 1
+        for end in (1 - near, np.array([1 - near])):
+            found = np.ravel(Cosine().log_snr(end))
+            assert_close(found, 2 * np.log(np.tan(np.pi / 2 * near)), rtol=1e-14)
 
 
 test_what_is_refused_is_explained_in_few_words = refused(

@@ -72,7 +72,8 @@ def test_a_schedule_from_a_density_is_that_schedule(named):
     cut, named = (replace(each, log_snr_min=-2.5, log_snr_max=3.5) for each in (made, named))
     for of in ("log_snr", "log_snr_rate", "beta"):
         np.testing.assert_allclose(getattr(cut, of)(t), getattr(named, of)(t), 1e-2, 1e-3)
-    assert cut.density(-3.0) == cut.density(4.0) == 0 and len({cut, made}) == 2
+    assert cut.density(-3.0) == cut.density(4.0) == 0
+    assert len({cut, made, DensitySchedule(levels, levels + 11)}) == 3
 
 
 def test_a_density_keeps_its_thin_tails():
@@ -85,3 +86,9 @@ def test_a_density_keeps_its_thin_tails():
 def test_a_density_that_loses_levels_is_refused():
     for heights in ([1.0, 0.0, 0.0], [1.0, -1.0, 3.0], [1.0, np.nan, 1.0], [1.0, 1.0]):
         refuses(r"finite and positive", DensitySchedule, [0.0, 1.0, 2.0], heights)
+
+
+def test_an_error_curve_has_no_fourth_moment():
+    curve = ErrorCurve.from_mixtures(HILLS)
+    for of in (optimal_schedule, least_variance, lambda w, m: draw_variance(w, m, LinearLogSnr())):
+        refuses(r"ErrorMoments.from_mixtures\(…\).* not ErrorCurve", of, FLAT, curve)

@@ -2,12 +2,46 @@
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 from course_utils.mixtures import GaussianMixture
 
 HILLS = GaussianMixture([0.35, 0.65], [[-1.2], [0.8]], [0.25**2, 0.4**2])
 NODES, WEIGHTS = legendre.leggauss(20)
+
+
+def _time_of_linear_beta(log_snr):
+    b = -log_expit(log_snr)
+    return 2 * b / (0.1 + np.sqrt(0.01 + 39.8 * b))
+
+
+# λ(t), β(t), t(λ) and p(λ) of the schedules with their usual numbers, as one would write them down
+SCHEDULES = {
+    "Cosine": (
+        lambda t: -2 * np.log(np.tan(np.pi * t / 2)),
+        lambda t: np.pi * np.tan(np.pi * t / 2),
+        lambda s: 2 / np.pi * np.arctan(np.exp(-s / 2)),
+        lambda s: 1 / (2 * np.pi * np.cosh(s / 2)),
+    ),
+    "FlowMatching": (
+        lambda t: 2 * np.log((1 - t) / t),
+        lambda t: 2 * t / ((1 - t) * ((1 - t) ** 2 + t**2)),
+        lambda s: expit(-s / 2),
+        lambda s: 1 / (8 * np.cosh(s / 4) ** 2),
+    ),
+    "LinearBeta": (
+        lambda t: -np.log(np.expm1(t * (0.1 + 9.95 * t))),
+        lambda t: 0.1 + 19.9 * t,
+        _time_of_linear_beta,
+        lambda s: expit(-s) / (0.1 + 19.9 * _time_of_linear_beta(s)),
+    ),
+    "LinearLogSnr": (
+        lambda t: 10 - 20 * t,
+        lambda t: 20 * expit(20 * t - 10),
+        lambda s: (10 - s) / 20,
+        lambda s: np.where(np.abs(s) <= 10, 0.05, 0.0),
+    ),
+}
 
 
 def point(x):

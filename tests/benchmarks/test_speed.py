@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from scipy import integrate
 from scipy.special import expit
-from truths import amplitudes
+from truths import SCHEDULES, amplitudes
 
+from course_utils import schedules
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve
 from course_utils.mixtures import GaussianMixture
 from course_utils.predictions import convert
 from course_utils.samplers import ddim_step
-from course_utils.schedules import Cosine, alpha, sigma
+from course_utils.schedules import alpha, sigma
 from course_utils.weightings import sigmoid
 
 ROOT = Path(__file__).parents[2]
@@ -49,22 +50,23 @@ def bare_convert(value, z, log_snr):
     return a * value - s * x
 
 
+AT = {"one": (0.3, 0.3, 1.0, 1.0), "50": (TIMES, TIMES, 8 * TIMES, 8 * TIMES)}
+OF_SCHEDULES = {
+    f"{name}.{of}, {n}": (partial(getattr(getattr(schedules, name)(), of), at), partial(bare, at))
+    for name, formulas in SCHEDULES.items()
+    for n, each in AT.items()
+    for of, bare, at in zip(("log_snr", "beta", "time", "density"), formulas, each, strict=True)
+}
 FORMULAS = {
     "alpha(0.5)": (lambda: alpha(0.5), lambda: np.sqrt(expit(0.5))),
-    "Cosine().log_snr(0.3)": (
-        partial(Cosine().log_snr, 0.3),
-        lambda: -2 * np.log(np.tan(np.pi * 0.3 / 2)),
-    ),
-    "Cosine().log_snr, 50 times": (
-        partial(Cosine().log_snr, TIMES),
-        lambda: -2 * np.log(np.tan(np.pi * TIMES / 2)),
-    ),
+    **OF_SCHEDULES,
     "GaussianMixture.eps, 50 points": (lambda: GALAXIES.eps(Z, 1.0), lambda: bare_eps(Z, 1.0)),
     "convert, 50 points": (lambda: convert(Z, Z, 1.0), lambda: bare_convert(Z, Z, 1.0)),
     "ddim_step, 50 points": (
         lambda: ddim_step(GALAXIES.eps, Z, 1.0, 2.0),
         lambda: bare_ddim(Z, 1.0, 2.0),
     ),
+    "sigmoid(2), 50 levels": (partial(sigmoid(2), LEVELS[::80]), lambda: expit(2 - LEVELS[::80])),
     "sigmoid(2), 4001 levels": (partial(sigmoid(2), LEVELS), lambda: expit(2 - LEVELS)),
 }
 
