@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import venv
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from packaging.requirements import Requirement
@@ -28,9 +30,8 @@ def module(root):
 @pytest.fixture
 def course(tmp_path):
     """A folder with the set-up alone, whose environment was made there and is ready."""
-    root = tmp_path / "course"
-    for folder in (".ci", ".venv/bin"):
-        (root / folder).mkdir(parents=True)
+    root = tmp_path / "the course's ελ"
+    (root / ".ci").mkdir(parents=True)
     for name in [
         "pyproject.toml",
         "requirements.txt",
@@ -38,9 +39,29 @@ def course(tmp_path):
         ".ci/requirements.txt",
     ]:
         shutil.copy(ROOT / name, root / name)
-    (root / ".venv/bin/python").symlink_to(sys.executable)
-    (root / ".venv/.ready").write_text(module(root).state())
-    return root
+    here, folder = module(root), root / ".venv"
+    venv.create(folder)
+    [packages] = folder.glob("lib/python*/site-packages")
+    for name in ("pip", "numpy"):
+        (packages / name).mkdir()
+        (packages / name / "__init__.py").touch()
+    (folder / ".ready").write_text(here.state() + "\n".join(here.contents(folder)))
+    with patch.dict(os.environ):  # of which it changes some
+        yield root
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Nothing is installed; returns the list of what was asked for."""
+    asked = []
+
+    def installs(words, **options):
+        asked.append(words)
+        return SimpleNamespace(returncode=int("uv" in words and "-r" in words), stdout="")
+
+    monkeypatch.setattr(subprocess, "run", installs)
+    monkeypatch.setattr(venv, "create", lambda folder, with_pip: asked.append("anew"))
+    return asked
 
 
 def pins(*paths):
@@ -71,32 +92,84 @@ def test_every_range_is_pinned_within(group):
             assert requirement.specifier.contains(version), f"{requirement}, pinned at {version}"
 
 
-def test_a_ready_environment_is_left_alone_and_a_changed_lock_installed_into_it(course):
-    here, stamp = module(course), course / ".venv/.ready"
-    assert here.main() == 0 and (course / ".venv/bin/python").is_symlink()
+def test_a_ready_environment_is_left_alone_and_a_changed_lock_installed_into_it(course, installed):
+    here = module(course)
+    assert here.main() == 0 and installed == []
     with (course / "requirements.txt").open("a") as lock:
         lock.write("# changed\n")
-    assert not here.is_ready(stamp) and here.is_usable(stamp, sys.executable)
+    assert not here.is_ready(course / ".venv")
+    assert here.main() == 0 and installed and "anew" not in installed
+    assert here.is_ready(course / ".venv")
 
 
-def test_where_python_is_gone_it_is_made_anew_and_what_cannot_be_is_said(course, monkeypatch):
-    (course / ".venv/bin/python").unlink()  # as after an upgrade of the system's Python
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / "bin/python").unlink(),  # as after an upgrade of the system's
+        lambda folder: (folder / "pyvenv.cfg").unlink(),
+        lambda folder: shutil.rmtree(next(folder.glob("lib/*/*/numpy"))),
+        lambda folder: (folder / ".ready").write_text(f"{folder.parent}\nunfinished\n"),
+        lambda folder: shutil.move(folder.parent, folder.parent.with_name("moved")),
+        lambda folder: shutil.copytree(folder.parent, folder.parent.with_name("moved")),
+    ],
+    ids=["no Python", "no venv", "a package is gone", "interrupted", "moved", "copied"],
+)
+def test_what_is_damaged_moved_or_copied_is_made_anew(course, installed, spoil):
+    spoil(course / ".venv")
+    moved = course.with_name("moved")
+    here = module(moved if moved.exists() else course)
+    assert here.main() == 0 and installed[0] == "anew"
+
+
+def test_a_python_that_is_named_is_the_one_that_is_had(course, installed, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0) if sys.version_info[1] != 12 else (3, 13))
+    monkeypatch.delenv("PYTHON", raising=False)
+    assert module(course).main() == 0 and installed == []
+    monkeypatch.setenv("PYTHON", "python3.12")
+    assert module(course).main() == 0 and installed[0] == "anew"
+
+
+def test_what_cannot_be_made_is_said(course, monkeypatch):
     here = module(course)
 
-    def without_ensurepip(folder, with_pip):
-        raise subprocess.CalledProcessError(1, "ensurepip")
+    def without_room(folder, with_pip):
+        raise subprocess.CalledProcessError(1, "ensurepip", b"Traceback\nNo space left\n\n")
 
-    monkeypatch.setattr(here.venv, "create", without_ensurepip)
-    assert "python3-venv" in here.main() and not (course / ".venv").exists()
+    monkeypatch.setattr(venv, "create", without_room)
+    shutil.rmtree(course / ".venv")
+    with pytest.raises(SystemExit, match=r"No space left\n.*python3-venv"):
+        here.main()
+    shutil.rmtree(course / ".venv")
+    (course / ".venv").touch()
+    assert ".venv cannot be made: " in here.main()
 
 
-@pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
-def test_an_environment_that_was_moved_or_copied_is_made_anew(course, tmp_path, how):
-    how(course, tmp_path / "elsewhere")
-    there = module(tmp_path / "elsewhere")
-    stamp = there.ROOT / ".venv/.ready"
-    assert stamp.exists() and not there.is_ready(stamp)
-    assert not there.is_usable(stamp, sys.executable)
+def test_two_set_ups_at_once_wait_for_each_other(course):
+    code = "import runpy, sys\nwith runpy.run_path(sys.argv[1])['alone'](): "
+    code += "print(1, flush=True); input()"
+    command = [sys.executable, "-c", code, str(course / ".ci/environment.py")]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, **pipes) as first:
+        assert first.stdout.readline() == "1\n"
+        with subprocess.Popen(command, **pipes) as second:
+            with pytest.raises(subprocess.TimeoutExpired):
+                second.wait(1)
+            first.communicate("\n")
+            assert second.communicate("\n")[0] == "1\n"
+
+
+def test_where_uv_cannot_pip_does_and_settings_that_lead_elsewhere_are_not_heard(
+    course, installed, monkeypatch
+):
+    for name, value in {"PIP_TARGET": "/x", "PIP_USER": "1", "UV_REQUIRE_HASHES": "1"}.items():
+        monkeypatch.setenv(name, value)
+    shutil.rmtree(course / ".venv")
+    here = module(course)
+    monkeypatch.setitem(here.main.__globals__, "find_uv", lambda python: ["uv"])
+    monkeypatch.setitem(here.main.__globals__, "uv_settings", lambda python: {})
+    assert here.main() == 0
+    assert [words[0] == "uv" for words in installed[1:]] == [True, False, True]
+    assert os.environ["PIP_USER"] == "0" and not {"PIP_TARGET", "UV_REQUIRE_HASHES"} & {*os.environ}
 
 
 def test_an_unsupported_python_is_told_which_to_take(course, monkeypatch):
@@ -106,20 +179,25 @@ def test_an_unsupported_python_is_told_which_to_take(course, monkeypatch):
 
 
 def test_uv_is_told_what_pip_knows_of_where_packages_are(course, monkeypatch, tmp_path):
-    for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "UV_INDEX"):
+    for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX"):
         monkeypatch.delenv(name, raising=False)
     config = tmp_path / "pip.conf"
     config.write_text(
-        "[global]\nfind-links = /a /b\nindex-url = https://mirror.example/simple\n"
-        f"extra-index-url = file:///nowhere file://{tmp_path}\n"
+        "[global]\nfind-links =\n  /a\n  /b\nindex-url = https://mirror.example/simple\n"
+        f"extra-index-url = file:///nowhere file://{tmp_path}\ntimeout = 60\n"
+        "[install]\ntrusted-host = one two\n"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
     settings = module(course).uv_settings(sys.executable)
     assert settings["UV_FIND_LINKS"] == "/a,/b"
     assert settings["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    assert settings["UV_INSECURE_HOST"] == "one two"
     assert f"file://{tmp_path}" in settings["UV_INDEX"] and "nowhere" not in settings["UV_INDEX"]
     monkeypatch.setenv("UV_FIND_LINKS", "/mine")
-    assert module(course).uv_settings(sys.executable)["UV_FIND_LINKS"] == "/mine"
+    monkeypatch.setenv("PIP_INDEX_URL", "https://this.once/simple")  # wins over the file
+    settings = module(course).uv_settings(sys.executable)
+    assert settings["UV_FIND_LINKS"] == "/mine"
+    assert settings["UV_DEFAULT_INDEX"] == "https://this.once/simple"
 
 
 def test_the_list_of_commands_is_short_and_whole():
