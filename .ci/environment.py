@@ -89,10 +89,10 @@ def make(folder, group):
 
             venv.create(folder.resolve(), with_pip=True)  # of a link, what it leads to
         except (ImportError, subprocess.CalledProcessError) as error:
-            said = getattr(error, "output", b"").decode(errors="replace").split("\n")
-            reason = ([str(error), *filter(str.strip, said)])[-1]
+            said = getattr(error, "output", b"").decode(errors="replace")
+            reason = re.search(r".*(ERROR|Errno|No module named).*", said) or [error]
             sys.exit(
-                f"this Python cannot make an environment: {reason}\n"
+                f"this Python cannot make an environment: {reason[0]}\n"
                 "(on Debian and Ubuntu, `apt install python3-venv` gives what it may lack)"
             )
     install = installer(python)
