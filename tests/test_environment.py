@@ -133,7 +133,7 @@ def test_what_cannot_be_made_is_said(course, monkeypatch):
     here = module(course)
 
     def without_room(folder, with_pip):
-        raise subprocess.CalledProcessError(1, "ensurepip", b"Traceback\nERROR: No space left\nmore\n")
+        raise subprocess.CalledProcessError(1, "ensurepip", b"said\nERROR: No space left\nso")
 
     monkeypatch.setattr(venv, "create", without_room)
     shutil.rmtree(course / ".venv")

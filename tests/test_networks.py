@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparing import assert_close, largest_difference, refuses, standard_errors_off
+from comparing import (
+    assert_close,
+    largest_difference,
+    refused,
+    refuses,
+    standard_errors_off,
+)
 
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
@@ -129,13 +135,20 @@ def test_training_uses_the_gpu():
     assert made.network.first.weight.is_cuda and made.sample(5, rng(0), n_steps=3).shape == (5, 2)
 
 
-def test_levels_and_weightings_that_cannot_be_meant_are_refused(trained):
-    for w, recipe, words in (
-        (sigmoid(2), Recipe(log_snr_min=7.0), "range"),
-        (sigmoid(2), Recipe(levels="adaptve"), "did you mean 'adaptive'"),
-        (np.zeros_like, Recipe(), "w is zero"),
-    ):
-        refuses(words, LevelSampler, w, recipe)
+test_a_recipe_that_cannot_be_meant_is_refused = refused(
+    (lambda: Recipe(log_snr_min=6.0), "range"),
+    (lambda: Recipe(levels="adaptve"), "did you mean 'adaptive'"),
+    (lambda: Recipe(memory=2), "memory between 0 and 1, got .* 2"),
+    (lambda: Recipe(learning_rate=np.nan), "learning_rate must be positive"),
+    *(
+        (lambda name=name, value=value: Recipe(**{name: value}), f"{name} must be a whole number")
+        for name, value in (("n_steps", 0), ("batch", 1.5), ("width", -1), ("n_blocks", 0))
+    ),
+    (lambda: LevelSampler(np.zeros_like, Recipe()), "w is zero"),
+)
+
+
+def test_levels_of_another_shape_are_refused(trained):
     refuses("do not fit", trained.eps, np.zeros((4, 2)), np.zeros(4))
 
 

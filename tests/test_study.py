@@ -1,8 +1,10 @@
 """The study on a tiny scale: it resumes, spreads over processes, stores and sums up."""
 
+import os
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -111,6 +113,30 @@ def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pr
     assert not pretended
 
 
+def test_the_command_says_why_it_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "RUNS", tmp_path / "file")
+    study.RUNS.touch()
+    with pytest.raises(SystemExit, match="make study: .*Not a directory"):
+        study.main([])
+    monkeypatch.setattr(study, "run_all", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(SystemExit, match="interrupted: the same command goes on"):
+        study.main([])
+
+
+def test_two_processes_may_write_one_file_at_once(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def meanwhile(part, path):
+        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        study.write_whole(path, "by another")
+        replace(part, path)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    study.write_whole(tmp_path / "file", "mine")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
     assert [[r["steps"] for r in found] for found in tiny_runs] == [[2, 3]] * 4
     first, one = tiny_runs[0]
@@ -152,7 +178,7 @@ def test_the_command_stores_a_study_that_is_read_back_and_resumes_it(
     for name, value in (own | {"DATA": tmp_path, "RUNS": tmp_path / "runs"}).items():
         monkeypatch.setattr(study, name, value)
     monkeypatch.setattr(ImageMetrics, "floor", lambda self, n: {"recall": [0.9, 0.01]})
-    for weightings, lines in (["elbo"], 2), (["elbo", "edm"], 4):
+    for weightings, lines in (["elbo"], 2), (["elbo", "edm", "elbo"], 4):
         study.main(["--jobs", "1", "--weightings", *weightings])
         out, err = capsys.readouterr()
         assert f"1/{lines} elbo, seed 0: " in out and err == ""
@@ -193,6 +219,9 @@ def test_intervals_over_seeds_are_student_s_and_paired():
         assert_close(found[:3], x.mean() + half * np.array([0, -1, 1]), atol=1e-7)
     refuses("same seeds", compare, runs, others[:3], "bits.total")
     refuses(r"'bits\.total'", value_of, runs[0], "bits.totl")
+    refuses(r"after \[9\] steps, not after 8", study.by_weighting, {"runs": runs}, 8)
+    refuses("did you mean 'main'", study.by_weighting, {"runs": runs}, 9, "mian")
+    refuses("did you mean 'digits'", study.load_results, "digit")
 
 
 def test_all_pairs_are_corrected_for_their_number():
@@ -211,6 +240,8 @@ def test_all_pairs_are_corrected_for_their_number():
 
 def test_the_stored_study_is_whole_small_of_one_code_and_of_its_plans():
     results, sheets = study.load_results(), study.load_sheets()
+    plans = {plan.key: setting for setting, plan, *_ in study.queue()}
+    assert plans == {key: plan["setting"] for key, plan in results["plans"].items()}
     finished, asked = results["runs_finished_and_asked"]
     runs = {}
     for r in results["runs"]:

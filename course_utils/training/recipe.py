@@ -4,6 +4,7 @@ Nothing here needs torch.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -27,7 +28,8 @@ class Recipe:
     rate stays where it is after a warm-up, and an average over weights, whose memory grows with the
     run, does what a falling rate would do. The network has ``n_blocks`` blocks of ``width``, and
     ``skip`` (``networks.Network``). ``levels``, "adaptive", "uniform" or an objective, and their
-    range are for the ``LevelSampler``. ``memory`` lies between 0 and 1.
+    range are for the ``LevelSampler``. ``memory`` lies between 0 and 1. Raises ``ValueError`` for
+    settings with which nothing can be trained.
     """
 
     n_steps: int = 1200
@@ -40,6 +42,19 @@ class Recipe:
     log_snr_min: float = -10.0
     log_snr_max: float = 6.0
     skip: bool = False
+
+    def __post_init__(self):
+        require_known("kind of levels", self.levels, ("adaptive", "uniform", *PUBLISHED))
+        require_range(self.log_snr_min, self.log_snr_max)
+        for name in ("n_steps", "batch", "width", "n_blocks"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and value >= 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not (0 < self.learning_rate < np.inf and 0 < self.memory < 1):
+            raise ValueError(
+                "learning_rate must be positive and finite, and memory between 0 and 1, got "
+                f"{self.learning_rate} and {self.memory}"
+            )
 
     def rate(self, step):
         """Return Adam's rate at step 0, 1, …: learning_rate · min(1, (step + 1)/60)."""
@@ -60,13 +75,11 @@ class LevelSampler:
     ``draw(u)`` turns uniform numbers into levels and their coefficients w α²/p ÷ ∫ w α² dλ.
     "uniform": p is flat on the range. A key of ``PUBLISHED``: that objective's own p, cut to the
     range. "adaptive": p ∝ w(λ) times a running mean of ‖ε − ε̂‖²/d in 64 bins, plus a uniform part;
-    ``observe`` feeds it. Raises ``ValueError`` for unknown levels, an empty range, and where w is
-    zero. Source: Kingma & Gao 2023.
+    ``observe`` feeds it. Raises ``ValueError`` where w is zero. Source: Kingma & Gao 2023.
     """
 
     def __init__(self, w, recipe):
-        kind = require_known("kind of levels", recipe.levels, ("adaptive", "uniform", *PUBLISHED))
-        low, high = require_range(recipe.log_snr_min, recipe.log_snr_max)
+        kind, low, high = recipe.levels, recipe.log_snr_min, recipe.log_snr_max
         self.w, self.adaptive = w, kind == "adaptive"
         self.edges = np.linspace(low, high, N_BINS + 1)
         self.middles = (self.edges[:-1] + self.edges[1:]) / 2

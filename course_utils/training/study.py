@@ -22,6 +22,7 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -232,7 +233,7 @@ def _spread(calls, jobs, scheduler):
 def write_whole(path, content):
     """Write text or bytes to a file that is there whole or not at all; make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # another process may write it, too
     part.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(part, path)
 
@@ -288,7 +289,7 @@ def write_results(runs, asked):
 
 def load_results(data="digits"):
     """Return a stored study's dict (see ``write_results``)."""
-    return read_json(DATA / f"study_{data}.json")
+    return read_json(DATA / f"study_{require_known('study', data, PLANS)}.json")
 
 
 def load_sheets(data="digits"):
@@ -345,8 +346,12 @@ def _over_seeds(values, confidence):
 
 def by_weighting(results, steps=None, setting="main"):
     """Return {weighting: its results over the seeds that all have} at a budget, or the largest."""
+    require_known("setting", setting, dict.fromkeys(r["setting"] for r in results["runs"]))
     runs = [r for r in results["runs"] if r["setting"] == setting]
-    steps = steps or max(r["steps"] for r in runs)
+    budgets = sorted({r["steps"] for r in runs})
+    steps = steps or budgets[-1]
+    if steps not in budgets:
+        raise ValueError(f"runs were measured after {budgets} steps, not after {steps}")
     groups = {}
     for r in (r for r in runs if r["steps"] == steps):
         groups.setdefault(r["weighting"], []).append(r)
@@ -397,17 +402,23 @@ def main(arguments=None):
     parser.add_argument("--scheduler", help="address of a Dask scheduler, tcp://…")
     parser.add_argument("--weightings", nargs="+", default=COMPARED, choices=COMPARED)
     given = parser.parse_args(arguments)
-    asked, finished = queue(given.data, given.weightings), []
+    asked, finished = queue(given.data, dict.fromkeys(given.weightings)), []
     calls = [(plan, name, seed) for _, plan, name, seed in asked]
     try:
-        for found in run_all(calls, RUNS, jobs=given.jobs, scheduler=given.scheduler):
-            finished.append(found)
-            one, number = found[-1], f"{len(finished)}/{len(asked)}"
-            bits = f"{one['bits']['total']:.3f} bits after {one['steps']} steps"
-            print(f"{number} {one['weighting']}, seed {one['seed']}: {bits}", flush=True)
-    finally:
-        if finished:
-            write_results(finished, asked)
+        try:
+            for found in run_all(calls, RUNS, jobs=given.jobs, scheduler=given.scheduler):
+                finished.append(found)
+                one, number = found[-1], f"{len(finished)}/{len(asked)}"
+                bits = f"{one['bits']['total']:.3f} bits after {one['steps']} steps"
+                print(f"{number} {one['weighting']}, seed {one['seed']}: {bits}", flush=True)
+        finally:
+            if finished:
+                write_results(finished, asked)
+                print(f"{number} runs are now what notebook 07 reads, in {DATA}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command goes on from here")
+    except (OSError, ValueError) as error:
+        sys.exit(f"make study: {error}")
 
 
 if __name__ == "__main__":
