@@ -116,7 +116,7 @@ def test_what_cannot_be_run_or_written_is_said_before_anything_runs(tmp_path, pr
 def test_the_command_says_why_it_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "RUNS", tmp_path / "file")
     study.RUNS.touch()
-    with pytest.raises(SystemExit, match="make study: .*Not a directory"):
+    with pytest.raises(SystemExit, match=r"make study: .*Not a directory"):
         study.main([])
     monkeypatch.setattr(study, "run_all", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(SystemExit, match="interrupted: the same command goes on"):
