@@ -46,10 +46,9 @@ def pretended(monkeypatch):
 
 
 def numbers(runs):
-    """Results in order, without what differs between two makings of the same."""
+    """Results in order."""
     results = [result for found in runs for result in found]
-    results.sort(key=lambda r: (r["weighting"], r["seed"], r["steps"]))
-    return [{k: v for k, v in r.items() if k != "seconds"} for r in results]
+    return sorted(results, key=lambda r: (r["weighting"], r["seed"], r["steps"]))
 
 
 def test_the_queue_begins_with_what_compares():
@@ -147,8 +146,6 @@ def test_a_run_holds_what_it_promises_at_each_budget(tiny_runs):
     assert len(one["noise_error"]) == len(TINY.curve)
     assert all(isinstance(value_of(one, measure), float) for measure in study.MEASURED)
     assert study.sheet(one, 0).shape == (12, 8, 8) and study.sheet(one).max() <= 16
-    for part in ("training", "measuring"):
-        assert 0 < first["seconds"][part] < one["seconds"][part]
 
 
 def test_a_seed_gives_the_same_run_a_shorter_one_its_beginning_and_another_another(tiny_runs):

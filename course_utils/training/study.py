@@ -10,8 +10,7 @@ steps one factor is changed at a time: how levels are sampled, the learning rate
 of one seed share initial weights, images, noise and the sampler's noise, whatever their weighting.
 
 Every run is a file of its own, in the folder ``.study``. At the end, or where it is interrupted,
-the results so far go into the package: ``study_digits.json``, and the sheets of samples into
-``study_digits.npz``, which are read without torch.
+``write_results`` puts what is finished into the package, where it is read without torch.
 """
 
 import argparse
@@ -124,27 +123,22 @@ def run(plan, name, seed, w=None, label=None):
     """Train with one weighting and seed; return a list of dicts, one each time it was measured.
 
     ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of a
-    result: weighting, seed, steps; those of ``measured``; seconds until then (training, measuring);
-    plan (its key), code, machine. A ``label`` shows progress.
+    result: weighting, seed, steps; those of ``measured``; plan (its key), code, machine. A
+    ``label`` shows progress.
     """
     from course_utils.training.networks import Trained, one_thread, train_steps
 
     if w is None:
         w = WEIGHTINGS[require_known("weighting of the study", name, COMPARED)]
     x = metrics_for(plan.data, plan.held_out).train
-    found, start, measuring = [], time.perf_counter(), 0.0
     made = {"plan": plan.key, "code": code(), "machine": _processor()}
+    found = []
     with one_thread():
         steps = progress(train_steps(x, w, seed=seed, recipe=plan), plan.n_steps, label)
         for n, (_, average) in enumerate(steps, 1):
-            if n != plan.n_steps and n not in plan.along:
-                continue
-            begun = time.perf_counter()
-            one = {"weighting": name, "seed": seed, "steps": n}
-            one |= measured(plan, Trained(average, plan), seed)
-            seconds = {"training": begun - start - measuring}
-            measuring += time.perf_counter() - begun
-            found.append(_rounded(one | {"seconds": seconds | {"measuring": measuring}} | made))
+            if n == plan.n_steps or n in plan.along:
+                one = {"weighting": name, "seed": seed, "steps": n}
+                found.append(_rounded(one | measured(plan, Trained(average, plan), seed) | made))
     return found
 
 
