@@ -32,13 +32,8 @@ def module(root):
 def course(tmp_path):
     """A folder with the set-up alone, whose environment was made there and is ready."""
     root = tmp_path / "the course's ελ"
-    (root / ".ci").mkdir(parents=True)
-    for name in [
-        "pyproject.toml",
-        "requirements.txt",
-        ".ci/environment.py",
-        ".ci/requirements.txt",
-    ]:
+    shutil.copytree(ROOT / ".ci", root / ".ci")
+    for name in ("pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, root / name)
     here, folder = module(root), root / ".venv"
     venv.create(folder)

@@ -101,6 +101,7 @@ def test_a_trained_network_nears_the_ideal_denoiser(trained):
         predictions = LAW.eps(z, level), alpha(-level) * z, trained.eps(z, level)
         ideal, untrained, found = (np.mean((noise - eps) ** 2) for eps in predictions)
         assert found < ideal + 0.2 * (untrained - ideal), f"level {level}"
+    refuses("do not fit", trained.eps, z[:4], np.zeros(4))
 
 
 def set_torch(threads, dtype, grad, device, strict):
@@ -138,18 +139,14 @@ def test_training_uses_the_gpu():
 test_a_recipe_that_cannot_be_meant_is_refused = refused(
     (lambda: Recipe(log_snr_min=6.0), "range"),
     (lambda: Recipe(levels="adaptve"), "did you mean 'adaptive'"),
-    (lambda: Recipe(memory=2), "memory between 0 and 1, got .* 2"),
-    (lambda: Recipe(learning_rate=np.nan), "learning_rate must be positive"),
-    *(
-        (lambda name=name, value=value: Recipe(**{name: value}), f"{name} must be a whole number")
-        for name, value in (("n_steps", 0), ("batch", 1.5), ("width", -1), ("n_blocks", 0))
-    ),
+    (lambda: Recipe(memory=2), r"memory < 1, got .*memory=2\b"),
+    (lambda: Recipe(learning_rate=np.nan), "learning_rate=nan"),
+    (lambda: Recipe(n_steps=0), r"at least 1, .*n_steps=0\b"),
+    (lambda: Recipe(batch=1.5), r"at least 1, .*batch=1\.5"),
+    (lambda: Recipe(width=-1), r"at least 1, .*width=-1"),
+    (lambda: Recipe(n_blocks=0), r"at least 1, .*n_blocks=0"),
     (lambda: LevelSampler(np.zeros_like, Recipe()), "w is zero"),
 )
-
-
-def test_levels_of_another_shape_are_refused(trained):
-    refuses("do not fit", trained.eps, np.zeros((4, 2)), np.zeros(4))
 
 
 def test_a_run_that_diverges_says_what_to_do():

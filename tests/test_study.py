@@ -56,11 +56,6 @@ def test_the_queue_begins_with_what_compares():
     assert len(asked) == len(set(asked)) == 30 + 3 * 5 * 3
     assert [name for _, _, name, _ in asked[:6]] == list(study.COMPARED)
     assert [seed for *_, seed in asked] == sorted(seed for *_, seed in asked)
-    centre = Plan(n_steps=4800, along=(1200,))
-    found = {(setting, name): plan for setting, plan, name, _ in asked}
-    assert found["own levels", "sigmoid_2"] == replace(centre, levels="sigmoid")
-    assert found["half the rate", "edm"] == replace(centre, learning_rate=1e-3)
-    assert found["narrow", "edm"] == replace(centre, width=64)
     few = study.queue("fashion", ["edm"])
     assert few == [("main", study.PLANS["fashion"], "edm", seed) for seed in range(5)]
 

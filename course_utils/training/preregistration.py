@@ -11,8 +11,6 @@ seeds on one machine, and looks at the difference of one held-out measure, seed 
 A seed serves one hypothesis, and the k-th hypothesis of a folder is judged by an interval of
 confidence 1 − 0.05/2^(k−1). Where there is no difference, the chance that any of them all comes out
 as supported is then at most 0.025 (1 + ½ + ¼ + …) = 5 %, whatever was looked at in between.
-
-``python -m course_utils.training.preregistration`` makes the runs of notebook 08's two examples.
 """
 
 import hashlib
@@ -100,8 +98,8 @@ def expected_reach(measure, versus, n_seeds, results, steps):
 def in_study(plan):
     """Return whether the stored study measured networks of this plan, at its number of steps."""
     whole = study.PLANS["digits"]
-    budgets = (*whole.along, whole.n_steps)
-    return any(plan == replace(whole, n_steps=n, along=plan.along) for n in budgets)
+    alike = plan == replace(whole, n_steps=plan.n_steps, along=plan.along)
+    return alike and plan.n_steps in (*whole.along, whole.n_steps)
 
 
 # --- Fixing -------------------------------------------------------------------------------------
@@ -169,8 +167,8 @@ class Trial:
                 f"hypothesis {self.key} was not fixed: use register(hypothesis, w) first"
             )
         found = {(r["weighting"], r["seed"]): r for r in runs if r["plan"] == self.plan.key}
-        pairs = [[found.get((name, seed)) for name in self.names] for seed in self.hypothesis.seeds]
-        own, others = map(list, zip(*pairs, strict=True))
+        seeds = self.hypothesis.seeds
+        own, others = ([found.get((name, seed)) for seed in seeds] for name in self.names)
         if None in own + others:
             raise ValueError("some of its runs are missing: let trial.run() finish")
         if len(makers := sorted({f"{r['machine']} ({r['code']})" for r in own + others})) > 1:
@@ -399,7 +397,7 @@ def _stored():
 
 
 def store_examples():
-    """Make the examples' runs, or what is missing of them, and store them in the package."""
+    """Make the runs of notebook 08's examples, or what is missing, and store them here."""
     trials = []
     for hypothesis, w in examples():
         trial = Trial(hypothesis, w, SHORT, study.RUNS / "examples")

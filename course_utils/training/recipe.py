@@ -28,8 +28,7 @@ class Recipe:
     rate stays where it is after a warm-up, and an average over weights, whose memory grows with the
     run, does what a falling rate would do. The network has ``n_blocks`` blocks of ``width``, and
     ``skip`` (``networks.Network``). ``levels``, "adaptive", "uniform" or an objective, and their
-    range are for the ``LevelSampler``. ``memory`` lies between 0 and 1. Raises ``ValueError`` for
-    settings with which nothing can be trained.
+    range are for the ``LevelSampler``. Raises ``ValueError`` where nothing could be trained.
     """
 
     n_steps: int = 1200
@@ -46,14 +45,12 @@ class Recipe:
     def __post_init__(self):
         require_known("kind of levels", self.levels, ("adaptive", "uniform", *PUBLISHED))
         require_range(self.log_snr_min, self.log_snr_max)
-        for name in ("n_steps", "batch", "width", "n_blocks"):
-            value = getattr(self, name)
-            if not (isinstance(value, Integral) and value >= 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if not (0 < self.learning_rate < np.inf and 0 < self.memory < 1):
+        counts = (self.n_steps, self.batch, self.width, self.n_blocks)
+        whole = all(isinstance(count, Integral) and count >= 1 for count in counts)
+        if not (whole and 0 < self.learning_rate < np.inf and 0 < self.memory < 1):
             raise ValueError(
-                "learning_rate must be positive and finite, and memory between 0 and 1, got "
-                f"{self.learning_rate} and {self.memory}"
+                "need whole n_steps, batch, width and n_blocks of at least 1, a finite "
+                f"learning_rate > 0, and 0 < memory < 1, got {self}"
             )
 
     def rate(self, step):
