@@ -7,8 +7,9 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := COURSE_STRICT_DIGITS=1 $(PYTEST) $(TWO) --nbval --nbval-current-env notebooks/0[78]*.ipynb notebooks/0[0-6]*.ipynb slides
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
-# Else each kernel and server compiles all packages anew, for two to seven seconds.
-unexport PYTHONDONTWRITEBYTECODE
+# The reader's own: packages of another environment, and a wish that makes each kernel and server
+# compile all packages anew, for two to seven seconds.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONDONTWRITEBYTECODE
 # A notebook is trusted while this server runs: reopened later, it shows each panel's saved picture
 # in place of a widget whose kernel is gone.
 LAB_FLAGS := --NotebookNotary.db_file=:memory:
@@ -48,7 +49,7 @@ slides: env slides/node_modules/.package-lock.json   ## draw the figures, build 
 	cd slides && $(if $(ROOT_FLAG),CHROME_NO_SANDBOX=1) npx marp predictions.md formulas.md --pdf
 
 site: env docs/node_modules/.package-lock.json   ## the course as a web page, in build/site; its notebooks run there (OFFLINE=1: without a network)
-	$(PYTHON) .ci/environment.py build/site-env docs
+	$(PY) .ci/environment.py build/site-env docs
 	test -d build/site-env/wheels || build/site-env/bin/python -m pip download --no-deps --only-binary=:all: \
 		--platform any --implementation py --abi none -c requirements.txt -d build/site-env/wheels anywidget comm ipywidgets jaxtyping jupyterlab_widgets psygnal wadler-lindig
 	$(if $(OFFLINE),$(MAKE) build/offline-env/pyodide)
@@ -80,12 +81,12 @@ env:             #: the environment alone; made anew where its folder was moved 
 
 test-elsewhere: env   #: strict nbval under two emulated processors; once without network, once on two threads
 	OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 AVX512F AVX512_SKX" \
-		PYTHONPATH=$(CURDIR)/tests/offline PYTHONHASHSEED=1 $(NBVAL)
+		PYTHONPATH="$(CURDIR)/tests/offline" PYTHONHASHSEED=1 $(NBVAL)
 	OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 NPY_DISABLE_CPU_FEATURES="AVX512F AVX512_SKX" \
 		OMP_NUM_THREADS=2 PYTHONHASHSEED=2 $(NBVAL)
 
 test-newest: env #: every everyday test, nbval laxly, with the newest packages that pyproject.toml admits
-	$(PYTHON) -m venv --clear build/newest-env
+	$(PY) -m venv --clear build/newest-env
 	build/newest-env/bin/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[lab,present]' \
 		$$($(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["test"])')
 	build/newest-env/bin/python -m pytest $(TWO) --nbval-lax --nbval-current-env
@@ -105,7 +106,7 @@ residuals: env   #: measure residuals, and write docs/measured.md
 	$(PYTEST) -q tests/test_claims.py tests/test_linear_model.py tests/panels/test_half_a_nat.py --residuals docs/measured.md
 
 picture: env     #: the moving picture of the README, from the real panel (needs Chromium)
-	PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/browser $(PY) docs/picture.py .github/sum_of_elbos.webp
+	PYTHONPATH="$(CURDIR)/tests:$(CURDIR)/tests/browser" $(PY) docs/picture.py .github/sum_of_elbos.webp
 
 address: env     #: set the repository's public address (URL=https://host/owner/name) in all places
 	$(PY) .ci/address.py $(URL)
@@ -127,4 +128,4 @@ lock: env        #: pin the newest versions that pyproject.toml admits, for all 
 	{ sed -n "/^#/p" .ci/requirements.txt; grep -vxFf requirements.txt build/lock-more.txt; } > .lock && mv .lock .ci/requirements.txt
 
 hub-env: env tests/hub/node_modules/.package-lock.json   #: what the test of a hub needs: JupyterHub, its proxy (needs Node), repo2docker
-	$(PYTHON) .ci/environment.py build/hub-env hub
+	$(PY) .ci/environment.py build/hub-env hub

@@ -1,5 +1,6 @@
 """The set-up: the lock that it installs, and an environment that knows where it was made."""
 
+import fcntl
 import os
 import re
 import runpy
@@ -7,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import venv
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock, patch
 
 import pytest
 from packaging.requirements import Requirement
@@ -28,19 +31,33 @@ def module(root):
 @pytest.fixture
 def course(tmp_path):
     """A folder with the set-up alone, whose environment was made there and is ready."""
-    root = tmp_path / "course"
-    for folder in (".ci", ".venv/bin"):
-        (root / folder).mkdir(parents=True)
-    for name in [
-        "pyproject.toml",
-        "requirements.txt",
-        ".ci/environment.py",
-        ".ci/requirements.txt",
-    ]:
+    root = tmp_path / "the course's ελ"
+    shutil.copytree(ROOT / ".ci", root / ".ci")
+    for name in ("pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, root / name)
-    (root / ".venv/bin/python").symlink_to(sys.executable)
-    (root / ".venv/.ready").write_text(module(root).state())
-    return root
+    here, folder = module(root), root / ".venv"
+    venv.create(folder)
+    [packages] = folder.glob("lib/python*/site-packages")
+    for name in ("pip", "numpy"):
+        (packages / name).mkdir()
+        (packages / name / "__init__.py").touch()
+    (folder / ".ready").write_text(here.state() + "\n".join(here.contents(folder)))
+    with patch.dict(os.environ):  # of which it changes some
+        yield root
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Nothing is installed; returns the list of what was asked for."""
+    asked = []
+
+    def installs(words, **options):
+        asked.append(words)
+        return SimpleNamespace(returncode=int("uv" in words and "-r" in words), stdout="")
+
+    monkeypatch.setattr(subprocess, "run", installs)
+    monkeypatch.setattr(venv, "create", lambda folder, with_pip: asked.append("anew"))
+    return asked
 
 
 def pins(*paths):
@@ -53,73 +70,120 @@ def test_every_pin_is_exact_and_fits_any_build_from_any_registry():
     assert "://" not in text and "--hash" not in text and "\n-" not in text
     assert all(re.fullmatch(r"==[\w.]+", str(pin.specifier)) for pin in pins(LOCK, MORE))
     assert not any(pin.name.startswith(("nvidia", "triton")) for pin in pins(LOCK))
+    [torch] = tomllib.loads((ROOT / ".ci/lock.toml").read_text())["dependency-metadata"]
+    assert "version" not in torch  # or the next one would bring them
 
 
 GROUPS = PROJECT["project"]["optional-dependencies"] | PROJECT["dependency-groups"]
 GROUPS |= {"runtime": PROJECT["project"]["dependencies"]}
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_every_range_is_pinned_within(group):
-    locks = [LOCK, MORE] if group in ("docs", "hub") else [LOCK]
+@pytest.mark.parametrize("minor", range(11, 15))
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_every_range_is_pinned_within_everywhere(platform, minor):
+    place = {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.1"}
+    place |= {"sys_platform": platform, "os_name": "nt" if platform == "win32" else "posix"}
     pinned = {}
-    for pin in pins(*locks):  # a package has a pin for each range of Pythons that needs another
-        pinned.setdefault(pin.name.lower().replace("_", "-"), []).append(pin)
-    for requirement in map(Requirement, GROUPS[group]):
-        for pin in pinned[requirement.name.lower()]:
+    for pin in pins(LOCK, MORE):
+        if pin.marker is None or pin.marker.evaluate(place):
             version = str(pin.specifier).removeprefix("==")
-            assert requirement.specifier.contains(version), f"{requirement}, pinned at {version}"
+            assert pinned.setdefault(pin.name, version) == version
+    for requirement in map(Requirement, chain.from_iterable(GROUPS.values())):
+        found = pinned[requirement.name.lower()]
+        assert requirement.specifier.contains(found), f"{requirement}, pinned at {found}"
 
 
-def test_a_ready_environment_is_left_alone_and_a_changed_lock_installed_into_it(course):
-    here, stamp = module(course), course / ".venv/.ready"
-    assert here.main() == 0 and (course / ".venv/bin/python").is_symlink()
+def test_a_ready_environment_is_left_alone_and_a_changed_lock_installed_into_it(course, installed):
+    here = module(course)
+    assert here.main() == 0 and installed == []
     with (course / "requirements.txt").open("a") as lock:
         lock.write("# changed\n")
-    assert not here.is_ready(stamp) and here.is_usable(stamp, sys.executable)
+    assert not here.is_ready(course / ".venv")
+    assert here.main() == 0 and installed and "anew" not in installed
+    assert here.is_ready(course / ".venv")
 
 
-def test_where_python_is_gone_it_is_made_anew_and_what_cannot_be_is_said(course, monkeypatch):
-    (course / ".venv/bin/python").unlink()  # as after an upgrade of the system's Python
-    here = module(course)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / "bin/python").unlink(),  # as after an upgrade of the system's
+        lambda folder: (folder / "pyvenv.cfg").unlink(),
+        lambda folder: shutil.rmtree(next(folder.glob("lib/*/*/numpy"))),
+        lambda folder: (folder / ".ready").write_text(f"{folder.parent}\nunfinished\n"),
+        lambda folder: shutil.move(folder.parent, folder.parent.with_name("moved")),
+        lambda folder: shutil.copytree(folder.parent, folder.parent.with_name("moved")),
+    ],
+    ids=["no Python", "no venv", "a package is gone", "interrupted", "moved", "copied"],
+)
+def test_what_is_damaged_moved_or_copied_is_made_anew(course, installed, spoil):
+    spoil(course / ".venv")
+    moved = course.with_name("moved")
+    here = module(moved if moved.exists() else course)
+    assert here.main() == 0 and installed[0] == "anew"
 
-    def without_ensurepip(folder, with_pip):
-        raise subprocess.CalledProcessError(1, "ensurepip")
 
-    monkeypatch.setattr(here.venv, "create", without_ensurepip)
-    assert "python3-venv" in here.main() and not (course / ".venv").exists()
-
-
-@pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
-def test_an_environment_that_was_moved_or_copied_is_made_anew(course, tmp_path, how):
-    how(course, tmp_path / "elsewhere")
-    there = module(tmp_path / "elsewhere")
-    stamp = there.ROOT / ".venv/.ready"
-    assert stamp.exists() and not there.is_ready(stamp)
-    assert not there.is_usable(stamp, sys.executable)
+def test_a_python_that_is_named_is_the_one_that_is_had(course, installed, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0) if sys.version_info[1] != 12 else (3, 13))
+    monkeypatch.delenv("PYTHON", raising=False)
+    assert module(course).main() == 0 and installed == []
+    monkeypatch.setenv("PYTHON", "python3.12")
+    assert module(course).main() == 0 and installed[0] == "anew"
 
 
-def test_an_unsupported_python_is_told_which_to_take(course, monkeypatch):
-    (course / ".venv/.ready").unlink()
+def test_what_cannot_be_made_is_said(course, monkeypatch):
+    here, folder = module(course), course / ".venv"
+    error = subprocess.CalledProcessError(1, "ensurepip", b"said\nERROR: No space left\nso")
+    monkeypatch.setattr(venv, "create", Mock(side_effect=error))
+    shutil.rmtree(folder)
+    with pytest.raises(SystemExit, match=r"No space left\n.*python3-venv"):
+        here.main()
+    shutil.rmtree(folder)
+    folder.touch()
+    assert ".venv cannot be made: " in here.main()
     monkeypatch.setattr(sys, "version_info", (3, 10, 2))
-    assert "Python 3.11 to 3.14 is needed, this is 3.10" in module(course).main()
+    assert "Python 3.11 to 3.14 is needed, this is 3.10" in here.main()
+
+
+def test_two_set_ups_at_once_wait_for_each_other(course):
+    path = course / ".ci/environment.py"
+    with path.open() as second, module(course).alone(), pytest.raises(BlockingIOError):
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_where_uv_cannot_pip_does_and_settings_that_lead_elsewhere_are_not_heard(
+    course, installed, monkeypatch
+):
+    for name, value in {"PIP_TARGET": "/x", "PIP_USER": "1", "UV_REQUIRE_HASHES": "1"}.items():
+        monkeypatch.setenv(name, value)
+    shutil.rmtree(course / ".venv")
+    here = module(course)
+    monkeypatch.setitem(here.main.__globals__, "find_uv", lambda python: ["uv"])
+    monkeypatch.setitem(here.main.__globals__, "uv_settings", lambda python: {})
+    assert here.main() == 0
+    assert [words[0] == "uv" for words in installed[1:]] == [True, False, True]
+    assert os.environ["PIP_USER"] == "0" and not {"PIP_TARGET", "UV_REQUIRE_HASHES"} & {*os.environ}
 
 
 def test_uv_is_told_what_pip_knows_of_where_packages_are(course, monkeypatch, tmp_path):
-    for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS", "UV_INDEX"):
+    for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX"):
         monkeypatch.delenv(name, raising=False)
     config = tmp_path / "pip.conf"
     config.write_text(
-        "[global]\nfind-links = /a /b\nindex-url = https://mirror.example/simple\n"
-        f"extra-index-url = file:///nowhere file://{tmp_path}\n"
+        "[global]\nfind-links =\n  /a\n  /b\nindex-url = https://mirror.example/simple\n"
+        f"extra-index-url = file:///nowhere file://{tmp_path}\ntimeout = 60\n"
+        "[install]\ntrusted-host = one two\n"
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
     settings = module(course).uv_settings(sys.executable)
     assert settings["UV_FIND_LINKS"] == "/a,/b"
     assert settings["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    assert settings["UV_INSECURE_HOST"] == "one two"
     assert f"file://{tmp_path}" in settings["UV_INDEX"] and "nowhere" not in settings["UV_INDEX"]
     monkeypatch.setenv("UV_FIND_LINKS", "/mine")
-    assert module(course).uv_settings(sys.executable)["UV_FIND_LINKS"] == "/mine"
+    monkeypatch.setenv("PIP_INDEX_URL", "https://this.once/simple")  # wins over the file
+    settings = module(course).uv_settings(sys.executable)
+    assert settings["UV_FIND_LINKS"] == "/mine"
+    assert settings["UV_DEFAULT_INDEX"] == "https://this.once/simple"
 
 
 def test_the_list_of_commands_is_short_and_whole():

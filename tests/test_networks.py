@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparing import assert_close, largest_difference, refuses, standard_errors_off
+from comparing import (
+    assert_close,
+    largest_difference,
+    refused,
+    refuses,
+    standard_errors_off,
+)
 
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED
@@ -95,6 +101,7 @@ def test_a_trained_network_nears_the_ideal_denoiser(trained):
         predictions = LAW.eps(z, level), alpha(-level) * z, trained.eps(z, level)
         ideal, untrained, found = (np.mean((noise - eps) ** 2) for eps in predictions)
         assert found < ideal + 0.2 * (untrained - ideal), f"level {level}"
+    refuses("do not fit", trained.eps, z[:4], np.zeros(4))
 
 
 def set_torch(threads, dtype, grad, device, strict):
@@ -129,14 +136,17 @@ def test_training_uses_the_gpu():
     assert made.network.first.weight.is_cuda and made.sample(5, rng(0), n_steps=3).shape == (5, 2)
 
 
-def test_levels_and_weightings_that_cannot_be_meant_are_refused(trained):
-    for w, recipe, words in (
-        (sigmoid(2), Recipe(log_snr_min=7.0), "range"),
-        (sigmoid(2), Recipe(levels="adaptve"), "did you mean 'adaptive'"),
-        (np.zeros_like, Recipe(), "w is zero"),
-    ):
-        refuses(words, LevelSampler, w, recipe)
-    refuses("do not fit", trained.eps, np.zeros((4, 2)), np.zeros(4))
+test_a_recipe_that_cannot_be_meant_is_refused = refused(
+    (lambda: Recipe(log_snr_min=6.0), "range"),
+    (lambda: Recipe(levels="adaptve"), "did you mean 'adaptive'"),
+    (lambda: Recipe(memory=2), r"memory < 1, got .*memory=2\b"),
+    (lambda: Recipe(learning_rate=np.nan), "learning_rate=nan"),
+    (lambda: Recipe(n_steps=0), r"at least 1, .*n_steps=0\b"),
+    (lambda: Recipe(batch=1.5), r"at least 1, .*batch=1\.5"),
+    (lambda: Recipe(width=-1), r"at least 1, .*width=-1"),
+    (lambda: Recipe(n_blocks=0), r"at least 1, .*n_blocks=0"),
+    (lambda: LevelSampler(np.zeros_like, Recipe()), "w is zero"),
+)
 
 
 def test_a_run_that_diverges_says_what_to_do():

@@ -57,6 +57,9 @@ test_a_vague_hypothesis_is_refused = refused(
     (lambda: hypothesis(by=-0.1), "at least 0"),
     (lambda: hypothesis(seeds=(5,)), "at least 2 different"),
     (lambda: hypothesis(seeds=(4, 5)), "seeds 0 to 4 are in the study"),
+    (lambda: hypothesis(seeds=(5.5, 6)), "seeds must be whole numbers"),
+    (lambda: hypothesis(seeds=7), "seeds must be whole numbers"),
+    (lambda: hypothesis(claim=None), "claim must be a sentence"),
 )
 
 
@@ -99,6 +102,8 @@ def test_what_was_not_fixed_is_not_judged(fix, tmp_path, untrained):
     seal.write_text(seal.read_text()[:9])
     with pytest.warns(UserWarning, match=r"001\.json is damaged"):
         refuses("was not fixed", fixed.judge, runs)
+    seal.rename(seal.with_name("001 (1).json"))  # as programs that copy files name theirs
+    assert fix(seeds=(8, 9)).number == 1
 
 
 def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(fix, tmp_path):
@@ -109,6 +114,7 @@ def test_a_folder_that_cannot_be_written_to_and_an_improper_w_are_refused(fix, t
         (lambda s: -1 + 0 * s): "not negative",
         (lambda s: np.nan * s): "finite",
         (lambda s: np.sum(s**2)): "sum or mean over the levels",
+        (lambda s: 1.0 * (s > 7)): "w is zero on all levels",
         (lambda s: 3 * sigmoid(2)(s)): "sigmoid_2 itself",
     }.items():
         refuses(words, fix, w)
@@ -141,9 +147,11 @@ def test_a_finding_is_the_paired_interval_of_runs_that_pair(fix, untrained):
     interval = ttest_rel([-0.4, -0.5, -0.3], [0.5, 0.6, 0.7]).confidence_interval(0.95)
     assert_close(finding.difference[:3], [-1, interval.low, interval.high], atol=1e-12)
     assert finding.verdict == "supported"
-    refuses("let trial", fixed.judge, runs[:-1])
-    mixed = [*runs[:-1], runs[-1] | {"machine": "another"}]
-    refuses("more than one machine, another and this one", fixed.judge, mixed)
+    for lacking in (runs[:-1], [*runs[:-1], runs[-1] | {"plan": Plan().key}]):
+        refuses("let trial", fixed.judge, lacking)
+    for change in ({"machine": "another"}, {"code": "another"}):
+        mixed = [*runs[:-1], runs[-1] | change]
+        refuses("more than one machine or code, .*another", fixed.judge, mixed)
 
 
 def test_all_hypotheses_together_mislead_one_time_in_twenty(fix, untrained):
@@ -181,10 +189,10 @@ def test_a_report_says_all_of_it(fix, tmp_path, untrained):
     assert "another plan" in text and "before it" not in text
     untrained[0] = 0.31
     other = fix(sigmoid(0.5), seeds=(8, 9, 10))
-    report = write_up(other.judge(other.run()), reason="<so>\n|", not_shown=[], results={})
+    report = write_up(other.judge(other.run()), reason="<so>\n|", not_shown="that", results={})
     report.save(tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert r"| why | &lt;so&gt; \| |" in text
+    assert r"| why | &lt;so&gt; \| |" in text and "\n- that\n" in text
     assert "it is number 2" in text and "difference, 97.5 % interval" in text
 
 

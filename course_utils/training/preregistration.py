@@ -11,8 +11,6 @@ seeds on one machine, and looks at the difference of one held-out measure, seed 
 A seed serves one hypothesis, and the k-th hypothesis of a folder is judged by an interval of
 confidence 1 − 0.05/2^(k−1). Where there is no difference, the chance that any of them all comes out
 as supported is then at most 0.025 (1 + ½ + ¼ + …) = 5 %, whatever was looked at in between.
-
-``python -m course_utils.training.preregistration`` makes the runs of notebook 08's two examples.
 """
 
 import hashlib
@@ -20,6 +18,7 @@ import html
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from operator import index
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +57,12 @@ class Hypothesis:
     seeds: tuple
 
     def __post_init__(self):
-        keep(self, seeds=tuple(int(seed) for seed in self.seeds), by=float(self.by))
+        if not (isinstance(self.claim, str) and self.claim.strip()):
+            raise ValueError(f"claim must be a sentence, got {self.claim!r}")
+        try:
+            keep(self, seeds=tuple(map(index, self.seeds)), by=float(self.by))
+        except TypeError as error:
+            raise ValueError(f"seeds must be whole numbers, and by a number: {error}") from None
         require_known("held-out measure", self.measure, HELD_OUT)
         require_known("direction", self.direction, ("lower", "higher"))
         require_known("weighting of the study", self.versus, COMPARED)
@@ -85,7 +89,7 @@ def expected_reach(measure, versus, n_seeds, results, steps):
     root mean square over the other weightings of the study's ``results`` after so many ``steps``.
     """
     groups = study.by_weighting(results, steps)
-    own = groups.pop(versus)
+    own = groups.pop(require_known("weighting of the study", versus, COMPARED))
     found = [study.differences(runs, own, measure) for runs in groups.values()]
     spread = np.sqrt(np.mean([np.var(each, ddof=1) for each in found]))
     return float(student.ppf(0.975, n_seeds - 1) * spread / np.sqrt(n_seeds))
@@ -94,8 +98,8 @@ def expected_reach(measure, versus, n_seeds, results, steps):
 def in_study(plan):
     """Return whether the stored study measured networks of this plan, at its number of steps."""
     whole = study.PLANS["digits"]
-    budgets = (*whole.along, whole.n_steps)
-    return any(plan == replace(whole, n_steps=n, along=plan.along) for n in budgets)
+    alike = plan == replace(whole, n_steps=plan.n_steps, along=plan.along)
+    return alike and plan.n_steps in (*whole.along, whole.n_steps)
 
 
 # --- Fixing -------------------------------------------------------------------------------------
@@ -155,22 +159,22 @@ class Trial:
     def judge(self, runs):
         """Return the ``Result`` of the runs.
 
-        Raises ``ValueError`` if the hypothesis was not fixed, if a run is missing, or if they come
-        from two kinds of machine.
+        Raises ``ValueError`` if the hypothesis was not fixed, if a run of its plan is missing, or
+        if they come from two kinds of machine or two versions of the course.
         """
         if not self.stored and self.record not in _fixed(self.folder).values():
             raise ValueError(
                 f"hypothesis {self.key} was not fixed: use register(hypothesis, w) first"
             )
-        found = {(r["weighting"], r["seed"]): r for r in runs}
-        pairs = [[found.get((name, seed)) for name in self.names] for seed in self.hypothesis.seeds]
-        own, others = map(list, zip(*pairs, strict=True))
+        found = {(r["weighting"], r["seed"]): r for r in runs if r["plan"] == self.plan.key}
+        seeds = self.hypothesis.seeds
+        own, others = ([found.get((name, seed)) for seed in seeds] for name in self.names)
         if None in own + others:
             raise ValueError("some of its runs are missing: let trial.run() finish")
-        if len(machines := sorted({r["machine"] for r in own + others})) > 1:
+        if len(makers := sorted({f"{r['machine']} ({r['code']})" for r in own + others})) > 1:
             raise ValueError(
-                f"these runs come from more than one machine, {' and '.join(machines)}, where a "
-                "seed is not the same run. Delete one kind and run again"
+                f"these runs come from more than one machine or code, {' and '.join(makers)}, "
+                "where a seed is not the same run. Delete one kind and run again"
             )
         difference = study.compare(own, others, self.hypothesis.measure, self.confidence)
         return Result(self, own, others, difference)
@@ -208,7 +212,8 @@ def register(hypothesis, w, plan=SHORT, folder=FOLDER):
     its seeds takes its place; afterwards that is refused with a ``ValueError``, and so is a w that
     is the comparator's.
     """
-    trial, seeds = Trial(hypothesis, w, plan, Path(folder)), set(hypothesis.seeds)
+    trial = Trial(hypothesis, w, plan, Path(folder).expanduser())
+    seeds = set(hypothesis.seeds)
     record, folder = trial.record, trial.folder
     if record["weighting"] == fingerprint(WEIGHTINGS[hypothesis.versus], plan):
         raise ValueError(f"your weighting is {hypothesis.versus} itself: there is nothing to test")
@@ -237,7 +242,7 @@ def _seal(folder, number):
 
 def _fixed(folder):
     """What was fixed in a folder, {number: record}, None for a damaged file."""
-    paths = sorted(_seal(folder, 0).parent.glob("[0-9]*.json"))
+    paths = sorted(_seal(folder, 0).parent.glob("[0-9][0-9][0-9].json"))
     return {int(path.stem): study.read_json(path) for path in paths}
 
 
@@ -245,9 +250,11 @@ def fingerprint(w, plan):
     """Return eight characters that change with the shape of w on the plan's levels.
 
     w at 65 levels, divided by its largest value there and rounded to four digits. Raises
-    ``ValueError`` for a w that is negative, not finite, or a sum over its levels.
+    ``ValueError`` for a w that is negative, not finite, zero, or a sum over its levels.
     """
     values = evaluate(w, np.linspace(plan.log_snr_min, plan.log_snr_max, 65))
+    if not values.any():
+        raise ValueError("w is zero on all levels of training: nothing would be learnt")
     text = " ".join(f"{value:.3e}" for value in values / values.max())
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -305,6 +312,7 @@ def write_up(finding, *, reason, not_shown, results):
     ``reason``: why this was to be expected. ``not_shown``: sentences of your own beside those that
     hold for every trial. ``results`` of the study, for the floor.
     """
+    not_shown = [not_shown] if isinstance(not_shown, str) else not_shown
     trial, own, _, difference = finding
     hypothesis, plan, seeds = trial.hypothesis, trial.plan, len(trial.hypothesis.seeds)
     monotone = is_monotone(trial.w, plan.log_snr_min, plan.log_snr_max)
@@ -389,7 +397,7 @@ def _stored():
 
 
 def store_examples():
-    """Make the examples' runs, or what is missing of them, and store them in the package."""
+    """Make the runs of notebook 08's examples, or what is missing, and store them here."""
     trials = []
     for hypothesis, w in examples():
         trial = Trial(hypothesis, w, SHORT, study.RUNS / "examples")

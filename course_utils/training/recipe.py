@@ -4,6 +4,7 @@ Nothing here needs torch.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Recipe:
     rate stays where it is after a warm-up, and an average over weights, whose memory grows with the
     run, does what a falling rate would do. The network has ``n_blocks`` blocks of ``width``, and
     ``skip`` (``networks.Network``). ``levels``, "adaptive", "uniform" or an objective, and their
-    range are for the ``LevelSampler``. ``memory`` lies between 0 and 1.
+    range are for the ``LevelSampler``. Raises ``ValueError`` where nothing could be trained.
     """
 
     n_steps: int = 1200
@@ -40,6 +41,17 @@ class Recipe:
     log_snr_min: float = -10.0
     log_snr_max: float = 6.0
     skip: bool = False
+
+    def __post_init__(self):
+        require_known("kind of levels", self.levels, ("adaptive", "uniform", *PUBLISHED))
+        require_range(self.log_snr_min, self.log_snr_max)
+        counts = (self.n_steps, self.batch, self.width, self.n_blocks)
+        whole = all(isinstance(count, Integral) and count >= 1 for count in counts)
+        if not (whole and 0 < self.learning_rate < np.inf and 0 < self.memory < 1):
+            raise ValueError(
+                "need whole n_steps, batch, width and n_blocks of at least 1, a finite "
+                f"learning_rate > 0, and 0 < memory < 1, got {self}"
+            )
 
     def rate(self, step):
         """Return Adam's rate at step 0, 1, …: learning_rate · min(1, (step + 1)/60)."""
@@ -60,13 +72,11 @@ class LevelSampler:
     ``draw(u)`` turns uniform numbers into levels and their coefficients w α²/p ÷ ∫ w α² dλ.
     "uniform": p is flat on the range. A key of ``PUBLISHED``: that objective's own p, cut to the
     range. "adaptive": p ∝ w(λ) times a running mean of ‖ε − ε̂‖²/d in 64 bins, plus a uniform part;
-    ``observe`` feeds it. Raises ``ValueError`` for unknown levels, an empty range, and where w is
-    zero. Source: Kingma & Gao 2023.
+    ``observe`` feeds it. Raises ``ValueError`` where w is zero. Source: Kingma & Gao 2023.
     """
 
     def __init__(self, w, recipe):
-        kind = require_known("kind of levels", recipe.levels, ("adaptive", "uniform", *PUBLISHED))
-        low, high = require_range(recipe.log_snr_min, recipe.log_snr_max)
+        kind, low, high = recipe.levels, recipe.log_snr_min, recipe.log_snr_max
         self.w, self.adaptive = w, kind == "adaptive"
         self.edges = np.linspace(low, high, N_BINS + 1)
         self.middles = (self.edges[:-1] + self.edges[1:]) / 2

@@ -10,8 +10,7 @@ steps one factor is changed at a time: how levels are sampled, the learning rate
 of one seed share initial weights, images, noise and the sampler's noise, whatever their weighting.
 
 Every run is a file of its own, in the folder ``.study``. At the end, or where it is interrupted,
-the results so far go into the package: ``study_digits.json``, and the sheets of samples into
-``study_digits.npz``, which are read without torch.
+``write_results`` puts what is finished into the package, where it is read without torch.
 """
 
 import argparse
@@ -22,6 +21,7 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -123,27 +123,22 @@ def run(plan, name, seed, w=None, label=None):
     """Train with one weighting and seed; return a list of dicts, one each time it was measured.
 
     ``name`` is a key of ``WEIGHTINGS``, or any name for a weighting ``w`` of your own. Keys of a
-    result: weighting, seed, steps; those of ``measured``; seconds until then (training, measuring);
-    plan (its key), code, machine. A ``label`` shows progress.
+    result: weighting, seed, steps; those of ``measured``; plan (its key), code, machine. A
+    ``label`` shows progress.
     """
     from course_utils.training.networks import Trained, one_thread, train_steps
 
     if w is None:
         w = WEIGHTINGS[require_known("weighting of the study", name, COMPARED)]
     x = metrics_for(plan.data, plan.held_out).train
-    found, start, measuring = [], time.perf_counter(), 0.0
     made = {"plan": plan.key, "code": code(), "machine": _processor()}
+    found = []
     with one_thread():
         steps = progress(train_steps(x, w, seed=seed, recipe=plan), plan.n_steps, label)
         for n, (_, average) in enumerate(steps, 1):
-            if n != plan.n_steps and n not in plan.along:
-                continue
-            begun = time.perf_counter()
-            one = {"weighting": name, "seed": seed, "steps": n}
-            one |= measured(plan, Trained(average, plan), seed)
-            seconds = {"training": begun - start - measuring}
-            measuring += time.perf_counter() - begun
-            found.append(_rounded(one | {"seconds": seconds | {"measuring": measuring}} | made))
+            if n == plan.n_steps or n in plan.along:
+                one = {"weighting": name, "seed": seed, "steps": n}
+                found.append(_rounded(one | measured(plan, Trained(average, plan), seed) | made))
     return found
 
 
@@ -232,7 +227,7 @@ def _spread(calls, jobs, scheduler):
 def write_whole(path, content):
     """Write text or bytes to a file that is there whole or not at all; make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # another process may write it, too
     part.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(part, path)
 
@@ -288,7 +283,7 @@ def write_results(runs, asked):
 
 def load_results(data="digits"):
     """Return a stored study's dict (see ``write_results``)."""
-    return read_json(DATA / f"study_{data}.json")
+    return read_json(DATA / f"study_{require_known('study', data, PLANS)}.json")
 
 
 def load_sheets(data="digits"):
@@ -345,8 +340,12 @@ def _over_seeds(values, confidence):
 
 def by_weighting(results, steps=None, setting="main"):
     """Return {weighting: its results over the seeds that all have} at a budget, or the largest."""
+    require_known("setting", setting, dict.fromkeys(r["setting"] for r in results["runs"]))
     runs = [r for r in results["runs"] if r["setting"] == setting]
-    steps = steps or max(r["steps"] for r in runs)
+    budgets = sorted({r["steps"] for r in runs})
+    steps = steps or budgets[-1]
+    if steps not in budgets:
+        raise ValueError(f"runs were measured after {budgets} steps, not after {steps}")
     groups = {}
     for r in (r for r in runs if r["steps"] == steps):
         groups.setdefault(r["weighting"], []).append(r)
@@ -397,17 +396,23 @@ def main(arguments=None):
     parser.add_argument("--scheduler", help="address of a Dask scheduler, tcp://…")
     parser.add_argument("--weightings", nargs="+", default=COMPARED, choices=COMPARED)
     given = parser.parse_args(arguments)
-    asked, finished = queue(given.data, given.weightings), []
+    asked, finished = queue(given.data, dict.fromkeys(given.weightings)), []
     calls = [(plan, name, seed) for _, plan, name, seed in asked]
     try:
-        for found in run_all(calls, RUNS, jobs=given.jobs, scheduler=given.scheduler):
-            finished.append(found)
-            one, number = found[-1], f"{len(finished)}/{len(asked)}"
-            bits = f"{one['bits']['total']:.3f} bits after {one['steps']} steps"
-            print(f"{number} {one['weighting']}, seed {one['seed']}: {bits}", flush=True)
-    finally:
-        if finished:
-            write_results(finished, asked)
+        try:
+            for found in run_all(calls, RUNS, jobs=given.jobs, scheduler=given.scheduler):
+                finished.append(found)
+                one, number = found[-1], f"{len(finished)}/{len(asked)}"
+                bits = f"{one['bits']['total']:.3f} bits after {one['steps']} steps"
+                print(f"{number} {one['weighting']}, seed {one['seed']}: {bits}", flush=True)
+        finally:
+            if finished:
+                write_results(finished, asked)
+                print(f"{number} runs are now what notebook 07 reads, in {DATA}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command goes on from here")
+    except (OSError, ValueError) as error:
+        sys.exit(f"make study: {error}")
 
 
 if __name__ == "__main__":
