@@ -11,6 +11,7 @@ import functools
 import inspect
 import io
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -124,13 +125,13 @@ class Exercise:
                 for trial, right in zip(self.trials, self._right, strict=True)
             ]
 
-    def differing(self, outcomes, others) -> frozenset[int]:
+    def differing(self, outcomes, others, tolerance=None) -> frozenset[int]:
         """Return the parts in which two lists of outcomes differ beyond the tolerance."""
         return frozenset(
             part
             for a, b in zip(outcomes, others, strict=True)
             for part in range(len(b))
-            if not values.same(a[part], b[part], self.tolerance)
+            if not values.same(a[part], b[part], tolerance or self.tolerance)
         )
 
     def _answer(self, trial):
@@ -187,7 +188,7 @@ class Exercise:
 
     @functools.cached_property
     def _slips(self):
-        return self._source.slips()
+        return self._source.slips(2 if self._right[0][0].dtype.kind == "U" else np.inf)
 
     def _explained(self, function, got, wrong):
         """What went wrong, in words: for all wrong parts at once, else part by part."""
@@ -203,13 +204,13 @@ class Exercise:
         if not found:
             return self._described(function, got, wrong)
         sentences, left = [], set(wrong)
-        while any(left & parts for parts, _ in found):
-            parts, words = max(found, key=lambda pair: len(pair[0] & left))
-            sentences.append(words)
-            left -= parts
+        for parts, words in sorted(found, key=lambda pair: -len(pair[0])):
+            if left & parts:
+                sentences.append(words + "." * (not words.endswith("?")))
+                left -= parts
         if left:
             sentences.append(f"{self._names(left)} is not the expected result either")
-        return ".\n  And ".join(sentences)
+        return "\n  And ".join(sentences).removesuffix(".")
 
     def _matching(self, attempt, wrong):
         """The mistakes that fit, listed ones first, up to the first that explains everything."""
@@ -271,7 +272,8 @@ class Exercise:
         failing = [k for k, row in enumerate(got) if self.differing([row], [self._right[k]])]
         text, k = self._form(got, wrong)
         if not text:
-            k = failing[0]
+            seen = (k for k in failing if self.differing([got[k]], [self._right[k]], 0.03))
+            k = next(seen, failing[0])  # the least one in which the difference is seen
             where = f" on {len(failing)} of {len(got)} trials" if len(got) > 1 else ""
             where += f", in {self._names(wrong)}" if self.returns else ""
             text = f"not the expected result{where}{self._ignored(function, got)}. {self.hint}"
@@ -300,15 +302,17 @@ class Exercise:
 
     def _ignored(self, function, got):
         """The argument that the answer depends on and the attempt does not, in words."""
-        for k, name in enumerate(self._arguments if not self._coarse else ()):
+        coarse = self._coarse or all(map(values.simple, zip(*got, strict=True)))
+        for k, name in enumerate(() if coarse else self._arguments):
             rng = np.random.default_rng(0)
             moved = self._answered(
-                (*trial[:k], values.moved(trial[k], rng), *trial[k + 1 :]) for trial in self.trials
+                (*trial[:k], values.shrunk(trial[k], rng, 0.3), *trial[k + 1 :])
+                for trial in self.trials
             )
             ours = [self._result(function, case) for case in moved]
             stays = len(moved) == len(got) and None not in ours and not self.differing(ours, got)
             if stays and self.differing([right for _, right in moved], self._right):
-                return f"; it does not depend on the argument {name}"
+                return f"; it is the same for other values of {name}"
         return ""
 
 
@@ -326,7 +330,8 @@ def _account(error, attempt):
 
 @contextlib.contextmanager
 def _overheard(said):
-    """Write to `said` what is printed, and what is warned of, in place of showing it."""
+    """Write to `said` what is printed, and what is warned of; leave no figure, no other seed."""
+    figures, state = _figures(), np.random.get_state()  # noqa: NPY002 (the reader's own)
     with (
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(said),
@@ -338,3 +343,10 @@ def _overheard(said):
             yield
         finally:
             said.writelines(f"{w.category.__name__}: {w.message}\n" for w in caught)
+            np.random.set_state(state)  # noqa: NPY002
+            for number in _figures() - figures:
+                sys.modules["matplotlib.pyplot"].close(number)
+
+
+def _figures():
+    return {*getattr(sys.modules.get("matplotlib.pyplot"), "get_fignums", list)()}

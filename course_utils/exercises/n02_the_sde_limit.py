@@ -99,8 +99,8 @@ EXERCISES["02.4"] = Exercise(
             "1 - factor**2 -> beta * 1.0",
         "β²/4 has the wrong sign: the method adds too much, not too little":
             "1 - factor**2 -> beta + beta**2 / 4",
-        "that is what must be added to β; asked is all the variance that a step adds":
-            "1 - factor**2 -> -(beta**2) / 4",
+        "that is by how much β is too much; asked is all the variance that a step adds":
+            "1 - factor**2 -> beta**2 / 4",
         "(β/2)² is β²/4: the square of 1 − β/2 is 1 − β + β²/4":
             "1 - factor**2 -> beta - beta**2 / 2",
     },

@@ -13,8 +13,8 @@ def _abel(w, L):
     rise = np.diff(w)  # moving one place along the sum gives w_{i+1} − w_i
     inner = rise @ L[1:-1]  # the increase from w_i to w_{i+1} goes with L_i
     total = w[0] * L[0] + inner - w[-1] * L[-1]  # the whole bound comes first, the prior is last
-    subtracted = -np.minimum(rise, 0) @ L[1:-1]  # only where w falls an L is taken away, L_i
     whole = np.sum(w * (L[:-1] - L[1:]))  # each K_j is the difference of two L
+    subtracted = -np.minimum(rise, 0) @ L[1:-1]  # only where w falls an L is taken away, L_i
     return total, subtracted / whole  # a share of the sum
 
 _steps = np.array([0.9, 0.4, 1.7, 0.2, 0.6])  # K_j, then L_i = K_{i+1} + … + K_T + prior
@@ -95,15 +95,13 @@ def _make_monotone(log_snr, w):
     noisier = log_snr < log_snr[peak]  # only the noisy side is lifted
     return np.where(noisier, w[peak], w)  # lift to the peak's height; beyond it w keeps its values
 
-def _edm(log_snr):
-    normal = np.exp(-((log_snr - 2.4) ** 2) / (2 * 2.4**2))
-    return normal * (np.exp(-log_snr) + 0.25)
-
-_grid = np.linspace(-10, 10, 41)
-
 EXERCISES["06.4"] = Exercise(
     _make_monotone,
-    [(_grid, _edm(_grid)), (_grid[::2] + 0.3, 1 / np.cosh(_grid[::2] / 2 + 0.2))],
+    [
+        ([-4.0, -1.5, 0.2, 1.0, 3.0], [0.2, 0.5, 0.9, 1.4, 0.1]),
+        ([-6.0, -5.0, -2.5, 0.5, 2.0, 4.0], [0.3, 1.1, 2.4, 0.8, 0.7, 0.2]),
+        ([-2.0, 0.0, 1.0], [3.0, 2.0, 0.5]),
+    ],
     hint="Seen from the data end (large λ) towards noise, the weight may only grow",
     mistakes={
         "you raised the high-λ side: that never decreases with λ, the wrong way round":

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from course_utils.exercises.slips import ELEMENTWISE, GATHERED, evaluated
+from course_utils.exercises.slips import ELEMENTWISE, GATHERED, evaluated, number
 
 RIGHT = "the right result"
 MADE = ELEMENTWISE | {
@@ -15,9 +15,8 @@ MADE = ELEMENTWISE | {
 }
 TAKEN = GATHERED | {"the smallest of {}": "np.min(a)", "the median of {}": "np.median(a)"}
 MULTIPLES = {"": 1, "minus ": -1, "twice ": 2, "half of ": 0.5, "−2 times ": -2, "−½ times ": -0.5}
-NUMBERS = {"π": np.pi, "1/π": 1 / np.pi, "2π": 2 * np.pi, "1/(2π)": 0.5 / np.pi, "π/2": np.pi / 2,
-           "2/π": 2 / np.pi, "π²": np.pi**2, "√2": np.sqrt(2), "1/√2": np.sqrt(0.5),
-           "ln 2": np.log(2), "1/ln 2": 1 / np.log(2), "ln 10": np.log(10)}  # fmt: skip
+NUMBERS = {"π": np.pi, "1/π": 1 / np.pi, "2π": 2 * np.pi, "1/(2π)": 0.5 / np.pi, "2/π": 2 / np.pi,
+           "√2": np.sqrt(2), "1/√2": np.sqrt(0.5), "1/ln 2 (bits for nats)": 1 / np.log(2)}  # fmt: skip
 
 
 def table(cases, right):
@@ -48,7 +47,7 @@ def _rows(templates, made_of, right):
         for name, value in made_of.items():
             if words[0] in "ασ" and "log_snr" not in name:
                 continue
-            whole = templates is not MADE or re.fullmatch(r"\w+", name)
+            whole = templates is not MADE or re.fullmatch(r"[\w.]+(\([^()]*\))?", name)
             with contextlib.suppress(Exception):
                 found = [change(np.asarray(x, dtype=float)) for x in value]
                 pairs = zip(found, right, strict=True)
@@ -67,7 +66,7 @@ def relation(got, right, rows, tolerance):
         return "your result is the same whatever the arguments are"
     more = np.median(got - right)
     if _near(more + right, got, tolerance):
-        return f"your result is {_number(abs(more))} {'more' if more > 0 else 'less'} than {RIGHT}"
+        return f"your result is {number(abs(more))} {'more' if more > 0 else 'less'} than {RIGHT}"
     known = np.isfinite(right) & (right != 0)
     ratio = got[known] / right[known]
     factor = np.median(ratio) if known.any() else np.nan
@@ -82,23 +81,20 @@ def relation(got, right, rows, tolerance):
         for times, multiple in MULTIPLES.items():
             if (fits := _near(multiple * of, wanted, tolerance)).any():
                 words = min((names[k] for k in np.flatnonzero(fits)), key=len)
-                return f"your result is {before}{times}{_bracketed(words) if times else words}"
+                words = f"your result is {before}{times}{_bracketed(words) if times else words}"
+                return words.replace("plus minus", "minus")
     return ""
 
 
 def _times(factor):
     if np.isclose(factor, -1, rtol=1e-6):
         return "only the sign differs, everywhere"
-    near = (text for text, number in NUMBERS.items() if np.isclose(factor, number, rtol=1e-6))
-    return f"your result is {next(near, _number(factor))} times {RIGHT}"
+    near = (text for text, value in NUMBERS.items() if np.isclose(factor, value, rtol=1e-6))
+    return f"your result is {next(near, number(factor))} times {RIGHT}"
 
 
 def _bracketed(words):
     return f"({words})" if re.search(" [−+] ", re.sub(r"\([^()]*\)", "", words)) else words
-
-
-def _number(value):
-    return f"{value:.4g}".replace("-", "−")
 
 
 def _near(row, got, tolerance):

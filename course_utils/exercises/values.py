@@ -75,15 +75,10 @@ def shrunk(argument, rng, least):
     return frozen(other) if np.ndim(other) else other
 
 
-def moved(argument, rng):
-    """Another value of an argument: the numbers of an array change places, too."""
-    return shrunk(np.roll(argument, 1) if np.ndim(argument) == 1 else argument, rng, 0.8)
-
-
 def varied(results):
     """Whether results vary, within arrays if there are any: many slips give one value for all."""
     arrays = [part for part in results if part.size > 1] or [np.array(results)]
-    return any(len(set(array.ravel().tolist())) > 1 for array in arrays)
+    return any(len({*array[array == array].tolist()}) > 1 for array in arrays)  # NaN is not NaN
 
 
 def simple(results):
@@ -118,7 +113,7 @@ def _short(value):
         return str(value)
     if np.ndim(value) > 1 and np.size(value) > 12:
         return f"numbers of shape {np.shape(value)}"
-    four_digits = {"float_kind": lambda number: f"{number:.4g}"}
+    four_digits = {"float_kind": lambda number: f"{number + 0:.4g}"}  # −0 + 0 is 0
     style = {"threshold": 8, "edgeitems": 3, "separator": ", ", "formatter": four_digits}
     return " ".join(np.array2string(np.asarray(value), **style).split())
 
