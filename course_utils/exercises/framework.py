@@ -240,24 +240,14 @@ class Exercise:
 
     def _told(self, attempt, wrong):
         """What the numbers of single parts tell."""
-        found = []
+        found, (trials, right) = [], zip(*self._cases, strict=True)
         for part in sorted(wrong) if self._arguments and all(attempt) else ():
-            ours = [row[part] for row in attempt]
-            right = [row[part] for _, row in self._cases]
-            if [a.shape for a in ours] != [a.shape for a in right] or ours[0].dtype.kind == "U":
-                continue
-            tolerance = self.tolerance if ours[0].dtype != np.float32 else 1e-4
-            got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (ours, right))
-            rows = {} if part in self._coarse else self._rows(part)
-            if words := relations.relation(got, right, rows, tolerance):
+            results, answers = ([row[part] for row in rows] for rows in (attempt, right))
+            made_of = [] if part in self._coarse else self._source.parts(trials)
+            if words := relations.relation(results, answers, made_of, self.tolerance):
                 why = self._source.reason(part)
                 found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
         return found
-
-    def _rows(self, part):
-        """The table of what a part of the result may be; see `relations`."""
-        trials, right = zip(*self._cases, strict=True)
-        return relations.table(self._source.parts(trials), [answer[part] for answer in right])
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)

@@ -12,15 +12,13 @@ def _order(power, random):
     lost = np.where(random, 0.5, 1.0)  # N alike errors add up; of random ones only √N is left
     return power - lost  # many small steps make more error, and N is 1/Δ
 
-_fair, _coin = np.array([True, False, False, True]), np.array([False, True, True])
-
 EXERCISES["02.1"] = Exercise(
     _order,
     [
-        ([2.0, 2.0, 1.0, 1.0], _fair),
-        ([1.5, 0.5, 1.5], _coin),
-        ([0.5, 0.5], np.array([True, False])),
-        ([3.0], np.array([False])),
+        ([2.0, 2.0, 1.0, 1.0], [True, False, False, True]),
+        ([1.5, 0.5, 1.5], [False, True, True]),
+        ([0.5, 0.5], [True, False]),
+        ([3.0], [False]),
     ],
     hint="N alike errors add to N·Δ^a; of N random ones the variances add to N·Δ^2a",
     mistakes={

@@ -87,15 +87,11 @@ def _ancestral(z, eps_hat, noise, log_snr, log_snr_to):
     variance = sigma(log_snr_to) ** 2 - decay**2 * sigma(beyond) ** 2  # what is left counts already
     return decay * latent + np.sqrt(variance) * noise  # fresh noise by its amplitude
 
-_latents = np.array([0.4, -1.3, 0.9, 0.1])
-_predictions = np.array([0.7, -0.5, 0.2, -1.0])
-_noise = np.array([-0.6, 1.1, 0.3, 0.8])
-
 EXERCISES["03.4"] = Exercise(
     _ancestral,
     [
-        (_latents, _predictions, _noise, -1.0, 0.5),
-        (_latents[::-1], _predictions, _noise, 1.0, 1.4),
+        ([0.4, -1.3, 0.9, 0.1], [0.7, -0.5, 0.2, -1.0], [-0.6, 1.1, 0.3, 0.8], -1.0, 0.5),
+        ([0.1, 0.9, -1.3], [0.7, -0.5, 0.2], [0.3, -0.6, 1.1], 1.0, 1.4),
         ([0.5, 0.5], [-0.4, 0.9], [0.0, 1.2], -6.0, 2.0),
     ],
     hint="Three levels occur: λ_t, λ_s, and λ_t + 2Δλ; write α and σ of each with its index",

@@ -17,12 +17,12 @@ def _abel(w, L):
     subtracted = -np.minimum(rise, 0) @ L[1:-1]  # only where w falls an L is taken away, L_i
     return total, subtracted / whole  # a share of the sum
 
-_steps = np.array([0.9, 0.4, 1.7, 0.2, 0.6])  # K_j, then L_i = K_{i+1} + … + K_T + prior
-_levels = np.append(np.cumsum(_steps[::-1])[::-1], 0) + 0.35
-
 EXERCISES["06.1"] = Exercise(
     _abel,
-    [([0.2, 0.5, 0.9, 1.4, 1.0], _levels), ([0.7, 0.1, 2.0, 1.5], [2.9, 1.1, 0.8, 0.4, 0.15])],
+    [
+        ([0.2, 0.5, 0.9, 1.4, 1.0], [4.15, 3.25, 2.85, 1.15, 0.95, 0.35]),
+        ([0.7, 0.1, 2.0, 1.5], [2.9, 1.1, 0.8, 0.4, 0.15]),
+    ],
     hint="Write it out for T = 2 with K_j = L_{j−1} − L_j and collect the terms of each L_i",
     returns=("total", "share"),
     mistakes={
@@ -45,14 +45,11 @@ def _masses(t, w):
     rise = np.diff(w)  # p_w is made of the increase of w, and a cell's mass is all of it
     return rise / w[-1], w[0] / w[-1]  # shares of w(1): the increases, and what w starts with
 
-def _uneven(n):
-    return np.linspace(0, 1, n) ** 1.5
-
 EXERCISES["06.2"] = Exercise(
     _masses,
     [
-        (_uneven(6), expit(np.linspace(-2, 3, 6)) * 0.7),
-        (_uneven(9), 3 + 5 * np.linspace(0, 1, 9) ** 2),
+        ([0.0, 0.1, 0.4, 0.6, 1.0], [0.1, 0.24, 0.6, 0.75, 0.92]),
+        ([0.0, 0.2, 0.3, 1.0], [3.0, 3.4, 5.1, 7.3]),
     ],
     hint="w(1) = w(0) + the sum of all increases: divide this sentence by w(1)",
     returns=("masses", "atom"),

@@ -43,7 +43,7 @@ def _any_measure(differences, primary, by):
 def _trial(seed):
     rng = np.random.default_rng(seed)
     row, n, m = seed % 3, 3 + seed // 2 % 4, 3 + seed // 8 % 2
-    d = rng.uniform(-1.5, 0.4, (m, 1)) + rng.normal(0, 0.3, (m, n))
+    d = np.round(rng.uniform(-1.5, 0.4, (m, 1)) + rng.normal(0, 0.3, (m, n)), 2)
     reach = stdtrit(n - 1, 0.975) * d[row].std(ddof=1) / np.sqrt(n)  # −by lies near an end
     return d, row, max(0.0, -d[row].mean() - (-1) ** seed * 0.5 * 1.02**seed * reach)
 
@@ -64,13 +64,10 @@ EXERCISES["08.2"] = Exercise(
         "the mean alone does not say how sure it is": "reach = quantile -> reach = 0 * quantile",
         "one measure was fixed, so there is no price for M of them: a 95 % interval, no wider":
             "0.975 -> 1 - 0.025 / len(differences)",
-    } | {
-        f"one row decides, `primary`; you took {words}": f"differences[primary] -> {rows}"
-        for words, rows in {
-            "all of them as one": "differences.ravel()",
-            "their mean": "differences.mean(axis=0)",
-            "the one that came out lowest": "differences[differences.mean(axis=1).argmin()]",
-        }.items()
+        "row `primary` decides, not all as one": "differences[primary] -> differences.ravel()",
+        "row `primary` decides, not their mean": "differences[primary] -> differences.mean(axis=0)",
+        "row `primary` decides, not the one that came out lowest":
+            "differences[primary] -> differences[differences.mean(axis=1).argmin()]",
     },
 )
 
@@ -109,7 +106,7 @@ def _unbeaten(bits, eta0, eta1):
     table = np.stack([bits, eta0, eta1])  # three measures count: leave none out
     own, other = table[:, :, None], table[:, None, :]  # each weighting against each
     nowhere_worse = (other <= own).all(axis=0)  # lower is better
-    better = (other < own).any(axis=0)  # once is enough, but two that are equal do not beat each other
+    better = (other < own).any(axis=0)  # once is enough; equal ones do not beat each other
     beaten = (nowhere_worse & better).any(axis=1)  # one that beats it is enough
     return 1.0 - beaten  # 1 for those that nobody beats
 

@@ -16,17 +16,17 @@ MADE = ELEMENTWISE | {
 TAKEN = GATHERED | {"the smallest of {}": "np.min(a)", "the median of {}": "np.median(a)"}
 MULTIPLES = {"": 1, "minus ": -1, "twice ": 2, "half of ": 0.5, "−2 times ": -2, "−½ times ": -0.5}
 NUMBERS = {"π": np.pi, "1/π": 1 / np.pi, "2π": 2 * np.pi, "1/(2π)": 0.5 / np.pi, "2/π": 2 / np.pi,
-           "√2": np.sqrt(2), "1/√2": np.sqrt(0.5), "1/ln 2 (bits for nats)": 1 / np.log(2)}  # fmt: skip
+           "√2": 2**0.5, "1/√2": 0.5**0.5, "1/ln 2 (bits for nats)": 1 / np.log(2)}  # fmt: skip
 
 
-def table(cases, right):
+def _table(right, parts):
     """Return {words: numbers}, each as many as all right results hold: what a result may be.
 
-    cases   {words: value} of arguments and parts of formulas in each case
     right   the right result of each case; it stands first in the table
+    parts   {words: value} of arguments and parts of formulas in each case
     """
-    shared = [words for words in cases[0] if all(words in case for case in cases)]
-    parts = {RIGHT: right} | {words: [case[words] for case in cases] for words in shared}
+    shared = [words for words in parts[0] if all(words in case for case in parts)]
+    parts = {RIGHT: right} | {words: [case[words] for case in parts] for words in shared}
     arrays = {words: xs for words, xs in parts.items() if any(np.size(x) > 1 for x in xs)}
     rows = _rows({"{}": "a"}, parts, right) | _rows(TAKEN, arrays, right)
     rows |= _rows(MADE, {words: [row] for words, row in rows.items()}, [rows[RIGHT]])
@@ -56,8 +56,15 @@ def _rows(templates, made_of, right):
     return rows
 
 
-def relation(got, right, rows, tolerance):
-    """Say what a result is, made simply of the right one or of parts of the calculation; or ""."""
+def relation(results, answers, parts, tolerance):
+    """Say what the results are, made simply of the right answers or of what those are made of.
+
+    parts   {words: value} of what each answer is made of; empty where much agrees by accident
+    """
+    if [a.shape for a in results] != [a.shape for a in answers] or results[0].dtype.kind == "U":
+        return ""
+    tolerance = tolerance if results[0].dtype != np.float32 else 1e-4
+    got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (results, answers))
     if not np.isfinite(got).all():
         return ""
     if not np.any(got):
@@ -72,6 +79,7 @@ def relation(got, right, rows, tolerance):
     factor = np.median(ratio) if known.any() else np.nan
     if _near(factor * right, got, tolerance):
         return _times(factor)
+    rows = _table(answers, parts) if parts else {}
     names, numbers = list(rows), np.reshape([*rows.values()], (len(rows), got.size))
     targets = [("", got, numbers), (f"{RIGHT} plus ", got - right, numbers)]
     if not np.any(got[~known]):

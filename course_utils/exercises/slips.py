@@ -59,7 +59,7 @@ RULES = """
     a[-1] -> a[0] : the first of {a} stands where its last belongs
     a[-1] -> np.sum(a) : the sum of {a} stands where its last value belongs
 """
-ELEMENTWISE = {  # what may stand in the place of a part a, the likelier first
+ELEMENTWISE = {  # what may stand in the place of a part a
     "−{}": "-a",
     "{}²": "a ** 2",
     "√{}": "np.sqrt(a)",
@@ -187,9 +187,9 @@ class Source:
             if other not in {name, *self.called} and (name in self.names or other in inside):
                 words = f"{_shown(other)} stands where {_thing(node)} belongs"
                 yield 1.5, words, ast.Name(other, ast.Load())
-        for k, (words, new) in enumerate((ELEMENTWISE | GATHERED).items()):
+        for words, new in (ELEMENTWISE | GATHERED).items():
             words = f"{words.format(_within(node))} stands where {_thing(node)} belongs"
-            yield 2 + 0.05 * k, words, _new(new, a=node)
+            yield 1.9 if new == "-a" else 2, words, _new(new, a=node)
 
     def compiled(self, edits):
         """The function with other nodes in some places; the tree stays as it was."""
