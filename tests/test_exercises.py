@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 from answers import RIGHT, WRONG
+from matplotlib import pyplot as plt
+from scipy.special import expit
 
 from course_utils.exercises import Exercise, check, exercises
 from course_utils.exercises.slips import Source, edited
@@ -168,13 +170,11 @@ VERDICTS = {
     "stub": (raising(NotImplementedError()), "not attempted yet"),
     "None": (None, "not attempted yet"),
     "in place": (lambda x: np.exp(x, out=x), "ValueError in line"),
-    "float32": (lambda x: np.exp(x.astype("f")), "correct"),
     "float32, digits lost": (
         lambda x: np.exp(x.astype("f")) * np.float32(1.00005),
         "correct, to the seven digits of float32",
     ),
     "torch": (lambda x: torch.exp(torch.tensor(x, requires_grad=True)), "correct"),
-    "mistake": (lambda x: [10.0**v for v in x], "not yet: a power of ten"),
     "nothing returned": (lambda x: None, "the function returns None"),
     "column": (lambda x: np.exp(x)[:, None], "expected an array of 3 numbers, got shape (3, 1)"),
     "one": (lambda x: np.exp(x)[:1], "expected an array of 3 numbers, got an array of one number"),
@@ -244,6 +244,14 @@ def test_check_survives_every_hostile_attempt(name, capsys):
         (WORD, " Same", "correct"),
         (WORD, "elbo", "not yet: no"),
         (WORD, 3, "not yet: expected a word in quotes, got an int"),
+        (EXERCISES["01.3"], lambda b: np.exp(-b.sum()), "that is the approximation itself"),
+        (EXERCISES["03.1"], (2, 0.5), "and no bug.\n  And a loss of ½ is the floor"),
+        (EXERCISES["03.4"], lambda z, *others: z * np.nan, "NaN or infinity in the result"),
+        (EXERCISES["04.2"], lambda n, a, b, c: (2 * b - a, int(2 * n * (a - b) / c)), "ing down s"),
+        (EXERCISES["05.1"], lambda s: -s / 2, "log (w(log_snr)/w(0.0)) stands"),
+        (EXERCISES["05.2"], lambda s, g: expit(s), "the minimum with gamma is missing"),
+        (EXERCISES["06.2"], lambda t, w: (np.diff(w) / sum(w), w[0] / sum(w)), "the sum of w stan"),
+        (EXERCISES["06.4"], lambda s, w: np.where(s < -1, max(w), w), "got       [1.4, 1.4, 0.7"),
     ],
 )
 def test_what_is_told_of(exercise, attempt, words):
@@ -253,6 +261,21 @@ def test_what_is_told_of(exercise, attempt, words):
 def test_nothing_is_told_that_does_not_explain_every_number():
     assert "times" not in FROM_ZERO.verdict(lambda x: np.append(3 * x[:-1], 5.0))
     assert "other values" not in PRODUCT.verdict(lambda x, y: np.sign(x) + y)
+
+
+def test_no_other_seed_and_no_figure_is_left():
+    before = str(np.random.get_state())  # noqa: NPY002 (the reader's own)
+    said = ONE.verdict(lambda x: [plt.figure(), np.random.seed(1), x][2])  # noqa: NPY002
+    assert said == "not yet: your result is x" and not plt.get_fignums()
+    assert str(np.random.get_state()) == before  # noqa: NPY002
+
+
+def test_two_mistakes_in_one_verdict_are_not_told_as_a_third():
+    exercise = EXERCISES["08.2"]
+    slips = ["0.975 -> 0.995", "len(d) - 1 -> len(d)", "ddof=1 -> ddof=0", "< -by -> < 0"]
+    for pair in itertools.combinations([*slips, "differences[primary] -> differences[0]"], 2):
+        verdict = exercise.verdict(edited(exercise.reference, "; ".join(pair)))
+        assert "not the expected result" in verdict, pair
 
 
 def test_ctrl_c_passes_through():

@@ -78,7 +78,10 @@ def relation(results, answers, parts, tolerance):
     ratio = got[known] / right[known]
     factor = np.median(ratio) if known.any() else np.nan
     if _near(factor * right, got, tolerance):
-        return _times(factor)
+        if np.isclose(factor, -1, rtol=1e-6):
+            return "only the sign differs, everywhere"
+        near = (text for text, value in NUMBERS.items() if np.isclose(factor, value, rtol=1e-6))
+        return f"your result is {next(near, number(factor))} times {RIGHT}"
     rows = _table(answers, parts) if parts else {}
     names, numbers = list(rows), np.reshape([*rows.values()], (len(rows), got.size))
     targets = [("", got, numbers), (f"{RIGHT} plus ", got - right, numbers)]
@@ -89,20 +92,10 @@ def relation(results, answers, parts, tolerance):
         for times, multiple in MULTIPLES.items():
             if (fits := _near(multiple * of, wanted, tolerance)).any():
                 words = min((names[k] for k in np.flatnonzero(fits)), key=len)
-                words = f"your result is {before}{times}{_bracketed(words) if times else words}"
-                return words.replace("plus minus", "minus")
+                if times and re.search(" [−+] ", re.sub(r"\([^()]*\)", "", words)):
+                    words = f"({words})"
+                return f"your result is {before}{times}{words}".replace("plus minus", "minus")
     return ""
-
-
-def _times(factor):
-    if np.isclose(factor, -1, rtol=1e-6):
-        return "only the sign differs, everywhere"
-    near = (text for text, value in NUMBERS.items() if np.isclose(factor, value, rtol=1e-6))
-    return f"your result is {next(near, number(factor))} times {RIGHT}"
-
-
-def _bracketed(words):
-    return f"({words})" if re.search(" [−+] ", re.sub(r"\([^()]*\)", "", words)) else words
 
 
 def _near(row, got, tolerance):

@@ -189,7 +189,7 @@ class Source:
                 yield 1.5, words, ast.Name(other, ast.Load())
         for words, new in (ELEMENTWISE | GATHERED).items():
             words = f"{words.format(_within(node))} stands where {_thing(node)} belongs"
-            yield 1.9 if new == "-a" else 2, words, _new(new, a=node)
+            yield 1.9 if new == "-a" else 2, words, _new(new, a=node)  # a sign is the likelier slip
 
     def compiled(self, edits):
         """The function with other nodes in some places; the tree stays as it was."""

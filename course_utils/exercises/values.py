@@ -48,22 +48,20 @@ def _array(value, like):
 
 
 def same(a, b, tolerance):
-    """Whether two results agree in shape and, to a relative tolerance, in each entry."""
+    """Whether two results agree in shape and, to a relative tolerance, in each entry.
+
+    Infinities and NaN agree with their like.
+    """
     if a.shape != b.shape:
         return False
     if b.dtype.kind == "U":
         return str(a).strip().casefold() == str(b).strip().casefold()
-    return bool(np.all(close(a, b, tolerance)))
-
-
-def close(a, b, tolerance):
-    """Which numbers of two arrays agree; infinities and NaN agree with their like."""
     scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
     least = 1e-3 * tolerance * scale + 1e-12
     if a.dtype == np.float32:  # seven digits, of which a difference such as 1 − ᾱ loses some
         tolerance, least = max(tolerance, 1e-4), 1e-5 * max(scale, 1.0)
     near = np.isfinite(b) & (np.abs(a - b) <= least + tolerance * np.abs(b))
-    return near | (a == b) | (np.isnan(a) & np.isnan(b))
+    return bool(np.all(near | (a == b) | (np.isnan(a) & np.isnan(b))))
 
 
 def shrunk(argument, rng, least):
