@@ -190,7 +190,7 @@ VERDICTS = {
     "sign": (lambda x: -np.exp(x), "only the sign differs"),
     "root": (lambda x: np.exp(x / 2), "your result is √(the right result)"),
     "offset": (lambda x: 3 + np.exp(x), "your result is 3 more than the right result"),
-    "chance": (lambda x: np.random.default_rng().normal(size=3), "returned two results"),
+    "chance": (lambda x: np.random.normal(size=3), "returned two results"),  # noqa: NPY002
     "unknown mistake": (
         np.sin,
         """not yet: not the expected result. Think of e.

@@ -74,7 +74,7 @@ class Exercise:
         What the attempt prints and warns of goes to `said`.
         """
         try:
-            with _overheard(io.StringIO()), np.errstate(all="ignore"):
+            with _left_alone(), _overheard(io.StringIO()), np.errstate(all="ignore"):
                 return self._judged(attempt, said or io.StringIO())
         except NotImplementedError:
             return NOT_ATTEMPTED
@@ -320,8 +320,7 @@ def _account(error, attempt):
 
 @contextlib.contextmanager
 def _overheard(said):
-    """Write to `said` what is printed, and what is warned of; leave no figure, no other seed."""
-    figures, state = _figures(), np.random.get_state()  # noqa: NPY002 (the reader's own)
+    """Write to `said` what is printed, and what is warned of, in place of showing it."""
     with (
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(said),
@@ -333,9 +332,18 @@ def _overheard(said):
             yield
         finally:
             said.writelines(f"{w.category.__name__}: {w.message}\n" for w in caught)
-            np.random.set_state(state)  # noqa: NPY002
-            for number in _figures() - figures:
-                sys.modules["matplotlib.pyplot"].close(number)
+
+
+@contextlib.contextmanager
+def _left_alone():
+    """Keep the reader's random numbers, and close the figures that an attempt opens."""
+    before, state = _figures(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+        for number in _figures() - before:
+            sys.modules["matplotlib.pyplot"].close(number)
 
 
 def _figures():

@@ -57,10 +57,7 @@ def _rows(templates, made_of, right):
 
 
 def relation(results, answers, parts, tolerance):
-    """Say what the results are, made simply of the right answers or of what those are made of.
-
-    parts   {words: value} of what each answer is made of; empty where much agrees by accident
-    """
+    """Say how the results are made of the answers, or of the {words: value} of each case; or ""."""
     if [a.shape for a in results] != [a.shape for a in answers] or results[0].dtype.kind == "U":
         return ""
     tolerance = tolerance if results[0].dtype != np.float32 else 1e-4

@@ -126,10 +126,7 @@ class Source:
         return _new(ast.unparse(node), **self.steps)
 
     def slips(self, most: float = np.inf) -> list[tuple[str, Callable]]:
-        """Return (what went wrong in words, the function that has it), the simplest first.
-
-        most    the least likely rank: below 2, no other function of a part takes its place
-        """
+        """Return (the slip in words, the function that has it) of ranks below `most`, in order."""
         found, everywhere = [], {}
         for line, statement in enumerate(reversed(self.body)):
             for node, place, depth in _below(statement, 5 * line):  # deeper in earlier lines

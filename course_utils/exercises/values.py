@@ -48,10 +48,7 @@ def _array(value, like):
 
 
 def same(a, b, tolerance):
-    """Whether two results agree in shape and, to a relative tolerance, in each entry.
-
-    Infinities and NaN agree with their like.
-    """
+    """Whether shapes and words agree, numbers to a tolerance, infinities and NaN with the like."""
     if a.shape != b.shape:
         return False
     if b.dtype.kind == "U":
