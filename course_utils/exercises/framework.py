@@ -11,6 +11,7 @@ import functools
 import inspect
 import io
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +74,7 @@ class Exercise:
         What the attempt prints and warns of goes to `said`.
         """
         try:
-            with _overheard(io.StringIO()), np.errstate(all="ignore"):
+            with _left_alone(), _overheard(io.StringIO()), np.errstate(all="ignore"):
                 return self._judged(attempt, said or io.StringIO())
         except NotImplementedError:
             return NOT_ATTEMPTED
@@ -124,13 +125,13 @@ class Exercise:
                 for trial, right in zip(self.trials, self._right, strict=True)
             ]
 
-    def differing(self, outcomes, others) -> frozenset[int]:
+    def differing(self, outcomes, others, tolerance=None) -> frozenset[int]:
         """Return the parts in which two lists of outcomes differ beyond the tolerance."""
         return frozenset(
             part
             for a, b in zip(outcomes, others, strict=True)
             for part in range(len(b))
-            if not values.same(a[part], b[part], self.tolerance)
+            if not values.same(a[part], b[part], tolerance or self.tolerance)
         )
 
     def _answer(self, trial):
@@ -187,7 +188,7 @@ class Exercise:
 
     @functools.cached_property
     def _slips(self):
-        return self._source.slips()
+        return self._source.slips(2 if self._right[0][0].dtype.kind == "U" else np.inf)
 
     def _explained(self, function, got, wrong):
         """What went wrong, in words: for all wrong parts at once, else part by part."""
@@ -203,13 +204,13 @@ class Exercise:
         if not found:
             return self._described(function, got, wrong)
         sentences, left = [], set(wrong)
-        while any(left & parts for parts, _ in found):
-            parts, words = max(found, key=lambda pair: len(pair[0] & left))
-            sentences.append(words)
-            left -= parts
+        for parts, words in sorted(found, key=lambda pair: -len(pair[0])):
+            if left & parts:
+                sentences.append(words + "." * (not words.endswith("?")))
+                left -= parts
         if left:
             sentences.append(f"{self._names(left)} is not the expected result either")
-        return ".\n  And ".join(sentences)
+        return "\n  And ".join(sentences).removesuffix(".")
 
     def _matching(self, attempt, wrong):
         """The mistakes that fit, listed ones first, up to the first that explains everything."""
@@ -239,24 +240,14 @@ class Exercise:
 
     def _told(self, attempt, wrong):
         """What the numbers of single parts tell."""
-        found = []
+        found, (trials, right) = [], zip(*self._cases, strict=True)
         for part in sorted(wrong) if self._arguments and all(attempt) else ():
-            ours = [row[part] for row in attempt]
-            right = [row[part] for _, row in self._cases]
-            if [a.shape for a in ours] != [a.shape for a in right] or ours[0].dtype.kind == "U":
-                continue
-            tolerance = self.tolerance if ours[0].dtype != np.float32 else 1e-4
-            got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (ours, right))
-            rows = {} if part in self._coarse else self._rows(part)
-            if words := relations.relation(got, right, rows, tolerance):
+            results, answers = ([row[part] for row in rows] for rows in (attempt, right))
+            made_of = [] if part in self._coarse else self._source.parts(trials)
+            if words := relations.relation(results, answers, made_of, self.tolerance):
                 why = self._source.reason(part)
                 found.append(({part}, self._in([part], f"{words}: {why}" if why else words)))
         return found
-
-    def _rows(self, part):
-        """The table of what a part of the result may be; see `relations`."""
-        trials, right = zip(*self._cases, strict=True)
-        return relations.table(self._source.parts(trials), [answer[part] for answer in right])
 
     def _names(self, parts):
         return ", ".join(self.returns[part] for part in sorted(parts) if self.returns)
@@ -271,7 +262,8 @@ class Exercise:
         failing = [k for k, row in enumerate(got) if self.differing([row], [self._right[k]])]
         text, k = self._form(got, wrong)
         if not text:
-            k = failing[0]
+            seen = (k for k in failing if self.differing([got[k]], [self._right[k]], 0.03))
+            k = next(seen, failing[0])  # the least one in which the difference is seen
             where = f" on {len(failing)} of {len(got)} trials" if len(got) > 1 else ""
             where += f", in {self._names(wrong)}" if self.returns else ""
             text = f"not the expected result{where}{self._ignored(function, got)}. {self.hint}"
@@ -300,15 +292,17 @@ class Exercise:
 
     def _ignored(self, function, got):
         """The argument that the answer depends on and the attempt does not, in words."""
-        for k, name in enumerate(self._arguments if not self._coarse else ()):
+        coarse = self._coarse or all(map(values.simple, zip(*got, strict=True)))
+        for k, name in enumerate(() if coarse else self._arguments):
             rng = np.random.default_rng(0)
             moved = self._answered(
-                (*trial[:k], values.moved(trial[k], rng), *trial[k + 1 :]) for trial in self.trials
+                (*trial[:k], values.shrunk(trial[k], rng, 0.3), *trial[k + 1 :])
+                for trial in self.trials
             )
             ours = [self._result(function, case) for case in moved]
             stays = len(moved) == len(got) and None not in ours and not self.differing(ours, got)
             if stays and self.differing([right for _, right in moved], self._right):
-                return f"; it does not depend on the argument {name}"
+                return f"; it is the same for other values of {name}"
         return ""
 
 
@@ -338,3 +332,19 @@ def _overheard(said):
             yield
         finally:
             said.writelines(f"{w.category.__name__}: {w.message}\n" for w in caught)
+
+
+@contextlib.contextmanager
+def _left_alone():
+    """Keep the reader's random numbers, and close the figures that an attempt opens."""
+    before, state = _figures(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+        for number in _figures() - before:
+            sys.modules["matplotlib.pyplot"].close(number)
+
+
+def _figures():
+    return {*getattr(sys.modules.get("matplotlib.pyplot"), "get_fignums", list)()}

@@ -35,14 +35,11 @@ def _to_vp(z, t):
     amplitude = np.sqrt(signal**2 + noise**2)  # for VP both amplitudes' squares must sum to 1
     return log_snr, z / amplitude  # one number rescales both amplitudes
 
-_times = np.array([0.05, 0.3, 0.62, 0.9])
-_latents = np.array([1.3, -0.4, 2.2, -0.9])
-
 EXERCISES["00.2"] = Exercise(
     _to_vp,
     [
-        (_latents, _times),
-        (_latents[::-1], _times**2),
+        ([1.3, -0.4, 2.2, -0.9], [0.05, 0.3, 0.62, 0.9]),
+        ([-0.9, 2.2, -0.4, 1.3], [0.1, 0.4, 0.4, 0.8]),
         ([0.7, 0.7, -2.0], [0.98, 0.02, 0.5]),
     ],
     hint="Find the one number by which both amplitudes must be divided so that α² + σ² = 1",

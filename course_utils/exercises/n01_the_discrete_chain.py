@@ -25,8 +25,8 @@ EXERCISES["01.1"] = Exercise(
     mistakes={
         "that is the variance after one step from variance 1; the step is repeated for ever":
             "noise**2 / lost -> decay**2 + noise**2",
-        "the decay acts on all steps before: their contributions are a geometric series":
-            "noise**2 / lost -> noise**2 * (1 + decay**2 + decay**4)",
+        "these are amplitudes; of a variance both decay and noise are the square root":
+            "noise**2 / lost -> noise / (1 - decay)",
     },
 )
 
@@ -66,6 +66,8 @@ EXERCISES["01.3"] = Exercise(
             lambda betas: 1.0,
         "that is the ratio itself, computed; predict it from the β² term alone":
             "np.exp(-np.sum(second)) -> np.exp(np.sum(np.log1p(-betas) + betas))",
+        "that is the approximation itself; asked is the product over it, a ratio near 1":
+            "np.exp(-np.sum(second)) -> np.exp(-np.sum(betas))",
         "a term too many: only the first one left out, in β², is asked for":
             "betas**2 / 2 -> betas**2 / 2 + betas**3 / 3",
     },

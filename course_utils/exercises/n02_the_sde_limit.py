@@ -12,15 +12,13 @@ def _order(power, random):
     lost = np.where(random, 0.5, 1.0)  # N alike errors add up; of random ones only √N is left
     return power - lost  # many small steps make more error, and N is 1/Δ
 
-_fair, _coin = np.array([True, False, False, True]), np.array([False, True, True])
-
 EXERCISES["02.1"] = Exercise(
     _order,
     [
-        ([2.0, 2.0, 1.0, 1.0], _fair),
-        ([1.5, 0.5, 1.5], _coin),
-        ([0.5, 0.5], np.array([True, False])),
-        ([3.0], np.array([False])),
+        ([2.0, 2.0, 1.0, 1.0], [True, False, False, True]),
+        ([1.5, 0.5, 1.5], [False, True, True]),
+        ([0.5, 0.5], [True, False]),
+        ([3.0], [False]),
     ],
     hint="N alike errors add to N·Δ^a; of N random ones the variances add to N·Δ^2a",
     mistakes={
@@ -99,8 +97,8 @@ EXERCISES["02.4"] = Exercise(
             "1 - factor**2 -> beta * 1.0",
         "β²/4 has the wrong sign: the method adds too much, not too little":
             "1 - factor**2 -> beta + beta**2 / 4",
-        "that is what must be added to β; asked is all the variance that a step adds":
-            "1 - factor**2 -> -(beta**2) / 4",
+        "that is by how much β is too much; asked is all the variance that a step adds":
+            "1 - factor**2 -> beta**2 / 4",
         "(β/2)² is β²/4: the square of 1 − β/2 is 1 − β + β²/4":
             "1 - factor**2 -> beta - beta**2 / 2",
     },

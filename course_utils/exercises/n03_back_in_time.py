@@ -23,12 +23,12 @@ EXERCISES["03.1"] = Exercise(
         "line 5 is the squared error as it should be; look at what is compared": _is(5.0, 1.0),
         "line 2: any density of levels may be drawn; it is a weighting, and no bug": _is(2.0, 1.0),
         "line 1 draws clean data, as it should": _is(1.0, 1.0),
-        "the line is right. 0 would need z to tell all about eps; it tells nothing": _is(4.0, 0.0),
-        "the line is right. 2 is what a network pays that predicts the noise in z; 0 is cheaper":
+        "a loss of 0 would need z to tell all about eps; it tells nothing": _is(4.0, 0.0),
+        "a loss of 2 is paid if the noise in z is predicted; to answer 0 is cheaper":
             _is(4.0, 2.0),
-        "the line is right. ½ is the floor of no game here: the best guess of eps is its mean":
+        "a loss of ½ is the floor of no game here: the best guess of eps is its mean":
             _is(4.0, 0.5),
-        "the line is right. 0.621 is the floor at λ = 2 for a z that holds eps; this z does not":
+        "a loss of 0.621 is the floor at λ = 2 for a z that holds eps; this z does not":
             _is(4.0, 0.621),
     },
 )
@@ -84,18 +84,14 @@ def _ancestral(z, eps_hat, noise, log_snr, log_snr_to):
     x_hat = (z - sigma(log_snr) * eps_hat) / alpha(log_snr)  # the guess is made where z stands
     latent = alpha(beyond) * x_hat + sigma(beyond) * eps_hat  # DDIM keeps ε̂, at the new level
     decay = alpha(log_snr_to) / alpha(beyond)  # a step forwards shrinks the latent
-    missing = sigma(log_snr_to) ** 2 - decay**2 * sigma(beyond) ** 2  # what is left counts already
-    return decay * latent + np.sqrt(missing) * noise  # fresh noise by its amplitude
-
-_latents = np.array([0.4, -1.3, 0.9, 0.1])
-_predictions = np.array([0.7, -0.5, 0.2, -1.0])
-_noise = np.array([-0.6, 1.1, 0.3, 0.8])
+    variance = sigma(log_snr_to) ** 2 - decay**2 * sigma(beyond) ** 2  # what is left counts already
+    return decay * latent + np.sqrt(variance) * noise  # fresh noise by its amplitude
 
 EXERCISES["03.4"] = Exercise(
     _ancestral,
     [
-        (_latents, _predictions, _noise, -1.0, 0.5),
-        (_latents[::-1], _predictions, _noise, 1.0, 1.4),
+        ([0.4, -1.3, 0.9, 0.1], [0.7, -0.5, 0.2, -1.0], [-0.6, 1.1, 0.3, 0.8], -1.0, 0.5),
+        ([0.1, 0.9, -1.3], [0.7, -0.5, 0.2], [0.3, -0.6, 1.1], 1.0, 1.4),
         ([0.5, 0.5], [-0.4, 0.9], [0.0, 1.2], -6.0, 2.0),
     ],
     hint="Three levels occur: λ_t, λ_s, and λ_t + 2Δλ; write α and σ of each with its index",
@@ -105,7 +101,7 @@ EXERCISES["03.4"] = Exercise(
         "DDIM stopped at λ_s, which has all its noise there already; it must go beyond":
             "decay * latent -> alpha(log_snr_to) * x_hat + sigma(log_snr_to) * eps_hat",
         "all of ε̂ is replaced: the ancestral step keeps part of it":
-            "decay * latent + np.sqrt(missing) * noise -> "
+            "decay * latent + np.sqrt(variance) * noise -> "
             "alpha(log_snr_to) * x_hat + sigma(log_snr_to) * noise",
     },
 )

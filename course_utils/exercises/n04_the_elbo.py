@@ -13,7 +13,7 @@ EXERCISES = {}
 # 04.1  where to look again on the way
 def _stop(error, low, high, candidates):
     first = 0.5 * np.expm1(candidates - low) * error(low)  # a step guesses at its noisy end
-    second = 0.5 * np.expm1(high - candidates) * error(candidates)  # and so does the second
+    second = 0.5 * np.expm1(high - candidates) * error(candidates)  # the second, too
     total = first + second  # a chain pays for both steps
     best = np.argmin(total)  # the cheapest of the candidates is asked
     return candidates[best], total[best]  # the level itself, and what both steps cost together
@@ -47,11 +47,11 @@ def _from_two(n_steps, coarse, fine, tolerance):
     gap = 2 * (coarse - fine)  # twice as many steps take half of the gap away
     limit = coarse - gap  # more steps cost less, so the limit lies below both sums
     steps = n_steps * gap / tolerance  # the gap falls like 1/T
-    return limit, np.ceil(steps)  # one step too few leaves the gap above the tolerance
+    return limit, np.ceil(steps)  # sums lie above the limit, one step too few above the tolerance
 
 EXERCISES["04.2"] = Exercise(
     _from_two,
-    [(16.0, 5.9, 4.8, 0.103), (64.0, 2.4, 2.33, 0.013), (7.0, 3.3, 2.9, 0.06)],
+    [(16, 7, 5, 0.103), (64, 24, 23, 0.013), (7, 3, 2, 0.06)],
     hint="Call the limit A and the gap c/T: two sums are two equations for A and c",
     returns=("limit", "steps"),
     mistakes={
@@ -118,8 +118,8 @@ EXERCISES["04.4"] = Exercise(
         "√e is the error of ε̂, the accuracy that of x̂: their ratio is σ/α":
             "np.interp(-(accuracy**2), -squared, log_snr) -> "
             "log_snr[np.argmin(np.abs(np.sqrt(error) - accuracy))]",
-        "squares: the factor between the errors of x̂ and ε̂ is e^{−λ}, not e^{−λ/2}":
-            "np.exp(-log_snr) -> np.exp(-log_snr / 2); -squared -> -np.minimum.accumulate(squared)",
+        "nothing paid: np.interp wants points that increase, and e^{−λ} times the error falls":
+            "np.interp(level, log_snr, paid) -> 0.0",
         "that is for a Gaussian; other data may be cheaper": lambda s, e, wanted: -np.log(wanted),
     },
 )

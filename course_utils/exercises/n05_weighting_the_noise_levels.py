@@ -41,7 +41,7 @@ def _min_snr_v(log_snr, gamma):
 
 EXERCISES["05.2"] = Exercise(
     _min_snr_v,
-    [(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 20.0)],
+    [(_levels, 5.0), (_levels[1:5] + 0.3, 1.0), (_levels, 0.4)],
     hint="v − v̂ is a multiple of x − x̂ at each level: which, in terms of σ, and so of the SNR?",
     mistakes={
         "the 1 belongs to the conversion alone: v's factor is min(SNR, γ)/(SNR + 1)":
@@ -75,7 +75,6 @@ EXERCISES["05.3"] = Exercise(
     tolerance=2e-3,  # a search is a fair answer
     mistakes={
         "the power is of the whole bracket, (k + SNR)^γ; you raised the SNR alone": _snr_alone,
-        "that is where the peak would be for γ = k, not γ": "rise / fall -> -np.log(2 * k + 1)",
         "the slope of log(k + e^λ) is e^λ/(k + e^λ), not k + e^λ": "snr / (k + snr) -> k + snr",
     },
 )

@@ -13,16 +13,16 @@ def _abel(w, L):
     rise = np.diff(w)  # moving one place along the sum gives w_{i+1} − w_i
     inner = rise @ L[1:-1]  # the increase from w_i to w_{i+1} goes with L_i
     total = w[0] * L[0] + inner - w[-1] * L[-1]  # the whole bound comes first, the prior is last
-    subtracted = -np.minimum(rise, 0) @ L[1:-1]  # only where w falls an L is taken away, L_i
     whole = np.sum(w * (L[:-1] - L[1:]))  # each K_j is the difference of two L
+    subtracted = -np.minimum(rise, 0) @ L[1:-1]  # only where w falls an L is taken away, L_i
     return total, subtracted / whole  # a share of the sum
-
-_steps = np.array([0.9, 0.4, 1.7, 0.2, 0.6])  # K_j, then L_i = K_{i+1} + … + K_T + prior
-_levels = np.append(np.cumsum(_steps[::-1])[::-1], 0) + 0.35
 
 EXERCISES["06.1"] = Exercise(
     _abel,
-    [([0.2, 0.5, 0.9, 1.4, 1.0], _levels), ([0.7, 0.1, 2.0, 1.5], [2.9, 1.1, 0.8, 0.4, 0.15])],
+    [
+        ([0.2, 0.5, 0.9, 1.4, 1.0], [4.15, 3.25, 2.85, 1.15, 0.95, 0.35]),
+        ([0.7, 0.1, 2.0, 1.5], [2.9, 1.1, 0.8, 0.4, 0.15]),
+    ],
     hint="Write it out for T = 2 with K_j = L_{j−1} − L_j and collect the terms of each L_i",
     returns=("total", "share"),
     mistakes={
@@ -45,14 +45,11 @@ def _masses(t, w):
     rise = np.diff(w)  # p_w is made of the increase of w, and a cell's mass is all of it
     return rise / w[-1], w[0] / w[-1]  # shares of w(1): the increases, and what w starts with
 
-def _uneven(n):
-    return np.linspace(0, 1, n) ** 1.5
-
 EXERCISES["06.2"] = Exercise(
     _masses,
     [
-        (_uneven(6), expit(np.linspace(-2, 3, 6)) * 0.7),
-        (_uneven(9), 3 + 5 * np.linspace(0, 1, 9) ** 2),
+        ([0.0, 0.1, 0.4, 0.6, 1.0], [0.1, 0.24, 0.6, 0.75, 0.92]),
+        ([0.0, 0.2, 0.3, 1.0], [3.0, 3.4, 5.1, 7.3]),
     ],
     hint="w(1) = w(0) + the sum of all increases: divide this sentence by w(1)",
     returns=("masses", "atom"),
@@ -95,15 +92,13 @@ def _make_monotone(log_snr, w):
     noisier = log_snr < log_snr[peak]  # only the noisy side is lifted
     return np.where(noisier, w[peak], w)  # lift to the peak's height; beyond it w keeps its values
 
-def _edm(log_snr):
-    normal = np.exp(-((log_snr - 2.4) ** 2) / (2 * 2.4**2))
-    return normal * (np.exp(-log_snr) + 0.25)
-
-_grid = np.linspace(-10, 10, 41)
-
 EXERCISES["06.4"] = Exercise(
     _make_monotone,
-    [(_grid, _edm(_grid)), (_grid[::2] + 0.3, 1 / np.cosh(_grid[::2] / 2 + 0.2))],
+    [
+        ([-4.0, -1.5, -0.4, 0.6, 1.0, 3.0, 3.5], [0.2, 0.5, 0.7, 0.9, 1.4, 0.8, 0.1]),
+        ([-6.0, -5.0, -2.5, 0.5, 2.0, 4.0], [0.3, 1.1, 2.4, 0.8, 0.7, 0.2]),
+        ([-2.0, -0.5, 1.0], [3.0, 2.0, 0.5]),
+    ],
     hint="Seen from the data end (large λ) towards noise, the weight may only grow",
     mistakes={
         "you raised the high-λ side: that never decreases with λ, the wrong way round":

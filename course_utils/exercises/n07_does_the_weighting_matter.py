@@ -92,8 +92,9 @@ EXERCISES["07.3"] = Exercise(
 def _floor(pairs, distance):
     a, b = np.sort(pairs[:, 0]), np.sort(pairs[:, 1])  # W1 moves the k-th smallest to the k-th
     found = np.abs(a - b).mean(axis=1)  # one distance for each pair of samples
+    noise_floor = np.mean(found)  # perfect samples lie at the floor
     spread = found.std(ddof=1)  # how much the R distances differ among themselves
-    return found.mean(), (distance - found.mean()) / spread  # perfect samples lie at the floor
+    return noise_floor, (distance - noise_floor) / spread  # counted from the floor, in spreads
 
 EXERCISES["07.4"] = Exercise(
     _floor,
@@ -102,12 +103,12 @@ EXERCISES["07.4"] = Exercise(
     returns=("floor", "spreads"),
     mistakes={
         "the floor is not zero: even real samples of this size lie apart":
-            "found.mean(), (distance - found.mean()) -> 0.0, distance",
+            "np.mean(found) -> 0.0",
         "that is W2: W1 takes the mean of the absolute gaps":
             "np.abs(a - b).mean(axis=1) -> np.sqrt(((a - b) ** 2).mean(axis=1))",
         "spreads: one distance has the whole spread; only the floor's mean has it over √R":
             "/ spread -> / spread * np.sqrt(len(found))",
-        "spreads: the unit is the spread, not the floor": "/ spread -> / found.mean()",
+        "spreads: the unit is the spread, not the floor": "/ spread -> / noise_floor",
         "that compares two means; W1 compares the whole samples, point by point once sorted":
             "np.abs(a - b).mean(axis=1) -> abs(a.mean(axis=1) - b.mean(axis=1))",
     },

@@ -42,14 +42,14 @@ def _any_measure(differences, primary, by):
 
 def _trial(seed):
     rng = np.random.default_rng(seed)
-    row, n = seed % 3, rng.integers(3, 7)
-    d = rng.uniform(-1.5, 0.4, (3, 1)) + rng.normal(0, 0.3, (3, n))
+    row, n, m = seed % 3, 3 + seed // 2 % 4, 3 + seed // 8 % 2
+    d = np.round(rng.uniform(-1.5, 0.4, (m, 1)) + rng.normal(0, 0.3, (m, n)), 2)
     reach = stdtrit(n - 1, 0.975) * d[row].std(ddof=1) / np.sqrt(n)  # −by lies near an end
-    return d, row, max(0.0, -d[row].mean() - (-1) ** seed * (0.59 + seed / 50) * reach)
+    return d, row, max(0.0, -d[row].mean() - (-1) ** seed * 0.5 * 1.02**seed * reach)
 
 EXERCISES["08.2"] = Exercise(
     _verdict,
-    [_trial(seed) for seed in range(40)],
+    [_trial(seed) for seed in range(80)],
     hint="One row, its interval, and where −by lies: below it, above it, or inside",
     mistakes={
         "you chose the measure afterwards: the one fixed beforehand decides, however it came out":
@@ -61,17 +61,13 @@ EXERCISES["08.2"] = Exercise(
             '"supported" -> "no"; "not supported" -> "supported"; "no" -> "not supported"',
         "−by inside the interval refutes nothing: undecided": '"undecided" -> "not supported"',
         "an interval all above −by is no longer undecided": '"not supported" -> "undecided"',
-        "two standard errors are for many seeds; few take Student's t": "quantile * -> 2 *",
         "the mean alone does not say how sure it is": "reach = quantile -> reach = 0 * quantile",
         "one measure was fixed, so there is no price for M of them: a 95 % interval, no wider":
             "0.975 -> 1 - 0.025 / len(differences)",
-    } | {
-        f"one row decides, `primary`; you took {words}": f"differences[primary] -> {rows}"
-        for words, rows in {
-            "all of them as one": "differences.ravel()",
-            "their mean": "differences.mean(axis=0)",
-            "the one that came out lowest": "differences[differences.mean(axis=1).argmin()]",
-        }.items()
+        "row `primary` decides, not all as one": "differences[primary] -> differences.ravel()",
+        "row `primary` decides, not their mean": "differences[primary] -> differences.mean(axis=0)",
+        "row `primary` decides, not the one that came out lowest":
+            "differences[primary] -> differences[differences.mean(axis=1).argmin()]",
     },
 )
 
@@ -91,7 +87,7 @@ def _trials(n_trials, n_seeds, seed):
 
 EXERCISES["08.3"] = Exercise(
     _false_claims,
-    [[[1.0, 1.2, -3.0, 0.4], [1.0, -1.0, 0.5, -0.4]], _trials(100, 6, 0), _trials(150, 14, 1)],
+    [[[1.0, 1.2, -3.0, 0.4], [1.0, -1.0, 0.5, -0.4]], _trials(100, 6, 0), _trials(120, 22, 1)],
     hint="After every n from 2 on a new interval of the first n: does one of them leave zero out?",
     mistakes={
         "that looks once, at all seeds; this colleague looks after every one":
@@ -110,7 +106,7 @@ def _unbeaten(bits, eta0, eta1):
     table = np.stack([bits, eta0, eta1])  # three measures count: leave none out
     own, other = table[:, :, None], table[:, None, :]  # each weighting against each
     nowhere_worse = (other <= own).all(axis=0)  # lower is better
-    better = (other < own).any(axis=0)  # two that are equal do not beat each other
+    better = (other < own).any(axis=0)  # once is enough; equal ones do not beat each other
     beaten = (nowhere_worse & better).any(axis=1)  # one that beats it is enough
     return 1.0 - beaten  # 1 for those that nobody beats
 

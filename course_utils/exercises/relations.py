@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from course_utils.exercises.slips import ELEMENTWISE, GATHERED, evaluated
+from course_utils.exercises.slips import ELEMENTWISE, GATHERED, evaluated, number
 
 RIGHT = "the right result"
 MADE = ELEMENTWISE | {
@@ -15,19 +15,18 @@ MADE = ELEMENTWISE | {
 }
 TAKEN = GATHERED | {"the smallest of {}": "np.min(a)", "the median of {}": "np.median(a)"}
 MULTIPLES = {"": 1, "minus ": -1, "twice ": 2, "half of ": 0.5, "−2 times ": -2, "−½ times ": -0.5}
-NUMBERS = {"π": np.pi, "1/π": 1 / np.pi, "2π": 2 * np.pi, "1/(2π)": 0.5 / np.pi, "π/2": np.pi / 2,
-           "2/π": 2 / np.pi, "π²": np.pi**2, "√2": np.sqrt(2), "1/√2": np.sqrt(0.5),
-           "ln 2": np.log(2), "1/ln 2": 1 / np.log(2), "ln 10": np.log(10)}  # fmt: skip
+NUMBERS = {"π": np.pi, "1/π": 1 / np.pi, "2π": 2 * np.pi, "1/(2π)": 0.5 / np.pi, "2/π": 2 / np.pi,
+           "√2": 2**0.5, "1/√2": 0.5**0.5, "1/ln 2 (bits for nats)": 1 / np.log(2)}  # fmt: skip
 
 
-def table(cases, right):
+def _table(right, parts):
     """Return {words: numbers}, each as many as all right results hold: what a result may be.
 
-    cases   {words: value} of arguments and parts of formulas in each case
     right   the right result of each case; it stands first in the table
+    parts   {words: value} of arguments and parts of formulas in each case
     """
-    shared = [words for words in cases[0] if all(words in case for case in cases)]
-    parts = {RIGHT: right} | {words: [case[words] for case in cases] for words in shared}
+    shared = [words for words in parts[0] if all(words in case for case in parts)]
+    parts = {RIGHT: right} | {words: [case[words] for case in parts] for words in shared}
     arrays = {words: xs for words, xs in parts.items() if any(np.size(x) > 1 for x in xs)}
     rows = _rows({"{}": "a"}, parts, right) | _rows(TAKEN, arrays, right)
     rows |= _rows(MADE, {words: [row] for words, row in rows.items()}, [rows[RIGHT]])
@@ -48,7 +47,7 @@ def _rows(templates, made_of, right):
         for name, value in made_of.items():
             if words[0] in "ασ" and "log_snr" not in name:
                 continue
-            whole = templates is not MADE or re.fullmatch(r"\w+", name)
+            whole = templates is not MADE or re.fullmatch(r"[\w.]+(\([^()]*\))?", name)
             with contextlib.suppress(Exception):
                 found = [change(np.asarray(x, dtype=float)) for x in value]
                 pairs = zip(found, right, strict=True)
@@ -57,8 +56,12 @@ def _rows(templates, made_of, right):
     return rows
 
 
-def relation(got, right, rows, tolerance):
-    """Say what a result is, made simply of the right one or of parts of the calculation; or ""."""
+def relation(results, answers, parts, tolerance):
+    """Say how the results are made of the answers, or of the {words: value} of each case; or ""."""
+    if [a.shape for a in results] != [a.shape for a in answers] or results[0].dtype.kind == "U":
+        return ""
+    tolerance = tolerance if results[0].dtype != np.float32 else 1e-4
+    got, right = (np.concatenate([a.ravel() for a in rows]) for rows in (results, answers))
     if not np.isfinite(got).all():
         return ""
     if not np.any(got):
@@ -67,12 +70,16 @@ def relation(got, right, rows, tolerance):
         return "your result is the same whatever the arguments are"
     more = np.median(got - right)
     if _near(more + right, got, tolerance):
-        return f"your result is {_number(abs(more))} {'more' if more > 0 else 'less'} than {RIGHT}"
+        return f"your result is {number(abs(more))} {'more' if more > 0 else 'less'} than {RIGHT}"
     known = np.isfinite(right) & (right != 0)
     ratio = got[known] / right[known]
     factor = np.median(ratio) if known.any() else np.nan
     if _near(factor * right, got, tolerance):
-        return _times(factor)
+        if np.isclose(factor, -1, rtol=1e-6):
+            return "only the sign differs, everywhere"
+        near = (text for text, value in NUMBERS.items() if np.isclose(factor, value, rtol=1e-6))
+        return f"your result is {next(near, number(factor))} times {RIGHT}"
+    rows = _table(answers, parts) if parts else {}
     names, numbers = list(rows), np.reshape([*rows.values()], (len(rows), got.size))
     targets = [("", got, numbers), (f"{RIGHT} plus ", got - right, numbers)]
     if not np.any(got[~known]):
@@ -82,23 +89,10 @@ def relation(got, right, rows, tolerance):
         for times, multiple in MULTIPLES.items():
             if (fits := _near(multiple * of, wanted, tolerance)).any():
                 words = min((names[k] for k in np.flatnonzero(fits)), key=len)
-                return f"your result is {before}{times}{_bracketed(words) if times else words}"
+                if times and re.search(" [−+] ", re.sub(r"\([^()]*\)", "", words)):
+                    words = f"({words})"
+                return f"your result is {before}{times}{words}".replace("plus minus", "minus")
     return ""
-
-
-def _times(factor):
-    if np.isclose(factor, -1, rtol=1e-6):
-        return "only the sign differs, everywhere"
-    near = (text for text, number in NUMBERS.items() if np.isclose(factor, number, rtol=1e-6))
-    return f"your result is {next(near, _number(factor))} times {RIGHT}"
-
-
-def _bracketed(words):
-    return f"({words})" if re.search(" [−+] ", re.sub(r"\([^()]*\)", "", words)) else words
-
-
-def _number(value):
-    return f"{value:.4g}".replace("-", "−")
 
 
 def _near(row, got, tolerance):

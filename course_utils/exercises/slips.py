@@ -45,15 +45,22 @@ RULES = """
     f(axis=b, ddof=1) -> f(axis=b) : ddof=1 is missing
     a.f(axis=b) -> a.ravel() : {f} along one axis is missing, so each entry counts by itself
     f(axis=1) -> f(axis=0) : {f} is taken along the wrong axis
+    f(a, axis=1) -> f(a, axis=0) : {f} is taken along the wrong axis
+    np.sqrt(a) -> np.sqrt(a - 1) : {a} − 1 stands where {a} belongs
     a * b -> a / b : it divides by {b} where it should multiply
     a * b -> b / a : it divides by {a} where it should multiply
     a - b -> -b : {the term a} is missing
     a - b ** c -> (a - b) ** c : the power is of {a} minus {b}, where {b} alone has it
     np.diff(a) -> a[1:] : the later values of {a} stand where the differences belong
     np.where(a, b, c) -> c + 0 * b : {c} stands in both cases
+    np.minimum(a, b) -> a : the minimum with {b} is missing
     stdtrit(a, b) -> 1.96 : 1.96 stands where a quantile of Student's t belongs
+    stdtrit(a, b) -> 2 : 2 stands where a quantile of Student's t belongs
+    a[-1] -> a[0] : the first of {a} stands where its last belongs
+    a[-1] -> np.sum(a) : the sum of {a} stands where its last value belongs
 """
 ELEMENTWISE = {  # what may stand in the place of a part a
+    "−{}": "-a",
     "{}²": "a ** 2",
     "√{}": "np.sqrt(a)",
     "1/{}": "1 / a",
@@ -69,7 +76,6 @@ ELEMENTWISE = {  # what may stand in the place of a part a
 }
 GATHERED = {  # and where it is an array
     "{} in reversed order": "a[::-1]",
-    "the running sums of {}": "np.cumsum(a)",
     "{} over its sum": "a / np.sum(a)",
     "the sum of {}": "np.sum(a)",
     "the mean of {}": "np.mean(a)",
@@ -79,10 +85,10 @@ WORDS = [  # functions in words; one is taken for another of its group
     {"sum": "the sum", "mean": "the mean", "max": "the largest", "median": "the median"},
     {"cumsum": "the running sum", "cumprod": "the running product", "prod": "the product"},
     {"exp": "the exponential", "expm1": "exp minus 1"},
-    {"log": "the logarithm", "log2": "the logarithm to base 2", "log10": "that to base 10"},
+    {"log": "the logarithm", "log2": "the log to base 2", "log10": "the log to base 10"},
     {"minimum": "the smaller", "maximum": "the larger"},
     {"argmin": "the place of the smallest", "argmax": "the place of the largest"},
-    {"ceil": "rounding up", "floor": "rounding down"},
+    {"ceil": "rounding up", "floor": "rounding down", "round": "rounding to the nearest"},
     {"std": "the standard deviation", "var": "the variance"},
     {"any": "“any”", "all": "“all”"},
     {"alpha": "α", "sigma": "σ"},
@@ -97,6 +103,7 @@ class Source:
     def __init__(self, reference):
         self.reference, self.tree, self.body, self.why = reference, ast.Module([], []), [], {}
         self.names = self.arguments = list(inspect.signature(reference).parameters)
+        self.called = set()  # the names that are functions
         self.steps, self.reasons = {}, {}  # what the steps to the result are made of, and why
         with contextlib.suppress(OSError, TypeError, SyntaxError):
             source = textwrap.dedent(inspect.getsource(reference))
@@ -105,6 +112,7 @@ class Source:
                 self.tree, self.body = tree, tree.body[0].body
                 stored = [n.id for n in ast.walk(tree) if _is_name(n, ast.Store)]
                 self.names = list(dict.fromkeys([*self.arguments, *stored]))
+                self.called = {_text(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
                 tokens = tokenize.generate_tokens(io.StringIO(source).readline)
                 comments = (t for t in tokens if t.type == tokenize.COMMENT)
                 self.why = {t.start[0]: t.string.lstrip("# ") for t in comments}
@@ -117,8 +125,8 @@ class Source:
         """A part of the formulas in which no step is named: each is replaced by what it is."""
         return _new(ast.unparse(node), **self.steps)
 
-    def slips(self) -> list[tuple[str, Callable]]:
-        """Return (what went wrong in words, the function that has it), the simplest first."""
+    def slips(self, most: float = np.inf) -> list[tuple[str, Callable]]:
+        """Return (the slip in words, the function that has it) of ranks below `most`, in order."""
         found, everywhere = [], {}
         for line, statement in enumerate(reversed(self.body)):
             for node, place, depth in _below(statement, 5 * line):  # deeper in earlier lines
@@ -129,12 +137,13 @@ class Source:
                     everywhere.setdefault(words, []).append(found[-1])
         for words, alike in everywhere.items():
             if len(alike) > 1:
-                rank, _, why, _ = alike[0]
                 edits = [edit for *_, edits in alike for edit in edits]
-                found.append((rank + 0.3, f"{words}, each time", why, edits))
+                why = alike[0][2] if len({why for _, _, why, _ in alike}) == 1 else ""
+                found.append((alike[0][0] + 0.3, f"{words}, each time", why, edits))
         return [
             (f"{words}: {why}" if why else words, self._slip(edits))
-            for _, words, why, edits in sorted(found, key=lambda slip: slip[0])
+            for rank, words, why, edits in sorted(found, key=lambda slip: slip[0])
+            if rank < most
         ]
 
     def _slip(self, edits):
@@ -161,23 +170,23 @@ class Source:
                 yield 0, _filled(words, found), _new(new, **found)
         if isinstance(node, ast.Call):
             yield from _other_functions(node)
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value:
             value = node.value
-            likely = [2 * value, value / 2, -value] + [0.95, 0.995] * (0.9 < value < 1)
-            for other in likely if value else ():
-                words = f"{_number(other)} stands where {_number(value)} belongs"
+            likely = [2 * value, value / 2, 1 / value, -value, 0]
+            for other in likely + [0.95, 0.995] * (0.9 < value < 1):
+                words = f"{number(other)} stands where {number(value)} belongs"
                 yield 1, words, ast.Constant(other)
         name = node.id if _is_name(node, ast.Load) else ""
         if not (name or isinstance(node, ast.BinOp | ast.Call | ast.Subscript)):
             return
         inside = {n.id for n in ast.walk(node) if _is_name(n, ast.Load)}
         for other in self.names:
-            if other != name and (name in self.names or other in inside):
+            if other not in {name, *self.called} and (name in self.names or other in inside):
                 words = f"{_shown(other)} stands where {_thing(node)} belongs"
                 yield 1.5, words, ast.Name(other, ast.Load())
         for words, new in (ELEMENTWISE | GATHERED).items():
             words = f"{words.format(_within(node))} stands where {_thing(node)} belongs"
-            yield 2, words, _new(new, a=node)
+            yield 1.9 if new == "-a" else 2, words, _new(new, a=node)  # a sign is the likelier slip
 
     def compiled(self, edits):
         """The function with other nodes in some places; the tree stays as it was."""
@@ -260,7 +269,9 @@ def _below(parent, depth):
             continue  # what is assigned to, and the arguments of a function
         several = isinstance(value, list)
         for key, node in enumerate(value) if several else [(field, value)]:
-            if isinstance(node, ast.expr) and field not in ("func", "slice"):
+            power = isinstance(getattr(parent, "op", None), ast.Pow) and field == "right"
+            ruled = power or isinstance(parent, ast.keyword)  # has rules of its own
+            if isinstance(node, ast.expr) and field not in ("func", "slice") and not ruled:
                 yield node, (value if several else vars(parent), key), depth
             if isinstance(node, ast.AST):
                 yield from _below(node, depth + 1)
@@ -313,7 +324,8 @@ def _filled(words, found):
 def _within(node):
     """A part of the formula as it stands within another."""
     thing = _thing(node)
-    return thing if re.fullmatch(r"[\w.]+(\(.*\))?", thing) else f"({thing})"
+    single = isinstance(node, ast.Call | ast.Name | ast.Subscript) and _text(node) == thing
+    return thing if single else f"({thing})"
 
 
 def _thing(node, word=""):
@@ -339,9 +351,10 @@ def _text(node):
     return _shown(text.replace(" * ", "·").replace(" / ", "/"))
 
 
-def _number(value):
-    return _shown(f"{value:.6g}")
+def number(value):
+    """A number in four digits."""
+    return _shown(f"{value:.4g}")
 
 
 def _shown(text):
-    return text.replace("-", "−").replace("0.5", "½")
+    return re.sub(r"(?<![\d.])0\.5(?!\d)", "½", text.replace("-", "−"))

@@ -48,22 +48,17 @@ def _array(value, like):
 
 
 def same(a, b, tolerance):
-    """Whether two results agree in shape and, to a relative tolerance, in each entry."""
+    """Whether shapes and words agree, numbers to a tolerance, infinities and NaN with the like."""
     if a.shape != b.shape:
         return False
     if b.dtype.kind == "U":
         return str(a).strip().casefold() == str(b).strip().casefold()
-    return bool(np.all(close(a, b, tolerance)))
-
-
-def close(a, b, tolerance):
-    """Which numbers of two arrays agree; infinities and NaN agree with their like."""
     scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
     least = 1e-3 * tolerance * scale + 1e-12
     if a.dtype == np.float32:  # seven digits, of which a difference such as 1 − ᾱ loses some
         tolerance, least = max(tolerance, 1e-4), 1e-5 * max(scale, 1.0)
     near = np.isfinite(b) & (np.abs(a - b) <= least + tolerance * np.abs(b))
-    return near | (a == b) | (np.isnan(a) & np.isnan(b))
+    return bool(np.all(near | (a == b) | (np.isnan(a) & np.isnan(b))))
 
 
 def shrunk(argument, rng, least):
@@ -75,15 +70,10 @@ def shrunk(argument, rng, least):
     return frozen(other) if np.ndim(other) else other
 
 
-def moved(argument, rng):
-    """Another value of an argument: the numbers of an array change places, too."""
-    return shrunk(np.roll(argument, 1) if np.ndim(argument) == 1 else argument, rng, 0.8)
-
-
 def varied(results):
     """Whether results vary, within arrays if there are any: many slips give one value for all."""
     arrays = [part for part in results if part.size > 1] or [np.array(results)]
-    return any(len(set(array.ravel().tolist())) > 1 for array in arrays)
+    return any(len({*array[array == array].tolist()}) > 1 for array in arrays)  # NaN is not NaN
 
 
 def simple(results):
@@ -118,7 +108,7 @@ def _short(value):
         return str(value)
     if np.ndim(value) > 1 and np.size(value) > 12:
         return f"numbers of shape {np.shape(value)}"
-    four_digits = {"float_kind": lambda number: f"{number:.4g}"}
+    four_digits = {"float_kind": lambda number: f"{number + 0:.4g}"}  # −0 + 0 is 0
     style = {"threshold": 8, "edgeitems": 3, "separator": ", ", "formatter": four_digits}
     return " ".join(np.array2string(np.asarray(value), **style).split())
 
