@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 from PIL import Image
 
@@ -13,9 +14,10 @@ COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
-# Margins in CSS pixels: above, more with a second reading; beside. The same in every row, so that
-# what shares an axis stands below one another.
-TITLE, TOP, LEFT, RIGHT = 24, 36, 64, 20
+# Margins in CSS pixels: above, more with a line of the legend and a second reading; beside, the
+# same in every row, so that what shares an axis stands below one another.
+TITLE, LINE, TOP, LEFT, RIGHT = 24, 17, 20, 64, 20
+LETTER, BOLD = 6.2, 7.4  # pixels a letter of small type takes, and of a title
 POINT = 72 / DPI  # points a CSS pixel
 DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*"}
@@ -35,36 +37,50 @@ def figure(scene, values):
     with figures.style():
         drawn = figures.StyledFigure(figsize=size / DPI, dpi=DPI * RATIO)
         for row, height, end in zip(scene.rows, heights, np.cumsum(heights), strict=True):
-            for plot, box in _boxes(row, height):
+            for plot, box, above in _boxes(row, height):
                 box[1] += size[1] - end
                 ax = drawn.add_axes(box / np.tile(size, 2))
-                _Still(ax, plot, values).draw(low=height < 170)
+                _Still(ax, plot, values, box[2:]).draw(above)
         FigureCanvasAgg(drawn)
     return drawn
 
 
 def _boxes(row, height):
-    """Each plot of a row, and the place of its axes in it: left, bottom, width, height.
+    """Each plot of a row, the place of its axes in it (left, bottom, width, height), and the room
+    above them.
 
-    Margins are fixed, as the browser's are: to measure all words first would take half a second.
+    How long words are is guessed: to measure all first would take half a second.
     """
-    plots = [plot for plot in row if plot is not None]
-    above = TITLE + TOP * any(plot.x.top is not None for plot in plots)
-    below = max(24 * bool(p.x.label) + 22 * (p.x.ticks != ()) for p in plots)
     widths = np.array([1.0 if plot is None else plot.width for plot in row])
     widths *= WIDTH / widths.sum()
+    plots = []
     for plot, width, end in zip(row, widths, np.cumsum(widths), strict=True):
         if plot is not None:
             left = 6 if plot.y.ticks == () and not plot.y.label else LEFT
-            box = end - width + left, below, width - left - RIGHT, height - above - below
-            yield plot, np.array(box)
+            plots.append((plot, end - width + left, width - left - RIGHT))
+    above = TITLE + LINE * max(_legend(plot, width)[0] for plot, _, width in plots)
+    above += TOP * any(plot.x.top is not None for plot, *_ in plots)
+    below = max(24 * bool(p.x.label) + 22 * (p.x.ticks != ()) for p, *_ in plots)
+    for plot, left, width in plots:
+        yield plot, np.array([left, below, width, height - above - below]), above
+
+
+def _legend(plot, width):
+    """Lines of a plot's legend below its title, none where it fits beside that; and its columns."""
+    words = [words for item in plot.items for words in (item.label, getattr(item, "negative", ""))]
+    entries = [26 + LETTER * len(entry) for entry in filter(None, words)]
+    if not entries or BOLD * len(plot.title) + sum(entries) <= width:
+        return 0, len(entries)
+    columns = len(entries) if sum(entries) <= width else int(max(1, width // max(entries)))
+    return -(-len(entries) // columns), columns
 
 
 class _Still:
     """One plot on matplotlib's axes."""
 
-    def __init__(self, ax, plot, values):
+    def __init__(self, ax, plot, values, size):
         self.ax, self.plot, self.values = ax, plot, values
+        self.width, self.height = size
 
     def get(self, source):
         """The number or array that a source stands for."""
@@ -74,7 +90,7 @@ class _Still:
             return [self.get(part) for part in source]
         return source
 
-    def draw(self, low=False):
+    def draw(self, above):
         plot, ax = self.plot, self.ax
         self.scale("x", plot.x)
         self.scale("y", plot.y)
@@ -82,13 +98,15 @@ class _Still:
             getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
         self.limits("x", plot.x)
         self.limits("y", plot.y)
-        above = TOP * POINT if plot.x.top else 0  # given, for finding it takes a tenth of a second
-        ax.set_title(plot.title, loc="left", y=1, pad=6 + above)
+        head = above - TITLE  # where the title stands
+        ax.set_title(plot.title, loc="left", y=1, pad=(head + 8) * POINT)
         if ax.get_legend_handles_labels()[0]:
-            # where the plot is low, above it beside the title
-            above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
-            tight = {"columnspacing": 0.8, "handlelength": 1.1, "borderpad": 0, "fontsize": 8}
-            ax.legend(**(above | tight if low else {"loc": "best", "handlelength": 1.5}))
+            lines, columns = _legend(plot, self.width)
+            x, loc = (0, "lower left") if lines else (1, "lower right")
+            place = x, 1 + (head + 6 - LINE * lines) / self.height
+            tight = {"columnspacing": 0.8, "handlelength": 1.1, "handletextpad": 0.6, "borderpad": 0}
+            look = {"borderaxespad": 0, "labelspacing": 0.3, "fontsize": 8, "ncols": columns}
+            ax.legend(loc=loc, bbox_to_anchor=place, **tight, **look)
 
     # Axes
 
@@ -119,13 +137,18 @@ class _Still:
             self.top(axis.top)
 
     def top(self, top):
-        """Powers of ten of the second reading, each where x has it; every other one if many."""
-        ends = np.log10(top.factor * np.exp(top.rate * np.array(self.ax.get_xlim())))
-        values = 10.0 ** np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
-        values = values[:: 1 + len(values) // 8]
-        second = self.ax.secondary_xaxis("top")
-        second.set_xticks(np.log(values / top.factor) / top.rate, [f"{v:,.10g}" for v in values])
-        second.set_xlabel(f"{top.label}, {top.unit}", fontsize=9)
+        """Powers of ten of the second reading, each where x has it, beside what it is."""
+        name, ends = f"{top.label}, {top.unit}", self.ax.get_xlim()
+        self.ax.annotate(name, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=8)
+        low, high = np.sort(np.log10(top.factor * np.exp(top.rate * np.array(ends))))
+        powers = np.arange(np.ceil(low), np.floor(high) + 1)
+        values = 10.0 ** powers[:: int(-(-len(powers) // (self.width // 62)))]
+        second, ticks = self.ax.secondary_xaxis("top"), {}
+        for x, words in zip(np.log(values / top.factor) / top.rate, map("{:,.10g}".format, values)):
+            place = (x - ends[0]) / (ends[1] - ends[0]) * self.width
+            if place > LETTER * (len(name) + len(words) / 2) + 8:
+                ticks[x] = words
+        second.set_xticks([*ticks], [*ticks.values()])
         second.tick_params(labelsize=8)
 
     # Items
@@ -167,10 +190,10 @@ class _Still:
             **(outline if item.outline else filled),
         )
 
-    def points(self, item, colour):
+    def points(self, item, colour, **more):
         x, y = np.atleast_1d(self.get(item.x)), np.atleast_1d(self.get(item.y))
         look = {"ms": item.size * POINT, "alpha": item.alpha, "zorder": 4}
-        look |= {"color": colour, "mfc": "none" if item.shape == "ring" else colour}
+        look |= {"color": colour, "mfc": "none" if item.shape == "ring" else colour} | more
         self.ax.plot(x, y, MARKERS[item.shape], label=item.label, **look)
 
     def heat(self, item, colour):
@@ -190,7 +213,8 @@ class _Still:
     def words(self, item, colour):
         align = {"centre": "center"}.get(item.align, item.align)
         said = item.text.format(**self.values)
-        self.ax.text(item.x, item.y, said, transform=self.ax.transAxes, ha=align)
+        text = self.ax.text(item.x, item.y, said, transform=self.ax.transAxes, ha=align, zorder=5)
+        text.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline
@@ -203,4 +227,5 @@ class _Still:
             at = item.x if item.along == "x" else item.y
             self.rule(Rule(at, along=item.along, meaning=item.meaning), colour)
         elif item.grip in ("point", "knots"):
-            self.points(Points(item.x, item.y, meaning=item.meaning, size=8), colour)
+            dots = Points(item.x, item.y, meaning=item.meaning, size=8)
+            self.points(dots, colour, clip_on=False)
