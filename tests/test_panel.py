@@ -142,7 +142,7 @@ def test_text_holds_the_rounded_numbers_and_follows():
         "numbers": [["size", "2"]],
         "details": ["peak 2.00 m", "cosine", "low −2.00"],
     }
-    assert small(lambda t: {"x": -1e-9}).text() == "A line.\nx −1.00e-09"
+    assert small(lambda t: {"x": -1e-9}).text() == "A line.\nx −1.00·10⁻⁹"
 
 
 def small(compute, name="y", **options):

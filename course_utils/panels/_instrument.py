@@ -412,7 +412,7 @@ def plot_of_share():
 def plot_of_layers():
     """The data smoothed at six levels of p_w, one layer a level."""
     layers = Ridges(VELOCITIES, "layers", "layer_words", "layer_negative", meaning="data")
-    end = VELOCITIES[-1] + 0.85 * np.ptp(VELOCITIES)
+    end = VELOCITIES[-1] + 1.1 * np.ptp(VELOCITIES)
     x = Axis(VELOCITIES[0], end, ticks=((10, "10,000"), (30, "30,000 km/s")))
     y = Axis(-0.1, LAYERS + 1.4, ticks=())
     return Plot("the galaxies at six levels of $p_w$", x, y, [layers])

@@ -79,6 +79,7 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
     settings = data, features, ridge, eta, steps, draws
     found, flat, world = trained(w, *settings), reference(*settings), _world(data)
     floor = world.floors[measure]
+    nearest = max(0.7 * floor.mean, 0.004)
     numbers = {
         "objective": found.objective,
         "above": _clean(found.objective - flat.objective),
@@ -106,9 +107,9 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
         "samples": found.samples,
         "loss": numbers["above" if draws == "training" else "fresh_above"],
         "star": flat.distances[measure],
-        "floor_low": max(floor.mean - floor.spread, 1e-9),
-        "floor_high": floor.mean + floor.spread,
-        "nearest_drawn": max(0.7 * floor.mean, 0.004),
+        "floor_low": max(floor.mean - floor.spread, nearest),
+        "floor_high": max(floor.mean + floor.spread, nearest),
+        "nearest_drawn": nearest,
         "farthest_drawn": max(20 * floor.mean, 0.4),
         "rivals": zlib.crc32(repr((settings, measure)).encode()) % 2**24,
         **_drawn(found.samples, world),
@@ -277,7 +278,7 @@ def scene():
             Points("x", "y", meaning="model", size=3, label="samples"),
             Bars(EDGES, "shares", meaning="model"),
             Bars(EDGES, "law", meaning="exact", outline=True),
-            Words(0.02, 0.03, "{outside}"),
+            Words(0.02, 0.9, "{outside}"),
             Words(0.98, 0.9, "{across}", align="right"),
         ],
     )

@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from course_utils.widgets import figures
-from course_utils.widgets.scene import Points, Rule
+from course_utils.widgets.scene import Area, Handle, Points, Rule
 
 COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
@@ -67,7 +67,8 @@ def _boxes(row, height):
 
 def _legend(plot, width):
     """Lines of a plot's legend below its title, none where it fits beside that; and its columns."""
-    words = [words for item in plot.items for words in (item.label, getattr(item, "negative", ""))]
+    words = [item.label for item in plot.items]
+    words += [item.negative for item in plot.items if isinstance(item, Area)]
     entries = [26 + LETTER * len(entry) for entry in filter(None, words)]
     if not entries or BOLD * len(plot.title) + sum(entries) <= width:
         return 0, len(entries)
@@ -95,9 +96,13 @@ class _Still:
         self.scale("x", plot.x)
         self.scale("y", plot.y)
         for item in plot.items:
-            getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
+            if not isinstance(item, Handle):
+                getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
         self.limits("x", plot.x)
         self.limits("y", plot.y)
+        for item in plot.items:
+            if isinstance(item, Handle):  # stays between the limits
+                self.handle(item, COLOURS[item.meaning])
         head = above - TITLE  # where the title stands
         ax.set_title(plot.title, loc="left", y=1, pad=(head + 8) * POINT)
         if ax.get_legend_handles_labels()[0]:
@@ -129,7 +134,7 @@ class _Still:
         getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
         if axis.ticks is not None:
             named = dict(
-                t if isinstance(t, tuple) else (t, f"{t:g}".replace("-", "−")) for t in axis.ticks
+                t if isinstance(t, tuple) else (t, f"{t:,g}".replace("-", "−")) for t in axis.ticks
             )
             getattr(ax, f"set_{which}ticks")([*named], [*named.values()])
             getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
@@ -142,7 +147,7 @@ class _Still:
         self.ax.annotate(name, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=8)
         low, high = np.sort(np.log10(top.factor * np.exp(top.rate * np.array(ends))))
         powers = np.arange(np.ceil(low), np.floor(high) + 1)
-        values = 10.0 ** powers[:: int(-(-len(powers) // (self.width // 62)))]
+        values = 10.0 ** powers[:: int(-(-len(powers) // (self.width // 50)))]
         second, ticks = self.ax.secondary_xaxis("top"), {}
         for x, words in zip(np.log(values / top.factor) / top.rate, map("{:,.10g}".format, values)):
             place = (x - ends[0]) / (ends[1] - ends[0]) * self.width
@@ -227,5 +232,6 @@ class _Still:
             at = item.x if item.along == "x" else item.y
             self.rule(Rule(at, along=item.along, meaning=item.meaning), colour)
         elif item.grip in ("point", "knots"):
-            dots = Points(item.x, item.y, meaning=item.meaning, size=8)
-            self.points(dots, colour, clip_on=False)
+            x, y = self.get(item.x), self.get(item.y)
+            inside = np.clip(x, *self.ax.get_xlim()), np.clip(y, *self.ax.get_ylim())
+            self.points(Points(*inside, size=8), colour, clip_on=False)

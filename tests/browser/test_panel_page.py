@@ -337,7 +337,10 @@ WIDE = {"objective": "cosine_x", "shift": -5.0}  # whose words are long
 
 @pytest.mark.parametrize(
     ("name", "start"),
-    [*((name, {}) for name in PANELS), ("weighting", WIDE), ("sum_of_elbos", WIDE)],
+    [
+        *((name, {}) for name in PANELS),
+        *(("weighting", WIDE), ("sum_of_elbos", WIDE), ("retraining", {"data": "galaxies"})),
+    ],
 )
 def test_all_widths_are_filled_and_not_left(context, name, start):
     for width in (1440, 1024, 600, 390):
@@ -345,6 +348,6 @@ def test_all_widths_are_filled_and_not_left(context, name, start):
             page.skip_question()
             found = page.page.evaluate(LAYOUT)
             assert found["over"] <= 0 and found["type"] >= 12, width
-            assert found["small"] == [] == found["outside"], width
+            assert found["small"] == [] == found["outside"] == found["crossed"], width
             if width >= 1024:  # picture, numbers and controls together on a laptop's screen
                 assert max(found["end"], found["shown"]) < 775, width

@@ -8,6 +8,8 @@ import pytest
 from ipywidgets.embed import dependency_state
 from panel_driving import PANELS, drive, ends
 
+from course_utils.widgets import still
+
 # Retraining at every end takes as long as all others; sum_of_elbos moves as weighting does.
 SLOW = ("retraining", "sum_of_elbos")
 DRIVEN = [pytest.param(n, marks=pytest.mark.full) if n in SLOW else n for n in PANELS]
@@ -40,13 +42,24 @@ def test_a_picture_of_the_computed_numbers(module):
 
 
 @pytest.mark.full
-def test_nothing_is_cut_off_at_the_edges_of_a_still(module):
+def test_words_of_a_still_are_whole_and_nothing_crosses_them(module):
+    """Nothing is cut off at the edges; titles and legends stand apart, above the marks."""
     panel = module.panel()
     for values in ({}, *panel.presets.values()):
         panel.set(**panel.start | values)
-        still = np.asarray(panel.picture)
-        edges = still[:, :2], still[:, -2:], still[:2], still[-2:]
+        figure = still.figure(panel.scene, panel.arrays)
+        figure.canvas.draw()
+        drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+        edges = drawn[:, :2], drawn[:, -2:], drawn[:2], drawn[-2:]
         assert min(edge.min() for edge in edges) > 200, values
+        apart = [ax.bbox for ax in figure.axes]
+        for ax in figure.axes:
+            apart += [axis.get_tightbbox() for axis in (ax.xaxis, *[a.xaxis for a in ax.child_axes])]
+            words = ax.title, *ax.get_legend_handles_labels()[0][:1] and ax.get_legend().texts
+            apart += [each.get_window_extent() for each in words]
+        apart = [box.padded(-2) for box in apart if box]
+        for i, box in enumerate(apart):
+            assert not box.count_overlaps(apart[:i]), (values, box)
     panel.close()
 
 

@@ -620,8 +620,11 @@ class PlotView {
     const g = this.ticks[along];
     g.replaceChildren();
     if (along === "y") {
+      let free = Infinity; // where the last tick's words begin
       for (const [value, words] of ticksOf(plot.y, this.limits.y, box.h, 38)) {
         const y = scales.y.to(value);
+        if (Math.abs(y - free) < 13) continue;
+        free = y;
         make("line", { x1: box.x - 4, x2: box.x, y1: y, y2: y, stroke: ink }, g);
         this.text(g, box.x - 7, y + 4, words, "end");
       }
@@ -670,8 +673,10 @@ class PlotView {
         make("path", { d: `M${left + 2} ${y + 5}l8 -10M${left + 10} ${y + 5}l8 -10`, stroke: colour }, g);
       }
     } else if (item.kind === "Points") {
-      const filled = item.shape === "ring" ? "none" : colour;
-      make("circle", { cx: mid, cy: y, r: 4, fill: filled, stroke: colour, "stroke-width": 1.5 }, g);
+      const look = { fill: item.shape === "ring" ? "none" : colour, stroke: colour, "stroke-width": 1.5 };
+      const points = corners(item.shape, mid, y, item.shape === "star" ? 6 : 4);
+      if (points.length) make("polygon", { ...look, points: points.join(" ") }, g);
+      else make("circle", { ...look, cx: mid, cy: y, r: 4 }, g);
     } else {
       const dash = DASHES[item.dash ?? ""].join(" ");
       make("line", { ...ends, stroke: colour, "stroke-width": item.width ?? 1.8, "stroke-dasharray": dash }, g);
@@ -911,17 +916,20 @@ function score(c, item, marks, view) {
   view.labels.push([x + far, y + 14, `${item.score} ${readable(b, 2)}`, anchor]);
 }
 
+/** The corners of a mark of radius r, none where it is round. */
+function corners(kind, x, y, r) {
+  const turned = (angle, far) => [x + far * Math.cos(angle), y + far * Math.sin(angle)];
+  if (kind === "square") return [1, 3, 5, 7].map((i) => turned((Math.PI * i) / 4, Math.SQRT2 * r));
+  if (kind !== "star") return [];
+  return Array.from({ length: 10 }, (_, i) => turned((Math.PI * i) / 5 - Math.PI / 2, i % 2 ? 0.42 * r : r));
+}
+
 function shape(c, kind, x, y, size, edged = false) {
-  const r = size / 2;
   c.beginPath();
-  if (kind === "square") c.rect(x - r, y - r, size, size);
-  else if (kind === "star") {
-    for (let i = 0; i < 10; i++) {
-      const [angle, reach] = [(Math.PI * i) / 5 - Math.PI / 2, i % 2 ? 0.42 * r : r];
-      c.lineTo(x + reach * Math.cos(angle), y + reach * Math.sin(angle));
-    }
-    c.closePath();
-  } else c.arc(x, y, r, 0, 2 * Math.PI);
+  const points = corners(kind, x, y, size / 2);
+  for (const point of points) c.lineTo(...point);
+  if (points.length) c.closePath();
+  else c.arc(x, y, size / 2, 0, 2 * Math.PI);
   if (kind === "ring") {
     c.lineWidth = 2;
     c.stroke();
