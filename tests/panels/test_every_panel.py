@@ -52,12 +52,12 @@ def test_words_of_a_still_are_whole_and_nothing_crosses_them(module):
         drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]
         edges = drawn[:, :2], drawn[:, -2:], drawn[:2], drawn[-2:]
         assert min(edge.min() for edge in edges) > 200, values
-        apart = [ax.bbox for ax in figure.axes]
+        apart = []
         for ax in figure.axes:
-            apart += [axis.get_tightbbox() for axis in (ax.xaxis, *[a.xaxis for a in ax.child_axes])]
-            words = ax.title, *ax.get_legend_handles_labels()[0][:1] and ax.get_legend().texts
-            apart += [each.get_window_extent() for each in words]
-        apart = [box.padded(-2) for box in apart if box]
+            second = [each.xaxis.get_tightbbox() for each in ax.child_axes]
+            words = ax._left_title, *(ax.legend_.texts if ax.legend_ else ())
+            apart += [ax.bbox, *second, *(each.get_window_extent() for each in words)]
+        apart = [box.padded(-2) for box in apart]
         for i, box in enumerate(apart):
             assert not box.count_overlaps(apart[:i]), (values, box)
     panel.close()

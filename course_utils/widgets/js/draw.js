@@ -166,7 +166,7 @@ const noTicks = (axis) => axis.ticks?.length === 0;
 
 /** The margin at the left, alike for all plots of a column. */
 function columnMargins(rows) {
-  const need = (plot) => (plot ? (plot.y.label ? 20 : 8) + (noTicks(plot.y) ? 0 : 34) : 0);
+  const need = (plot) => (plot ? (plot.y.label ? 22 : 8) + (noTicks(plot.y) ? 0 : 34) : 0);
   return (columns, k) =>
     Math.max(...rows.filter((r) => r.cells.length === columns).map((r) => need(r.cells[k])));
 }
@@ -601,7 +601,7 @@ class PlotView {
     const bottom = box.y + box.h;
     this.text(g, box.x + box.w / 2, bottom + 32, shortened(plot.x.label, box.w), "middle");
     if (plot.y.label) {
-      const [x, y] = [box.x - (noTicks(plot.y) ? 8 : 42), box.y + box.h / 2];
+      const [x, y] = [box.x - (noTicks(plot.y) ? 8 : 44), box.y + box.h / 2];
       this.text(g, x, y, plot.y.label, "middle", { transform: `rotate(-90 ${x} ${y})` });
     }
     const edge = { y1: box.y, y2: bottom, stroke: ink };
