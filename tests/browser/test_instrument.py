@@ -37,13 +37,17 @@ def w_at(page, level):
     return float(instrument.weighting(page.values())(level))
 
 
-def test_the_curve_follows_the_hand_and_rises_there_alone(page):
-    before = {level: w_at(page, level) for level in (-8.0, 1.5, 8.0)}
-    pull(page.page, *(page.place_of(1.5, height * before[1.5]) for height in (1, 4)))
-    after = {level: w_at(page, level) / before[level] for level in before}
-    assert after[1.5] == pytest.approx(4, rel=0.05)
-    assert after[-8.0] == pytest.approx(1, rel=1e-3) == after[8.0]
-    agrees(page)
+def test_the_curve_follows_the_hand_and_rises_there_as_wide_as_the_brush(page):
+    for width in (1.0, 0.4, 3.0):
+        page.page.evaluate("width => view.move({ brush: [], brush_width: width })", width)
+        page.page.wait_for_timeout(50)
+        before = {level: w_at(page, level) for level in (-8.0, 0.5, 1.5, 4.0)}
+        pull(page.page, *(page.place_of(1.5, height * before[1.5]) for height in (1, 4)))
+        for level, height in before.items():
+            risen = np.log(w_at(page, level) / height) / np.log(4)
+            bell = np.exp(-(((level - 1.5) / width) ** 2) / 2)
+            assert risen == pytest.approx(bell, abs=0.06), (width, level)
+        agrees(page)
 
 
 def test_numbers_on_the_screen_are_pythons(page):
