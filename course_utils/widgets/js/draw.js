@@ -48,7 +48,7 @@ export function scaleOf(axis, [low, high], [start, end]) {
 
 /** The smallest round number not below |value|, with its sign. */
 export function snapped(value) {
-  if (!value || !Number.isFinite(value)) return 0;
+  if (!value) return 0;
   const size = Math.abs(value);
   const power = 10 ** Math.floor(Math.log10(size));
   return Math.sign(value) * power * (SNAPS.find((s) => s * power >= size * 0.999) ?? 10);
@@ -58,7 +58,7 @@ export function snapped(value) {
 export function wanted(axis, [low, high], [least, most]) {
   if (axis.scale === "log") {
     return [
-      least < low ? 10 ** Math.floor(Math.log10(least)) : low,
+      least > 0 && least < low ? 10 ** Math.floor(Math.log10(least)) : low,
       most > high ? 10 ** Math.ceil(Math.log10(most)) : high,
     ];
   }
@@ -267,8 +267,8 @@ export function extent(item, values, along) {
   for (const source of sources?.[along] ?? []) {
     const found = values.array(source);
     for (let i = 0; i < found.length; i++) {
-      if (found[i] < least) least = found[i];
-      if (found[i] > most) most = found[i];
+      if (found[i] < least && found[i] > -Infinity) least = found[i];
+      if (found[i] > most && found[i] < Infinity) most = found[i];
     }
   }
   return least <= most ? [least, most] : null;

@@ -1,7 +1,8 @@
 /** The panel's style. The colours are set on the panel as --won-…, as the theme is. */
 export const STYLE = `
 .won-panel { container-type: inline-size; color: var(--won-ink); font: 14px/1.4 system-ui, sans-serif;
-  max-width: 1340px; direction: ltr; text-align: start; }
+  max-width: 1340px; direction: ltr; text-align: start; print-color-adjust: exact; }
+@media print { .won-panel { background: var(--won-paper); } }
 .won-panel *, .won-panel *::before { box-sizing: border-box; }
 .won-grid { display: grid; gap: 8px 22px; grid-template-columns: minmax(0, 1fr); }
 .won-shown { position: relative; min-width: 0; background: var(--won-paper); }
