@@ -161,7 +161,7 @@ def scene():
         ],
         width=2.4,
     )
-    return Scene([[over_map, cut], [levels, None]], height=(250, 130), alt=ALT)
+    return Scene([[over_map, cut], [levels, None]], height=(250, 140), alt=ALT)
 
 
 START = {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25}

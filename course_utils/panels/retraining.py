@@ -82,9 +82,9 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
     nearest = max(0.7 * floor.mean, 0.004)
     numbers = {
         "objective": found.objective,
-        "above": _clean(found.objective - flat.objective),
+        "above": round(found.objective - flat.objective, 6),
         "fresh": found.fresh,
-        "fresh_above": _clean(found.fresh - flat.fresh),
+        "fresh_above": round(found.fresh - flat.fresh, 6),
         "least": world.least,
         "off": found.nearest.off,
         "missed": found.nearest.missed,
@@ -250,10 +250,6 @@ def _sliced(z, quantiles):
 def _shares(samples):
     """The share of galaxies in each bin of the histogram, divided by its width."""
     return bin_density(velocity(samples[:, 0]), EDGES)
-
-
-def _clean(difference):
-    return 0.0 if abs(difference) < 1e-6 else difference
 
 
 def scene():

@@ -20,7 +20,7 @@ from course_utils._checks import require_known
 from course_utils.widgets import figures, still
 from course_utils.widgets.scene import packed
 
-POWER = re.compile(r"(?:(?<![\d.])1|([\d.]+))e([-+]\d+)")  # 1e-09, 4.5e-05
+POWER = re.compile(r"([\d.]+)e([-+]\d+)")  # 4.5e-05
 MINUS = re.compile(r"(?<!\d)-(?=\d)")  # of a negative number
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -184,12 +184,8 @@ class Panel(anywidget.AnyWidget):
 
 def _read(words):
     """Words with their numbers as they are read: a true minus, 4.5·10⁻⁵ in the place of 4.5e-05."""
-    words = POWER.sub(lambda m: _power(m[1], int(m[2])), words)
-    return MINUS.sub("−", words)
-
-
-def _power(factor, power):
-    return (f"{factor}·10" if factor else "10") + str(power).translate(RAISED)
+    words = POWER.sub(lambda m: f"{m[1]}·10{str(int(m[2])).translate(RAISED)}", words)
+    return MINUS.sub("−", re.sub(r"(?<![\d.])1·10", "10", words))
 
 
 def plainly(part):

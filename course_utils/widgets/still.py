@@ -8,16 +8,16 @@ from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from course_utils.widgets import figures
-from course_utils.widgets.scene import Area, Handle, Points, Rule
+from course_utils.widgets.scene import Handle, Points, Rule
 
 COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
-# Margins in CSS pixels: above, more with a line of the legend and a second reading; beside, the
-# same in every row, so that what shares an axis stands below one another.
+# Margins in CSS pixels: above, more with a legend and a second reading; beside, the same in every
+# row, so that what shares an axis stands below one another.
 TITLE, LINE, TOP, LEFT, RIGHT = 24, 17, 20, 64, 20
-LETTER, BOLD = 6.2, 7.4  # pixels a letter of small type takes, and of a title
+LETTER = 6.2  # pixels a letter of small type takes
 POINT = 72 / DPI  # points a CSS pixel
 DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*"}
@@ -47,33 +47,19 @@ def figure(scene, values):
 
 def _boxes(row, height):
     """Each plot of a row, the place of its axes in it (left, bottom, width, height), and the room
-    above them.
-
-    How long words are is guessed: to measure all first would take half a second.
+    above them. To measure all words first would take half a second.
     """
+    plots = [plot for plot in row if plot is not None]
+    above = TITLE + LINE * any(item.label for plot in plots for item in plot.items)
+    above += TOP * any(plot.x.top is not None for plot in plots)
+    below = max(24 * bool(p.x.label) + 22 * (p.x.ticks != ()) for p in plots)
     widths = np.array([1.0 if plot is None else plot.width for plot in row])
     widths *= WIDTH / widths.sum()
-    plots = []
     for plot, width, end in zip(row, widths, np.cumsum(widths), strict=True):
         if plot is not None:
             left = 6 if plot.y.ticks == () and not plot.y.label else LEFT
-            plots.append((plot, end - width + left, width - left - RIGHT))
-    above = TITLE + LINE * max(_legend(plot, width)[0] for plot, _, width in plots)
-    above += TOP * any(plot.x.top is not None for plot, *_ in plots)
-    below = max(24 * bool(p.x.label) + 22 * (p.x.ticks != ()) for p, *_ in plots)
-    for plot, left, width in plots:
-        yield plot, np.array([left, below, width, height - above - below]), above
-
-
-def _legend(plot, width):
-    """Lines of a plot's legend below its title, none where it fits beside that; and its columns."""
-    words = [item.label for item in plot.items]
-    words += [item.negative for item in plot.items if isinstance(item, Area)]
-    entries = [26 + LETTER * len(entry) for entry in filter(None, words)]
-    if not entries or BOLD * len(plot.title) + sum(entries) <= width:
-        return 0, len(entries)
-    columns = len(entries) if sum(entries) <= width else int(max(1, width // max(entries)))
-    return -(-len(entries) // columns), columns
+            box = end - width + left, below, width - left - RIGHT, height - above - below
+            yield plot, np.array(box), above
 
 
 class _Still:
@@ -106,12 +92,9 @@ class _Still:
         head = above - TITLE  # where the title stands
         ax.set_title(plot.title, loc="left", y=1, pad=(head + 8) * POINT)
         if ax.get_legend_handles_labels()[0]:
-            lines, columns = _legend(plot, self.width)
-            x, loc = (0, "lower left") if lines else (1, "lower right")
-            place = x, 1 + (head + 6 - LINE * lines) / self.height
-            tight = {"columnspacing": 0.8, "handlelength": 1.1, "handletextpad": 0.6, "borderpad": 0}
-            look = {"borderaxespad": 0, "labelspacing": 0.3, "fontsize": 8, "ncols": columns}
-            ax.legend(loc=loc, bbox_to_anchor=place, **tight, **look)
+            look = {"columnspacing": 0.8, "handlelength": 1.1, "handletextpad": 0.6, "ncols": 9}
+            look |= {"borderpad": 0, "borderaxespad": 0, "fontsize": 8, "loc": "lower left"}
+            ax.legend(bbox_to_anchor=(0, 1 + (head + 6 - LINE) / self.height), **look)
 
     # Axes
 
