@@ -42,7 +42,7 @@ def scene():
     y = Axis(-0.05, 0.2, "nats per unit of λ", settle=True)
     added = over_levels("what each level adds", y, areas)
     below = [instrument.plot_of_w(1.1), instrument.plot_of_p_w(), added]
-    return Scene([[strip, instrument.plot_of_layers()], below], height=(150, 250), alt=ALT)
+    return Scene([[strip, instrument.plot_of_layers()], below], height=(140, 250), alt=ALT)
 
 
 panel, picture = instrument.view_of(

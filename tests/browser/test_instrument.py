@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from panel_page import agrees, pull, shown
+from PIL import Image
 
 from course_utils.objectives import from_script
 from course_utils.panels import _instrument as instrument
@@ -78,10 +79,16 @@ def test_drawing_afresh_undoing_and_the_address(page):
         assert w_at(page, level) == pytest.approx(height, rel=0.1)
     agrees(page)
     there = page.page.evaluate("location.hash")
-    for button, values in [("Undo", start), ("Redo", drawn), ("Reset", start)]:
-        for _ in range(1 if button == "Reset" else 2):
-            page.click(button)
+    with page.page.expect_download() as kept:
+        page.click("Save picture")
+    titles = Image.open(kept.value.path()).convert("L").crop((0, 0, 400, 20))
+    assert titles.getextrema() < (100, 256)
+    for keys, button, values in [("z", "Undo", start), ("Shift+z", "Redo", drawn)]:
+        page.page.keyboard.press(f"Control+{keys}")
+        page.click(button)
         assert page.values() == values, button
+    page.click("Reset")
+    assert page.values() == start
     with shown(page.page.context, page.panel, page.alone, hash=there) as again:
         assert again.values() == drawn
         agrees(again)

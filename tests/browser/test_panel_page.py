@@ -14,6 +14,7 @@ from panel_page import agrees, drag, place, shown
 from PIL import Image
 from serving import barriers, chromium
 
+from course_utils.datasets import km_per_s
 from course_utils.widgets import still
 from course_utils.widgets.controls import Bars, Choice, Dice, Slider, Switch
 from course_utils.widgets.scene import Handle, Words
@@ -131,6 +132,88 @@ def test_pin_shows_what_was_and_what_is(context):
         assert before == expected and any(before)
         page.click("Unpin")
         assert page.page.locator(".won-before").count() == 0
+
+
+def test_presets_of_the_list_and_what_was_before_as_a_ghost(context):
+    with opened(context, "counting") as page:
+        page.unfold()
+        assert page.page.evaluate(f"{PICTURE}.ghost") is None
+        page.input("keep").press("ArrowLeft")
+        goes_to(page, "keep", 81)
+        assert page.page.evaluate(f"{PICTURE}.ghost.number('keep')") == 82
+    with opened(context, "chain") as page:
+        listed = page.root.get_by_label("preset")
+        for name, values in page.panel.presets.items():
+            listed.select_option(label=name)
+            page.wait(lambda v=values: page.panel.values == v, name)
+            agrees(page)
+        page.handles()[0].press("PageDown")
+        goes_to(page, "time", 0.95)  # ten steps
+        assert listed.evaluate("list => list.selectedOptions[0].label") == "choose …"
+
+
+def test_marks_stay_where_one_was_until_the_settings_change(context):
+    """In half a nat at each movement; in retraining where the hand rested, the nearest named."""
+    marks = f"{PICTURE}.plots.flatMap(p => p.plot.items.flatMap(i => i.trail ? p.marks(i) : []))"
+
+    def left(page, number):
+        page.wait(lambda: page.page.evaluate(f"{marks}.length") == number, f"{number} marks")
+
+    def steps(page, control, key, times=1):
+        for _ in range(times):
+            page.input(control).press(key)
+            agrees(page)
+
+    with opened(context, "half_a_nat") as page:
+        page.unfold()
+        steps(page, "level", "ArrowRight", times=2)
+        left(page, 2)
+        page.click("Reset")
+        left(page, 1)
+        steps(page, "level", "ArrowRight")
+        left(page, 2)
+        steps(page, "amount", "ArrowRight")
+        left(page, 1)
+    with opened(context, "retraining", start={"features": 16}) as page:
+        left(page, 1)
+        distances = [page.panel.results["distance"]]
+        for key in ("ArrowRight", "ArrowLeft"):
+            steps(page, "shift", key, times=3 if key == "ArrowRight" else 6)
+            left(page, len(distances) + 1)
+            distances.append(page.panel.results["distance"])
+        assert f"nearest so far {min(distances):.2g}" in page.readout()["beside"]
+
+
+def test_under_the_pointer_one_level_in_all_plots(context):
+    with opened(context, "half_a_nat") as page:
+        page.unfold()
+        box = page.image.bounding_box()
+        page.page.mouse.move(box["x"] + 150, box["y"] + 150)
+        found = page.page.evaluate(
+            f"""() => {PICTURE}.plots.filter(p => p.plot.cursor).map(p => ({{
+                said: p.reading.textContent,
+                at: p.scales.x.from(Number(p.cursor.getAttribute("x1"))),
+                ticks: [...p.ticks.x.children].filter(e => e.textContent.includes("1,000"))
+                    .map(e => p.scales.x.from(Number(e.getAttribute("x")))),
+            }}))"""
+        )
+        levels = [plot["at"] for plot in found]
+        assert len(levels) == 2 and levels[0] == pytest.approx(levels[1])
+        words = f"λ = {levels[0]:.1f} · blur {float(f'{km_per_s(levels[0]):.3g}'):,g} km/s"
+        assert [plot["said"] for plot in found] == [words.replace("-", "−"), ""]
+        for plot in found:
+            assert km_per_s(plot["ticks"][0]) == pytest.approx(1000)
+
+
+def test_the_theme_of_the_page_is_followed_and_printed(context):
+    with opened(context, "chain") as page:
+        light = page.picture()
+        page.page.evaluate("document.body.style.background = '#111111'")
+        page.wait(lambda: page.picture() != light, "a dark picture")
+        page.page.emulate_media(media="print")
+        style = "getComputedStyle(document.querySelector('.won-panel'))"
+        assert page.page.evaluate(f"{style}.backgroundColor") == "rgb(17, 17, 17)"
+        assert page.page.evaluate(f"{style}.printColorAdjust") == "exact"
 
 
 def test_play_runs_to_the_end_and_stops_where_a_hand_takes_over(context):

@@ -53,7 +53,7 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-panel button, .won-panel select { font: inherit; color: var(--won-ink); background: var(--won-paper);
   border: 1px solid var(--won-soft); border-radius: 4px; min-height: 28px; padding: 2px 10px; cursor: pointer; max-width: 100%; }
 .won-panel select { width: 100%; }
-.won-panel button:disabled { opacity: 0.5; cursor: default; }
+.won-panel button[aria-disabled=true] { opacity: 0.5; cursor: default; }
 .won-panel button:hover { border-color: var(--won-ink); }
 .won-panel button[aria-pressed=true] { background: var(--won-ink); color: var(--won-paper); }
 .won-play { padding: 2px 0 !important; font-size: 12px !important; width: 32px; }
