@@ -395,11 +395,11 @@ def plot_of_w(width=1.0):
     return over_levels("pull the curve: w(λ), and p(λ)", axis, items, width)
 
 
-def plot_of_p_w(width=1.0):
+def plot_of_p_w():
     """How fast w falls with λ, hatched where it rises; over w(λ_min) it is p_w."""
     area = Area("centres", "rate", meaning="mixture", label="w falls", negative="w rises")
     y = Axis(-0.05, 0.3, "−dw/dλ = $w(λ_{min}) p_w$", settle=True)
-    return over_levels("what $p_w$ counts", y, [area], width)
+    return over_levels("what $p_w$ counts", y, [area])
 
 
 def plot_of_share():

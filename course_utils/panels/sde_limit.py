@@ -204,7 +204,7 @@ def scene():
         [
             *marks,
             Handle("n_steps", x="n_steps", y="w2_now", times=True, meaning="model"),
-            Words(0.5, 0.6, "{remark}", align="centre"),
+            Words(0.2, 0.6, "{remark}"),
         ],
         width=1.4,
     )

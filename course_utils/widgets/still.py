@@ -126,17 +126,15 @@ class _Still:
 
     def top(self, top):
         """Powers of ten of the second reading, each where x has it, beside what it is."""
-        name, ends = f"{top.label}, {top.unit}", self.ax.get_xlim()
+        name, (left, right) = f"{top.label}, {top.unit}", self.ax.get_xlim()
         self.ax.annotate(name, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=8)
-        low, high = np.sort(np.log10(top.factor * np.exp(top.rate * np.array(ends))))
-        powers = np.arange(np.ceil(low), np.floor(high) + 1)
+        ends = np.log10(top.factor * np.exp(top.rate * np.array([left, right])))
+        powers = np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
         values = 10.0 ** powers[:: int(-(-len(powers) // (self.width // 50)))]
-        second, ticks = self.ax.secondary_xaxis("top"), {}
-        for x, words in zip(np.log(values / top.factor) / top.rate, map("{:,.10g}".format, values)):
-            place = (x - ends[0]) / (ends[1] - ends[0]) * self.width
-            if place > LETTER * (len(name) + len(words) / 2) + 8:
-                ticks[x] = words
-        second.set_xticks([*ticks], [*ticks.values()])
+        x = np.log(values / top.factor) / top.rate
+        free = (x - left) / (right - left) * self.width > LETTER * (len(name) + 5)
+        second = self.ax.secondary_xaxis("top")
+        second.set_xticks(x[free], [f"{v:,.10g}" for v in values[free]])
         second.tick_params(labelsize=8)
 
     # Items
@@ -199,10 +197,10 @@ class _Still:
         figures.ridges(self.ax, x, curves, self.get(item.words), colours, apart=1.2)
 
     def words(self, item, colour):
-        align = {"centre": "center"}.get(item.align, item.align)
         said = item.text.format(**self.values)
-        text = self.ax.text(item.x, item.y, said, transform=self.ax.transAxes, ha=align, zorder=5)
-        text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+        halo = {"path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 5}
+        place = {"transform": self.ax.transAxes, "ha": item.align}
+        self.ax.text(item.x, item.y, said, **place, **halo)
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline

@@ -83,6 +83,9 @@ def test_every_handle(context, name, by):
             assert panel.values[control] != before, control
             controls_say(page)
             words = panel.controls[control]
+            if by == "keys" and isinstance(words, Slider):  # a step and ten
+                far = abs(panel.values[control] - before) / words.step
+                assert round(far) == 11 or panel.values[control] in ends(words), control
             assert handle.get_attribute("role") == "slider"
             assert handle.get_attribute("aria-label").startswith(words.label)
             assert handle.get_attribute("aria-valuetext")
@@ -110,6 +113,11 @@ def test_every_control_by_keys(context, name):
             page.wait(lambda key=key, old=before: panel.values[key] != old, f"{key} to move")
             agrees(page)
             controls_say(page)
+        assert bool(page.page.evaluate(f"{PICTURE}.ghost")) == panel.scene.ghost
+        for preset, values in panel.presets.items():
+            page.root.get_by_label("preset").select_option(label=preset)
+            page.wait(lambda new=values: panel.values == panel.values | new, preset)
+            agrees(page)
         page.click("Reset")
         page.wait(lambda: panel.values == panel.start, "the reset")
         agrees(page)
@@ -134,54 +142,28 @@ def test_pin_shows_what_was_and_what_is(context):
         assert page.page.locator(".won-before").count() == 0
 
 
-def test_presets_of_the_list_and_what_was_before_as_a_ghost(context):
-    with opened(context, "counting") as page:
-        page.unfold()
-        assert page.page.evaluate(f"{PICTURE}.ghost") is None
-        page.input("keep").press("ArrowLeft")
-        goes_to(page, "keep", 81)
-        assert page.page.evaluate(f"{PICTURE}.ghost.number('keep')") == 82
-    with opened(context, "chain") as page:
-        listed = page.root.get_by_label("preset")
-        for name, values in page.panel.presets.items():
-            listed.select_option(label=name)
-            page.wait(lambda v=values: page.panel.values == v, name)
-            agrees(page)
-        page.handles()[0].press("PageDown")
-        goes_to(page, "time", 0.95)  # ten steps
-        assert listed.evaluate("list => list.selectedOptions[0].label") == "choose …"
-
-
 def test_marks_stay_where_one_was_until_the_settings_change(context):
     """In half a nat at each movement; in retraining where the hand rested, the nearest named."""
     marks = f"{PICTURE}.plots.flatMap(p => p.plot.items.flatMap(i => i.trail ? p.marks(i) : []))"
 
-    def left(page, number):
-        page.wait(lambda: page.page.evaluate(f"{marks}.length") == number, f"{number} marks")
-
-    def steps(page, control, key, times=1):
+    def steps(page, control, key, times, number):
         for _ in range(times):
             page.input(control).press(key)
             agrees(page)
+        page.wait(lambda: page.page.evaluate(f"{marks}.length") == number, f"{number} marks")
+        return page.panel.results["distance"]
 
     with opened(context, "half_a_nat") as page:
         page.unfold()
-        steps(page, "level", "ArrowRight", times=2)
-        left(page, 2)
+        steps(page, "level", "ArrowRight", 2, number=2)
         page.click("Reset")
-        left(page, 1)
-        steps(page, "level", "ArrowRight")
-        left(page, 2)
-        steps(page, "amount", "ArrowRight")
-        left(page, 1)
+        steps(page, "level", "ArrowRight", 1, number=2)
+        steps(page, "amount", "ArrowRight", 1, number=1)
     with opened(context, "retraining", start={"features": 16}) as page:
-        left(page, 1)
-        distances = [page.panel.results["distance"]]
-        for key in ("ArrowRight", "ArrowLeft"):
-            steps(page, "shift", key, times=3 if key == "ArrowRight" else 6)
-            left(page, len(distances) + 1)
-            distances.append(page.panel.results["distance"])
-        assert f"nearest so far {min(distances):.2g}" in page.readout()["beside"]
+        first = steps(page, "shift", "ArrowRight", 0, number=1)
+        page.root.get_by_label("preset").select_option(label="detail alone")
+        assert first < steps(page, "shift", "ArrowRight", 0, number=2)
+        assert f"nearest so far {first:.2g}" in page.readout()["beside"]
 
 
 def test_under_the_pointer_one_level_in_all_plots(context):
@@ -189,31 +171,16 @@ def test_under_the_pointer_one_level_in_all_plots(context):
         page.unfold()
         box = page.image.bounding_box()
         page.page.mouse.move(box["x"] + 150, box["y"] + 150)
-        found = page.page.evaluate(
-            f"""() => {PICTURE}.plots.filter(p => p.plot.cursor).map(p => ({{
-                said: p.reading.textContent,
-                at: p.scales.x.from(Number(p.cursor.getAttribute("x1"))),
-                ticks: [...p.ticks.x.children].filter(e => e.textContent.includes("1,000"))
-                    .map(e => p.scales.x.from(Number(e.getAttribute("x")))),
-            }}))"""
+        level, same, said, tick = page.page.evaluate(
+            f"""() => {{ const [a, , b] = {PICTURE}.plots, x = (plot, node, name) =>
+                plot.scales.x.from(Number(node.getAttribute(name)));
+            const thousand = [...a.ticks.x.children].find(e => e.textContent === "1,000");
+            return [x(a, a.cursor, "x1"), x(b, b.cursor, "x1"), a.reading.textContent,
+                x(a, thousand, "x")]; }}"""
         )
-        levels = [plot["at"] for plot in found]
-        assert len(levels) == 2 and levels[0] == pytest.approx(levels[1])
-        words = f"λ = {levels[0]:.1f} · blur {float(f'{km_per_s(levels[0]):.3g}'):,g} km/s"
-        assert [plot["said"] for plot in found] == [words.replace("-", "−"), ""]
-        for plot in found:
-            assert km_per_s(plot["ticks"][0]) == pytest.approx(1000)
-
-
-def test_the_theme_of_the_page_is_followed_and_printed(context):
-    with opened(context, "chain") as page:
-        light = page.picture()
-        page.page.evaluate("document.body.style.background = '#111111'")
-        page.wait(lambda: page.picture() != light, "a dark picture")
-        page.page.emulate_media(media="print")
-        style = "getComputedStyle(document.querySelector('.won-panel'))"
-        assert page.page.evaluate(f"{style}.backgroundColor") == "rgb(17, 17, 17)"
-        assert page.page.evaluate(f"{style}.printColorAdjust") == "exact"
+        assert level == pytest.approx(same) and km_per_s(tick) == pytest.approx(1000)
+        words = f"λ = {level:.1f} · blur {float(f'{km_per_s(level):.3g}'):,g} km/s"
+        assert said == words.replace("-", "−")
 
 
 def test_play_runs_to_the_end_and_stops_where_a_hand_takes_over(context):
@@ -293,12 +260,19 @@ def test_a_slow_answer_is_read_out_when_it_comes(context):
         assert said.startswith("t = 1000 of 1000"), said
 
 
-def test_words_stand_where_they_do_on_a_page_from_right_to_left(context):
+def test_direction_and_theme_of_the_page(context):
+    """Read from the right, words stand where they do; its theme is followed, and printed."""
     with opened(context, "chain") as page:
-        words = page.root.locator("svg text")
+        words, light = page.root.locator("svg text"), page.picture()
         places = [word.bounding_box() for word in words.all()]
         page.page.evaluate("document.dir = 'rtl'")
         assert [word.bounding_box() for word in words.all()] == places
+        page.page.evaluate("document.body.style.background = '#111111'")
+        page.wait(lambda: page.picture() != light, "a dark picture")
+        page.page.emulate_media(media="print")
+        style = "getComputedStyle(document.querySelector('.won-panel'))"
+        assert page.page.evaluate(f"{style}.backgroundColor") == "rgb(17, 17, 17)"
+        assert page.page.evaluate(f"{style}.printColorAdjust") == "exact"
 
 
 @pytest.mark.parametrize(

@@ -100,12 +100,6 @@ export function ticksOf(axis, [low, high], room, apart) {
     const every = Math.ceil((last - first + 1) / n);
     found = [];
     for (let power = first; power <= last; power += every) found.push(10 ** power);
-  } else if (axis.scale === "asinh") {
-    const most = Math.floor(Math.log10(Math.max(-low, high)));
-    const least = Math.floor(Math.log10(axis.linear));
-    const every = Math.ceil((2 * (most - least + 1)) / n);
-    found = [0];
-    for (let power = most; power >= least; power -= every) found.push(10 ** power, -(10 ** power));
   } else {
     found = niceTicks(low, high, n);
   }
@@ -882,7 +876,7 @@ const MARKS = {
   },
 
   Words(c, item, { view, values, box }) {
-    const anchor = { left: "start", centre: "middle", right: "end" }[item.align];
+    const anchor = { left: "start", right: "end" }[item.align];
     view.labels.push([box.x + item.x * box.w, box.y + (1 - item.y) * box.h, values.words(item.text), anchor]);
   },
 
