@@ -7,7 +7,6 @@ import ipywidgets
 import numpy as np
 import pytest
 from comparing import refused, refuses
-from panel_driving import drive
 from PIL import Image
 
 from course_utils.widgets import scene
@@ -184,15 +183,3 @@ def test_an_error_is_shown_kept_raised_and_cleared():
 def test_what_a_scene_names_must_be_computed():
     with pytest.raises(KeyError, match="y"):
         small(lambda t: {}, name="other")
-
-
-def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
-    assert drive(small(lambda t: {"x": t}, presets={"low": {"t": 0.1}})) == 2 + 2 + 1
-    with pytest.raises(AssertionError, match="x is inf"):
-        drive(small(lambda t: {"x": np.inf if t == 0 else t}))
-    with pytest.raises(ZeroDivisionError):
-        drive(small(lambda t: {"x": 1 / (t - 0.3)}, presets={"third": {"t": 0.3}}))
-    stuck = small(lambda t: {})
-    stuck.reset = lambda: None
-    with pytest.raises(AssertionError, match="reset left"):
-        drive(stuck)

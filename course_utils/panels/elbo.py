@@ -36,12 +36,10 @@ SCHEDULES = [
     ("adaptive: p ∝ w E[e]", "adaptive"),
     ("optimal: p ∝ w √E[e²]", "optimal"),
 ]
+WEIGHTS = [("its own −½ dλ/dt: w(λ) = 1", "level"), ("held at the straight line's", "time")]
 CONTROLS = {
     "schedule": choice("schedule", SCHEDULES),
-    "weight": choice(
-        "weight at time t",
-        [("its own −½ dλ/dt: w(λ) = 1", "level"), ("held at that of the straight line", "time")],
-    ),
+    "weight": choice("weight at time t", WEIGHTS),
     "log_snr_min": Slider("λ_min", LOW, -4.0, 0.5, LOW),
     "log_snr_max": Slider("λ_max", 4.0, HIGH, 0.5, HIGH),
     "gains": knots("bend p: more or less time at each level", KNOTS, 1.5),
@@ -145,9 +143,7 @@ def scene():
             Bars(more, ("beyond",), meaning="negative"),
             Rule("elbo", meaning="exact", dash="dot", label="ELBO"),
             Rule("loss", meaning="data", width=1.8, label="loss"),
-            Line(
-                "reach", (24, 24), meaning="data", width=4, alpha=0.6, label="± its standard error"
-            ),
+            Line("reach", (24, 24), meaning="data", width=4, label="± its standard error"),
         ],
     )
     density = over_levels(

@@ -142,6 +142,22 @@ def test_pin_shows_what_was_and_what_is(context):
         assert page.page.locator(".won-before").count() == 0
 
 
+def one_level_under_the_pointer(page):
+    """In all plots, named in one of them; the second reading's ticks stand where they say."""
+    box = page.image.bounding_box()
+    page.page.mouse.move(box["x"] + 150, box["y"] + 150)
+    level, same, said, tick = page.page.evaluate(
+        f"""() => {{ const [a, , b] = {PICTURE}.plots, x = (plot, node, name) =>
+            plot.scales.x.from(Number(node.getAttribute(name)));
+        const thousand = [...a.ticks.x.children].find(e => e.textContent === "1,000");
+        return [x(a, a.cursor, "x1"), x(b, b.cursor, "x1"), a.reading.textContent,
+            x(a, thousand, "x")]; }}"""
+    )
+    assert level == pytest.approx(same) and km_per_s(tick) == pytest.approx(1000)
+    words = f"λ = {level:.1f} · blur {float(f'{km_per_s(level):.3g}'):,g} km/s"
+    assert said == words.replace("-", "−")
+
+
 def test_marks_stay_where_one_was_until_the_settings_change(context):
     """In half a nat at each movement; in retraining where the hand rested, the nearest named."""
     marks = f"{PICTURE}.plots.flatMap(p => p.plot.items.flatMap(i => i.trail ? p.marks(i) : []))"
@@ -159,28 +175,12 @@ def test_marks_stay_where_one_was_until_the_settings_change(context):
         page.click("Reset")
         steps(page, "level", "ArrowRight", 1, number=2)
         steps(page, "amount", "ArrowRight", 1, number=1)
+        one_level_under_the_pointer(page)
     with opened(context, "retraining", start={"features": 16}) as page:
         first = steps(page, "shift", "ArrowRight", 0, number=1)
         page.root.get_by_label("preset").select_option(label="detail alone")
         assert first < steps(page, "shift", "ArrowRight", 0, number=2)
         assert f"nearest so far {first:.2g}" in page.readout()["beside"]
-
-
-def test_under_the_pointer_one_level_in_all_plots(context):
-    with opened(context, "half_a_nat") as page:
-        page.unfold()
-        box = page.image.bounding_box()
-        page.page.mouse.move(box["x"] + 150, box["y"] + 150)
-        level, same, said, tick = page.page.evaluate(
-            f"""() => {{ const [a, , b] = {PICTURE}.plots, x = (plot, node, name) =>
-                plot.scales.x.from(Number(node.getAttribute(name)));
-            const thousand = [...a.ticks.x.children].find(e => e.textContent === "1,000");
-            return [x(a, a.cursor, "x1"), x(b, b.cursor, "x1"), a.reading.textContent,
-                x(a, thousand, "x")]; }}"""
-        )
-        assert level == pytest.approx(same) and km_per_s(tick) == pytest.approx(1000)
-        words = f"λ = {level:.1f} · blur {float(f'{km_per_s(level):.3g}'):,g} km/s"
-        assert said == words.replace("-", "−")
 
 
 def test_play_runs_to_the_end_and_stops_where_a_hand_takes_over(context):
@@ -247,6 +247,19 @@ def test_one_hand_at_a_time_and_it_may_be_lost(context):
         page.page.mouse.up()
         page.page.wait_for_timeout(600)
         assert page.page.evaluate(f"!{PICTURE}.held")
+
+
+def test_a_handle_stays_under_the_hand_while_another_control_moves(context):
+    with opened(context, "chain") as page:
+        handle, mouse = page.handles()[0], page.page.mouse
+        x, y = place(handle)
+        mouse.move(x, y)
+        mouse.down()
+        page.input("n_steps").press("ArrowLeft")  # the axis is half as long
+        mouse.move(x + 60, y)
+        mouse.up()
+        agrees(page)
+        assert place(handle)[0] == pytest.approx(x + 60, abs=4)
 
 
 def test_a_slow_answer_is_read_out_when_it_comes(context):
@@ -362,19 +375,13 @@ def differences(page, numbers, arrays):
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "spoilt"),
-    [("chain", {"signal": 0.7, "cut": 0.3, "densities": 0.5}), ("counting", {"half": 0.7})],
-)
-def test_both_renderers_draw_the_same(context, name, spoilt):
+@pytest.mark.parametrize("name", ["chain", "counting"])
+def test_both_renderers_draw_the_same(context, name):
     with opened(context, name, width=940) as page:
         page.unfold()
         numbers, arrays = page.compute(**page.panel.values)
-        same = differences(page, numbers, arrays)
-        other = arrays | {key: factor * arrays[key] for key, factor in spoilt.items()}
-        changed = differences(page, numbers, other)
-    assert max(same) < 6, same  # of 255
-    assert sum(c > s + 2 for c, s in zip(changed, same, strict=True)) >= len(spoilt), changed
+        found = differences(page, numbers, arrays)
+    assert max(found) < 6, found  # of 255
 
 
 # For everyone

@@ -1108,9 +1108,9 @@ class Part {
     const { hand } = view.picture;
     const along = (e) => view.picture.pixel(e)[item.along === "x" ? 0 : 1];
     const start = along(event);
-    const factor = view.values.number(item.factor);
     this.node.focus({ preventScroll: true });
     drag(event, this.node, hand, [item.control, this.index], (e) => {
+      const factor = view.values.number(item.factor); // now: another control may have moved it
       const amount = factor * view.scales[item.along].move(start, along(e));
       hand.drag(item.control, this.index, amount, item.times);
     });
