@@ -36,7 +36,10 @@ SCHEDULES = [
     ("adaptive: p ∝ w E[e]", "adaptive"),
     ("optimal: p ∝ w √E[e²]", "optimal"),
 ]
-WEIGHTS = [("its own −½ dλ/dt: w(λ) = 1", "level"), ("held at the straight line's", "time")]
+WEIGHTS = [
+    ("its own −½ dλ/dt: w(λ) = 1", "level"),
+    ("held at that of the straight line", "time"),
+]
 CONTROLS = {
     "schedule": choice("schedule", SCHEDULES),
     "weight": choice("weight at time t", WEIGHTS),
