@@ -115,7 +115,6 @@ def compute(schedule, noise, n_steps, time):
     half = (shown[1] - shown[0]) / 2  # a cell of the map reaches so far to both sides
     arrays = {
         "t": t,
-        "shown": shown,
         "first": -half,
         "last": n_steps + half,
         "densities": densities,

@@ -50,7 +50,7 @@ CONTROLS = {
 
 
 def compute(schedule, weight, gains, log_snr_min, log_snr_max):
-    """Return the numbers; λ at ``TIMES``, three curves over 201 ``levels``, and the estimates."""
+    """Return the numbers; λ at ``TIMES``, three curves over 201 ``levels``, and the counts."""
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
     at = by_hand.levels
@@ -86,7 +86,6 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
         "sampled": sampled,
         "best": best / np.trapezoid(best, levels),
         "at_knots": np.interp(KNOTS, levels, sampled, left=np.nan, right=np.nan),
-        "estimates": estimates,
         "counts": np.histogram(estimates, EDGES)[0],
         "reach": loss + numbers["spread"] * np.array([-1, 1]),
     }

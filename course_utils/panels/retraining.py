@@ -70,10 +70,10 @@ def controls(own=()):
 def compute(data, features, ridge, eta, steps, draws, measure, **state):
     """Return the numbers, and what is drawn of the retrained model, its data and its rivals.
 
-    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. ``weights`` (w of
-    mean 1), the model's ``error`` on the chosen draws and the ``least`` error are at ``levels``
-    [51]; samples are [500, d]. ``star`` is the distance that w ≡ 1 reaches. ``rivals`` is a number
-    that stands for all settings that two models have to share if they are compared.
+    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. The model's
+    ``error`` on the chosen draws is at ``levels`` [51]; samples are [500, d]. ``star`` is the
+    distance that w ≡ 1 reaches. ``rivals`` stands for all settings that two models must share to
+    be compared.
     """
     w = weighting(state)
     settings = data, features, ridge, eta, steps, draws
@@ -99,9 +99,7 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
         "unbent": unbent(state)(FINE),
         "at_knots": w(np.array(KNOTS)),
         "levels": world.levels,
-        "weights": found.weights,
         "error": found.error,
-        "least": world.least_error,
         "excess": found.error - world.least_error,
         "excess_of_one": flat.error - world.least_error,
         "samples": found.samples,
@@ -120,7 +118,8 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
 def _drawn(samples, world):
     """What the plot of the samples shows: dots in the plane; on the line a histogram."""
     if samples.shape[1] == 1:
-        shares, dots, real = _shares(samples), np.empty((2, 0)), np.empty((2, 0))
+        shares = bin_density(velocity(samples[:, 0]), EDGES)
+        dots = real = np.empty((2, 0))
         inside, across = shares.sum() * (EDGES[1] - EDGES[0]), "velocity, 1000 km/s"
         right, top = EDGES[-1], 1.7 * world.shares.max()
         left, bottom = EDGES[0], 0.0
@@ -195,7 +194,9 @@ def _world(data):
         start=rng(3).standard_normal((N_SAMPLES, law.dim)),
         real=law.sample(N_SAMPLES, rng(2)),
         quantiles=quantiles,
-        shares=frozen(_shares(many) * (law.dim == 1)),  # of galaxies; 0 in the plane
+        shares=frozen(
+            bin_density(velocity(many[:, 0]), EDGES) * (law.dim == 1)
+        ),  # of galaxies; 0 in the plane
         floors={
             name: noise_floor(law.sample, N_SAMPLES, rng(0), distance=distance)
             for name, distance in distances.items()
@@ -245,11 +246,6 @@ def _least_error(law, levels):
 def _sliced(z, quantiles):
     """W_1 between projections of the samples and of the law, averaged over the directions."""
     return float(np.abs(projections(z) - quantiles).mean())
-
-
-def _shares(samples):
-    """The share of galaxies in each bin of the histogram, divided by its width."""
-    return bin_density(velocity(samples[:, 0]), EDGES)
 
 
 def scene():

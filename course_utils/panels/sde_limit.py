@@ -34,12 +34,8 @@ LEVELS = SCHEDULE.log_snr(TIMES)
 NO_ERROR = 1e-12  # below this a distance is rounding
 REACH = 4.0
 X = np.linspace(-REACH, REACH, 201)
-RULES = [
-    ("right: β(t_i)Δ", "right"),
-    ("mid: β(t_i − Δ/2)Δ", "mid"),
-    ("left: β(t_{i−1})Δ", "left"),
-    ("exact: 1 − exp(−∫β)", "exact"),
-]
+RULES = [("right: β(t_i)Δ", "right"), ("mid: β(t_i − Δ/2)Δ", "mid")]
+RULES += [("left: β(t_{i−1})Δ", "left"), ("exact: 1 − exp(−∫β)", "exact")]
 CONTROLS = {
     "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
     "t": Slider("time t", 0.05, 1.0, 0.05, 0.3),

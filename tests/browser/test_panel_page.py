@@ -121,6 +121,10 @@ def test_every_control_by_keys(context, name):
         page.click("Reset")
         page.wait(lambda: panel.values == panel.start, "the reset")
         agrees(page)
+        if panel.presets:
+            named = [n for n, v in panel.presets.items() if v.items() <= panel.start.items()]
+            listed = page.root.get_by_label("preset").evaluate("e => e.selectedOptions[0].label")
+            assert listed == (*named, "choose …")[0]
 
 
 def goes_to(page, name, value):
