@@ -90,12 +90,14 @@ def test_the_browser_is_answered_by_one_message_with_its_number():
 def test_set_computes_once_and_only_if_something_changed():
     panel, calls = waves()
     calls.clear()
+    sent = panel.fields
     panel.set(shift=0.5, size=2, kind="cosine", gains=[0.1, 0.2, 0.3], on=True, seed=4)
     assert calls == [panel.values]
     panel.set(shift=0.5, gains=np.array([0.1, 0.2, 0.3]))
     assert len(calls) == 1
     panel.values = {**panel.values, "size": 3}
     assert calls[-1]["size"] == 3 and len(calls) == 2
+    assert panel.fields is sent  # a map that stays is not sent again
 
 
 def test_start_reset_and_presets():

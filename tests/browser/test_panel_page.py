@@ -146,23 +146,7 @@ def test_pin_shows_what_was_and_what_is(context):
         assert page.page.locator(".won-before").count() == 0
 
 
-def one_level_under_the_pointer(page):
-    """In all plots, named in one of them; the second reading's ticks stand where they say."""
-    box = page.image.bounding_box()
-    page.page.mouse.move(box["x"] + 150, box["y"] + 150)
-    level, same, said, tick = page.page.evaluate(
-        f"""() => {{ const [a, , b] = {PICTURE}.plots, x = (plot, node, name) =>
-            plot.scales.x.from(Number(node.getAttribute(name)));
-        const thousand = [...a.ticks.x.children].find(e => e.textContent === "1,000");
-        return [x(a, a.cursor, "x1"), x(b, b.cursor, "x1"), a.reading.textContent,
-            x(a, thousand, "x")]; }}"""
-    )
-    assert level == pytest.approx(same) and km_per_s(tick) == pytest.approx(1000)
-    words = f"λ = {level:.1f} · blur {float(f'{km_per_s(level):.3g}'):,g} km/s"
-    assert said == words.replace("-", "−")
-
-
-def test_marks_stay_where_one_was_until_the_settings_change(context):
+def test_marks_stay_where_one_was_and_one_level_is_under_the_pointer(context):
     """In half a nat at each movement; in retraining where the hand rested, the nearest named."""
     marks = f"{PICTURE}.plots.flatMap(p => p.plot.items.flatMap(i => i.trail ? p.marks(i) : []))"
 
@@ -174,12 +158,25 @@ def test_marks_stay_where_one_was_until_the_settings_change(context):
         return page.panel.results["distance"]
 
     with opened(context, "half_a_nat") as page:
+        hidden = page.picture()
         page.unfold()
+        page.wait(lambda: page.picture() != hidden, "the answer")
         steps(page, "level", "ArrowRight", 2, number=2)
         page.click("Reset")
         steps(page, "level", "ArrowRight", 1, number=2)
         steps(page, "amount", "ArrowRight", 1, number=1)
-        one_level_under_the_pointer(page)
+        box = page.image.bounding_box()
+        page.page.mouse.move(box["x"] + 150, box["y"] + 150)  # one level in all plots
+        level, same, said, tick = page.page.evaluate(
+            f"""() => {{ const [a, , b] = {PICTURE}.plots, x = (plot, node, name) =>
+                plot.scales.x.from(Number(node.getAttribute(name)));
+            const thousand = [...a.ticks.x.children].find(e => e.textContent === "1,000");
+            return [x(a, a.cursor, "x1"), x(b, b.cursor, "x1"), a.reading.textContent,
+                x(a, thousand, "x")]; }}"""
+        )
+        assert level == pytest.approx(same) and km_per_s(tick) == pytest.approx(1000)
+        words = f"λ = {level:.1f} · blur {float(f'{km_per_s(level):.3g}'):,g} km/s"
+        assert said == words.replace("-", "−")
     with opened(context, "retraining", start={"features": 16}) as page:
         first = steps(page, "shift", "ArrowRight", 0, number=1)
         page.root.get_by_label("preset").select_option(label="detail alone")
@@ -379,13 +376,13 @@ def differences(page, numbers, arrays):
     return found
 
 
-@pytest.mark.parametrize("name", ["chain", "counting"])
+@pytest.mark.parametrize("name", ["chain", "counting", "reverse"])
 def test_both_renderers_draw_the_same(context, name):
     with opened(context, name, width=940) as page:
         page.unfold()
         numbers, arrays = page.compute(**page.panel.values)
         found = differences(page, numbers, arrays)
-    assert max(found) < 6, found  # of 255
+    assert max(found) < 2.5, found  # of 255; a map upside down has 3.3
 
 
 # For everyone

@@ -16,15 +16,6 @@ def compute(schedule="ddpm", noise="root", n_steps=1000, time=0.25):
     return chain.compute(schedule, noise, n_steps, time)
 
 
-def test_moving_t_sends_no_map():
-    panel = chain.panel(time=0.3)
-    map_sent = panel.fields
-    panel.set(time=0.5)
-    assert panel.fields is map_sent
-    panel.set(n_steps=100)
-    assert panel.fields is not map_sent
-
-
 def test_numbers_at_ddpm_against_the_closed_form():
     numbers, _ = compute()
     level = alpha_bar(ddpm_betas())[249]
