@@ -9,7 +9,7 @@ import pytest
 from comparing import refused, refuses
 from PIL import Image
 
-from course_utils.widgets import scene
+from course_utils.widgets import scene, still
 from course_utils.widgets.controls import Bars, Dice, Slider, Switch, choice
 from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
@@ -185,3 +185,13 @@ def test_an_error_is_shown_kept_raised_and_cleared():
 def test_what_a_scene_names_must_be_computed():
     with pytest.raises(KeyError, match="y"):
         small(lambda t: {}, name="other")
+
+
+def test_a_still_widens_what_settles_hatches_and_puts_bars_where_they_start():
+    area = Area([0, 1], np.array([-1.0, 2.0]), negative="less")
+    bars = scene.Bars([0, 1], (3.0,), start=1.0)
+    plot = Plot("both", Axis(0, 1), Axis(0, 2, settle=True), [area, bars])
+    (ax,) = still.figure(Scene([[plot]], height=200, alt="Both."), {}).axes
+    assert ax.get_ylim() == pytest.approx((-1.05, 3.15))
+    assert ax.patches[0].get_data().baseline == 1
+    assert [bool(each.get_hatch()) for each in ax.collections] == [False, True]
