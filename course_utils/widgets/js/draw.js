@@ -1091,7 +1091,7 @@ class Part {
     const upright = item.along === "x";
     const [cx, cy] = dot ? [x1, y1]
       : item.grip === "band" ? [(x1 + x2) / 2, upright ? Math.max(y1, y2) : (y1 + y2) / 2]
-      : upright ? [x1, Math.min(y1, y2)] : [Math.max(x1, x2), y1];
+      : upright ? [x1, Math.min(y1, y2) + 4] : [Math.max(x1, x2), y1]; // below what is written above
     set(this.grip, { cx, cy, stroke: colour, fill: theme.paper });
     const words = view.picture.hand.describe(item.control, this.index);
     if (words.text !== this.text) {
