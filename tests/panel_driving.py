@@ -53,5 +53,5 @@ def inspect(panel: Panel, where):
     assert drawn.size and np.isfinite(drawn).mean() > 0.3, f"at {where}: nothing to draw"
     for name, value in panel.results.items():
         assert isinstance(value, str) or np.isfinite(value), f"at {where}: {name} is {value}"
-    words = re.search(r"\b(nan|inf)\b", panel.text())
+    words = re.search(r"\b(nan|inf)\b|\de[-+]\d", panel.text())
     assert words is None, f"at {where}: the text has {words[0]!r}: {panel.text()}"

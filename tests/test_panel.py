@@ -7,10 +7,9 @@ import ipywidgets
 import numpy as np
 import pytest
 from comparing import refused, refuses
-from panel_driving import drive
 from PIL import Image
 
-from course_utils.widgets import scene
+from course_utils.widgets import scene, still
 from course_utils.widgets.controls import Bars, Dice, Slider, Switch, choice
 from course_utils.widgets.panel import Panel
 from course_utils.widgets.scene import Area, Axis, Handle, Heat, Plot, Ridges, Scene, Words
@@ -91,12 +90,14 @@ def test_the_browser_is_answered_by_one_message_with_its_number():
 def test_set_computes_once_and_only_if_something_changed():
     panel, calls = waves()
     calls.clear()
+    sent = panel.fields
     panel.set(shift=0.5, size=2, kind="cosine", gains=[0.1, 0.2, 0.3], on=True, seed=4)
     assert calls == [panel.values]
     panel.set(shift=0.5, gains=np.array([0.1, 0.2, 0.3]))
     assert len(calls) == 1
     panel.values = {**panel.values, "size": 3}
     assert calls[-1]["size"] == 3 and len(calls) == 2
+    assert panel.fields is sent  # a map that stays is not sent again
 
 
 def test_start_reset_and_presets():
@@ -142,7 +143,7 @@ def test_text_holds_the_rounded_numbers_and_follows():
         "numbers": [["size", "2"]],
         "details": ["peak 2.00 m", "cosine", "low −2.00"],
     }
-    assert small(lambda t: {"x": -1e-9}).text() == "A line.\nx −1.00e-09"
+    assert small(lambda t: {"x": -1e-9}).text() == "A line.\nx −1.00·10⁻⁹"
 
 
 def small(compute, name="y", **options):
@@ -186,13 +187,11 @@ def test_what_a_scene_names_must_be_computed():
         small(lambda t: {}, name="other")
 
 
-def test_drive_passes_a_good_panel_and_fails_on_a_broken_one():
-    assert drive(small(lambda t: {"x": t}, presets={"low": {"t": 0.1}})) == 2 + 2 + 1
-    with pytest.raises(AssertionError, match="x is inf"):
-        drive(small(lambda t: {"x": np.inf if t == 0 else t}))
-    with pytest.raises(ZeroDivisionError):
-        drive(small(lambda t: {"x": 1 / (t - 0.3)}, presets={"third": {"t": 0.3}}))
-    stuck = small(lambda t: {})
-    stuck.reset = lambda: None
-    with pytest.raises(AssertionError, match="reset left"):
-        drive(stuck)
+def test_a_still_widens_what_settles_hatches_and_puts_bars_where_they_start():
+    area = Area([0, 1], np.array([-1.0, 2.0]), negative="less")
+    bars = scene.Bars([0, 1], (3.0,), start=1.0)
+    plot = Plot("both", Axis(0, 1), Axis(0, 2, settle=True), [area, bars])
+    (ax,) = still.figure(Scene([[plot]], height=200, alt="Both."), {}).axes
+    assert ax.get_ylim() == pytest.approx((-1.05, 3.15))
+    assert ax.patches[0].get_data().baseline == 1
+    assert [bool(each.get_hatch()) for each in ax.collections] == [False, True]

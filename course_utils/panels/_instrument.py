@@ -395,11 +395,11 @@ def plot_of_w(width=1.0):
     return over_levels("pull the curve: w(λ), and p(λ)", axis, items, width)
 
 
-def plot_of_p_w(width=1.0):
+def plot_of_p_w():
     """How fast w falls with λ, hatched where it rises; over w(λ_min) it is p_w."""
     area = Area("centres", "rate", meaning="mixture", label="w falls", negative="w rises")
     y = Axis(-0.05, 0.3, "−dw/dλ = $w(λ_{min}) p_w$", settle=True)
-    return over_levels("what $p_w$ counts", y, [area], width)
+    return over_levels("what $p_w$ counts", y, [area])
 
 
 def plot_of_share():
@@ -412,7 +412,7 @@ def plot_of_share():
 def plot_of_layers():
     """The data smoothed at six levels of p_w, one layer a level."""
     layers = Ridges(VELOCITIES, "layers", "layer_words", "layer_negative", meaning="data")
-    end = VELOCITIES[-1] + 0.85 * np.ptp(VELOCITIES)
+    end = VELOCITIES[-1] + 1.1 * np.ptp(VELOCITIES)
     x = Axis(VELOCITIES[0], end, ticks=((10, "10,000"), (30, "30,000 km/s")))
     y = Axis(-0.1, LAYERS + 1.4, ticks=())
     return Plot("the galaxies at six levels of $p_w$", x, y, [layers])

@@ -115,7 +115,6 @@ def compute(schedule, noise, n_steps, time):
     half = (shown[1] - shown[0]) / 2  # a cell of the map reaches so far to both sides
     arrays = {
         "t": t,
-        "shown": shown,
         "first": -half,
         "last": n_steps + half,
         "densities": densities,
@@ -161,7 +160,7 @@ def scene():
         ],
         width=2.4,
     )
-    return Scene([[over_map, cut], [levels, None]], height=(250, 130), alt=ALT)
+    return Scene([[over_map, cut], [levels, None]], height=(250, 140), alt=ALT)
 
 
 START = {"schedule": "ddpm", "noise": "root", "n_steps": 1000, "time": 0.25}

@@ -13,7 +13,7 @@ from course_utils.schedules import Cosine, FlowMatching, LinearBeta
 from course_utils.variance import DensitySchedule, ErrorMoments, draw_variance, least_variance
 from course_utils.weightings import Weighting, bent
 from course_utils.widgets.controls import Slider, choice
-from course_utils.widgets.scene import Area, Axis, Bars, Handle, Line, Plot, Rule, Scene, Words
+from course_utils.widgets.scene import Area, Axis, Bars, Handle, Line, Plot, Rule, Scene
 
 ALT = """Four plots. Top left: what each level adds to the loss of the galaxies; its area is the
 loss. Top right: the histogram of 80 estimates of the loss from 25 random draws each, with the exact
@@ -50,7 +50,7 @@ CONTROLS = {
 
 
 def compute(schedule, weight, gains, log_snr_min, log_snr_max):
-    """Return the numbers; λ at ``TIMES``, three curves over 201 ``levels``, and the estimates."""
+    """Return the numbers; λ at ``TIMES``, three curves over 201 ``levels``, and the counts."""
     span = (log_snr_min, log_snr_max)
     by_hand = bent_schedule(schedule, gains, *span)
     at = by_hand.levels
@@ -86,9 +86,7 @@ def compute(schedule, weight, gains, log_snr_min, log_snr_max):
         "sampled": sampled,
         "best": best / np.trapezoid(best, levels),
         "at_knots": np.interp(KNOTS, levels, sampled, left=np.nan, right=np.nan),
-        "estimates": estimates,
         "counts": np.histogram(estimates, EDGES)[0],
-        "remark": f"{numbers['beyond']} lie above 12 nats" if numbers["beyond"] else "",
         "reach": loss + numbers["spread"] * np.array([-1, 1]),
     }
     return numbers, arrays
@@ -147,9 +145,7 @@ def scene():
             Bars(more, ("beyond",), meaning="negative"),
             Rule("elbo", meaning="exact", dash="dot", label="ELBO"),
             Rule("loss", meaning="data", width=1.8, label="loss"),
-            Line("reach", (24, 24), meaning="data", width=4, alpha=0.6),
-            Words(0.98, 0.72, "standard error {spread:.2f}", align="right"),
-            Words(0.98, 0.58, "{remark}", align="right"),
+            Line("reach", (24, 24), meaning="data", width=4, label="± its standard error"),
         ],
     )
     density = over_levels(

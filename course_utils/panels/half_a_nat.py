@@ -27,7 +27,7 @@ from course_utils.panels._view import SPAN, over_levels, view
 from course_utils.samplers import ddim_coefficients
 from course_utils.schedules import alpha, sigma
 from course_utils.widgets.controls import Dice, Slider, Switch
-from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene, Words
+from course_utils.widgets.scene import Axis, Band, Bars, Handle, Line, Plot, Points, Scene
 
 ALT = """Three plots. Left: the least error of the noise prediction over log-SNR, black, and on top
 of it, hatched, a box: the excess that was placed there. Its column, its right edge and its top can
@@ -247,13 +247,13 @@ def _low_discrepancy(steps):
 
 def scene():
     """Return the scene: the excess on the error curve, the samples, and their distance."""
+    area = "excess: area = 2 × nats"
     error = over_levels(
         "error of the noise guess",
         Axis(0, 3, "mean squared error", settle=True),
         [
             Line(LEVELS, _least(), meaning="exact", label="least"),
-            Band("inside", "least", "raised", meaning="negative", hatched=True, label="excess δ²"),
-            Words(0.03, 0.82, "hatched area = 2 × {excess:.3f} nats"),
+            Band("inside", "least", "raised", meaning="negative", hatched=True, label=area),
             Handle("level", x=("low", "high"), grip="band", meaning="noise"),
             Handle("width", x="high", y=("top", 3), factor=2, grip="edge", meaning="noise"),
             Handle("amount", "middle", "top", along="y", factor="half_width", meaning="negative"),

@@ -70,20 +70,21 @@ def controls(own=()):
 def compute(data, features, ridge, eta, steps, draws, measure, **state):
     """Return the numbers, and what is drawn of the retrained model, its data and its rivals.
 
-    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. ``weights`` (w of
-    mean 1), the model's ``error`` on the chosen draws and the ``least`` error are at ``levels``
-    [51]; samples are [500, d]. ``star`` is the distance that w ≡ 1 reaches. ``rivals`` is a number
-    that stands for all settings that two models have to share if they are compared.
+    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. The model's
+    ``error`` on the chosen draws is at ``levels`` [51]; samples are [500, d]. ``star`` is the
+    distance that w ≡ 1 reaches. ``rivals`` stands for all settings that two models must share to
+    be compared.
     """
     w = weighting(state)
     settings = data, features, ridge, eta, steps, draws
     found, flat, world = trained(w, *settings), reference(*settings), _world(data)
     floor = world.floors[measure]
+    nearest = max(0.7 * floor.mean, 0.004)
     numbers = {
         "objective": found.objective,
-        "above": _clean(found.objective - flat.objective),
+        "above": round(found.objective - flat.objective, 6),
         "fresh": found.fresh,
-        "fresh_above": _clean(found.fresh - flat.fresh),
+        "fresh_above": round(found.fresh - flat.fresh, 6),
         "least": world.least,
         "off": found.nearest.off,
         "missed": found.nearest.missed,
@@ -98,17 +99,15 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
         "unbent": unbent(state)(FINE),
         "at_knots": w(np.array(KNOTS)),
         "levels": world.levels,
-        "weights": found.weights,
         "error": found.error,
-        "least": world.least_error,
         "excess": found.error - world.least_error,
         "excess_of_one": flat.error - world.least_error,
         "samples": found.samples,
         "loss": numbers["above" if draws == "training" else "fresh_above"],
         "star": flat.distances[measure],
-        "floor_low": max(floor.mean - floor.spread, 1e-9),
-        "floor_high": floor.mean + floor.spread,
-        "nearest_drawn": max(0.7 * floor.mean, 0.004),
+        "floor_low": max(floor.mean - floor.spread, nearest),
+        "floor_high": max(floor.mean + floor.spread, nearest),
+        "nearest_drawn": nearest,
         "farthest_drawn": max(20 * floor.mean, 0.4),
         "rivals": zlib.crc32(repr((settings, measure)).encode()) % 2**24,
         **_drawn(found.samples, world),
@@ -119,7 +118,8 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
 def _drawn(samples, world):
     """What the plot of the samples shows: dots in the plane; on the line a histogram."""
     if samples.shape[1] == 1:
-        shares, dots, real = _shares(samples), np.empty((2, 0)), np.empty((2, 0))
+        shares = bin_density(velocity(samples[:, 0]), EDGES)
+        dots = real = np.empty((2, 0))
         inside, across = shares.sum() * (EDGES[1] - EDGES[0]), "velocity, 1000 km/s"
         right, top = EDGES[-1], 1.7 * world.shares.max()
         left, bottom = EDGES[0], 0.0
@@ -194,7 +194,9 @@ def _world(data):
         start=rng(3).standard_normal((N_SAMPLES, law.dim)),
         real=law.sample(N_SAMPLES, rng(2)),
         quantiles=quantiles,
-        shares=frozen(_shares(many) * (law.dim == 1)),  # of galaxies; 0 in the plane
+        shares=frozen(
+            bin_density(velocity(many[:, 0]), EDGES) * (law.dim == 1)
+        ),  # of galaxies; 0 in the plane
         floors={
             name: noise_floor(law.sample, N_SAMPLES, rng(0), distance=distance)
             for name, distance in distances.items()
@@ -246,15 +248,6 @@ def _sliced(z, quantiles):
     return float(np.abs(projections(z) - quantiles).mean())
 
 
-def _shares(samples):
-    """The share of galaxies in each bin of the histogram, divided by its width."""
-    return bin_density(velocity(samples[:, 0]), EDGES)
-
-
-def _clean(difference):
-    return 0.0 if abs(difference) < 1e-6 else difference
-
-
 def scene():
     """Return the scene: w, the error, the samples, and their distance against the ELBO."""
     of_w = over_levels(
@@ -277,7 +270,7 @@ def scene():
             Points("x", "y", meaning="model", size=3, label="samples"),
             Bars(EDGES, "shares", meaning="model"),
             Bars(EDGES, "law", meaning="exact", outline=True),
-            Words(0.02, 0.03, "{outside}"),
+            Words(0.02, 0.9, "{outside}"),
             Words(0.98, 0.9, "{across}", align="right"),
         ],
     )

@@ -167,7 +167,7 @@ def scene():
         Axis(0, 1, ticks=()),
         Axis(0, 2200),
         [
-            Bars((0.2, 0.8), ("distance",), meaning="model", label="samples"),
+            Bars((0.2, 0.8), ("distance",), meaning="model"),
             Rule("floor", along="y", meaning="exact", dash="dash", label="noise floor"),
         ],
         width=0.7,

@@ -34,12 +34,8 @@ LEVELS = SCHEDULE.log_snr(TIMES)
 NO_ERROR = 1e-12  # below this a distance is rounding
 REACH = 4.0
 X = np.linspace(-REACH, REACH, 201)
-RULES = [
-    ("right: β(t_i)Δ", "right"),
-    ("mid: β(t_i − Δ/2)Δ", "mid"),
-    ("left: β(t_{i−1})Δ", "left"),
-    ("exact: 1 − exp(−∫β)", "exact"),
-]
+RULES = [("right: β(t_i)Δ", "right"), ("mid: β(t_i − Δ/2)Δ", "mid")]
+RULES += [("left: β(t_{i−1})Δ", "left"), ("exact: 1 − exp(−∫β)", "exact")]
 CONTROLS = {
     "n_steps": choice("steps N", STEPS, 40, slide=True, play=True),
     "t": Slider("time t", 0.05, 1.0, 0.05, 0.3),
@@ -70,11 +66,11 @@ def compute(n_steps, rule, recursion, x0, t, path):
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
         numbers["verdict"] = f"no error {where}"
     else:
-        scaled, tends_to = readable(n_steps * w2[k]), readable(limit.wasserstein)
-        numbers["verdict"] = f"N·W2 = {scaled}; for large N it tends to {tends_to}"
-        numbers["wasserstein"], numbers["kl"] = readable(w2[k]), readable(kl[k])
-        scaled, tends_to = readable(n_steps**2 * kl[k]), readable(limit.kl)
-        numbers["scaled_kl"] = f"{scaled}, tends to {tends_to}"
+        numbers["verdict"] = (
+            f"N·W2 = {n_steps * w2[k]:.4g}; for large N it tends to {limit.wasserstein:.4g}"
+        )
+        numbers["wasserstein"], numbers["kl"] = float(w2[k]), float(kl[k])
+        numbers["scaled_kl"] = f"{n_steps**2 * kl[k]:.4g}, tends to {limit.kl:.4g}"
         log_error = 2 * n_steps * np.log(decay[k] / alpha(levels[k]))
         numbers["log_error"] = f"{log_error:.2f}, tends to {limit.log_decay:.2f}"
     of_time, decays, from_zero = _exact_path(path)
@@ -156,13 +152,6 @@ def _other_paths(path):
     return frozen(states)
 
 
-def readable(number):
-    """Return a number in words, four digits and no "e": 0.06776, 4.6·10⁻⁷."""
-    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    digits, _, power = f"{number:.4g}".partition("e")
-    return digits + ("·10" + str(int(power)).translate(raised) if power else "")
-
-
 def scene():
     """Return the scene: the paths, both densities and their difference, and the distances."""
     position = Axis(-REACH, REACH, "x")
@@ -206,12 +195,12 @@ def scene():
         ]
     distances = Plot(
         "distance between the two",
-        Axis(17, 5000, "steps N", scale="log", ticks=(30, 100, 300, 1000, 3000)),
+        Axis(17, 5000, "steps N", scale="log", ticks=(20, 100, 500, 2000)),
         Axis(1e-8, 1, scale="log", settle=True),
         [
             *marks,
             Handle("n_steps", x="n_steps", y="w2_now", times=True, meaning="model"),
-            Words(0.5, 0.6, "{remark}", align="centre"),
+            Words(0.2, 0.6, "{remark}"),
         ],
         width=1.4,
     )
@@ -225,8 +214,8 @@ panel, picture = view(
     formats={
         "time": "compared at t = {}",
         "verdict": "{}",
-        "wasserstein": "W2 {}",
-        "kl": "KL {} nats",
+        "wasserstein": "W2 {:.4g}",
+        "kl": "KL {:.4g} nats",
         "scaled_kl": "N²·KL {}",
         "log_error": "N·(log squared decay + ∫β) = {}",
     },

@@ -20,7 +20,9 @@ from course_utils._checks import require_known
 from course_utils.widgets import figures, still
 from course_utils.widgets.scene import packed
 
-MINUS = re.compile(r"(?<![e\d])-(?=\d)")  # of a negative number, but not that of 1e-09
+POWER = re.compile(r"([\d.]+)e([-+]\d+)")  # 4.5e-05
+MINUS = re.compile(r"(?<!\d)-(?=\d)")  # of a negative number
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Panel(anywidget.AnyWidget):
@@ -166,7 +168,7 @@ class Panel(anywidget.AnyWidget):
         """Return the results as the panel shows them: headline, numbers, details."""
         phrases = self._phrases(results)
         return {
-            "headline": self.headline.format(**results),
+            "headline": _read(self.headline.format(**results)),
             "numbers": [[p[0].rstrip(" =:"), p[1]] for p in map(phrases.get, self.shown) if p],
             "details": ["".join(p) for name, p in phrases.items() if name not in self.shown],
         }
@@ -176,8 +178,14 @@ class Panel(anywidget.AnyWidget):
         found = {}
         for name in filter(self.formats.get, results):
             before, brace, after = self.formats[name].partition("{")
-            found[name] = before, MINUS.sub("−", (brace + after).format(results[name]))
+            found[name] = before, _read((brace + after).format(results[name]))
         return found
+
+
+def _read(words):
+    """Words with their numbers as they are read: a true minus, 4.5·10⁻⁵ in the place of 4.5e-05."""
+    words = POWER.sub(lambda m: f"{m[1]}·10{str(int(m[2])).translate(RAISED)}", words)
+    return MINUS.sub("−", re.sub(r"(?<![\d.])1·10", "10", words))
 
 
 def plainly(part):

@@ -45,7 +45,7 @@ class Axis:
 
     ``settle``: the range is the least that is shown; it widens when something leaves it, and fits
     itself when the hand has let go. ``ticks`` are numbers, or (number, words) pairs; empty for
-    none, None to choose. "asinh" is linear below ``linear`` and logarithmic beyond.
+    none, None to choose. "asinh", which needs them, is linear below ``linear``, else logarithmic.
     """
 
     low: Data
@@ -177,7 +177,7 @@ class Ridges(Item):
 class Words(Item):
     """Words at (x, y), fractions of the plot; ``text`` is a template of numbers by their names.
 
-    ``align``: "left", "centre" or "right", what of the words stands at x.
+    ``align``: "left" or "right", the end of the words that stands at x.
     """
 
     x: float

@@ -3,19 +3,21 @@
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from course_utils.widgets import figures
-from course_utils.widgets.scene import Points, Rule
+from course_utils.widgets.scene import Handle, Points, Rule
 
 COLOURS = figures.SCREEN["light"]
 WIDTH = 940  # CSS pixels
 DPI = 100  # CSS pixels an inch
 RATIO = 2  # picture pixels a CSS pixel
-# Margins in CSS pixels: above, more with a second reading; beside. The same in every row, so that
-# what shares an axis stands below one another.
-TITLE, TOP, LEFT, RIGHT = 24, 36, 64, 20
+# Margins in CSS pixels: above, more with a legend and a second reading; beside, the same in every
+# row, so that what shares an axis stands below one another.
+TITLE, LINE, TOP, LEFT, RIGHT = 24, 17, 20, 64, 20
+LETTER = 6.2  # pixels a letter of small type takes
 POINT = 72 / DPI  # points a CSS pixel
 DASHES = {"": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 MARKERS = {"dot": "o", "ring": "o", "square": "s", "star": "*"}
@@ -35,21 +37,21 @@ def figure(scene, values):
     with figures.style():
         drawn = figures.StyledFigure(figsize=size / DPI, dpi=DPI * RATIO)
         for row, height, end in zip(scene.rows, heights, np.cumsum(heights), strict=True):
-            for plot, box in _boxes(row, height):
+            for plot, box, above in _boxes(row, height):
                 box[1] += size[1] - end
                 ax = drawn.add_axes(box / np.tile(size, 2))
-                _Still(ax, plot, values).draw(low=height < 170)
+                _Still(ax, plot, values, box[2:]).draw(above)
         FigureCanvasAgg(drawn)
     return drawn
 
 
 def _boxes(row, height):
-    """Each plot of a row, and the place of its axes in it: left, bottom, width, height.
-
-    Margins are fixed, as the browser's are: to measure all words first would take half a second.
+    """Each plot of a row, the place of its axes in it (left, bottom, width, height), and the room
+    above them. To measure all words first would take half a second.
     """
     plots = [plot for plot in row if plot is not None]
-    above = TITLE + TOP * any(plot.x.top is not None for plot in plots)
+    above = TITLE + LINE * any(item.label for plot in plots for item in plot.items)
+    above += TOP * any(plot.x.top is not None for plot in plots)
     below = max(24 * bool(p.x.label) + 22 * (p.x.ticks != ()) for p in plots)
     widths = np.array([1.0 if plot is None else plot.width for plot in row])
     widths *= WIDTH / widths.sum()
@@ -57,14 +59,15 @@ def _boxes(row, height):
         if plot is not None:
             left = 6 if plot.y.ticks == () and not plot.y.label else LEFT
             box = end - width + left, below, width - left - RIGHT, height - above - below
-            yield plot, np.array(box)
+            yield plot, np.array(box), above
 
 
 class _Still:
     """One plot on matplotlib's axes."""
 
-    def __init__(self, ax, plot, values):
+    def __init__(self, ax, plot, values, size):
         self.ax, self.plot, self.values = ax, plot, values
+        self.width, self.height = size
 
     def get(self, source):
         """The number or array that a source stands for."""
@@ -74,21 +77,24 @@ class _Still:
             return [self.get(part) for part in source]
         return source
 
-    def draw(self, low=False):
+    def draw(self, above):
         plot, ax = self.plot, self.ax
         self.scale("x", plot.x)
         self.scale("y", plot.y)
         for item in plot.items:
-            getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
+            if not isinstance(item, Handle):
+                getattr(self, type(item).__name__.lower())(item, COLOURS[item.meaning])
         self.limits("x", plot.x)
         self.limits("y", plot.y)
-        above = TOP * POINT if plot.x.top else 0  # given, for finding it takes a tenth of a second
-        ax.set_title(plot.title, loc="left", y=1, pad=6 + above)
+        for item in plot.items:
+            if isinstance(item, Handle):  # stays between the limits
+                self.handle(item, COLOURS[item.meaning])
+        head = above - TITLE  # where the title stands
+        ax.set_title(plot.title, loc="left", y=1, pad=(head + 8) * POINT)
         if ax.get_legend_handles_labels()[0]:
-            # where the plot is low, above it beside the title
-            above = {"loc": "lower right", "bbox_to_anchor": (1, 0.97), "ncols": 9}
-            tight = {"columnspacing": 0.8, "handlelength": 1.1, "borderpad": 0, "fontsize": 8}
-            ax.legend(**(above | tight if low else {"loc": "best", "handlelength": 1.5}))
+            look = {"columnspacing": 0.8, "handlelength": 1.1, "handletextpad": 0.6, "ncols": 9}
+            look |= {"borderpad": 0, "borderaxespad": 0, "fontsize": 8, "loc": "lower left"}
+            ax.legend(bbox_to_anchor=(0, 1 + (head + 6 - LINE) / self.height), **look)
 
     # Axes
 
@@ -111,7 +117,7 @@ class _Still:
         getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
         if axis.ticks is not None:
             named = dict(
-                t if isinstance(t, tuple) else (t, f"{t:g}".replace("-", "−")) for t in axis.ticks
+                t if isinstance(t, tuple) else (t, f"{t:,g}".replace("-", "−")) for t in axis.ticks
             )
             getattr(ax, f"set_{which}ticks")([*named], [*named.values()])
             getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
@@ -119,13 +125,16 @@ class _Still:
             self.top(axis.top)
 
     def top(self, top):
-        """Powers of ten of the second reading, each where x has it; every other one if many."""
-        ends = np.log10(top.factor * np.exp(top.rate * np.array(self.ax.get_xlim())))
-        values = 10.0 ** np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
-        values = values[:: 1 + len(values) // 8]
+        """Powers of ten of the second reading, each where x has it, beside what it is."""
+        name, (left, right) = f"{top.label}, {top.unit}", self.ax.get_xlim()
+        self.ax.annotate(name, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=8)
+        ends = np.log10(top.factor * np.exp(top.rate * np.array([left, right])))
+        powers = np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
+        values = 10.0 ** powers[:: int(-(-len(powers) // (self.width // 50)))]
+        x = np.log(values / top.factor) / top.rate
+        free = (x - left) / (right - left) * self.width > LETTER * (len(name) + 5)
         second = self.ax.secondary_xaxis("top")
-        second.set_xticks(np.log(values / top.factor) / top.rate, [f"{v:,.10g}" for v in values])
-        second.set_xlabel(f"{top.label}, {top.unit}", fontsize=9)
+        second.set_xticks(x[free], [f"{v:,.10g}" for v in values[free]])
         second.tick_params(labelsize=8)
 
     # Items
@@ -167,10 +176,10 @@ class _Still:
             **(outline if item.outline else filled),
         )
 
-    def points(self, item, colour):
+    def points(self, item, colour, **more):
         x, y = np.atleast_1d(self.get(item.x)), np.atleast_1d(self.get(item.y))
         look = {"ms": item.size * POINT, "alpha": item.alpha, "zorder": 4}
-        look |= {"color": colour, "mfc": "none" if item.shape == "ring" else colour}
+        look |= {"color": colour, "mfc": "none" if item.shape == "ring" else colour} | more
         self.ax.plot(x, y, MARKERS[item.shape], label=item.label, **look)
 
     def heat(self, item, colour):
@@ -188,9 +197,10 @@ class _Still:
         figures.ridges(self.ax, x, curves, self.get(item.words), colours, apart=1.2)
 
     def words(self, item, colour):
-        align = {"centre": "center"}.get(item.align, item.align)
         said = item.text.format(**self.values)
-        self.ax.text(item.x, item.y, said, transform=self.ax.transAxes, ha=align)
+        halo = {"path_effects": [withStroke(linewidth=3, foreground="white")], "zorder": 5}
+        place = {"transform": self.ax.transAxes, "ha": item.align}
+        self.ax.text(item.x, item.y, said, **place, **halo)
 
     def rule(self, item, colour):
         draw = self.ax.axvline if item.along == "x" else self.ax.axhline
@@ -203,4 +213,6 @@ class _Still:
             at = item.x if item.along == "x" else item.y
             self.rule(Rule(at, along=item.along, meaning=item.meaning), colour)
         elif item.grip in ("point", "knots"):
-            self.points(Points(item.x, item.y, meaning=item.meaning, size=8), colour)
+            x, y = self.get(item.x), self.get(item.y)
+            inside = np.clip(x, *self.ax.get_xlim()), np.clip(y, *self.ax.get_ylim())
+            self.points(Points(*inside, size=8), colour, clip_on=False)

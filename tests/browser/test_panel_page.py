@@ -14,6 +14,7 @@ from panel_page import agrees, drag, place, shown
 from PIL import Image
 from serving import barriers, chromium
 
+from course_utils.datasets import km_per_s
 from course_utils.widgets import still
 from course_utils.widgets.controls import Bars, Choice, Dice, Slider, Switch
 from course_utils.widgets.scene import Handle, Words
@@ -82,6 +83,9 @@ def test_every_handle(context, name, by):
             assert panel.values[control] != before, control
             controls_say(page)
             words = panel.controls[control]
+            if by == "keys" and isinstance(words, Slider):  # a step and ten
+                far = abs(panel.values[control] - before) / words.step
+                assert round(far) == 11 or panel.values[control] in ends(words), control
             assert handle.get_attribute("role") == "slider"
             assert handle.get_attribute("aria-label").startswith(words.label)
             assert handle.get_attribute("aria-valuetext")
@@ -109,9 +113,18 @@ def test_every_control_by_keys(context, name):
             page.wait(lambda key=key, old=before: panel.values[key] != old, f"{key} to move")
             agrees(page)
             controls_say(page)
+        assert bool(page.page.evaluate(f"{PICTURE}.ghost")) == panel.scene.ghost
+        for preset, values in panel.presets.items():
+            page.root.get_by_label("preset").select_option(label=preset)
+            page.wait(lambda new=values: panel.values == panel.values | new, preset)
+            agrees(page)
         page.click("Reset")
         page.wait(lambda: panel.values == panel.start, "the reset")
         agrees(page)
+        if panel.presets:
+            named = [n for n, v in panel.presets.items() if v.items() <= panel.start.items()]
+            listed = page.root.get_by_label("preset").evaluate("e => e.selectedOptions[0].label")
+            assert listed == (*named, "choose …")[0]
 
 
 def goes_to(page, name, value):
@@ -131,6 +144,44 @@ def test_pin_shows_what_was_and_what_is(context):
         assert before == expected and any(before)
         page.click("Unpin")
         assert page.page.locator(".won-before").count() == 0
+
+
+def test_marks_stay_where_one_was_and_one_level_is_under_the_pointer(context):
+    """In half a nat at each movement; in retraining where the hand rested, the nearest named."""
+    marks = f"{PICTURE}.plots.flatMap(p => p.plot.items.flatMap(i => i.trail ? p.marks(i) : []))"
+
+    def steps(page, control, key, times, number):
+        for _ in range(times):
+            page.input(control).press(key)
+            agrees(page)
+        page.wait(lambda: page.page.evaluate(f"{marks}.length") == number, f"{number} marks")
+        return page.panel.results["distance"]
+
+    with opened(context, "half_a_nat") as page:
+        hidden = page.picture()
+        page.unfold()
+        page.wait(lambda: page.picture() != hidden, "the answer")
+        steps(page, "level", "ArrowRight", 2, number=2)
+        page.click("Reset")
+        steps(page, "level", "ArrowRight", 1, number=2)
+        steps(page, "amount", "ArrowRight", 1, number=1)
+        box = page.image.bounding_box()
+        page.page.mouse.move(box["x"] + 150, box["y"] + 150)  # one level in all plots
+        level, same, said, tick = page.page.evaluate(
+            f"""() => {{ const [a, , b] = {PICTURE}.plots, x = (plot, node, name) =>
+                plot.scales.x.from(Number(node.getAttribute(name)));
+            const thousand = [...a.ticks.x.children].find(e => e.textContent === "1,000");
+            return [x(a, a.cursor, "x1"), x(b, b.cursor, "x1"), a.reading.textContent,
+                x(a, thousand, "x")]; }}"""
+        )
+        assert level == pytest.approx(same) and km_per_s(tick) == pytest.approx(1000)
+        words = f"λ = {level:.1f} · blur {float(f'{km_per_s(level):.3g}'):,g} km/s"
+        assert said == words.replace("-", "−")
+    with opened(context, "retraining", start={"features": 16}) as page:
+        first = steps(page, "shift", "ArrowRight", 0, number=1)
+        page.root.get_by_label("preset").select_option(label="detail alone")
+        assert first < steps(page, "shift", "ArrowRight", 0, number=2)
+        assert f"nearest so far {first:.2g}" in page.readout()["beside"]
 
 
 def test_play_runs_to_the_end_and_stops_where_a_hand_takes_over(context):
@@ -199,6 +250,19 @@ def test_one_hand_at_a_time_and_it_may_be_lost(context):
         assert page.page.evaluate(f"!{PICTURE}.held")
 
 
+def test_a_handle_stays_under_the_hand_while_another_control_moves(context):
+    with opened(context, "chain") as page:
+        handle, mouse = page.handles()[0], page.page.mouse
+        x, y = place(handle)
+        mouse.move(x, y)
+        mouse.down()
+        page.input("n_steps").press("ArrowLeft")  # the axis is half as long
+        mouse.move(x + 60, y)
+        mouse.up()
+        agrees(page)
+        assert place(handle)[0] == pytest.approx(x + 60, abs=4)
+
+
 def test_a_slow_answer_is_read_out_when_it_comes(context):
     def slow(compute):
         return lambda **values: time.sleep(0.9) or compute(**values)
@@ -210,12 +274,19 @@ def test_a_slow_answer_is_read_out_when_it_comes(context):
         assert said.startswith("t = 1000 of 1000"), said
 
 
-def test_words_stand_where_they_do_on_a_page_from_right_to_left(context):
+def test_direction_and_theme_of_the_page(context):
+    """Read from the right, words stand where they do; its theme is followed, and printed."""
     with opened(context, "chain") as page:
-        words = page.root.locator("svg text")
+        words, light = page.root.locator("svg text"), page.picture()
         places = [word.bounding_box() for word in words.all()]
         page.page.evaluate("document.dir = 'rtl'")
         assert [word.bounding_box() for word in words.all()] == places
+        page.page.evaluate("document.body.style.background = '#111111'")
+        page.wait(lambda: page.picture() != light, "a dark picture")
+        page.page.emulate_media(media="print")
+        style = "getComputedStyle(document.querySelector('.won-panel'))"
+        assert page.page.evaluate(f"{style}.backgroundColor") == "rgb(17, 17, 17)"
+        assert page.page.evaluate(f"{style}.printColorAdjust") == "exact"
 
 
 @pytest.mark.parametrize(
@@ -305,19 +376,13 @@ def differences(page, numbers, arrays):
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "spoilt"),
-    [("chain", {"signal": 0.7, "cut": 0.3, "densities": 0.5}), ("counting", {"half": 0.7})],
-)
-def test_both_renderers_draw_the_same(context, name, spoilt):
+@pytest.mark.parametrize("name", ["chain", "counting", "reverse"])
+def test_both_renderers_draw_the_same(context, name):
     with opened(context, name, width=940) as page:
         page.unfold()
         numbers, arrays = page.compute(**page.panel.values)
-        same = differences(page, numbers, arrays)
-        other = arrays | {key: factor * arrays[key] for key, factor in spoilt.items()}
-        changed = differences(page, numbers, other)
-    assert max(same) < 6, same  # of 255
-    assert sum(c > s + 2 for c, s in zip(changed, same, strict=True)) >= len(spoilt), changed
+        found = differences(page, numbers, arrays)
+    assert max(found) < 2.5, found  # of 255; a map upside down has 3.3
 
 
 # For everyone
@@ -337,7 +402,10 @@ WIDE = {"objective": "cosine_x", "shift": -5.0}  # whose words are long
 
 @pytest.mark.parametrize(
     ("name", "start"),
-    [*((name, {}) for name in PANELS), ("weighting", WIDE), ("sum_of_elbos", WIDE)],
+    [
+        *((name, {}) for name in PANELS),
+        *(("weighting", WIDE), ("sum_of_elbos", WIDE), ("retraining", {"data": "galaxies"})),
+    ],
 )
 def test_all_widths_are_filled_and_not_left(context, name, start):
     for width in (1440, 1024, 600, 390):
@@ -345,6 +413,6 @@ def test_all_widths_are_filled_and_not_left(context, name, start):
             page.skip_question()
             found = page.page.evaluate(LAYOUT)
             assert found["over"] <= 0 and found["type"] >= 12, width
-            assert found["small"] == [] == found["outside"], width
+            assert found["small"] == [] == found["outside"] == found["crossed"], width
             if width >= 1024:  # picture, numbers and controls together on a laptop's screen
                 assert max(found["end"], found["shown"]) < 775, width

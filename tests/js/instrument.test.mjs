@@ -27,6 +27,8 @@ test("the pencil draws between two points and nowhere else", () => {
     else if (Math.abs(x) > 2.1) close(drawn[i], before[i]);
   });
   close(Math.log10(weighting({ ...STATE, objective: "drawn", drawn }).at(0)), -1, 1e-3);
+  const rising = { ...STATE, gains: [-2, -1, 0, 0, 0, 0, 0] }; // a lock raises it, and is none of the drawing
+  assert.deepEqual(asDrawn({ ...rising, monotone_lock: true }), asDrawn(rising));
 });
 
 test("Python's format strings", () => {

@@ -34,6 +34,7 @@ test("limits stand still in the hand, widen when something leaves, and settle af
   assert.deepEqual(wanted(linear, [-1, 1], [-4.5, 0]), [-5, 1]);
   const log = wanted({ ...linear, scale: "log" }, [0.01, 1], [3e-4, 20]);
   assert.ok(Math.abs(log[0] - 1e-4) < 1e-15 && log[1] === 100);
+  assert.deepEqual(wanted({ ...linear, scale: "log" }, [0.01, 1], [0, 0.5]), [0.01, 1]);
 });
 
 test("round numbers are above, and not far", () => {
@@ -45,7 +46,7 @@ test("round numbers are above, and not far", () => {
 });
 
 test("what an item shows", () => {
-  const values = new Values({ y: { shape: [3], data: Float32Array.of(2, NaN, -1) }, one: { shape: [], data: [4] } });
+  const values = new Values({ y: { shape: [3], data: Float32Array.of(2, NaN, -1, Infinity, -1e39) }, one: { shape: [], data: [4] } });
   const line = { kind: "Line", x: "one", y: "y" };
   assert.deepEqual(extent(line, values, "y"), [-1, 2]);
   assert.deepEqual(extent({ kind: "Area", x: "one", y: "one" }, values, "y"), [0, 4]);
@@ -64,8 +65,6 @@ test("ticks are inside the limits, and a decade apart on a log axis", () => {
   assert.deepEqual(words({ ...linear, scale: "log" }, [0.01, 100], 400), ["0.01", "0.1", "1", "10", "100"]);
   assert.deepEqual(words({ ...linear, ticks: [0, [1, "one"], 5] }, [0, 2], 400), ["0", "one"]);
   assert.deepEqual(words({ ...linear, ticks: [] }, [0, 2], 400), []);
-  const stretched = ticksOf({ ...linear, scale: "asinh", linear: 0.25 }, [-400, 4000], 300, 38);
-  assert.ok(stretched.some(([v]) => v === 0) && stretched.every(([v]) => v >= -400 && v <= 4000));
 });
 
 test("a line keeps its corners and gaps, and goes by every point within a tenth of a pixel", () => {

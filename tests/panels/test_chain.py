@@ -16,15 +16,6 @@ def compute(schedule="ddpm", noise="root", n_steps=1000, time=0.25):
     return chain.compute(schedule, noise, n_steps, time)
 
 
-def test_moving_t_sends_no_map():
-    panel = chain.panel(time=0.3)
-    map_sent = panel.fields
-    panel.set(time=0.5)
-    assert panel.fields is map_sent
-    panel.set(n_steps=100)
-    assert panel.fields is not map_sent
-
-
 def test_numbers_at_ddpm_against_the_closed_form():
     numbers, _ = compute()
     level = alpha_bar(ddpm_betas())[249]
@@ -61,8 +52,9 @@ def test_the_cut_and_its_total_variation_against_the_mixture(time):
     if time > 0.1:  # the components are wider than the cells
         exact = np.exp(law.log_prob(chain.X[:, None]))
         assert np.abs(arrays["cut"] - exact).max() < 2e-3 * exact.max()
-        column = np.abs(arrays["shown"] - arrays["t"]).argmin()
-        assert arrays["shown"][column] == arrays["t"]
+        shown = chain.dissolving("ddpm", "root", 1000)[0]
+        column = np.abs(shown - arrays["t"]).argmin()
+        assert shown[column] == arrays["t"]
         of_map = arrays["densities"][:, column]  # its cells are twice as wide
         assert np.abs(of_map - exact.reshape(-1, 2).mean(axis=1)).max() < 1e-2 * exact.max()
 

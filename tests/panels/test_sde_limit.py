@@ -1,7 +1,5 @@
 """The SDE-limit panel: its constants against brute force, its coupled paths, its controls."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,6 @@ from course_utils.schedules import LinearBeta, discrete_betas
 
 STEPS = {"chain": chain_steps, "em": euler_maruyama_steps}
 RULES = ["right", "mid", "left", "exact"]
-constants = partial(error_constants, LinearBeta())
 START = {"n_steps": 40, "rule": "right", "recursion": "chain", "x0": 1.5, "t": 0.3, "path": 2}
 DENSITIES = ("density", "exact_density")
 
@@ -27,16 +24,9 @@ def errors(recursion, rule, n_steps, x0, t):
     mean, variance = (values[round(t * n_steps)] for values in state_moments(x0, steps))
     elapsed = 0.1 * t + 19.9 * t**2 / 2
     exact = x0 * np.exp(-elapsed / 2), 1 - np.exp(-elapsed)
-    law = mean, variance
-    return np.array(
-        [
-            2 * np.log(mean / exact[0]),
-            mean - exact[0],
-            variance - exact[1],
-            gaussian_wasserstein(*law, *exact),
-            gaussian_kl(*law, *exact),
-        ]
-    )
+    moments = 2 * np.log(mean / exact[0]), mean - exact[0], variance - exact[1]
+    distances = (far(mean, variance, *exact) for far in (gaussian_wasserstein, gaussian_kl))
+    return np.array([*moments, *distances])
 
 
 def limits(recursion, rule, x0, t, n_steps=4000):
@@ -52,7 +42,7 @@ def limits(recursion, rule, x0, t, n_steps=4000):
 @pytest.mark.parametrize("recursion", ["chain", "em"])
 @pytest.mark.parametrize(("x0", "t"), [(1.5, 0.3), (-2.0, 0.6), (1.5, 0.05)])
 def test_constants_are_the_limits_of_the_errors(recursion, rule, x0, t):
-    predicted = np.array(constants(recursion, rule, x0, t))
+    predicted = np.array(error_constants(LinearBeta(), recursion, rule, x0, t))
     np.testing.assert_allclose(limits(recursion, rule, x0, t), predicted, rtol=2e-4, atol=2e-8)
 
 

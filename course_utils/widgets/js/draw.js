@@ -48,7 +48,7 @@ export function scaleOf(axis, [low, high], [start, end]) {
 
 /** The smallest round number not below |value|, with its sign. */
 export function snapped(value) {
-  if (!value || !Number.isFinite(value)) return 0;
+  if (!value) return 0;
   const size = Math.abs(value);
   const power = 10 ** Math.floor(Math.log10(size));
   return Math.sign(value) * power * (SNAPS.find((s) => s * power >= size * 0.999) ?? 10);
@@ -58,7 +58,7 @@ export function snapped(value) {
 export function wanted(axis, [low, high], [least, most]) {
   if (axis.scale === "log") {
     return [
-      least < low ? 10 ** Math.floor(Math.log10(least)) : low,
+      least > 0 && least < low ? 10 ** Math.floor(Math.log10(least)) : low,
       most > high ? 10 ** Math.ceil(Math.log10(most)) : high,
     ];
   }
@@ -100,12 +100,6 @@ export function ticksOf(axis, [low, high], room, apart) {
     const every = Math.ceil((last - first + 1) / n);
     found = [];
     for (let power = first; power <= last; power += every) found.push(10 ** power);
-  } else if (axis.scale === "asinh") {
-    const most = Math.floor(Math.log10(Math.max(-low, high)));
-    const least = Math.floor(Math.log10(axis.linear));
-    const every = Math.ceil((2 * (most - least + 1)) / n);
-    found = [0];
-    for (let power = most; power >= least; power -= every) found.push(10 ** power, -(10 ** power));
   } else {
     found = niceTicks(low, high, n);
   }
@@ -166,7 +160,7 @@ const noTicks = (axis) => axis.ticks?.length === 0;
 
 /** The margin at the left, alike for all plots of a column. */
 function columnMargins(rows) {
-  const need = (plot) => (plot ? (plot.y.label ? 20 : 8) + (noTicks(plot.y) ? 0 : 34) : 0);
+  const need = (plot) => (plot ? (plot.y.label ? 22 : 8) + (noTicks(plot.y) ? 0 : 34) : 0);
   return (columns, k) =>
     Math.max(...rows.filter((r) => r.cells.length === columns).map((r) => need(r.cells[k])));
 }
@@ -267,8 +261,8 @@ export function extent(item, values, along) {
   for (const source of sources?.[along] ?? []) {
     const found = values.array(source);
     for (let i = 0; i < found.length; i++) {
-      if (found[i] < least) least = found[i];
-      if (found[i] > most) most = found[i];
+      if (found[i] < least && found[i] > -Infinity) least = found[i];
+      if (found[i] > most && found[i] < Infinity) most = found[i];
     }
   }
   return least <= most ? [least, most] : null;
@@ -601,7 +595,7 @@ class PlotView {
     const bottom = box.y + box.h;
     this.text(g, box.x + box.w / 2, bottom + 32, shortened(plot.x.label, box.w), "middle");
     if (plot.y.label) {
-      const [x, y] = [box.x - (noTicks(plot.y) ? 8 : 42), box.y + box.h / 2];
+      const [x, y] = [box.x - (noTicks(plot.y) ? 8 : 44), box.y + box.h / 2];
       this.text(g, x, y, plot.y.label, "middle", { transform: `rotate(-90 ${x} ${y})` });
     }
     const edge = { y1: box.y, y2: bottom, stroke: ink };
@@ -620,8 +614,11 @@ class PlotView {
     const g = this.ticks[along];
     g.replaceChildren();
     if (along === "y") {
+      let free = Infinity; // where the last tick's words begin
       for (const [value, words] of ticksOf(plot.y, this.limits.y, box.h, 38)) {
         const y = scales.y.to(value);
+        if (Math.abs(y - free) < 13) continue;
+        free = y;
         make("line", { x1: box.x - 4, x2: box.x, y1: y, y2: y, stroke: ink }, g);
         this.text(g, box.x - 7, y + 4, words, "end");
       }
@@ -670,8 +667,10 @@ class PlotView {
         make("path", { d: `M${left + 2} ${y + 5}l8 -10M${left + 10} ${y + 5}l8 -10`, stroke: colour }, g);
       }
     } else if (item.kind === "Points") {
-      const filled = item.shape === "ring" ? "none" : colour;
-      make("circle", { cx: mid, cy: y, r: 4, fill: filled, stroke: colour, "stroke-width": 1.5 }, g);
+      const look = { fill: item.shape === "ring" ? "none" : colour, stroke: colour, "stroke-width": 1.5 };
+      const points = corners(item.shape, mid, y, item.shape === "star" ? 6 : 4);
+      if (points.length) make("polygon", { ...look, points: points.join(" ") }, g);
+      else make("circle", { ...look, cx: mid, cy: y, r: 4 }, g);
     } else {
       const dash = DASHES[item.dash ?? ""].join(" ");
       make("line", { ...ends, stroke: colour, "stroke-width": item.width ?? 1.8, "stroke-dasharray": dash }, g);
@@ -877,7 +876,7 @@ const MARKS = {
   },
 
   Words(c, item, { view, values, box }) {
-    const anchor = { left: "start", centre: "middle", right: "end" }[item.align];
+    const anchor = { left: "start", right: "end" }[item.align];
     view.labels.push([box.x + item.x * box.w, box.y + (1 - item.y) * box.h, values.words(item.text), anchor]);
   },
 
@@ -911,17 +910,20 @@ function score(c, item, marks, view) {
   view.labels.push([x + far, y + 14, `${item.score} ${readable(b, 2)}`, anchor]);
 }
 
+/** The corners of a mark of radius r, none where it is round. */
+function corners(kind, x, y, r) {
+  const turned = (angle, far) => [x + far * Math.cos(angle), y + far * Math.sin(angle)];
+  if (kind === "square") return [1, 3, 5, 7].map((i) => turned((Math.PI * i) / 4, Math.SQRT2 * r));
+  if (kind !== "star") return [];
+  return Array.from({ length: 10 }, (_, i) => turned((Math.PI * i) / 5 - Math.PI / 2, i % 2 ? 0.42 * r : r));
+}
+
 function shape(c, kind, x, y, size, edged = false) {
-  const r = size / 2;
   c.beginPath();
-  if (kind === "square") c.rect(x - r, y - r, size, size);
-  else if (kind === "star") {
-    for (let i = 0; i < 10; i++) {
-      const [angle, reach] = [(Math.PI * i) / 5 - Math.PI / 2, i % 2 ? 0.42 * r : r];
-      c.lineTo(x + reach * Math.cos(angle), y + reach * Math.sin(angle));
-    }
-    c.closePath();
-  } else c.arc(x, y, r, 0, 2 * Math.PI);
+  const points = corners(kind, x, y, size / 2);
+  for (const point of points) c.lineTo(...point);
+  if (points.length) c.closePath();
+  else c.arc(x, y, size / 2, 0, 2 * Math.PI);
   if (kind === "ring") {
     c.lineWidth = 2;
     c.stroke();
@@ -1089,7 +1091,7 @@ class Part {
     const upright = item.along === "x";
     const [cx, cy] = dot ? [x1, y1]
       : item.grip === "band" ? [(x1 + x2) / 2, upright ? Math.max(y1, y2) : (y1 + y2) / 2]
-      : upright ? [x1, Math.min(y1, y2)] : [Math.max(x1, x2), y1];
+      : upright ? [x1, Math.min(y1, y2) + 4] : [Math.max(x1, x2), y1]; // below what is written above
     set(this.grip, { cx, cy, stroke: colour, fill: theme.paper });
     const words = view.picture.hand.describe(item.control, this.index);
     if (words.text !== this.text) {
@@ -1106,9 +1108,9 @@ class Part {
     const { hand } = view.picture;
     const along = (e) => view.picture.pixel(e)[item.along === "x" ? 0 : 1];
     const start = along(event);
-    const factor = view.values.number(item.factor);
     this.node.focus({ preventScroll: true });
     drag(event, this.node, hand, [item.control, this.index], (e) => {
+      const factor = view.values.number(item.factor); // now: another control may have moved it
       const amount = factor * view.scales[item.along].move(start, along(e));
       hand.drag(item.control, this.index, amount, item.times);
     });

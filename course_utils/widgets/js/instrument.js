@@ -104,7 +104,6 @@ export class InstrumentView extends PanelView {
       grab: (name, index) => {
         hands.grab(name, index);
         this.last_point = null;
-        this.start = this.values[name];
       },
       stroke: (name, from, to) => this.stroke(from, to),
     };
@@ -166,15 +165,17 @@ export class InstrumentView extends PanelView {
   }
 
   showSteps() {
-    this.undo.disabled = this.place_in_past === 0;
-    this.redo.disabled = this.place_in_past === this.past.length - 1;
+    // not "disabled": keys in a button that is go to the host, whose shortcuts they may be
+    this.undo.ariaDisabled = this.place_in_past === 0;
+    this.redo.ariaDisabled = this.place_in_past === this.past.length - 1;
   }
 
   steering() {
     const parts = super.steering();
-    const button = (words, onclick, more = {}) => element("button", { type: "button", onclick, ...more }, words);
-    this.undo = button("Undo", () => this.back(-1), { disabled: "" });
-    this.redo = button("Redo", () => this.back(1), { disabled: "" });
+    const button = (words, onclick) => element("button", { type: "button", onclick }, words);
+    this.undo = button("Undo", () => this.back(-1));
+    this.redo = button("Redo", () => this.back(1));
+    this.undo.ariaDisabled = this.redo.ariaDisabled = true;
     const save = button("Save picture", () => savePicture(this.picture, "w.png"));
     parts.at(-1).append(this.undo, this.redo, save);
     return parts;

@@ -1,7 +1,8 @@
 /** The panel's style. The colours are set on the panel as --won-…, as the theme is. */
 export const STYLE = `
 .won-panel { container-type: inline-size; color: var(--won-ink); font: 14px/1.4 system-ui, sans-serif;
-  max-width: 1340px; direction: ltr; text-align: start; }
+  max-width: 1340px; direction: ltr; text-align: start; print-color-adjust: exact; }
+@media print { .won-panel { background: var(--won-paper); } }
 .won-panel *, .won-panel *::before { box-sizing: border-box; }
 .won-grid { display: grid; gap: 8px 22px; grid-template-columns: minmax(0, 1fr); }
 .won-shown { position: relative; min-width: 0; background: var(--won-paper); }
@@ -52,7 +53,7 @@ circle.won-target, rect.won-target { fill: transparent; }
 .won-panel button, .won-panel select { font: inherit; color: var(--won-ink); background: var(--won-paper);
   border: 1px solid var(--won-soft); border-radius: 4px; min-height: 28px; padding: 2px 10px; cursor: pointer; max-width: 100%; }
 .won-panel select { width: 100%; }
-.won-panel button:disabled { opacity: 0.5; cursor: default; }
+.won-panel button[aria-disabled=true] { opacity: 0.5; cursor: default; }
 .won-panel button:hover { border-color: var(--won-ink); }
 .won-panel button[aria-pressed=true] { background: var(--won-ink); color: var(--won-paper); }
 .won-play { padding: 2px 0 !important; font-size: 12px !important; width: 32px; }
