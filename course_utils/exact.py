@@ -65,7 +65,7 @@ def error_moments(_, of_truth, of_model):
 def _of_some_levels(functions, laws, a, s, tolerance):
     entropy = 0.5 * np.log(2 * np.pi * np.e * s**2)
     cells = [_cells(laws, *amplitudes) for amplitudes in zip(a, s, strict=True)]
-    if len(a) == 1:  # there are many points
+    if len(a) == 1:  # as it is with many points
         laws = [laws[0].merged(a[0], s[0]), *laws[1:]]
     level = np.repeat(np.arange(len(a)), [len(of_level[0]) for of_level in cells])
     left, right, *more = (np.concatenate(x) for x in zip(*cells, strict=True))
@@ -98,29 +98,27 @@ class _Line:
         self.reach = FAR + np.log(self.weights.max() / self.weights.min())
 
     def merged(self, a, s):
-        """The same law as seen within 12 widths √C of it, with few components where there are many.
+        """The law as near its points it looks through the blur: few nodes in place of many points.
 
-        The kernel is a polynomial over two widths, to 17 digits: many components of one such box
-        act as their moments do, as components at ``NODES`` of it, with weights of both signs.
+        Over two widths the kernel is a polynomial to 17 digits. So the many points of such a box
+        act as points at ``NODES`` of it do, with weights, of both signs, that have their moments.
         """
-        if not self.one_width:
+        if not self.one_width or len(self.means) <= len(NODES):
             return self
-        box = np.floor(self.means / (2 * np.sqrt(self.variances[0] + (s / a) ** 2)))
+        width = 2 * np.sqrt(self.variances[0] + (s / a) ** 2)
+        box = np.floor(self.means / min(width, np.ptp(self.means) / 8))  # not far above their spread
         _, first, count = np.unique(box, return_index=True, return_counts=True)
         left, right = self.means[first], self.means[first + count - 1]
         half, middle = (right - left) / 2, (right + left) / 2
-        many = (count > len(NODES)) & (np.abs(middle) < 1e4 * half)  # or nodes would be rounded
-        if not many.any():
-            return self
+        many = (count > len(NODES)) & (np.abs(middle) < 1e4 * half)  # nodes far off are rounded
         half, middle, inside = half[many], middle[many], np.repeat(many, count)
         x = (self.means[inside] - np.repeat(middle, count[many])) / np.repeat(half, count[many])
         moments = self.weights[inside, None] * legendre.legvander(x, len(NODES) - 1)
-        starts = np.cumsum(count[many]) - count[many]
-        weights = np.add.reduceat(moments, starts) @ SERIES
+        moments = np.add.reduceat(moments, np.cumsum(count[many]) - count[many])
         means = np.append(self.means[~inside], middle[:, None] + half[:, None] * NODES)
+        weights = np.append(self.weights[~inside], moments @ SERIES)
         order, law = np.argsort(means), copy(self)
-        law.means = means[order]
-        law.weights = np.append(self.weights[~inside], weights)[order]
+        law.means, law.weights = means[order], weights[order]
         law.variances = np.full(len(means), self.variances[0])
         return law
 
@@ -159,30 +157,29 @@ class _Line:
 
     def _posterior(self, k, offset, anchor, a, s, fourth):
         spread = a**2 * self.variances[k] + s**2  # [k, c]
-        width = np.sqrt(spread)[..., None]
-        u = offset - (a * (self.means[k] - anchor))[..., None]  # [k, c, n]
-        u /= width
-        r = u * u
-        r *= -0.5
+        away = a * (self.means[k] - anchor)
+        r = offset - away[..., None]  # [k, c, n]
+        r *= r
+        r *= (-0.5 / spread)[..., None]
         top = r.max(axis=0)
         np.exp(np.subtract(r, top, out=r), out=r)
-        r *= self.weights[k][..., None] / width
+        weights = self.weights[k] / np.sqrt(spread)
+        largest = weights.max(axis=0)
+        r *= (weights / largest)[..., None]
         total = r.sum(axis=0)
-        u *= s[:, None] / width  # E[ε|z, k]
+        # E[ε|z, k] without what all components share, or their differences would be rounded
+        slope = s / spread
+        u = offset * (slope - slope[0])[..., None]
+        u -= (slope * away)[..., None]
         mean = np.einsum("kcn,kcn->cn", r, u) / total
         u -= mean
-        v = a**2 * self.variances[k] / spread  # Var(ε|z, k)
+        v = (a**2 * self.variances[k] / spread)[..., None]  # Var(ε|z, k)
         u2 = u * u
-        moments = [np.einsum("kcn,kcn->cn", r, u2)]
-        if v.any():
-            moments[0] += np.einsum("kcn,kc->cn", r, v)
-        if fourth:
-            v = v[..., None]
-            u *= u2 + 3 * v
-            u2 = (u2 + 6 * v) * u2 + 3 * v**2
-            moments += [np.einsum("kcn,kcn->cn", r, x) for x in (u, u2)]
-        log_q = top + np.log(total) - 0.5 * np.log(2 * np.pi)
-        return log_q, mean, *(moment / total for moment in moments)
+        higher = [u * (u2 + 3 * v), (u2 + 6 * v) * u2 + 3 * v**2] if fourth else []
+        u2 += v
+        moments = [np.einsum("kcn,kcn->cn", r, x) / total for x in (u2, *higher)]
+        log_q = top + np.log(total) + np.log(largest / np.sqrt(2 * np.pi))[:, None]
+        return log_q, mean + slope[0][:, None] * offset, *moments
 
 
 def _cells(laws, a, s):
