@@ -232,8 +232,8 @@ def test_many_points_in_a_box_and_points_that_stand_alone(width, monkeypatch):
     )
     for level in (-12.0, -4.0, 0.0, 5.0, 9.0):
         a, s = amplitudes(level)
-        step = np.sqrt(a**2 * width**2 + s**2) / 6
-        near = np.rint(a * x / step)[:, None] + np.arange(-66, 67)
+        step = np.sqrt(a**2 * width**2 + s**2) / 12
+        near = np.rint(a * x / step)[:, None] + np.arange(-132, 133)
         e = kl = 0
         for z in np.array_split(step * np.unique(near), 40):
             log_q, _, variance = posterior_of_x(law, z, a, s)
