@@ -124,6 +124,11 @@ class Audit:
         self.nearest = _nearest(levels, self.weights)
 
         curve, moments = _galaxies_curve(10 * np.floor(low / 10), 10 * np.ceil(high / 10))
+        if not curve.at(levels)[0].any():
+            raise ValueError(
+                f"λ from {low:.4g} to {high:.4g} is far cleaner than any data: nothing is to be "
+                "learnt there; σ is the noise beside data of standard deviation data_sd"
+            )
         self.negative = negative_share(w, curve, low, high)
         drawn = DensitySchedule(levels, np.maximum(p, 1e-25 * p.max()))  # where p is 0, w is too
         variance, least = draw_variance(w, moments, drawn), least_variance(w, moments, low, high)

@@ -92,6 +92,14 @@ def test_one_coefficient_has_many_forms():
     assert compare(flow, of_x, -5, 5).difference < 1e-12
 
 
+@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
+def test_soft_min_snr_is_one_weight_for_every_prediction(prediction):
+    """Crowson et al. 2024: the ε-loss by 4/(SNR + 4) if γ = 4, whatever the network predicts."""
+    soft = weighting(betas=SD_BETAS, prediction=prediction, coefficient=("soft_min_snr", 4))
+    by_hand = weighting(betas=SD_BETAS, coefficient=lambda snr: 4 / (snr + 4))
+    assert compare(by_hand, soft, *soft.span) == pytest.approx((1, 0), rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.parametrize("steps", [50, 1000])
 def test_a_time_shift_moves_the_levels(steps):
     t = np.arange(1, steps) / steps
@@ -212,6 +220,7 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (of_list(betas=[]), "at least three"),
     (lambda: from_script(alpha_bars=np.append(1.1, alpha_bar(SD_BETAS))), "ᾱ .* between 1"),
     (lambda: from_script(alpha_bars=np.append(1.0, alpha_bar(SD_BETAS))), "clean data"),
+    (lambda: audit(from_script(sigmas=[1e-9, 2e-9, 3e-9])), "far cleaner than any data"),
     (lambda: audit(from_script(betas="linear", coefficient=0)), "w is zero at all levels"),
 )
 
