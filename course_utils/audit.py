@@ -116,8 +116,13 @@ class Audit:
         self.density = p = objective.density(levels)
         self.peak = levels[self.weights.argmax()]
 
-        steps, errors, self.terminal = _judged(objective, levels)
-        self.sampling_error = np.mean(errors)  # of p, relative, if it is counted from draws
+        # the levels or steps on which w may rise, and the relative error of p there
+        drawn, steps, errors, self.terminal = objective.levels, levels, np.zeros(POINTS), 0.0
+        if isinstance(drawn, StepList):
+            reached, self.terminal = np.isfinite(drawn.steps), drawn.terminal
+            steps, shares = drawn.steps[reached][::-1], drawn.shares[reached][::-1]
+            errors = 1 / np.sqrt(drawn.n_draws * shares) if drawn.n_draws else 0 * shares
+        self.sampling_error = np.mean(errors)  # if it is counted from draws
         # (from λ, to λ, by how much of w's largest value); what chance explains is no rise
         self.rises = rises(steps, w(steps), np.maximum(ROUNDING, 5 * errors))
         self.monotone = not self.rises
@@ -218,17 +223,6 @@ def audit(objective, floor=None, losses=None) -> Audit:
                 "pass floor=floor(x, log_snr), with the levels at which you measured"
             )
     return Audit(objective, floor, losses)
-
-
-def _judged(objective, levels):
-    """The levels or steps on which w may rise, the relative error of p there, and pure noise's."""
-    drawn = objective.levels
-    if not isinstance(drawn, StepList):
-        return levels, np.zeros(len(levels)), 0.0
-    reached = np.isfinite(drawn.steps)
-    steps, shares = drawn.steps[reached][::-1], drawn.shares[reached][::-1]
-    errors = 1 / np.sqrt(drawn.n_draws * shares) if drawn.n_draws else np.zeros(len(shares))
-    return steps, errors, drawn.terminal
 
 
 def rises(levels, weights, error=0.0):

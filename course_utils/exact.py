@@ -106,7 +106,8 @@ class _Line:
         if not self.one_width or len(self.means) <= len(NODES):
             return self
         width = 2 * np.sqrt(self.variances[0] + (s / a) ** 2)
-        box = np.floor(self.means / min(width, np.ptp(self.means) / 8))  # not far above their spread
+        # where all lie in one blur, narrower ones: weights are rounded as far as their box is wide
+        box = np.floor(self.means / min(width, np.ptp(self.means) / 8))
         _, first, count = np.unique(box, return_index=True, return_counts=True)
         left, right = self.means[first], self.means[first + count - 1]
         half, middle = (right - left) / 2, (right + left) / 2

@@ -92,12 +92,21 @@ def test_one_coefficient_has_many_forms():
     assert compare(flow, of_x, -5, 5).difference < 1e-12
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
-def test_soft_min_snr_is_one_weight_for_every_prediction(prediction):
-    """Crowson et al. 2024: the ε-loss by 4/(SNR + 4) if γ = 4, whatever the network predicts."""
-    soft = weighting(betas=SD_BETAS, prediction=prediction, coefficient=("soft_min_snr", 4))
-    by_hand = weighting(betas=SD_BETAS, coefficient=lambda snr: 4 / (snr + 4))
-    assert compare(by_hand, soft, *soft.span) == pytest.approx((1, 0), rel=1e-9, abs=1e-9)
+@pytest.mark.parametrize(
+    ("coefficient", "prediction", "of_eps"),
+    [
+        # one weight for every prediction, Crowson et al. 2024
+        (("soft_min_snr", 4), "epsilon", lambda snr: 4 / (snr + 4)),
+        (("soft_min_snr", 4), "sample", lambda snr: 4 / (snr + 4)),
+        (("soft_min_snr", 4), "v_prediction", lambda snr: 4 / (snr + 4)),
+        # diffusers' for v, whose loss is that of ε times (SNR + 1)/SNR
+        ("min_snr_plus_one", "v_prediction", lambda snr: np.minimum(snr + 1, 5) / snr),
+    ],
+)
+def test_what_coefficients_make_of_the_loss_of_eps(coefficient, prediction, of_eps):
+    found = weighting(betas=SD_BETAS, prediction=prediction, coefficient=coefficient)
+    by_hand = weighting(betas=SD_BETAS, coefficient=of_eps)
+    assert compare(by_hand, found, *found.span) == pytest.approx((1, 0), rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("steps", [50, 1000])
