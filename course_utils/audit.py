@@ -116,14 +116,24 @@ class Audit:
         self.density = p = objective.density(levels)
         self.peak = levels[self.weights.argmax()]
 
-        steps, errors, self.terminal = _judged(objective, levels)
-        self.sampling_error = np.mean(errors)  # of p, relative, if it is counted from draws
+        # the levels or steps on which w may rise, and the relative error of p there
+        drawn, steps, errors, self.terminal = objective.levels, levels, np.zeros(POINTS), 0.0
+        if isinstance(drawn, StepList):
+            reached, self.terminal = np.isfinite(drawn.steps), drawn.terminal
+            steps, shares = drawn.steps[reached][::-1], drawn.shares[reached][::-1]
+            errors = 1 / np.sqrt(drawn.n_draws * shares) if drawn.n_draws else 0 * shares
+        self.sampling_error = np.mean(errors)  # if it is counted from draws
         # (from λ, to λ, by how much of w's largest value); what chance explains is no rise
         self.rises = rises(steps, w(steps), np.maximum(ROUNDING, 5 * errors))
         self.monotone = not self.rises
         self.nearest = _nearest(levels, self.weights)
 
         curve, moments = _galaxies_curve(10 * np.floor(low / 10), 10 * np.ceil(high / 10))
+        if not curve.at(levels)[0].any():
+            raise ValueError(
+                f"λ from {low:.4g} to {high:.4g} is far cleaner than any data: nothing is to be "
+                "learnt there; σ is the noise beside data of standard deviation data_sd"
+            )
         self.negative = negative_share(w, curve, low, high)
         drawn = DensitySchedule(levels, np.maximum(p, 1e-25 * p.max()))  # where p is 0, w is too
         variance, least = draw_variance(w, moments, drawn), least_variance(w, moments, low, high)
@@ -213,17 +223,6 @@ def audit(objective, floor=None, losses=None) -> Audit:
                 "pass floor=floor(x, log_snr), with the levels at which you measured"
             )
     return Audit(objective, floor, losses)
-
-
-def _judged(objective, levels):
-    """The levels or steps on which w may rise, the relative error of p there, and pure noise's."""
-    drawn = objective.levels
-    if not isinstance(drawn, StepList):
-        return levels, np.zeros(len(levels)), 0.0
-    reached = np.isfinite(drawn.steps)
-    steps, shares = drawn.steps[reached][::-1], drawn.shares[reached][::-1]
-    errors = 1 / np.sqrt(drawn.n_draws * shares) if drawn.n_draws else np.zeros(len(shares))
-    return steps, errors, drawn.terminal
 
 
 def rises(levels, weights, error=0.0):

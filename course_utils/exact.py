@@ -9,11 +9,13 @@ both expectations under the truth's q(z), integrated in cells two standard devia
 every component of truth and model, halved where the responsibilities switch faster.
 """
 
+from copy import copy
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.polynomial import legendre
 from numpy.typing import ArrayLike
 
 from course_utils._checks import frozen, keep, require_increasing, require_range
@@ -22,6 +24,7 @@ from course_utils.quadrature import Pieces, halved, interpolation_rules, legendr
 from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, alpha, sigma
 
 NODES, (*RULES, _), _ = interpolation_rules(24)
+SERIES = legendre_series(len(NODES))[1]
 PART = 2**16  # numbers in an array of nodes and components, above which nodes go by parts
 FLOOR = np.array([1e-20, 1e-17])  # of both integrals over a cell; L is rounded by more
 FAR = 40.0  # a component e^{−40} times as likely as the nearest plays no part
@@ -62,20 +65,22 @@ def error_moments(_, of_truth, of_model):
 def _of_some_levels(functions, laws, a, s, tolerance):
     entropy = 0.5 * np.log(2 * np.pi * np.e * s**2)
     cells = [_cells(laws, *amplitudes) for amplitudes in zip(a, s, strict=True)]
+    if len(a) == 1:  # as it is with many points
+        laws = [laws[0].merged(a[0], s[0]), *laws[1:]]
     level = np.repeat(np.arange(len(a)), [len(of_level[0]) for of_level in cells])
-    left, right, anchor = (np.concatenate(x) for x in zip(*cells, strict=True))
+    left, right, *more = (np.concatenate(x) for x in zip(*cells, strict=True))
 
-    def rule(left, right, level, anchor):
+    def rule(left, right, level, anchor, times):
         half = (right - left) / 2
         offset = (left + half)[:, None] + half[:, None] * NODES
         fourth = functions is error_moments
         given = [law.posterior(offset, anchor, a[level], s[level], fourth) for law in laws]
         f = np.stack(functions(entropy[level][:, None], given[0], given[-1]))
-        both = np.einsum("mcn,rn,c->rcm", np.exp(given[0][0]) * f, RULES, half)
+        both = np.einsum("mcn,rn,c->rcm", np.exp(given[0][0]) * f, RULES, half * times)
         return np.concatenate([both, both])  # f is smooth, two rules will do
 
-    cells, total = (left, right, level, anchor), np.zeros((2, len(a), 2))
-    (_, _, level, _), found = halved(rule, cells, max(tolerance, 1e-14), FLOOR)
+    cells, total = (left, right, level, *more), np.zeros((2, len(a), 2))
+    (_, _, level, *_), found = halved(rule, cells, max(tolerance, 1e-14), FLOOR)
     for which in (0, 1):
         np.add.at(total[which], level, found[which])
     return total
@@ -88,8 +93,35 @@ class _Line:
         kept = mixture.weights > 0
         both = np.stack([mixture.means[kept, 0], mixture.variances[kept]])
         (self.means, self.variances), which = np.unique(both, axis=1, return_inverse=True)
-        self.log_weights = np.log(np.bincount(which.ravel(), mixture.weights[kept]))
+        self.weights = np.bincount(which.ravel(), mixture.weights[kept])
         self.one_width = np.ptp(self.variances) == 0
+        self.reach = FAR + np.log(self.weights.max() / self.weights.min())
+
+    def merged(self, a, s):
+        """The law as near its points it looks through the blur: few nodes in place of many points.
+
+        Over two widths the kernel is a polynomial to 17 digits. So the many points of such a box
+        act as points at ``NODES`` of it do, with weights, of both signs, that have their moments.
+        """
+        if not self.one_width or len(self.means) <= len(NODES):
+            return self
+        width = 2 * np.sqrt(self.variances[0] + (s / a) ** 2)
+        # where all lie in one blur, narrower ones: weights are rounded as far as their box is wide
+        box = np.floor(self.means / min(width, np.ptp(self.means) / 8))
+        _, first, count = np.unique(box, return_index=True, return_counts=True)
+        left, right = self.means[first], self.means[first + count - 1]
+        half, middle = (right - left) / 2, (right + left) / 2
+        many = (count > len(NODES)) & (np.abs(middle) < 1e4 * half)  # nodes far off are rounded
+        half, middle, inside = half[many], middle[many], np.repeat(many, count)
+        x = (self.means[inside] - np.repeat(middle, count[many])) / np.repeat(half, count[many])
+        moments = self.weights[inside, None] * legendre.legvander(x, len(NODES) - 1)
+        moments = np.add.reduceat(moments, np.cumsum(count[many]) - count[many])
+        means = np.append(self.means[~inside], middle[:, None] + half[:, None] * NODES)
+        weights = np.append(self.weights[~inside], moments @ SERIES)
+        order, law = np.argsort(means), copy(self)
+        law.means, law.weights = means[order], weights[order]
+        law.variances = np.full(len(means), self.variances[0])
+        return law
 
     def posterior(self, offset, anchor, a, s, fourth):
         """Return log q(z), E[ε|z] and Var(ε|z) at z = a·anchor + offset [c, n], as [3, c, n].
@@ -98,15 +130,17 @@ class _Line:
         ever formed: in z itself, what is narrow and far from 0 would be rounded away.
         """
         first, count = self._near(offset, anchor, a, s)
-        found, order = np.empty((5 if fourth else 3, *offset.shape)), np.argsort(count)
-        while len(order):
-            part = order[: max(1, PART // (offset.shape[1] * count[order[0]]))]
-            part = part[: max(1, PART // (offset.shape[1] * count[part[-1]]))]
-            k = np.minimum(first[part], len(self.means) - count[part[-1]])
-            k = k[:, None] + np.arange(count[part[-1]])
-            given = (x[part, None] for x in (anchor, a, s))
+        found = np.empty((5 if fourth else 3, *offset.shape))
+        order = np.argsort(count)
+        count = count[order]
+        while len(order):  # rows of about as many
+            some = np.searchsorted(count, 2 * count[0], "right")
+            some = min(some, max(1, PART // (offset.shape[1] * count[some - 1])))
+            part, most = order[:some], count[some - 1]
+            k = np.minimum(first[part], len(self.means) - most) + np.arange(most)[:, None]
+            given = (x[part] for x in (anchor, a, s))
             found[:, part] = self._posterior(k, offset[part], *given, fourth)
-            order = order[len(part) :]
+            order, count = order[some:], count[some:]
         return found
 
     def _near(self, offset, anchor, a, s):
@@ -118,38 +152,35 @@ class _Line:
         right = np.clip(np.searchsorted(self.means, x), 1, n - 1)
         nearest = np.minimum(np.abs(x - self.means[right - 1]), np.abs(x - self.means[right]))
         spread = self.variances[0] + (s / a)[:, None] ** 2
-        reach = np.sqrt(nearest**2 + 2 * spread * (FAR + np.ptp(self.log_weights)))
+        reach = np.sqrt(nearest**2 + 2 * spread * self.reach)
         first = np.searchsorted(self.means, (x - reach)[:, 0])
         return first, np.searchsorted(self.means, (x + reach)[:, 1], "right") - first
 
     def _posterior(self, k, offset, anchor, a, s, fourth):
-        spread = a**2 * self.variances[k] + s**2
-        width = np.sqrt(spread)  # [c, k]
-        centre = a * (self.means[k] - anchor) / width
-        u = offset[:, :, None] / width[:, None]  # [c, n, k]
-        u -= centre[:, None]
-        r = u * u
-        r *= -0.5
-        r += (self.log_weights[k] - np.log(width))[:, None]
-        top = r.max(axis=2, keepdims=True)
+        spread = a**2 * self.variances[k] + s**2  # [k, c]
+        away = a * (self.means[k] - anchor)
+        r = offset - away[..., None]  # [k, c, n]
+        r *= r
+        r *= (-0.5 / spread)[..., None]
+        top = r.max(axis=0)
         np.exp(np.subtract(r, top, out=r), out=r)
-        total = r.sum(axis=2)
-        u *= (s / width)[:, None]  # E[ε|z, k]
-        mean = np.einsum("cnk,cnk->cn", r, u) / total
-        u -= mean[:, :, None]
-        v = a**2 * self.variances[k] / spread  # Var(ε|z, k)
+        weights = self.weights[k] / np.sqrt(spread)
+        largest = weights.max(axis=0)
+        r *= (weights / largest)[..., None]
+        total = r.sum(axis=0)
+        # E[ε|z, k] without what all components share, or their differences would be rounded
+        slope = s / spread
+        u = offset * (slope - slope[0])[..., None]
+        u -= (slope * away)[..., None]
+        mean = np.einsum("kcn,kcn->cn", r, u) / total
+        u -= mean
+        v = (a**2 * self.variances[k] / spread)[..., None]  # Var(ε|z, k)
         u2 = u * u
-        moments = [np.einsum("cnk,cnk->cn", r, u2)]
-        if v.any():
-            moments[0] += np.einsum("cnk,ck->cn", r, v)
-        if fourth:
-            third = np.einsum("cnk,cnk,cnk->cn", r, u2, u) + 3 * np.einsum(
-                "cnk,cnk,ck->cn", r, u, v
-            )
-            u2 = (u2 + 6 * v[:, None]) * u2 + 3 * (v**2)[:, None]
-            moments += [third, np.einsum("cnk,cnk->cn", r, u2)]
-        log_q = top[:, :, 0] + np.log(total) - 0.5 * np.log(2 * np.pi)
-        return log_q, mean, *(moment / total for moment in moments)
+        higher = [u * (u2 + 3 * v), (u2 + 6 * v) * u2 + 3 * v**2] if fourth else []
+        u2 += v
+        moments = [np.einsum("kcn,kcn->cn", r, x) / total for x in (u2, *higher)]
+        log_q = top + np.log(total) + np.log(largest / np.sqrt(2 * np.pi))[:, None]
+        return log_q, mean + slope[0][:, None] * offset, *moments
 
 
 def _cells(laws, a, s):
@@ -158,12 +189,20 @@ def _cells(laws, a, s):
     for law in laws:
         for variance in np.unique(law.variances):
             means = law.means[law.variances == variance]
+            times = np.ones(len(means))
             sd = np.sqrt(a**2 * variance + s**2)
             if sd < 5e-13 * np.abs(a * means).max():
                 raise ValueError(
                     f"a component of width {sd:.0e} at {np.abs(a * means).max():.3g} "
                     "cannot be resolved in float64: take lower levels"
                 )
+            if len(laws) == 1 and law.one_width:
+                # what has no neighbour in reach is alike but for its weight: one serves for all
+                far = np.diff(a * means, prepend=-np.inf, append=np.inf) > 24 * sd
+                alike = np.where(far[1:] & far[:-1], law.weights, -np.arange(len(means)))
+                _, kept, times = np.unique(alike, return_index=True, return_counts=True)
+                order = np.argsort(kept)
+                means, times = means[kept[order]], times[order]
             width = 2 * sd
             index = np.unique(np.rint(a * means / width))
             index = np.unique(index[:, None] + np.arange(-5, 6))
@@ -171,18 +210,18 @@ def _cells(laws, a, s):
             if law is laws[0]:  # only where the truth has mass
                 gap = np.flatnonzero(np.diff(index) > 1)
                 start, stop = index[np.append(0, gap + 1)], index[np.append(gap, -1)]
-                anchor = means[np.searchsorted(a * means, width * start)]
-                runs.append((width * start, width * stop, anchor))
+                first = np.searchsorted(a * means, width * start)
+                runs.append((width * start, width * stop, means[first], times[first]))
     edges = np.unique(np.concatenate(edges))
     middle = (edges[1:] + edges[:-1]) / 2
-    anchor = np.full(len(middle), np.nan)
-    for start, stop, of_run in reversed(runs):  # the narrowest last: it needs its own anchor most
+    anchor, times = np.full((2, len(middle)), np.nan)
+    for start, stop, *of_run in reversed(runs):  # the narrowest last: it needs its own anchor most
         run = np.searchsorted(start, middle) - 1
         inside = (run >= 0) & (middle < stop[run])
-        anchor[inside] = of_run[run[inside]]
+        anchor[inside], times[inside] = (x[run[inside]] for x in of_run)
     kept = np.isfinite(anchor)
-    anchor = anchor[kept]
-    return edges[:-1][kept] - a * anchor, edges[1:][kept] - a * anchor, anchor
+    left, right, anchor, times = (x[kept] for x in (edges[:-1], edges[1:], anchor, times))
+    return left - a * anchor, right - a * anchor, anchor, times
 
 
 # --- Tables over λ --------------------------------------------------------------------------------

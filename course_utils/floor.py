@@ -48,15 +48,17 @@ def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 41) if log_snr is None else log_snr
     levels, rng = require_increasing("log_snr", levels), np.random.default_rng(rng)
     x = (x - x.mean(axis=0)) / data_sd
-    # each point as often as any other, as far as that goes
-    chosen = x[rng.permutation(len(x))[np.arange(draws) % len(x)]]
     squares, found = np.sum(x**2, axis=1), []
-    for of in np.array_split(chosen, -(-draws * len(x) // PART)):
+    # each point as often as any other in half of the draws, as it is far off in the other half
+    often = (1 / len(x) + squares / squares.sum()) / 2
+    order, up_to = rng.permutation(len(x)), (np.arange(draws) + rng.random()) / draws
+    chosen = order[np.searchsorted(np.cumsum(often[order])[:-1], up_to)]
+    for of in np.array_split(x[chosen], -(-draws * len(x) // PART)):
         noise = rng.standard_normal(of.shape)
         apart = np.maximum(np.sum(of**2, axis=1)[:, None] + squares - 2 * of @ x.T, 0)
         along = np.sum(noise * of, axis=1)[:, None] - noise @ x.T
         found.append([_half_spread(apart, along, level) for level in levels])
-    errors = np.concatenate(found, axis=1)  # [m, draws]
+    errors = np.concatenate(found, axis=1) / (often[chosen] * len(x))  # [m, draws]
     unsure = errors.std(axis=1, ddof=1) / np.sqrt(draws)
     return Floor(levels, errors.mean(axis=1), unsure, x.shape[1])
 

@@ -129,7 +129,8 @@ def figure():
         reached = (levels >= w.span[0]) & (levels <= w.span[1])
         curves[key] = np.where(reached, w(levels), np.nan)
     # below those without a rise, by where a tenth of w is left; above the others, by their peaks
-    falling = {key: not _rising(w).any() for key, w in curves.items()}
+    up = {key: np.diff(w, append=np.nan) > 1e-9 * np.nanmax(w) for key, w in curves.items()}
+    falling = {key: not up[key].any() for key in curves}
     tenth = {key: levels[w > 0.1 * np.nanmax(w)][-1] for key, w in curves.items()}
     peak = {key: levels[np.nanargmax(w)] for key, w in curves.items()}
     order = sorted(every, key=lambda k: (not falling[k], tenth[k] if falling[k] else peak[k]))
@@ -143,18 +144,12 @@ def figure():
         figures.line(ax, levels, place + height, "weight", linewidth=1.1)
         fill = {"color": figures.COLOURS["weight"], "alpha": 0.35, "lw": 0}
         ax.fill_between(levels, place, place + height, **fill)
-        where = _rising(curves[key])
-        ax.fill_between(levels, place, place + height, where=where, **figures.NEGATIVE, lw=0)
+        ax.fill_between(levels, place, place + height, where=up[key], **figures.NEGATIVE, lw=0)
     figures.level_axis(ax, levels[0], levels[-1])
     ax.set_yticks(np.arange(len(order)), [every[key].name for key in order])
     ax.set_ylim(-0.2, len(order))
     ax.tick_params(axis="y", length=0)
     return fig
-
-
-def _rising(w):
-    """Where w rises with λ, at each of its levels."""
-    return np.nan_to_num(np.diff(w, append=np.nan)) > 1e-9 * np.nanmax(w)
 
 
 def main():

@@ -92,6 +92,23 @@ def test_one_coefficient_has_many_forms():
     assert compare(flow, of_x, -5, 5).difference < 1e-12
 
 
+@pytest.mark.parametrize(
+    ("coefficient", "prediction", "of_eps"),
+    [
+        # one weight for every prediction, Crowson et al. 2024
+        (("soft_min_snr", 4), "epsilon", lambda snr: 4 / (snr + 4)),
+        (("soft_min_snr", 4), "sample", lambda snr: 4 / (snr + 4)),
+        (("soft_min_snr", 4), "v_prediction", lambda snr: 4 / (snr + 4)),
+        # diffusers' for v, whose loss is that of ε times (SNR + 1)/SNR
+        ("min_snr_plus_one", "v_prediction", lambda snr: np.minimum(snr + 1, 5) / snr),
+    ],
+)
+def test_what_coefficients_make_of_the_loss_of_eps(coefficient, prediction, of_eps):
+    found = weighting(betas=SD_BETAS, prediction=prediction, coefficient=coefficient)
+    by_hand = weighting(betas=SD_BETAS, coefficient=of_eps)
+    assert compare(by_hand, found, *found.span) == pytest.approx((1, 0), rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.parametrize("steps", [50, 1000])
 def test_a_time_shift_moves_the_levels(steps):
     t = np.arange(1, steps) / steps
@@ -212,6 +229,7 @@ test_bad_input_is_refused_in_a_sentence = refused(
     (of_list(betas=[]), "at least three"),
     (lambda: from_script(alpha_bars=np.append(1.1, alpha_bar(SD_BETAS))), "ᾱ .* between 1"),
     (lambda: from_script(alpha_bars=np.append(1.0, alpha_bar(SD_BETAS))), "clean data"),
+    (lambda: audit(from_script(sigmas=[1e-9, 2e-9, 3e-9])), "far cleaner than any data"),
     (lambda: audit(from_script(betas="linear", coefficient=0)), "w is zero at all levels"),
 )
 

@@ -10,12 +10,13 @@ import pytest
 from comparing import assert_close, refuses
 from numpy.polynomial import legendre
 from scipy.special import expit
-from truths import HILLS, NODES, WEIGHTS, point
+from truths import HILLS, NODES, WEIGHTS, amplitudes, point
 from truths import error_and_kl as reference
+from truths import posterior as posterior_of_x
 
 from course_utils.datasets import galaxies, galaxy_velocities
 from course_utils.elbo import ErrorCurve, sum_of_elbos, weighted_loss
-from course_utils.exact import error_and_kl, expected
+from course_utils.exact import _Line, error_and_kl, expected
 from course_utils.mixtures import GaussianMixture
 from course_utils.quadrature import Bounded, halved
 from course_utils.schedules import alpha, sigma
@@ -218,3 +219,26 @@ def test_thousands_of_points():
     coarse, fine = expected(error_and_kl, law, law, levels)
     assert coarse[-1, 1] == pytest.approx(np.log(3000), rel=1e-9)  # all told apart
     assert_close(fine[:, 0], coarse[:, 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("width", [0.0, 0.01])
+def test_many_points_in_a_box_and_points_that_stand_alone(width, monkeypatch):
+    """Against a trapezoid rule in z over all points; the work is that of few."""
+    x = np.sort(np.random.default_rng(0).standard_t(1.5, 400))
+    law, counted = GaussianMixture.from_data(x, width), []
+    posterior = _Line._posterior
+    monkeypatch.setattr(
+        _Line, "_posterior", lambda *given: counted.append(given[1].size) or posterior(*given)
+    )
+    for level in (-12.0, -4.0, 0.0, 5.0, 9.0):
+        a, s = amplitudes(level)
+        step = np.sqrt(a**2 * width**2 + s**2) / 12
+        near = np.rint(a * x / step)[:, None] + np.arange(-132, 133)
+        e = kl = 0
+        for z in np.array_split(step * np.unique(near), 40):
+            log_q, _, variance = posterior_of_x(law, z, a, s)
+            e += step * np.exp(log_q) @ variance * (a / s) ** 2
+            kl -= step * np.exp(log_q) @ log_q
+        found = expected(error_and_kl, law, law, np.array([level]), 1e-12)[0, 0]
+        assert_close(found, [e, kl - np.log(2 * np.pi * np.e * s**2) / 2], rtol=1e-11, atol=1e-14)
+    assert sum(counted) < 60_000  # pairs of cells and components; of all points, 80,000

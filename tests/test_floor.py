@@ -7,6 +7,7 @@ from comparing import refused
 from course_utils.audit import audit, least_loss
 from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve
+from course_utils.exact import error_and_kl, expected
 from course_utils.floor import floor
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import from_script
@@ -22,6 +23,19 @@ def test_on_the_line_it_is_the_exact_curve():
     off = np.abs(found.noise_error - truth) / found.standard_error
     assert off.max() < 4 and (found.standard_error < 0.05 * truth).all()
     assert np.abs(1.1 * found.noise_error - truth).max() > 4 * found.standard_error.max()
+
+
+def test_an_outlier_is_drawn_and_the_standard_error_is_that_of_a_mean():
+    """It holds half of the variance, which is all there is at noisy levels."""
+    x = np.append(np.random.default_rng(1).standard_normal(3000), 60.0)
+    x = (x - x.mean()) / x.std()
+    found = floor(x, [-9.0, -8.0], draws=64)
+    exact = expected(error_and_kl, *[GaussianMixture.from_data(x)] * 2, found.log_snr)[0, :, 0]
+    assert (np.abs(found.noise_error - exact) < 0.1 * exact).all()
+    found = [floor([-1.0, 1.0], [0.0, 1.0], draws=2, rng=seed) for seed in range(2000)]
+    spread = np.var([one.noise_error for one in found], axis=0)
+    said = np.mean([one.standard_error**2 for one in found], axis=0)
+    np.testing.assert_allclose(said, spread, rtol=0.15)
 
 
 def test_a_reader_who_raises_at_every_underflow_has_the_same_numbers():
