@@ -98,10 +98,10 @@ class _Line:
         self.reach = FAR + np.log(self.weights.max() / self.weights.min())
 
     def merged(self, a, s):
-        """The law as near its points it looks through the blur: few nodes in place of many points.
+        """The law as it looks through the blur: a few nodes in place of many points.
 
         Over two widths the kernel is a polynomial to 17 digits. So the many points of such a box
-        act as points at ``NODES`` of it do, with weights, of both signs, that have their moments.
+        act as their moments do, and so as nodes with the same moments, of weights of both signs.
         """
         if not self.one_width or len(self.means) <= len(NODES):
             return self

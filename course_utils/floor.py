@@ -50,7 +50,7 @@ def floor(x, log_snr=None, data_sd=1.0, draws=512, rng=0) -> Floor:
     x = (x - x.mean(axis=0)) / data_sd
     squares, found = np.sum(x**2, axis=1), []
     # each point as often as any other in half of the draws, as it is far off in the other half
-    often = (1 / len(x) + squares / squares.sum()) / 2
+    often = (1 / len(x) + squares / (squares.sum() or 1)) / 2
     order, up_to = rng.permutation(len(x)), (np.arange(draws) + rng.random()) / draws
     chosen = order[np.searchsorted(np.cumsum(often[order])[:-1], up_to)]
     for of in np.array_split(x[chosen], -(-draws * len(x) // PART)):

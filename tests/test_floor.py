@@ -56,6 +56,7 @@ def test_images_and_scales():
     halved = floor(images / 2, LEVELS, data_sd=0.5)
     np.testing.assert_allclose(halved.noise_error, one.noise_error, rtol=1e-12)
     assert one.dim == 16
+    assert not floor(np.ones((5, 2)), LEVELS).noise_error.any()  # nothing to be told apart
 
 
 @pytest.mark.parametrize("script", [{"prediction": "v"}, {"prediction": "F", "data_sd": 0.5}])
