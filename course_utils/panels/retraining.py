@@ -70,10 +70,10 @@ def controls(own=()):
 def compute(data, features, ridge, eta, steps, draws, measure, **state):
     """Return the numbers, and what is drawn of the retrained model, its data and its rivals.
 
-    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. The model's
-    ``error`` on the chosen draws is at ``levels`` [51]; samples are [500, d]. ``star`` is the
-    distance that w ≡ 1 reaches. ``rivals`` stands for all settings that two models must share to
-    be compared.
+    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. ``weights`` (w of
+    mean 1) and the model's ``error`` on the chosen draws are at ``levels`` [51]; samples are
+    [500, d]. ``star`` is the distance that w ≡ 1 reaches. ``rivals`` stands for all settings that
+    two models must share to be compared.
     """
     w = weighting(state)
     settings = data, features, ridge, eta, steps, draws
@@ -99,6 +99,7 @@ def compute(data, features, ridge, eta, steps, draws, measure, **state):
         "unbent": unbent(state)(FINE),
         "at_knots": w(np.array(KNOTS)),
         "levels": world.levels,
+        "weights": found.weights,
         "error": found.error,
         "excess": found.error - world.least_error,
         "excess_of_one": flat.error - world.least_error,
