@@ -95,9 +95,6 @@ def metrics_for(name, held_out=500):
     return ImageMetrics(images(name, held_out))
 
 
-# --- The ELBO in bits ---------------------------------------------------------------------------
-
-
 def bits_per_dimension(
     eps, x: Float[ndarray, "n d"], values: Float[ndarray, " m"], low, high, rng, n_levels=64
 ) -> dict[str, Float[ndarray, " n"]]:
@@ -145,9 +142,6 @@ def _neg_log_prob(x, z, values, spread):
     return np.log(odds).sum(axis=1)
 
 
-# --- Samples against real images ----------------------------------------------------------------
-
-
 def frechet(a: Float[ndarray, "n d"], b: Float[ndarray, "m d"]):
     """Return ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}) of two sets of features.
 
@@ -186,9 +180,6 @@ def nearer_to_first(
     """
     to_first, to_second = (cdist(points, other).min(axis=1) for other in (first, second))
     return (1 + np.sign(to_second - to_first)) / 2
-
-
-# --- One trained network --------------------------------------------------------------------------
 
 
 def measured(plan, model, seed):

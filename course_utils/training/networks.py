@@ -201,9 +201,6 @@ def train(x, w, *, seed, recipe, device=None, dtype=torch.float32):
         return Trained(averages[-1], recipe, torch.stack(losses).cpu().numpy())
 
 
-# --- What comes out -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A trained network with its averaged weights, its recipe, and the loss of every step."""
