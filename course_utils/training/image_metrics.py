@@ -35,10 +35,7 @@ N_LESSONS = 10_000  # the classifier learns from at most this many images
 
 
 class ImageMetrics:
-    """Real ``images`` (see ``datasets.Images``), and a classifier in whose features to compare.
-
-    ``real`` are the features of the held-out images.
-    """
+    """Real ``images``, and a classifier: ``real`` are the held-out ones in its features."""
 
     def __init__(self, images):
         from sklearn.neural_network import MLPClassifier  # slow to import, and needed by few
