@@ -75,9 +75,8 @@ def require_range(log_snr_min, log_snr_max):
     """Return the two levels as floats, or raise ``ValueError`` unless they are a finite range."""
     low, high = float(log_snr_min), float(log_snr_max)
     if not -np.inf < low < high < np.inf:
-        raise ValueError(
-            f"need a finite range with log_snr_min < log_snr_max, got {low:g} and {high:g}"
-        )
+        got = f"got {low:g} and {high:g}"
+        raise ValueError(f"need a finite range with log_snr_min < log_snr_max, {got}")
     return low, high
 
 
@@ -111,10 +110,8 @@ def require_levels_fit(log_snr, z, values=0.0):
 
 
 def predicted(eps, z, log_snr):
-    """Return ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n].
-
-    ``eps`` has a copy of z, which it may change in place.
-    """
+    """Return ε̂ = eps(z, λ), real and shaped as z: [n] beside [n, 1] would broadcast to [n, n]."""
+    # of a copy, for eps may change its z in place
     value = np.asarray(eps(z.copy(), log_snr)).astype(float, casting="safe", copy=False)
     if value.shape != z.shape:
         raise ValueError(f"eps(z, log_snr) must have the shape of z, {z.shape}, got {value.shape}")

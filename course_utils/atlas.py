@@ -50,28 +50,18 @@ def zero_terminal(bars):
     return ((a - a[-1]) * a[0] / (a[0] - a[-1])) ** 2
 
 
-def interpolated_cosine(size=256, low=32, high=256, data_sd=0.5):
-    """Return σ at 1000 even times of k-diffusion's "cosine-interpolated", for ``size`` pixels.
+def interpolated_cosine():
+    """Return σ at 1000 even times of k-diffusion's "cosine-interpolated", for 256 pixels.
 
-    λ(t) = (1 − t) λ_low(t) + t λ_high(t), where λ_d is a cosine schedule moved by 2 ln(d/size); its
-    time runs from noise to data, from σ = 1000 to 0.001.
+    λ(t) = (1 − t) λ_32(t) + t λ_256(t), where λ_d is a cosine schedule moved by 2 ln(d/256); its
+    time runs from noise to data, from σ = 1000 to 0.001, for data of standard deviation ½.
     """
-    t, ends = (np.arange(1000) + 0.5) / 1000, np.array([1e3, 1e-3]) / data_sd
+    t, ends = (np.arange(1000) + 0.5) / 1000, np.array([2e3, 2e-3])
     log_snr = 0
-    for d, share in ((low, 1 - t), (high, t)):
-        first, last = np.arctan(d / size * ends)
-        log_snr += share * 2 * np.log(d / size / np.tan(first + t * (last - first)))
-    return np.sort(data_sd * np.exp(-log_snr / 2))
-
-
-def bell(sigma):
-    """Return exp(−2 (σ − ½)²) − exp(−½)."""
-    return np.exp(-2 * (sigma - 0.5) ** 2) - np.exp(-0.5)
-
-
-def capped_inverse(snr):
-    """Return 1/(1 + min(SNR, 5))."""
-    return 1 / (1 + np.minimum(snr, 5))
+    for scale, share in ((32 / 256, 1 - t), (1, t)):
+        first, last = np.arctan(scale * ends)
+        log_snr += share * 2 * np.log(scale / np.tan(first + t * (last - first)))
+    return np.sort(np.exp(-log_snr / 2) / 2)
 
 
 _SD = alpha_bar(BETAS["scaled_linear"]())
@@ -85,8 +75,8 @@ COMPUTED = {
     "cosine_interpolated": frozen(interpolated_cosine()),
     "zero_terminal": frozen(zero_terminal(_SD)),
     "zero_terminal_shifted": frozen(zero_terminal(expit(logit(_SD) - np.log(3)))),  # SNR/3
-    "bell": bell,
-    "capped_inverse": capped_inverse,
+    "bell": lambda sigma: np.exp(-2 * (sigma - 0.5) ** 2) - np.exp(-0.5),
+    "capped_inverse": lambda snr: 1 / (1 + np.minimum(snr, 5)),
 }
 
 

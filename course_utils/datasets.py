@@ -34,10 +34,7 @@ def galaxy_velocities() -> Float[ndarray, "82"]:
 
 
 def galaxies() -> Float[ndarray, "82 1"]:
-    """Return the 82 galaxy velocities standardised to mean 0 and variance 1.
-
-    One unit is ``velocity_scale()`` km/s.
-    """
+    """Return the 82 galaxy velocities standardised to mean 0 and variance 1."""
     v = galaxy_velocities()
     return ((v - v.mean()) / v.std())[:, None]
 
@@ -123,8 +120,7 @@ class Images:
 def images(name, held_out=500):
     """Return the ``Images`` of that name: "digits", or "fashion" where it is installed.
 
-    Raises ``ValueError`` for other names, where fashion is missing, and unless some digits are left
-    to learn from.
+    Raises ``ValueError`` where there are none, and unless some digits are left to learn from.
     """
     title, read, white = IMAGES[require_known("set of images", name, tuple(IMAGES))]
     (pixels, labels), (rest, others) = read(held_out)
@@ -156,8 +152,7 @@ def _digits(held_out):
 def _fashion(held_out):
     """Return the same of clothes, 60,000 and some of 10,000, 28×28.
 
-    They are read from Debian's package dataset-fashion-mnist, or from the folder named in the
-    variable FASHION_MNIST. Source: Xiao, Rasul & Vollgraf 2017 (arXiv 1708.07747).
+    Source: Xiao, Rasul & Vollgraf 2017 (arXiv 1708.07747), by Debian's dataset-fashion-mnist.
     """
     folder = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
     train, test = (

@@ -73,14 +73,14 @@ def wasserstein_densities(p: Grid, q: Grid, x: Grid, order=1):
 def wasserstein(a: ArrayLike, b: ArrayLike):
     """Return W_1 between two samples on the line, exactly.
 
-    a is [n] or [n, 1], b is [m] or [m, 1]. For n = m it is the mean of |a_(i) − b_(i)| over the
-    sorted samples. Raises ``ValueError`` for gaps and more dimensions.
+    For n = m it is the mean of |a_(i) − b_(i)| over the sorted samples. Raises ``ValueError`` for
+    gaps and more dimensions.
     """
     return _wasserstein(_law_of_sample(a), _law_of_sample(b))
 
 
 def wasserstein_to_density(sample: ArrayLike, p: Grid, x: Grid):
-    """Return W_1 between a sample, [n] or [n, 1], and a density on a grid.
+    """Return W_1 between a sample and a density on a grid.
 
     Even for a perfect sampler it is not zero: its floor is that of n real points (``noise_floor``).
     """
@@ -99,12 +99,9 @@ def sliced_wasserstein(a: ArrayLike, b: ArrayLike):
 
 
 def projections(x: ArrayLike):
-    """Return the sorted projections of x [n, 2] on 24 directions of the half circle, [24, n].
-
-    For x [n, 1] there is one direction, and one row.
-    """
+    """Return the sorted projections of x [n, 2] on 24 directions of the half circle, [24, n]."""
     x = data_set(x)
-    if x.shape[1] == 1:
+    if x.shape[1] == 1:  # there is one direction
         return np.sort(x.T)
     angle = np.pi * (np.arange(24) + 0.5) / 24
     return np.sort(np.stack([np.cos(angle), np.sin(angle)], axis=1) @ x.T)
@@ -156,28 +153,21 @@ def noise_floor(draw, n, rng, *, repeats=50, distance=wasserstein):
 
 
 def gaussian_kl(m_p, v_p, m_q, v_q):
-    """Return KL(N(m_p, v_p) ‖ N(m_q, v_q)) = ½ [v_p/v_q − 1 − log(v_p/v_q) + (m_p − m_q)²/v_q].
-
-    In nats; numbers or arrays that broadcast.
-    """
+    """Return KL(N(m_p, v_p) ‖ N(m_q, v_q)) = ½ [v_p/v_q − 1 − log(v_p/v_q) + (m_p − m_q)²/v_q]."""
     log_ratio = np.log(np.divide(v_p, v_q))
     # v_p/v_q − 1 as expm1(log): a small divergence keeps its digits
     return 0.5 * (np.expm1(log_ratio) - log_ratio + np.subtract(m_p, m_q) ** 2 / v_q)
 
 
 def gaussian_wasserstein(m_p, v_p, m_q, v_q):
-    """Return W_2 = √[(m_p − m_q)² + (√v_p − √v_q)²] between two normal laws on the line.
-
-    Numbers or arrays that broadcast.
-    """
+    """Return W_2 = √[(m_p − m_q)² + (√v_p − √v_q)²] between two normal laws on the line."""
     return np.hypot(np.subtract(m_p, m_q), np.sqrt(v_p) - np.sqrt(v_q))
 
 
 def gaussian_total_variation(m_p, v_p, m_q, v_q):
     """Return the total variation between two normal laws on the line, by where densities cross.
 
-    Outside the two crossings one density is the larger, so it is |P(outside) − Q(outside)|. Numbers
-    or arrays that broadcast.
+    Outside the two crossings one density is the larger, so it is |P(outside) − Q(outside)|.
     """
     m_p, v_p, m_q, v_q = np.broadcast_arrays(*(np.asarray(x, float) for x in (m_p, v_p, m_q, v_q)))
     # In u = (x − m_p)/√v_p twice the log densities differ by the quadratic a u² + 2 b u + c.

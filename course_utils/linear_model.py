@@ -58,8 +58,7 @@ class FourierFeatures:
     def draw(cls, n_features, dim, rng, *, level_frequency=0.3):
         """Return random features: |ω| log-uniform on [0.3, 8], ν ~ N(0, level_frequency²).
 
-        ω has a uniform direction, b is uniform on [0, 2π). Of two sizes from one seed the larger
-        contains the smaller.
+        ω's direction and b are uniform. Of two sizes from one seed the larger contains the smaller.
         """
         rows = rng.standard_normal((n_features, dim + 3))  # one row for each feature
         direction = rows[:, :dim] / np.linalg.norm(rows[:, :dim], axis=1, keepdims=True)
@@ -111,17 +110,15 @@ class Draws:
     def eps_mse(self, eps) -> Levels:
         """Return E‖ε − ε̂‖² of any noise prediction ``eps(z, log_snr)`` on these draws."""
         pairs = zip(self.z, self.log_snr, self.noise, strict=True)
-        return np.array(
-            [_mean_square(noise - predicted(eps, z, level)) for z, level, noise in pairs]
-        )
+        found = [np.sum((noise - predicted(eps, z, level)) ** 2) for z, level, noise in pairs]
+        return np.array(found) / self.noise.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
 class LinearDenoiser:
-    """What retraining needs, computed once: the features, and A_λ, b_λ, c_λ at each level.
+    """What retraining needs, made by ``precompute``: the features, and A_λ, b_λ, c_λ at each level.
 
-    ``gram`` is A_λ, ``cross`` b_λ and ``constant`` c_λ, averaged over the training draws. Make one
-    with ``precompute``.
+    These are ``gram``, ``cross`` and ``constant``, averaged over the training draws.
     """
 
     log_snr: Levels
@@ -137,9 +134,8 @@ class LinearDenoiser:
     def precompute(cls, x, n_features=256, *, rng, log_snr=None, n_draws=1500, features=None):
         """Return the model of the data x [n, d], with ``n_draws`` draws of (x, ε) a level.
 
-        ``log_snr``: increasing levels, by default 51 on [−10, 10]. ``features`` are drawn by
-        ``FourierFeatures.draw(n_features, d, rng)`` if not given. Raises ``ValueError`` for data
-        with gaps and for levels that do not increase.
+        ``log_snr``: increasing levels, by default 51 on [−10, 10]. ``features`` are drawn if not
+        given. Raises ``ValueError`` for data with gaps and for levels that do not increase.
         """
         levels = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 51) if log_snr is None else log_snr
         levels, x = require_increasing("log_snr", levels), data_set(x)
@@ -151,7 +147,7 @@ class LinearDenoiser:
             target = noise - sigma(level) * z
             gram.append(phi.T @ phi / n_draws)
             cross.append(phi.T @ target / n_draws)
-            constant.append(_mean_square(target))
+            constant.append(np.sum(target**2) / n_draws)
         return cls(levels, features, *map(np.array, (gram, cross, constant)))
 
     def draws(self, x: ArrayLike, n, rng):
@@ -161,9 +157,8 @@ class LinearDenoiser:
     def retrain(self, w, ridge=1e-4):
         """Return the ``Denoiser`` of Θ = (A(w) + ρ)⁻¹ b(w): least ½ ∫ w e dλ + ρ‖Θ‖² (T9).
 
-        ``w`` is a function of the level; it is divided by its mean over the levels, so that ρ =
-        ``ridge`` > 0 means the same for every w. Raises ``ValueError`` for a w that is negative,
-        not finite or zero throughout.
+        w is divided by its mean over the levels, so that ρ = ``ridge`` > 0 means the same for every
+        w. Raises ``ValueError`` for a w that is negative, not finite or zero throughout.
         """
         weights = evaluate(w, self.log_snr)
         mass = weights @ self.cells
@@ -227,7 +222,3 @@ class Denoiser:
     def elbo_loss_on(self, draws: Draws):
         """Return ½ ∫ e dλ on given ``Draws``, over their levels, in nats."""
         return float(np.trapezoid(draws.eps_mse(self.eps), draws.log_snr) / 2)
-
-
-def _mean_square(difference):
-    return float(np.sum(difference**2) / len(difference))

@@ -102,10 +102,7 @@ class GaussianMixture:
         return self._by_parts(lambda z, a, s: self._posterior(z, a, s)[0], z, log_snr)
 
     def posterior_variance(self, z: Float[ndarray, "n d"], log_snr) -> Float[ndarray, " n"]:
-        """Return tr Cov(x|z) = Σ_k r_k (d v_k σ²/C_k + |m_k − E[x|z]|²) at level λ.
-
-        It is what remains unknown about x once z is seen; m_k as in ``denoise``.
-        """
+        """Return tr Cov(x|z) = Σ_k r_k (d v_k σ²/C_k + |m_k − E[x|z]|²), m_k as in ``denoise``."""
 
         def formula(z, a, s):
             mean, r, gain = self._posterior(z, a, s)

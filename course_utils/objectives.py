@@ -278,7 +278,6 @@ def from_script(
     straight = target == "velocity"
     levels, time, n_steps = _levels(given, draws, straight)
     moved, to_unit = -2 * np.log(shift), 2 * np.log(data_sd)
-    # EDM's F is −v of the data divided by their standard deviation
     sd_of_loss = 1.0 if prediction == "F" else data_sd
     objective = Objective(name, "", _moved(levels, moved + to_unit), target, data_sd=sd_of_loss)
 

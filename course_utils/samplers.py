@@ -6,6 +6,7 @@ what it saw in earlier steps is an object that can be called, as ``DpmSolver``. 
 [n, d] or more, in VP coordinates; ``rng`` is anything with ``standard_normal(shape)``.
 """
 
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,9 +26,6 @@ class ReverseStep(NamedTuple):
     noise: ndarray | float
 
 
-# --- The family of DDIM: exact but for ε̂ ------------------------------------------------------
-
-
 def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
     """Return the ``ReverseStep`` z_s = α_s x̂ + √(σ_s² − η² v) ε̂ + η √v ε from λ_t to λ_s.
 
@@ -45,10 +43,7 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
 
 
 def ddim_step(eps, z, log_snr, log_snr_to, rng=None, eta=0.0):
-    """Return z_s one DDIM step nearer the data, with stochasticity η (``ddim_coefficients``).
-
-    ``functools.partial(ddim_step, eta=0.5)`` is the step with another η; η = 0 needs no ``rng``.
-    """
+    """Return z_s as ``ddim_coefficients`` have it; η = 0, which is DDIM, needs no ``rng``."""
     keep, eps_hat, noise = ddim_coefficients(log_snr, log_snr_to, eta)
     mean = keep * z + eps_hat * eps(z, log_snr)
     return mean + noise * rng.standard_normal(z.shape) if eta else mean
@@ -82,9 +77,6 @@ class DpmSolver:
         z_next = ddim_step(lambda z, log_snr: eps_hat, z, log_snr, log_snr_to)
         self.last = x_hat, log_snr, z_next
         return z_next
-
-
-# --- General solvers of the reverse SDE and of the flow ODE -------------------------------------
 
 
 def reverse_sde_coefficients(log_snr, log_snr_to):
@@ -129,9 +121,6 @@ def heun_step(eps, z, log_snr, log_snr_to, rng=None):
     return z + gap / 2 * (slope + flow_slope(eps, z + gap * slope, log_snr_to))
 
 
-# --- The loop ---------------------------------------------------------------------------------
-
-
 def sample_states(eps, levels, z, step=ddim_step, rng=None):
     """Yield the N + 1 states of a sampler, one by one, from z at levels[0] towards the data.
 
@@ -140,10 +129,7 @@ def sample_states(eps, levels, z, step=ddim_step, rng=None):
     Raises ``ValueError`` at the call unless the levels increase and are finite, and in the loop
     unless ε̂ has the shape of z.
     """
-    levels = require_increasing("levels", levels)
-
-    def guess(z, log_snr):
-        return predicted(eps, z, log_snr)
+    levels, guess = require_increasing("levels", levels), partial(predicted, eps)
 
     def states(z):
         yield z.copy()  # the next state is made from z, whatever becomes of what is handed out

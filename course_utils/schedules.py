@@ -7,7 +7,6 @@ Conventions of the whole course: t = 0 is data and t = 1 is noise; z = α x + σ
 from dataclasses import dataclass
 
 import numpy as np
-from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.optimize import brentq
@@ -132,7 +131,7 @@ class Schedule:
         else:
             with np.errstate(divide="ignore"):  # infinite at an end, or rounded out of the range
                 found = np.minimum(np.maximum(formula(u), low), high)
-        return found if isinstance(found, ndarray) else np.full(t.shape, found)[()]  # a constant
+        return found if isinstance(found, np.ndarray) else np.full(t.shape, found)[()]  # a constant
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Schedule, sigma
 from course_utils.weightings import evaluate
 
 CELLS = 20_000  # of the midpoint rule, over all levels of the table
+LEVELS = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 4001)  # at which the schedules have their density
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,27 +71,24 @@ class DensitySchedule(Schedule):
         """They do, but for the kinks of λ(u)."""
 
 
-def adaptive_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
-    """Return the schedule that samples levels in proportion to w(λ) E‖ε − ε̂‖².
+def adaptive_schedule(w, moments):
+    """Return the schedule on [−10, 10] that samples levels in proportion to w(λ) E‖ε − ε̂‖².
 
     Kingma & Gao 2023 do so with a running average of the loss in bins of λ.
     """
-    levels = np.linspace(log_snr_min, log_snr_max, 4001)
-    return DensitySchedule(levels, evaluate(w, levels) * moments.at(levels)[0])
+    return DensitySchedule(LEVELS, evaluate(w, LEVELS) * moments.at(LEVELS)[0])
 
 
-def optimal_schedule(w, moments, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX):
-    """Return the schedule of least variance: it samples in proportion to w(λ) √(E‖ε − ε̂‖⁴)."""
-    levels = np.linspace(log_snr_min, log_snr_max, 4001)
-    return DensitySchedule(levels, evaluate(w, levels) * np.sqrt(_both(moments, levels)[1]))
+def optimal_schedule(w, moments):
+    """Return the schedule on [−10, 10] of least variance: in proportion to w(λ) √(E‖ε − ε̂‖⁴)."""
+    return DensitySchedule(LEVELS, evaluate(w, LEVELS) * np.sqrt(_both(moments, LEVELS)[1]))
 
 
 def draw_variance(w, moments, schedule):
     """Return the variance of one draw ½ w/p ‖ε − ε̂‖² of L_w, λ sampled by the schedule.
 
-    Equation: ¼ ∫ w² E‖ε − ε̂‖⁴/p dλ − L_w², over the schedule's finite range, by the midpoint rule,
-    20000 cells over the range of the moments. n independent draws have a standard error of
-    √(variance/n).
+    Equation: ¼ ∫ w² E‖ε − ε̂‖⁴/p dλ − L_w², over the schedule's finite range, by the midpoint rule.
+    n independent draws have a standard error of √(variance/n).
     """
     levels, width, loss, root = _cells(w, moments, schedule.log_snr_min, schedule.log_snr_max)
     return float(np.sum(root**2 / schedule.density(levels) * width) / 4 - loss**2)
@@ -111,7 +109,7 @@ def _cells(w, moments, low, high):
     low, high = require_range(*moments.inside([low, high]))
     first, last = np.searchsorted(edges[1:-1], low, "right"), np.searchsorted(edges[1:], high)
     edges = np.clip(edges[first : last + 2], low, high)
-    levels, width = _middles(edges), np.diff(edges)
+    levels, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     mean, second = (moment[first : last + 1] for moment in both)
     weight = evaluate(w, levels)
     return levels, width, np.sum(weight * mean * width) / 2, weight * np.sqrt(second)
@@ -121,7 +119,7 @@ def _cells(w, moments, low, high):
 def _whole(moments):
     """The edges of the cells of the whole table, and both moments in the cells' middles."""
     edges = np.linspace(*moments.log_snr[[0, -1]], CELLS + 1)
-    return frozen(edges), *map(frozen, _both(moments, _middles(edges)))
+    return frozen(edges), *map(frozen, _both(moments, (edges[1:] + edges[:-1]) / 2))
 
 
 def _both(moments, levels):
@@ -130,7 +128,3 @@ def _both(moments, levels):
         kind = type(moments).__name__
         raise ValueError(f"moments are ErrorMoments.from_mixtures(…), with E‖ε − ε̂‖⁴, not {kind}")
     return moments.at(levels)
-
-
-def _middles(edges):
-    return (edges[1:] + edges[:-1]) / 2

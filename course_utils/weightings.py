@@ -107,8 +107,7 @@ def made_monotone(w, log_snr_min=LOG_SNR_MIN, log_snr_max=LOG_SNR_MAX) -> Weight
     """Return the smallest monotone weighting that is nowhere below w on the range.
 
     Equation: max w(s) over λ ≤ s ≤ λ_max, the running maximum from the clean side. Below the range
-    the result is constant; above it, w itself. Source: Kingma & Gao 2023 (the monotone version of
-    EDM's weighting).
+    the result is constant; above it, w itself. Source: Kingma & Gao 2023, for EDM.
     """
     w, levels = _named(w), _grid(log_snr_min, log_snr_max)
     weights = w(levels)

@@ -131,9 +131,6 @@ def _misfit(name, wanted, found=None):
     return [f"{name} is {found}, the course needs {words}"]
 
 
-# --- What to do -----------------------------------------------------------------------------------
-
-
 def _with_repair(problems):
     if "make PYTHON" in problems[0]:  # which says what to do
         return problems[0]

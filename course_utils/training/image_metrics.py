@@ -35,10 +35,7 @@ N_LESSONS = 10_000  # the classifier learns from at most this many images
 
 
 class ImageMetrics:
-    """Real ``images`` (see ``datasets.Images``), and a classifier in whose features to compare.
-
-    ``real`` are the features of the held-out images.
-    """
+    """Real ``images``, and a classifier: ``real`` are the held-out ones in its features."""
 
     def __init__(self, images):
         from sklearn.neural_network import MLPClassifier  # slow to import, and needed by few
@@ -95,9 +92,6 @@ def metrics_for(name, held_out=500):
     return ImageMetrics(images(name, held_out))
 
 
-# --- The ELBO in bits ---------------------------------------------------------------------------
-
-
 def bits_per_dimension(
     eps, x: Float[ndarray, "n d"], values: Float[ndarray, " m"], low, high, rng, n_levels=64
 ) -> dict[str, Float[ndarray, " n"]]:
@@ -145,9 +139,6 @@ def _neg_log_prob(x, z, values, spread):
     return np.log(odds).sum(axis=1)
 
 
-# --- Samples against real images ----------------------------------------------------------------
-
-
 def frechet(a: Float[ndarray, "n d"], b: Float[ndarray, "m d"]):
     """Return ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}) of two sets of features.
 
@@ -186,9 +177,6 @@ def nearer_to_first(
     """
     to_first, to_second = (cdist(points, other).min(axis=1) for other in (first, second))
     return (1 + np.sign(to_second - to_first)) / 2
-
-
-# --- One trained network --------------------------------------------------------------------------
 
 
 def measured(plan, model, seed):

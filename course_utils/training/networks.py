@@ -137,11 +137,9 @@ def draw_batches(x, levels, n_batches, batch, generator):
     log_snr, coefficient = levels.draw((start + np.arange(batch) / batch) % 1)
     x = x[torch.randint(len(x), log_snr.shape, **on_device)]
     noise = torch.randn(x.shape, dtype=x.dtype, **on_device)
-    a, s, log_snr, coefficient = (
-        torch.tensor(array, dtype=x.dtype, device=x.device)
-        for array in (alpha(log_snr)[..., None], sigma(log_snr)[..., None], log_snr, coefficient)
-    )
-    return a * x + s * noise, log_snr, a * noise - s * x, coefficient
+    to_torch = partial(torch.tensor, dtype=x.dtype, device=x.device)
+    a, s = to_torch(alpha(log_snr)[..., None]), to_torch(sigma(log_snr)[..., None])
+    return a * x + s * noise, to_torch(log_snr), a * noise - s * x, to_torch(coefficient)
 
 
 def batch_loss(network, z, log_snr, v, coefficient):
@@ -201,9 +199,6 @@ def train(x, w, *, seed, recipe, device=None, dtype=torch.float32):
         return Trained(averages[-1], recipe, torch.stack(losses).cpu().numpy())
 
 
-# --- What comes out -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A trained network with its averaged weights, its recipe, and the loss of every step."""
@@ -221,11 +216,8 @@ class Trained:
         require_levels_fit(level, z)
         like = self.network.first.weight
         with one_thread(), torch.inference_mode():
-            inputs = (
-                torch.tensor(array, dtype=like.dtype, device=like.device)
-                for array in (z, level.reshape(-1, 1))
-            )
-            v = self.network(*inputs).cpu().numpy()
+            to_torch = partial(torch.tensor, dtype=like.dtype, device=like.device)
+            v = self.network(to_torch(z), to_torch(level.reshape(-1, 1))).cpu().numpy()
         return sigma(level) * z + alpha(level) * v
 
     def sample(self, n, rng, *, n_steps=64, eta=0.0):

@@ -116,7 +116,7 @@ def queue(data="digits", names=COMPARED):
     return runs
 
 
-# --- One run ------------------------------------------------------------------------------------
+# --- The runs -----------------------------------------------------------------------------------
 
 
 def run(plan, name, seed, w=None, label=None):
@@ -179,16 +179,12 @@ def _processor():
     return found[1] if found else platform.processor() or platform.machine()
 
 
-# --- All runs -----------------------------------------------------------------------------------
-
-
 def run_all(calls, folder, *, jobs=1, scheduler=None):
     """Run what is missing in ``folder``, and yield the results of each run as it is finished.
 
     ``calls``: the arguments of each ``run``; what is there, made by the same code, comes first.
-    ``jobs`` processes of this machine (−1 for all cores), or with ``scheduler="tcp://…"`` the
-    workers of a Dask cluster, which need the course installed and no common disk. One process shows
-    progress in each run.
+    ``jobs`` processes of this machine (−1 for all cores; one shows progress in each run), or with
+    ``scheduler="tcp://…"`` the workers of a Dask cluster, which need the course and no common disk.
     """
     from joblib import delayed
 
@@ -303,10 +299,7 @@ class Summary(NamedTuple):
 
 
 def value_of(result, measure):
-    """Return one number of a result: "bits.total", "bits_train", "eta0.frechet", "eta1.recall", …
-
-    Raises ``ValueError`` for a name that is not among ``MEASURED``.
-    """
+    """Return one number of a result, by its name among ``MEASURED``, such as "eta0.frechet"."""
     for part in require_known("measure", measure, MEASURED).split("."):
         result = result[part]
     return result
@@ -383,9 +376,6 @@ def table(results, measures, **which):
     floors = [results["floor"].get(m.split(".")[-1]) for m in measures]  # bits have none
     rows["real (spread)"] = [f"{f[0]:.3f} ± {f[1]:.3f}" if f else "–" for f in floors]
     return [f"{name:<18}" + "".join(f"{text:>20}" for text in row) for name, row in rows.items()]
-
-
-# --- Command line ---------------------------------------------------------------------------------
 
 
 def main(arguments=None):
