@@ -247,7 +247,6 @@ def test_the_command(tmp_path, capsys):
     assert "cosine, ε-loss (iDDPM) moved by -2.0 along λ" in capsys.readouterr().out
     for arguments, words in (
         (["--betas", "lineal"], "did you mean 'linear'"),
-        (["--alpha-bars", "no_such.csv"], "No such file or directory: 'no_such.csv'"),
         (["--betas", "no_such.csv"], "No such file or directory: 'no_such.csv'"),
         (["--betas", str(picture)], "w.png is no text of numbers alone"),
         (["--betas", str(semicolons)], "semicolons.csv is no text of numbers alone"),

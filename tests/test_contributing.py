@@ -1,24 +1,22 @@
 """What the repository's pages say: their code runs, their links and commands lead somewhere."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from comparing import assert_close
 from scipy.special import expit
+from serving import ROOT
 
 from course_utils import atlas, datasets, objectives, predictions, samplers, schedules
 from course_utils.mixtures import GaussianMixture
 from course_utils.samplers import ddim_step, sample
 from course_utils.schedules import alpha, discrete_betas, sigma
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PRACTICE = (ROOT / "docs/practitioners.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 (ROW, SCHEDULE, OBJECTIVE, SAMPLER, DATA) = re.findall(r"(?s)```python\n(.*?)```", TEXT)
-GALAXIES = GaussianMixture.from_data(datasets.galaxies())
 
 
 def run(code, module):
@@ -108,7 +106,8 @@ def test_an_objective():
 def test_a_sampler():
     step = run(SAMPLER, samplers)["straight_step"]
     z, levels = np.random.default_rng(0).standard_normal((5, 1)), np.linspace(-10, 6, 30)
-    ours, ddim = (sample(GALAXIES.eps, levels, z, each) for each in (step, ddim_step))
+    eps = GaussianMixture.from_data(datasets.galaxies()).eps
+    ours, ddim = (sample(eps, levels, z, each) for each in (step, ddim_step))
     assert_close(ours, ddim, atol=1e-10)
 
 

@@ -177,11 +177,11 @@ def test_scripts(diffusers):
     refuses("density='uniform', prediction='flow'", from_scheduler, used)
 
 
-def lists(diffusers):
+def test_the_lists_of_the_atlas(diffusers):
     """The levels of a scheduler of diffusers for each entry that has one."""
     sd = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
     ddim = diffusers.DDIMScheduler
-    return {
+    found = {
         "sd15": ddim(**sd),
         "sd21_v": ddim(**sd, prediction_type="v_prediction"),
         "sd_zero_snr": ddim(**sd, prediction_type="v_prediction", rescale_betas_zero_snr=True),
@@ -195,10 +195,6 @@ def lists(diffusers):
         ),
         "f5_tts": diffusers.FlowMatchEulerDiscreteScheduler(),
     }
-
-
-def test_the_lists_of_the_atlas(diffusers):
-    found = lists(diffusers)
     for key, scheduler in found.items():
         theirs = from_scheduler(scheduler).implied_weighting()
         ours = ATLAS[key].objective().implied_weighting()

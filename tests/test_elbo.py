@@ -13,7 +13,6 @@ from scipy.stats import norm
 from truths import HILLS
 
 from course_utils import elbo
-from course_utils.datasets import galaxies
 from course_utils.elbo import ErrorCurve
 from course_utils.forward import posterior
 from course_utils.mixtures import GaussianMixture
@@ -22,7 +21,6 @@ from course_utils.weightings import sigmoid
 
 WRONG = GaussianMixture([0.5, 0.5], [[-0.8], [1.1]], [0.5, 0.3])
 BROAD = GaussianMixture([1.0], [[0.0]], [1.3])
-FEW = GaussianMixture.from_data(galaxies()[::16])
 CURVE = ErrorCurve.from_mixtures(HILLS, BROAD)
 RANGE = {"log_snr_min": -10, "log_snr_max": 10}
 SIX = np.arange(6.0)

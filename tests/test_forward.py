@@ -1,6 +1,7 @@
-"""Forward processes against closed forms, Bayes and quadrature.
+"""Forward processes against closed forms.
 
-How fast the recursions approach S2 is in panels/test_sde_limit.py.
+The posterior is in test_claims.py, T7; how fast the recursions approach S2 is in
+panels/test_sde_limit.py.
 """
 
 import numpy as np
@@ -37,23 +38,6 @@ def test_with_multiplicative_noise_the_strong_order_is_one_half():
         np.zeros(1), lambda x, t: t, lambda x, t: x, np.zeros((4, 1)), 0.25
     )
     assert summed == (0 + 0.25 + 0.5 + 0.75) / 4  # t is that of a step's beginning
-
-
-@pytest.mark.parametrize(("noisy", "clean"), [(-2.0, -1.0), (0.3, 0.5), (-6.0, 3.0)])
-def test_the_posterior_against_bayes_by_quadrature(noisy, clean):
-    x, z_noisy = 0.8, -0.4
-    centre, width = alpha(clean) * x, sigma(clean)
-    z = np.linspace(centre - 12 * width, centre + 12 * width, 20_001)
-    decay = alpha(noisy) / alpha(clean)
-    noise = np.sqrt(sigma(noisy) ** 2 - decay**2 * sigma(clean) ** 2)
-    log_joint = -((z - centre) ** 2) / (2 * width**2) - (z_noisy - decay * z) ** 2 / (2 * noise**2)
-    weight = np.exp(log_joint - log_joint.max())
-    weight /= weight.sum()
-    mean = np.sum(weight * z)
-    found, variance = forward.posterior(np.array([z_noisy]), np.array([x]), noisy, clean)
-    assert found == pytest.approx(mean, abs=1e-10)
-    assert variance == pytest.approx(np.sum(weight * (z - mean) ** 2), rel=1e-9)
-    assert abs(variance - noise**2) > 1e-3  # β_t, the posterior variance's usual impostor
 
 
 ZERO = np.zeros((4, 1))

@@ -64,17 +64,12 @@ def weighted_loss(denoiser):
     return float(denoiser.model.cells @ (denoiser.weights * denoiser.eps_mse) / 2 + penalty)
 
 
-def training_draws(model, data, n_draws=300, n_features=24):
-    """The very draws of ``precompute``: the same generator, after the features were drawn."""
-    generator = rng()
-    FourierFeatures.draw(n_features, 2, generator)
-    return model.draws(data, n_draws, generator)
-
-
 @pytest.mark.parametrize("w", [flat, sigmoid(-2), PUBLISHED["edm"].implied_weighting()])
 def test_errors_are_those_of_the_denoiser_on_the_draws(small, data, w):
     """From A, b, c, and from eps itself."""
-    denoiser, draws = small.retrain(w), training_draws(small, data)
+    denoiser, generator = small.retrain(w), rng()
+    FourierFeatures.draw(24, 2, generator)  # the very draws of ``precompute``: the features first
+    draws = small.draws(data, 300, generator)
     by_hand = [
         np.mean(np.sum((noise - denoiser.eps(z, level)) ** 2, axis=1))
         for z, level, noise in zip(draws.z, LEVELS, draws.noise, strict=True)

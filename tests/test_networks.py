@@ -4,13 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparing import (
-    assert_close,
-    largest_difference,
-    refused,
-    refuses,
-    standard_errors_off,
-)
+from comparing import assert_close, largest_difference, refused, refuses, standard_errors_off
 
 from course_utils.mixtures import GaussianMixture
 from course_utils.objectives import PUBLISHED

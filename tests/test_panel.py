@@ -100,17 +100,6 @@ def test_set_computes_once_and_only_if_something_changed():
     assert panel.fields is sent  # a map that stays is not sent again
 
 
-def test_start_reset_and_presets():
-    panel, calls = waves(start={"shift": 0.5})
-    start = panel.values
-    assert start["shift"] == 0.5 and calls == [start]
-    panel.set(**panel.presets["tall"])
-    assert panel.values == start | {"size": 3, "shift": 0.0}
-    calls.clear()
-    panel.reset()
-    assert panel.values == start and len(calls) == 1
-
-
 def test_set_refuses_what_a_control_cannot_take_and_changes_nothing():
     panel, calls = waves()
     before = panel.values

@@ -123,7 +123,6 @@ test_what_is_no_weighting_is_refused = refused(
     (lambda: Weighting(lambda s: -s, "mine")(LEVELS), "is -1 at λ = 1$"),
     (lambda: evaluate(lambda s: s * np.nan, LEVELS), "is nan at λ = -1$"),
     (lambda: evaluate(lambda s: np.exp(-s).sum(), LEVELS), "sum or mean over the levels"),
-    (lambda: evaluate(lambda s: np.exp(-s).max(), LEVELS), "sum or mean over the levels"),
     (lambda: evaluate(lambda s: expit(s) / expit(s).sum(), LEVELS), "depends on which levels"),
     (lambda: is_monotone(lambda s: expit(-s) / expit(-s).max()), "division by their largest"),
     (lambda: evaluate(lambda s: np.cumsum(expit(s)), LEVELS), "what each level has alone"),

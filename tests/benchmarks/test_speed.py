@@ -7,12 +7,12 @@ asserted. ``make bench`` prints the table.
 import subprocess
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import integrate
 from scipy.special import expit
+from serving import ROOT
 from truths import SCHEDULES, amplitudes
 
 from course_utils import schedules
@@ -24,7 +24,6 @@ from course_utils.samplers import ddim_step
 from course_utils.schedules import alpha, sigma
 from course_utils.weightings import sigmoid
 
-ROOT = Path(__file__).parents[2]
 GALAXIES = GaussianMixture.from_data(galaxies())
 TIMES = np.linspace(0.01, 0.99, 50)
 Z, X, LEVELS = np.linspace(-2, 2, 50)[:, None], galaxies()[:, 0], np.linspace(-10, 10, 4001)

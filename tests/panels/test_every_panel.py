@@ -20,29 +20,31 @@ def module(request):
     return importlib.import_module(f"course_utils.panels.{request.param}")
 
 
-@pytest.mark.parametrize("module", DRIVEN, indirect=True)
-def test_every_control_to_its_ends(module):
+@pytest.fixture
+def panel(module):
     panel = module.panel()
-    done = drive(panel)
+    yield panel
     panel.close()
-    assert done >= 2 * len(panel.controls)
+
+
+@pytest.mark.parametrize("module", DRIVEN, indirect=True)
+def test_every_control_to_its_ends(panel):
+    assert drive(panel) >= 2 * len(panel.controls)
 
 
 MOVED = [("chain", {"time": 0.9}), ("weighting", {"shift": 1.0})]
 
 
 @pytest.mark.parametrize(("module", "moved"), MOVED, indirect=["module"])
-def test_a_picture_of_the_computed_numbers(module, moved):
-    panel, other = module.panel(), module.picture(**moved)
+def test_a_picture_of_the_computed_numbers(module, panel, moved):
+    other = module.picture(**moved)
     assert panel.results == module.compute(**panel.values)[0]
     assert other.size == panel.picture.size and other != panel.picture
-    panel.close()
 
 
 @pytest.mark.full
-def test_words_of_a_still_are_whole_and_nothing_crosses_them(module):
+def test_words_of_a_still_are_whole_and_nothing_crosses_them(panel):
     """Nothing is cut off at the edges; titles and legends stand apart, above the marks."""
-    panel = module.panel()
     for values in ({}, *panel.presets.values()):
         panel.set(**panel.start | values)
         figure = still.figure(panel.scene, panel.arrays)
@@ -58,12 +60,10 @@ def test_words_of_a_still_are_whole_and_nothing_crosses_them(module):
         apart = [box.padded(-2) for box in apart]
         for i, box in enumerate(apart):
             assert not box.count_overlaps(apart[:i]), (values, box)
-    panel.close()
 
 
-def test_caches_cannot_be_spoilt_and_a_front_end_needs_anywidget_alone(module):
+def test_caches_cannot_be_spoilt_and_a_front_end_needs_anywidget_alone(module, panel):
     """Colab, VS Code and hubs show ipywidgets' own widgets and anywidgets, and no others."""
-    panel = module.panel()
     numbers, arrays = module.compute(**panel.values)
     before = copy.deepcopy(arrays)
     for array in arrays.values():
@@ -74,4 +74,3 @@ def test_caches_cannot_be_spoilt_and_a_front_end_needs_anywidget_alone(module):
     np.testing.assert_equal(arrays, before)
     needed = {state["model_module"] for state in dependency_state(panel).values()}
     assert needed <= {"@jupyter-widgets/base", "@jupyter-widgets/controls", "anywidget"}
-    panel.close()

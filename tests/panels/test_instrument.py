@@ -190,12 +190,5 @@ def test_a_script_stands_beside_the_published_ones_and_is_read_back():
         weighting.panel(objective=clean)
 
 
-def test_numbers_of_the_course():
-    flat = instrument.numbers({"objective": "elbo"})
-    assert flat["weighted_loss"] == pytest.approx(3.70, abs=5e-3)  # L(0) at λ = 10
-    assert flat["atom_mass"] == pytest.approx(1) and flat["negative"] == 0
-    assert f"{instrument.numbers({})['weighted_loss']:.6f}" == "0.948189"
-
-
 def test_the_tables_are_small():
     assert len(json.dumps(instrument.tables())) < 30_000

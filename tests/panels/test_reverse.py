@@ -17,10 +17,6 @@ def numbers(**changes):
     return reverse.compute(**BASE | changes)[0]
 
 
-def arrays(**changes):
-    return reverse.compute(**BASE | changes)[1]
-
-
 def widened(width):
     return GaussianMixture.from_data(galaxies(), width / velocity_scale())
 
@@ -38,7 +34,7 @@ def test_the_fast_denoiser_is_the_mixtures(width, level):
 
 @pytest.mark.parametrize(("eta", "steps"), [(0.0, 12), (0.35, 96), (1.0, 24)])
 def test_each_step_is_ddims_with_the_mixtures_denoiser_and_one_brownian_path(eta, steps):
-    found = arrays(steps=steps, eta=eta, seed=3)
+    found = reverse.compute(**BASE | {"steps": steps, "eta": eta, "seed": 3})[1]
     levels, paths = found["levels"], found["paths"]
     start, increments = reverse._draws(3)
     np.testing.assert_array_equal(paths[0], start)

@@ -11,20 +11,14 @@ from course_utils.panels._galaxies import error_curve
 from course_utils.panels._instrument import weighting as spelled
 from course_utils.weightings import is_monotone
 
-LEVELS = np.linspace(-10, 10, 4001)
-
 
 def numbers(objective, **values):
     return weighting.compute(objective=objective, **values)[0]
 
 
-def chosen(objective, **values):
-    return spelled({"objective": objective, **values})
-
-
 @pytest.mark.parametrize("objective", PUBLISHED)
 def test_shares_and_verdicts(objective):
-    found, w, errors = numbers(objective), chosen(objective), error_curve()
+    found, w, errors = numbers(objective), spelled({"objective": objective}), error_curve()
 
     def integral(low, high):
         inside = [b for b in (-9, -6, -3, 0, 3, 6, 9) if low < b < high]

@@ -49,20 +49,14 @@ def test_three_lectures_of_45_minutes_of_which_5_are_for_questions():
 def test_notes_say_something_and_refer_to_what_exists():
     for page in SLIDES:
         assert page.title and len(page.notes.split()) >= 30, page.number
-        assert list(missing(page)) == [], page.number
-
-
-def missing(page):
-    """What a slide and its notes refer to that does not exist."""
-    text = f"{page.body}\n{page.notes}"
-    yield from set(re.findall(r"[Nn]otebook (\d\d)", text)) - NOTEBOOKS.keys()
-    yield from set(re.findall(r"\b0\d\.\d\b", text)) - exercises().keys()
-    if panel := page.field("panel"):
-        form = r'(\w+) \(notebook (\d\d)\)(?:, preset "(.+)")?(?:, \d+ s)?$'
-        name, number, preset = re.match(form, panel).groups(default="")
-        code = (ROOT / f"course_utils/panels/{name}.py").read_text(encoding="utf-8")
-        if f"panels import {name}" not in NOTEBOOKS[number] or preset not in code:
-            yield panel
+        text = f"{page.body}\n{page.notes}"
+        assert set(re.findall(r"[Nn]otebook (\d\d)", text)) <= NOTEBOOKS.keys(), page.number
+        assert set(re.findall(r"\b0\d\.\d\b", text)) <= exercises().keys(), page.number
+        if panel := page.field("panel"):
+            form = r'(\w+) \(notebook (\d\d)\)(?:, preset "(.+)")?(?:, \d+ s)?$'
+            name, number, preset = re.match(form, panel).groups(default="")
+            code = (ROOT / f"course_utils/panels/{name}.py").read_text(encoding="utf-8")
+            assert f"panels import {name}" in NOTEBOOKS[number] and preset in code, panel
 
 
 def test_the_seven_lines_are_stated_as_numbered():
@@ -98,14 +92,15 @@ def test_numbers_are_what_the_code_finds():
 
 
 FIGURES = script().FIGURES
-QUICK = [name for name in FIGURES if name not in script().SLOW]
-SLOW = [pytest.param(name, marks=pytest.mark.full) for name in FIGURES if name in script().SLOW]
+SLOW = script().SLOW
+DRAWN = [pytest.param(name, marks=pytest.mark.full) if name in SLOW else name for name in FIGURES]
 
 
-@pytest.mark.parametrize("name", QUICK + SLOW)
+@pytest.mark.parametrize("name", DRAWN)
 def test_figure(name):
     figure = FIGURES[name]()
-    assert faint(figure) == []
+    faint = [t.get_text() for t in texts(figure) if contrast(t.get_color(), "#fff8e6") < 4.5]
+    assert faint == []  # on the cream of the questions
     drawn, stored = script().svg(figure), (FOLDER / "figures" / f"{name}.svg").read_text("utf-8")
     assert drawn == stored, f"{name} has drifted: make slides"
     width = float(re.search(r'width="([\d.]+)pt"', drawn)[1])
@@ -119,11 +114,6 @@ def test_figure(name):
 
 def texts(figure):
     return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-
-
-def faint(figure):
-    """Words of the figure that stand too faintly on the cream of the questions."""
-    return [t.get_text() for t in texts(figure) if contrast(t.get_color(), "#fff8e6") < 4.5]
 
 
 @pytest.mark.parametrize("name", PANELS)
