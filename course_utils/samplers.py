@@ -26,6 +26,9 @@ class ReverseStep(NamedTuple):
     noise: ndarray | float
 
 
+# --- The family of DDIM: exact but for ε̂ ------------------------------------------------------
+
+
 def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
     """Return the ``ReverseStep`` z_s = α_s x̂ + √(σ_s² − η² v) ε̂ + η √v ε from λ_t to λ_s.
 
@@ -43,7 +46,10 @@ def ddim_coefficients(log_snr, log_snr_to, eta=0.0):
 
 
 def ddim_step(eps, z, log_snr, log_snr_to, rng=None, eta=0.0):
-    """Return z_s as ``ddim_coefficients`` have it; η = 0, which is DDIM, needs no ``rng``."""
+    """Return z_s one DDIM step nearer the data, with stochasticity η (``ddim_coefficients``).
+
+    ``functools.partial(ddim_step, eta=0.5)`` is the step with another η; η = 0 needs no ``rng``.
+    """
     keep, eps_hat, noise = ddim_coefficients(log_snr, log_snr_to, eta)
     mean = keep * z + eps_hat * eps(z, log_snr)
     return mean + noise * rng.standard_normal(z.shape) if eta else mean
@@ -77,6 +83,9 @@ class DpmSolver:
         z_next = ddim_step(lambda z, log_snr: eps_hat, z, log_snr, log_snr_to)
         self.last = x_hat, log_snr, z_next
         return z_next
+
+
+# --- General solvers of the reverse SDE and of the flow ODE -------------------------------------
 
 
 def reverse_sde_coefficients(log_snr, log_snr_to):
@@ -119,6 +128,9 @@ def heun_step(eps, z, log_snr, log_snr_to, rng=None):
     """
     gap, slope = log_snr_to - log_snr, flow_slope(eps, z, log_snr)
     return z + gap / 2 * (slope + flow_slope(eps, z + gap * slope, log_snr_to))
+
+
+# --- The loop ---------------------------------------------------------------------------------
 
 
 def sample_states(eps, levels, z, step=ddim_step, rng=None):
