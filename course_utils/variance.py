@@ -16,7 +16,6 @@ from course_utils.schedules import LOG_SNR_MAX, LOG_SNR_MIN, Schedule, sigma
 from course_utils.weightings import evaluate
 
 CELLS = 20_000  # of the midpoint rule, over all levels of the table
-LEVELS = np.linspace(LOG_SNR_MIN, LOG_SNR_MAX, 4001)  # at which the schedules have their density
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +71,19 @@ class DensitySchedule(Schedule):
 
 
 def adaptive_schedule(w, moments):
-    """Return the schedule on [−10, 10] that samples levels in proportion to w(λ) E‖ε − ε̂‖².
+    """Return the schedule that samples levels in proportion to w(λ) E‖ε − ε̂‖².
 
-    Kingma & Gao 2023 do so with a running average of the loss in bins of λ.
+    Kingma & Gao 2023 do so with a running average of the loss in bins of λ. Its levels, and those
+    of ``optimal_schedule``, are those of the table of ``moments``.
     """
-    return DensitySchedule(LEVELS, evaluate(w, LEVELS) * moments.at(LEVELS)[0])
+    levels = np.linspace(*moments.log_snr[[0, -1]], 4001)
+    return DensitySchedule(levels, evaluate(w, levels) * moments.at(levels)[0])
 
 
 def optimal_schedule(w, moments):
-    """Return the schedule on [−10, 10] of least variance: in proportion to w(λ) √(E‖ε − ε̂‖⁴)."""
-    return DensitySchedule(LEVELS, evaluate(w, LEVELS) * np.sqrt(_both(moments, LEVELS)[1]))
+    """Return the schedule of least variance: it samples in proportion to w(λ) √(E‖ε − ε̂‖⁴)."""
+    levels = np.linspace(*moments.log_snr[[0, -1]], 4001)
+    return DensitySchedule(levels, evaluate(w, levels) * np.sqrt(_both(moments, levels)[1]))
 
 
 def draw_variance(w, moments, schedule):
