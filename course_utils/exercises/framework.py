@@ -69,10 +69,7 @@ class Exercise:
     # --- the verdict --------------------------------------------------------------------------
 
     def verdict(self, attempt: object, said: io.StringIO | None = None) -> str:
-        """Return the verdict in words: see `course_utils.exercises`; let only Ctrl-C through.
-
-        What the attempt prints and warns of goes to `said`.
-        """
+        """Return the verdict in words, as `check` prints it; `said` gets what the attempt says."""
         try:
             with _left_alone(), _overheard(io.StringIO()), np.errstate(all="ignore"):
                 return self._judged(attempt, said or io.StringIO())
@@ -105,11 +102,10 @@ class Exercise:
                 )
             return lambda: attempt
         with contextlib.suppress(ValueError):  # some built-ins have no signature
-            signature = inspect.signature(attempt)
             try:
-                signature.bind(*self._arguments)
+                inspect.signature(attempt).bind(*self._arguments)
             except TypeError:
-                raise NotYet(f"{wanted} one {signature}") from None
+                raise NotYet(f"{wanted} one {inspect.signature(attempt)}") from None
         return attempt
 
     # --- results ------------------------------------------------------------------------------

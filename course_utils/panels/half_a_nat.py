@@ -62,11 +62,9 @@ def compute(level, width, amount, eta, seed, rest=False):
     of W1 over all levels are computed for the ``rest`` alone.
     """
     squared, (first, last) = excess(level, width, amount), _cells(level, width)
-    states, noise, without = _undamaged(eta, seed)
-    x, distance = states[-1] / alpha(LEVELS[-1]), without
-    if amount:  # up to the band the samples are those without any excess
-        x = follow(states[first], first, STEPS, eta, noise, squared)[-1] / alpha(LEVELS[-1])
-        distance = wasserstein(x, points())
+    states, noise, without = _undamaged(eta, seed)  # the samples are these up to the band
+    x = follow(states[first], first, STEPS, eta, noise, squared)[-1] / alpha(LEVELS[-1])
+    distance = wasserstein(x, points())
     ancestral, ddim = curve(width, amount, (level,))[:, 0].tolist()
     numbers = {
         "excess": float(step_kl(squared, LEVELS[:-1], LEVELS[1:]).sum()),

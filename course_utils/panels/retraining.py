@@ -42,7 +42,6 @@ DATA = {
 }
 EDGES = np.linspace(5, 37, 65)  # bins of the galaxies' histogram, 1000 km/s
 REACH = np.array([4.3, 2.4])  # the frame in the plane; samples outside stand on its edge
-FLAT = (0.0,) * len(KNOTS)
 
 
 def controls(own=()):
@@ -121,13 +120,11 @@ def _drawn(samples, world):
         shares = bin_density(velocity(samples[:, 0]), EDGES)
         dots = real = np.empty((2, 0))
         inside, across = shares.sum() * (EDGES[1] - EDGES[0]), "velocity, 1000 km/s"
-        right, top = EDGES[-1], 1.7 * world.shares.max()
-        left, bottom = EDGES[0], 0.0
+        left, right, bottom, top = EDGES[0], EDGES[-1], 0.0, 1.7 * world.shares.max()
     else:
         shares, inside, across = world.shares, np.mean((np.abs(samples) < REACH).all(axis=1)), ""
         dots, real = (np.clip(x, -REACH, REACH).T for x in (samples, world.real))
-        right, top = REACH
-        left, bottom = -REACH
+        (left, bottom), (right, top) = -REACH, REACH
     outside = f"{100 * (1 - inside):.1f} % outside" if inside < 1 - 1e-9 else ""
     return {
         **{"left": left, "right": right, "bottom": bottom, "top": top},
@@ -194,9 +191,8 @@ def _world(data):
         start=rng(3).standard_normal((N_SAMPLES, law.dim)),
         real=law.sample(N_SAMPLES, rng(2)),
         quantiles=quantiles,
-        shares=frozen(
-            bin_density(velocity(many[:, 0]), EDGES) * (law.dim == 1)
-        ),  # of galaxies; 0 in the plane
+        # of galaxies; 0 in the plane
+        shares=frozen(bin_density(velocity(many[:, 0]), EDGES) * (law.dim == 1)),
         floors={
             name: noise_floor(law.sample, N_SAMPLES, rng(0), distance=distance)
             for name, distance in distances.items()
@@ -218,12 +214,10 @@ def _model(data, features):
     x = _training_data(data)
     # On the line there are features enough to fit nearby levels apart, in the plane there are not.
     of_level = 1.0 if x.shape[1] == 1 else 0.3
-    rng = np.random.default_rng(6)
-    drawn = FourierFeatures.draw(features, x.shape[1], rng, level_frequency=of_level)
-    model = LinearDenoiser.precompute(
-        x, features=drawn, rng=np.random.default_rng(7), n_draws=N_TRAINING
-    )
-    return model, model.draws(x, N_FRESH, np.random.default_rng(8))
+    rng = np.random.default_rng
+    drawn = FourierFeatures.draw(features, x.shape[1], rng(6), level_frequency=of_level)
+    model = LinearDenoiser.precompute(x, features=drawn, rng=rng(7), n_draws=N_TRAINING)
+    return model, model.draws(x, N_FRESH, rng(8))
 
 
 @cache
@@ -323,10 +317,9 @@ panel, picture = view(
         "wasserstein": "Wasserstein distance {:.2g}",
         "wasserstein_floor": "its floor {:.2g}",
         "condition": "condition number {:,.0f}",
-        "distance": None,
     },
     presets={
-        "w ≡ 1: the ELBO": {**_PLAIN, "gains": FLAT},
+        "w ≡ 1: the ELBO": {**_PLAIN, "gains": (0.0,) * len(KNOTS)},
         "noise alone": {**_PLAIN, "gains": (2.0, 2.0, 2.0, 0.0, -2.0, -2.0, -2.0)},
         "detail alone": {**_PLAIN, "gains": (-2.0, -2.0, -2.0, -1.0, 2.0, 2.0, 2.0)},
     },

@@ -66,9 +66,8 @@ def compute(n_steps, rule, recursion, x0, t, path):
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
         numbers["verdict"] = f"no error {where}"
     else:
-        numbers["verdict"] = (
-            f"N·W2 = {n_steps * w2[k]:.4g}; for large N it tends to {limit.wasserstein:.4g}"
-        )
+        scaled, constant = n_steps * w2[k], limit.wasserstein
+        numbers["verdict"] = f"N·W2 = {scaled:.4g}; for large N it tends to {constant:.4g}"
         numbers["wasserstein"], numbers["kl"] = float(w2[k]), float(kl[k])
         numbers["scaled_kl"] = f"{n_steps**2 * kl[k]:.4g}, tends to {limit.kl:.4g}"
         log_error = 2 * n_steps * np.log(decay[k] / alpha(levels[k]))

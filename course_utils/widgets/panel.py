@@ -68,18 +68,13 @@ class Panel(anywidget.AnyWidget):
     # What it holds
 
     @property
-    def alt(self):
-        """What there is to see, in words."""
-        return self.spec["alt"]
-
-    @property
     def picture(self):
         """The present picture as a still, a PIL image of two pixels a CSS pixel."""
         return still.picture(self.scene, self.arrays)
 
     def text(self):
         """Return the panel in words: what there is to see, then the last good results."""
-        return "\n".join([self.alt, *map("".join, self._phrases(self.results).values())])
+        return "\n".join([self.spec["alt"], *map("".join, self._phrases(self.results).values())])
 
     def _repr_mimebundle_(self, **options):
         """Return the live view, and the picture and words for where no kernel runs."""
@@ -106,11 +101,7 @@ class Panel(anywidget.AnyWidget):
         return found
 
     def set(self, **values):
-        """Set several controls and compute once.
-
-        Raises ``ValueError`` for a control or value that there is not (then none is changed), and
-        whatever ``compute`` raises.
-        """
+        """Set several controls and compute once; where one of them is refused, none is changed."""
         new = self.values | self.checked(values)
         if new != self.values or self.error is not None:
             self._show(new)

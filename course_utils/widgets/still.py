@@ -165,16 +165,12 @@ class _Still:
             self.ax.fill_between(self.get(item.x), low, high, label=item.label, **look)
 
     def bars(self, item, colour):
-        outline = {"fill": False, "baseline": None, "lw": 1.3 * POINT, "alpha": item.alpha}
-        filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
-        self.ax.stairs(
-            self.get(item.heights),
-            self.get(item.edges),
-            color=colour,
-            orientation="horizontal" if item.sideways else "vertical",
-            label=item.label,
-            **(outline if item.outline else filled),
-        )
+        look = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
+        if item.outline:
+            look = {"baseline": None, "lw": 1.3 * POINT, "alpha": item.alpha}
+        look["orientation"] = "horizontal" if item.sideways else "vertical"
+        heights, edges = self.get(item.heights), self.get(item.edges)
+        self.ax.stairs(heights, edges, color=colour, label=item.label, **look)
 
     def points(self, item, colour, **more):
         x, y = np.atleast_1d(self.get(item.x)), np.atleast_1d(self.get(item.y))
