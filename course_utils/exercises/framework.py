@@ -96,10 +96,8 @@ class Exercise:
         wanted = f"expected a function ({', '.join(self._arguments)}), got"
         if not callable(attempt):
             if self._arguments:
-                raise NotYet(
-                    f"{wanted} {values.kind(attempt)}: hand over the function itself, without "
-                    "calling it"
-                )
+                kind = values.kind(attempt)
+                raise NotYet(f"{wanted} {kind}: hand over the function itself, without calling it")
             return lambda: attempt
         with contextlib.suppress(ValueError):  # some built-ins have no signature
             try:

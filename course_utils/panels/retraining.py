@@ -35,11 +35,9 @@ present model, the small ones those before it, the grey band what real samples w
 N_SAMPLES, N_TRAINING, N_FRESH = 500, 1000, 128  # the last two at each of 51 levels
 FEATURES = (16, 32, 64, 128, 256, 512)
 BLUR = 500.0  # km/s: width of the kernels of the blurred galaxies
-DATA = {
-    **{name: title for name, (title, *_) in PLANAR.items()},
-    "galaxies": "galaxies: the 82 points",
-    "blurred_galaxies": f"galaxies, blurred by {BLUR:.0f} km/s",
-}
+DATA = {name: title for name, (title, *_) in PLANAR.items()}
+DATA["galaxies"] = "galaxies: the 82 points"
+DATA["blurred_galaxies"] = f"galaxies, blurred by {BLUR:.0f} km/s"
 EDGES = np.linspace(5, 37, 65)  # bins of the galaxies' histogram, 1000 km/s
 REACH = np.array([4.3, 2.4])  # the frame in the plane; samples outside stand on its edge
 
@@ -69,10 +67,8 @@ def controls(own=()):
 def compute(data, features, ridge, eta, steps, draws, measure, **state):
     """Return the numbers, and what is drawn of the retrained model, its data and its rivals.
 
-    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. The model's
-    ``error`` on the chosen draws is at ``levels`` [51]; samples are [500, d]. ``star`` is the
-    distance that w ≡ 1 reaches. ``rivals`` stands for all settings that two models must share to
-    be compared.
+    ``state`` spells w. ``error`` is at ``levels`` [51], samples are [500, d]. ``star`` is the
+    distance that w ≡ 1 reaches; two models can be compared where their ``rivals`` is the same.
     """
     w = weighting(state)
     settings = data, features, ridge, eta, steps, draws

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from course_utils._checks import require_known
 from course_utils.widgets import figures, still
-from course_utils.widgets.scene import packed
+from course_utils.widgets.scene import Heat, packed
 
 POWER = re.compile(r"([\d.]+)e([-+]\d+)")  # 4.5e-05
 MINUS = re.compile(r"(?<!\d)-(?=\d)")  # of a negative number
@@ -133,7 +133,8 @@ class Panel(anywidget.AnyWidget):
                 numbers, arrays = self._compute(**self.values)
                 arrays = self.values | numbers | arrays
                 frame = self.scene.frame(arrays) | {"readout": self._readout(numbers)}
-                if any(arrays[name] is not self.arrays.get(name) for name in self.scene.heats):
+                heats = [item.values for item in self.scene.items(Heat)]
+                if any(arrays[name] is not self.arrays.get(name) for name in heats):
                     self.fields = self.scene.fields(arrays)
                 self.results, self.arrays, self.frame, self.error = numbers, arrays, frame, None
         except Exception as error:
