@@ -25,8 +25,6 @@ from course_utils.exercises.slips import Source, edited
 from course_utils.exercises.values import NotYet
 
 NOT_ATTEMPTED = "not attempted yet"
-CORRECT = "correct"
-FLOAT32 = ", to the seven digits of float32"
 
 
 @dataclass(eq=False)
@@ -90,7 +88,8 @@ class Exercise:
         if wrong := self.differing(got, self._right):
             raise NotYet(self._explained(function, got, wrong))
         doubles = [[p.astype(float) if p.dtype == np.float32 else p for p in r] for r in got]
-        return CORRECT + FLOAT32 * bool(self.differing(doubles, self._right))
+        short = bool(self.differing(doubles, self._right))
+        return "correct" + ", to the seven digits of float32" * short
 
     def _as_function(self, attempt):
         wanted = f"expected a function ({', '.join(self._arguments)}), got"

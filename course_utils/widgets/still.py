@@ -112,7 +112,6 @@ class _Still:
         if axis.settle:
             data = getattr(ax.dataLim, f"interval{which}")
             low, high = min(low, data[0] * 1.05), max(high, data[1] * 1.05)
-        getattr(ax, f"set_{which}lim")(low, high)
         getattr(ax, f"set_{which}label")(axis.label)
         getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
         if axis.ticks is not None:
@@ -120,7 +119,7 @@ class _Still:
                 t if isinstance(t, tuple) else (t, f"{t:,g}".replace("-", "−")) for t in axis.ticks
             )
             getattr(ax, f"set_{which}ticks")([*named], [*named.values()])
-            getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
+        getattr(ax, f"set_{which}lim")(low, high)  # last, for ticks outside widen them
         if axis.top:
             self.top(axis.top)
 
