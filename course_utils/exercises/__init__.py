@@ -1,8 +1,5 @@
 """Exercises that answer back: `check("00.1", attempt)` prints a verdict and never raises.
 
-    from course_utils.exercises import check
-    check("00.1", attempt)      # not attempted yet | correct | not yet: <what to look at>
-
 The exercises of a notebook stand in a file of their own, as a dictionary `EXERCISES`:
 `n00_start_here.py` and so on, each imported at first use.
 """

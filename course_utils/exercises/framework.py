@@ -25,8 +25,6 @@ from course_utils.exercises.slips import Source, edited
 from course_utils.exercises.values import NotYet
 
 NOT_ATTEMPTED = "not attempted yet"
-CORRECT = "correct"
-FLOAT32 = ", to the seven digits of float32"
 
 
 @dataclass(eq=False)
@@ -69,10 +67,7 @@ class Exercise:
     # --- the verdict --------------------------------------------------------------------------
 
     def verdict(self, attempt: object, said: io.StringIO | None = None) -> str:
-        """Return the verdict in words: see `course_utils.exercises`; let only Ctrl-C through.
-
-        What the attempt prints and warns of goes to `said`.
-        """
+        """Return the verdict in words, as `check` prints it; `said` gets what the attempt says."""
         try:
             with _left_alone(), _overheard(io.StringIO()), np.errstate(all="ignore"):
                 return self._judged(attempt, said or io.StringIO())
@@ -93,23 +88,21 @@ class Exercise:
         if wrong := self.differing(got, self._right):
             raise NotYet(self._explained(function, got, wrong))
         doubles = [[p.astype(float) if p.dtype == np.float32 else p for p in r] for r in got]
-        return CORRECT + FLOAT32 * bool(self.differing(doubles, self._right))
+        short = bool(self.differing(doubles, self._right))
+        return "correct" + ", to the seven digits of float32" * short
 
     def _as_function(self, attempt):
         wanted = f"expected a function ({', '.join(self._arguments)}), got"
         if not callable(attempt):
             if self._arguments:
-                raise NotYet(
-                    f"{wanted} {values.kind(attempt)}: hand over the function itself, without "
-                    "calling it"
-                )
+                kind = values.kind(attempt)
+                raise NotYet(f"{wanted} {kind}: hand over the function itself, without calling it")
             return lambda: attempt
         with contextlib.suppress(ValueError):  # some built-ins have no signature
-            signature = inspect.signature(attempt)
             try:
-                signature.bind(*self._arguments)
+                inspect.signature(attempt).bind(*self._arguments)
             except TypeError:
-                raise NotYet(f"{wanted} one {signature}") from None
+                raise NotYet(f"{wanted} one {inspect.signature(attempt)}") from None
         return attempt
 
     # --- results ------------------------------------------------------------------------------

@@ -41,10 +41,6 @@ def _levels_of_matrices(n_levels, n_features, seed):
     gram = np.einsum("lnf,lng->lfg", features, features) / 12
     return gram, np.einsum("lnf,ln->lf", features, target) / 12
 
-def _averaged_solutions(gram, cross, w, ridge):
-    each = np.linalg.solve(gram + ridge * np.eye(gram.shape[-1]), cross[..., None])[..., 0]
-    return w @ each / w.sum()
-
 EXERCISES["07.2"] = Exercise(
     _retrained,
     [
@@ -54,7 +50,8 @@ EXERCISES["07.2"] = Exercise(
     hint="Set the gradient to zero: (mean of w A_λ + ρ) Θ = mean of w a_λ",
     mistakes={
         "you averaged the solutions of the levels; average A and a, then solve once":
-            _averaged_solutions,
+            "np.linalg.solve(matrix, right) -> "
+            "w @ np.linalg.solve(gram + penalty, cross[..., None])[..., 0] / w.sum()",
         "w was divided by its mean: beside the ridge the scale of w counts":
             "w[ -> (w / w.mean())[",
     },
@@ -69,11 +66,6 @@ def _over_seeds(ours, others):
     reach = quantile * difference.std(ddof=1) / np.sqrt(n)  # the mean of S has a standard error
     return difference.mean(), difference.mean() - reach, difference.mean() + reach
 
-def _unpaired(ours, others):
-    a, b = _over_seeds(ours, 0 * others), _over_seeds(0 * ours, others)
-    mean, reach = a[0] + b[0], np.hypot(a[2] - a[0], b[2] - b[0])
-    return mean, mean - reach, mean + reach
-
 EXERCISES["07.3"] = Exercise(
     _over_seeds,
     [tuple(np.random.default_rng(n).standard_normal((2, n, 6 * n))) for n in (5, 3)],
@@ -82,7 +74,8 @@ EXERCISES["07.3"] = Exercise(
     mistakes={
         "that interval is over images: it says what other images would do, not other seeds":
             "mean(axis=1) -> ravel(); stdtrit(n - 1, 0.975) -> 1.96",
-        "not paired: take the difference seed by seed before you look at its spread": _unpaired,
+        "not paired: take the difference seed by seed before you look at its spread":
+            "difference.std(ddof=1) -> np.hypot(*(x.mean(1).std(ddof=1) for x in (ours, others)))",
         "there are S training runs, not S·n: divide by √S": "np.sqrt(n) -> np.sqrt(ours.size)",
     },
 )

@@ -110,18 +110,15 @@ def _unbeaten(bits, eta0, eta1):
     beaten = (nowhere_worse & better).any(axis=1)  # one that beats it is enough
     return 1.0 - beaten  # 1 for those that nobody beats
 
-def _least(x):
-    return (x == x.min()).astype(float)
-
 EXERCISES["08.4"] = Exercise(
     _unbeaten,
     [tuple(1.0 * np.random.default_rng(n).integers(1, 5, (3, n))) for n in range(4, 12)],
     hint="For every pair ask: is the other nowhere worse, and somewhere better?",
     mistakes={
         "only the best in bits is left: a likelihood is one measure of three":
-            lambda bits, eta0, eta1: _least(bits),
+            lambda bits, eta0, eta1: bits == bits.min(),
         "whoever is best in one measure stays, but so do good compromises":
-            lambda *measures: np.max([_least(m) for m in measures], axis=0),
+            lambda *measures: np.max([m == m.min() for m in measures], axis=0),
         "lower is better in all three: you kept the largest":
             "[bits, eta0, eta1] -> [-bits, -eta0, -eta1]",
         "two that are equal do not beat each other: somewhere it must be better":

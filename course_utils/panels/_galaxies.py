@@ -79,11 +79,6 @@ def ideal_eps(width=0.0):
     x, kernel = points(), width / velocity_scale()
     powers, halfway = np.stack([x, -(x**2) / 2, np.ones_like(x)], axis=1), (x[1:] + x[:-1]) / 2
 
-    def mean_of(parts):
-        log = np.maximum(powers @ parts, SMALLEST, dtype=np.float32)
-        share = np.exp(log).astype(float)  # to seven digits, for a third of the time
-        return x @ share / share.sum(axis=0)
-
     def eps(z, log_snr):
         a, s = alpha(log_snr), sigma(log_snr)
         variance = (a * kernel) ** 2 + s**2
@@ -91,7 +86,11 @@ def ideal_eps(width=0.0):
         bend = np.full_like(slope, a**2 / variance)
         nearest = x[np.searchsorted(halfway, z / a)]  # has the largest power, which becomes 0
         parts = np.stack([slope, bend, nearest * (nearest * bend / 2 - slope)]).reshape(3, -1)
-        means = [mean_of(parts[:, k : k + BLOCK]) for k in range(0, slope.size, BLOCK)]
+        means = []
+        for k in range(0, slope.size, BLOCK):
+            log = np.maximum(powers @ parts[:, k : k + BLOCK], SMALLEST, dtype=np.float32)
+            share = np.exp(log).astype(float)  # to seven digits, for a third of the time
+            means.append(x @ share / share.sum(axis=0))
         mean = np.concatenate(means).reshape(slope.shape)
         return s * (z - a * mean) / variance
 
@@ -102,8 +101,7 @@ def noise_error(data, log_snr):
     """Return e(λ) = 1 − E E[ε|z]² at levels [n], for x drawn evenly from ``data`` [m].
 
     Given z, E[ε|z] = Σ r_k n_k/Σ r_k with n_k = (z − x_k)/b, blur b = e^{−λ/2}, r_k = e^{−n_k²/2}.
-    Only points within REACH·b of z count, which makes a whole curve of 82 points a matter of
-    5 ms; ``elbo.ErrorCurve`` computes the same without such a cut.
+    Only points within REACH·b of z count: ``elbo.ErrorCurve`` does without that, and is slower.
     """
     x, blur = np.sort(np.asarray(data, dtype=float)), np.exp(-np.asarray(log_snr) / 2)
     gaps = np.minimum(np.diff(x) / blur[:, None], 2 * REACH)  # beyond that they do not meet at all

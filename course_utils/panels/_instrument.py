@@ -189,15 +189,6 @@ def _through(s, logs):
     return bent(Weighting(np.ones_like, NAMES.get(s["objective"], "own")), FINE, logs)
 
 
-def drawn(w):
-    """Return the state of a given weighting: log₁₀ w at ``FINE``, zeros as 10⁻¹² of the largest."""
-    weights = evaluate(w, FINE)
-    if not weights.any():
-        raise ValueError(f"a weighting that is zero on all of [{SPAN[0]:g}, {SPAN[1]:g}]")
-    drawn = np.log10(np.maximum(weights, 1e-12 * weights.max()))
-    return {"objective": "drawn", "drawn": tuple(np.round(drawn, 12).tolist())}
-
-
 def compute(**state):
     """Return the numbers and arrays of a state; what the state leaves out is as in ``START``."""
     return numbers(state), arrays(state)
@@ -247,13 +238,11 @@ def _power_above(share):
 def _convention(s):
     """Say which λ EDM's is; nothing for other objectives."""
     mine, moved = _own(s)
-    if "edm_data_sd" not in mine:
+    if not (sd := mine.get("edm_data_sd")):
         return {}
-    sd = mine["edm_data_sd"]
+    words = f"λ = −2 ln σ as EDM has it, for data of standard deviation {sd:g}"
     if moved:
         words = f"λ for data of variance 1: EDM's −2 ln σ moved by 2 ln {sd:g} = {moved:z.2f}"
-    else:
-        words = f"λ = −2 ln σ as EDM has it, for data of standard deviation {sd:g}"
     return {"convention": words.replace("-", "−")}
 
 
@@ -428,8 +417,12 @@ class Instrument(Panel):
 
     @weighting.setter
     def weighting(self, w):
+        weights = evaluate(w, FINE)
+        if not weights.any():
+            raise ValueError(f"a weighting that is zero on all of [{SPAN[0]:g}, {SPAN[1]:g}]")
+        logs = np.log10(np.maximum(weights, 1e-12 * weights.max())).round(12)
         plain = {name: START[name] for name in ("shift", "gains", "brush", "monotone_lock")}
-        self.set(**plain, **drawn(w))
+        self.set(**plain, objective="drawn", drawn=logs.tolist())
 
     def page(self):
         """Return all that a page without a kernel needs, as JSON: see ``mount`` in index.js."""

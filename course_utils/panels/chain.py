@@ -25,7 +25,6 @@ SCHEDULES = {
     "exact": "linear β(t), 0.1 … 20, made for this T",
     "cosine": "cosine, made for this T",
 }
-LENGTHS = (10, 20, 50, 100, 200, 500, 1000)
 REACH = 4.0  # the plots show |x| up to here
 EDGES = np.linspace(-REACH, REACH, 641)
 X = (EDGES[:-1] + EDGES[1:]) / 2
@@ -35,7 +34,7 @@ COARSE = np.linspace(-6, 6, 601)  # where total variation is measured, see total
 NEAR = np.linspace(-7, 7, 43)
 CONTROLS = {
     "time": Slider("time t/T", 0.0, 1.0, 0.005, 0.25, play=True),
-    "n_steps": choice("steps T", LENGTHS, 1000, slide=True),
+    "n_steps": choice("steps T", (10, 20, 50, 100, 200, 500, 1000), 1000, slide=True),
     "schedule": choice("schedule", [(words, key) for key, words in SCHEDULES.items()]),
     "noise": choice("noise added", [("√β ε, as in S1", "root"), ("β ε, a bug", "plain")]),
 }
@@ -89,9 +88,7 @@ def dissolving(schedule, noise, n_steps):
     shown = np.arange(0, n_steps + 1, -(-n_steps // COLUMNS))
     edges = EDGES[::2]
     columns = [cell_masses(edges, amplitude[t], deviation[t]) / np.diff(edges) for t in shown]
-    densities = np.array(columns, dtype=np.float32).T
-    shown.flags.writeable = densities.flags.writeable = False
-    return shown, densities
+    return frozen(shown, int), frozen(np.transpose(columns), np.float32)
 
 
 def compute(schedule, noise, n_steps, time):

@@ -4,10 +4,9 @@ The model is the galaxies' own ideal denoiser, damaged in one band of levels by 
 ε̂ = ε* + δ(λ). Since ε* errs symmetrically, E‖ε − ε̂‖² = e + δ², and the ELBO is worse by ½ ∫ δ² dλ,
 the same wherever the band lies. What the samples make of it depends on the band and the sampler.
 
-Two computations, apart from one another. ``compute`` runs a sampler of ``STEPS`` steps and 2000
-particles for any η. ``curve`` follows the law itself for the ancestral sampler and for DDIM: before
-the band it is the exact one; behind the band the ancestral sampler, with infinitely many steps,
-draws from the posterior p(x|z), and DDIM carries each z along by the share of mass below it.
+``compute`` runs a sampler of ``STEPS`` steps for any η. Apart from it, ``curve`` follows the law
+itself: before the band it is the exact one; behind the band the ancestral sampler, with infinitely
+many steps, draws from the posterior p(x|z), and DDIM carries each z along by the mass below it.
 """
 
 from functools import cache, lru_cache
@@ -58,15 +57,12 @@ CONTROLS = {
 def compute(level, width, amount, eta, seed, rest=False):
     """Return the numbers, the box of the excess, the samples in 1000 km/s, and W1.
 
-    All movements share their random numbers: the start and the noise of each step. The two curves
-    of W1 over all levels are computed for the ``rest`` alone.
+    All movements share their random numbers: the start and the noise of each step.
     """
     squared, (first, last) = excess(level, width, amount), _cells(level, width)
-    states, noise, without = _undamaged(eta, seed)
-    x, distance = states[-1] / alpha(LEVELS[-1]), without
-    if amount:  # up to the band the samples are those without any excess
-        x = follow(states[first], first, STEPS, eta, noise, squared)[-1] / alpha(LEVELS[-1])
-        distance = wasserstein(x, points())
+    states, noise, without = _undamaged(eta, seed)  # the samples are these up to the band
+    x = follow(states[first], first, STEPS, eta, noise, squared)[-1] / alpha(LEVELS[-1])
+    distance = wasserstein(x, points())
     ancestral, ddim = curve(width, amount, (level,))[:, 0].tolist()
     numbers = {
         "excess": float(step_kl(squared, LEVELS[:-1], LEVELS[1:]).sum()),

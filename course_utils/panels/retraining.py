@@ -35,14 +35,11 @@ present model, the small ones those before it, the grey band what real samples w
 N_SAMPLES, N_TRAINING, N_FRESH = 500, 1000, 128  # the last two at each of 51 levels
 FEATURES = (16, 32, 64, 128, 256, 512)
 BLUR = 500.0  # km/s: width of the kernels of the blurred galaxies
-DATA = {
-    **{name: title for name, (title, *_) in PLANAR.items()},
-    "galaxies": "galaxies: the 82 points",
-    "blurred_galaxies": f"galaxies, blurred by {BLUR:.0f} km/s",
-}
+DATA = {name: title for name, (title, *_) in PLANAR.items()}
+DATA["galaxies"] = "galaxies: the 82 points"
+DATA["blurred_galaxies"] = f"galaxies, blurred by {BLUR:.0f} km/s"
 EDGES = np.linspace(5, 37, 65)  # bins of the galaxies' histogram, 1000 km/s
 REACH = np.array([4.3, 2.4])  # the frame in the plane; samples outside stand on its edge
-FLAT = (0.0,) * len(KNOTS)
 
 
 def controls(own=()):
@@ -70,10 +67,9 @@ def controls(own=()):
 def compute(data, features, ridge, eta, steps, draws, measure, **state):
     """Return the numbers, and what is drawn of the retrained model, its data and its rivals.
 
-    ``state`` spells w, which is at ``FINE`` and at the knots as the hand made it. ``weights`` (w of
-    mean 1) and the model's ``error`` on the chosen draws are at ``levels`` [51]; samples are
-    [500, d]. ``star`` is the distance that w ≡ 1 reaches. ``rivals`` stands for all settings that
-    two models must share to be compared.
+    ``state`` spells w. ``weights`` (w of mean 1) and ``error`` are at ``levels`` [51], samples are
+    [500, d]. ``star`` is the distance that w ≡ 1 reaches; two models can be compared where their
+    ``rivals`` is the same.
     """
     w = weighting(state)
     settings = data, features, ridge, eta, steps, draws
@@ -122,13 +118,11 @@ def _drawn(samples, world):
         shares = bin_density(velocity(samples[:, 0]), EDGES)
         dots = real = np.empty((2, 0))
         inside, across = shares.sum() * (EDGES[1] - EDGES[0]), "velocity, 1000 km/s"
-        right, top = EDGES[-1], 1.7 * world.shares.max()
-        left, bottom = EDGES[0], 0.0
+        left, right, bottom, top = EDGES[0], EDGES[-1], 0.0, 1.7 * world.shares.max()
     else:
         shares, inside, across = world.shares, np.mean((np.abs(samples) < REACH).all(axis=1)), ""
         dots, real = (np.clip(x, -REACH, REACH).T for x in (samples, world.real))
-        right, top = REACH
-        left, bottom = -REACH
+        (left, bottom), (right, top) = -REACH, REACH
     outside = f"{100 * (1 - inside):.1f} % outside" if inside < 1 - 1e-9 else ""
     return {
         **{"left": left, "right": right, "bottom": bottom, "top": top},
@@ -165,10 +159,8 @@ def trained(w, data, features, ridge, eta, steps, draws="fresh"):
     )
 
 
-@lru_cache(maxsize=64)
-def reference(data, features, ridge, eta, steps, draws="fresh"):
-    """Return what w ≡ 1 reaches under the same settings."""
-    return trained(np.ones_like, data, features, ridge, eta, steps, draws)
+# What w ≡ 1 reaches under the same settings.
+reference = lru_cache(maxsize=64)(partial(trained, np.ones_like))
 
 
 @cache
@@ -195,9 +187,8 @@ def _world(data):
         start=rng(3).standard_normal((N_SAMPLES, law.dim)),
         real=law.sample(N_SAMPLES, rng(2)),
         quantiles=quantiles,
-        shares=frozen(
-            bin_density(velocity(many[:, 0]), EDGES) * (law.dim == 1)
-        ),  # of galaxies; 0 in the plane
+        # of galaxies; 0 in the plane
+        shares=frozen(bin_density(velocity(many[:, 0]), EDGES) * (law.dim == 1)),
         floors={
             name: noise_floor(law.sample, N_SAMPLES, rng(0), distance=distance)
             for name, distance in distances.items()
@@ -219,12 +210,10 @@ def _model(data, features):
     x = _training_data(data)
     # On the line there are features enough to fit nearby levels apart, in the plane there are not.
     of_level = 1.0 if x.shape[1] == 1 else 0.3
-    rng = np.random.default_rng(6)
-    drawn = FourierFeatures.draw(features, x.shape[1], rng, level_frequency=of_level)
-    model = LinearDenoiser.precompute(
-        x, features=drawn, rng=np.random.default_rng(7), n_draws=N_TRAINING
-    )
-    return model, model.draws(x, N_FRESH, np.random.default_rng(8))
+    rng = np.random.default_rng
+    drawn = FourierFeatures.draw(features, x.shape[1], rng(6), level_frequency=of_level)
+    model = LinearDenoiser.precompute(x, features=drawn, rng=rng(7), n_draws=N_TRAINING)
+    return model, model.draws(x, N_FRESH, rng(8))
 
 
 @cache
@@ -324,10 +313,9 @@ panel, picture = view(
         "wasserstein": "Wasserstein distance {:.2g}",
         "wasserstein_floor": "its floor {:.2g}",
         "condition": "condition number {:,.0f}",
-        "distance": None,
     },
     presets={
-        "w ≡ 1: the ELBO": {**_PLAIN, "gains": FLAT},
+        "w ≡ 1: the ELBO": {**_PLAIN, "gains": (0.0,) * len(KNOTS)},
         "noise alone": {**_PLAIN, "gains": (2.0, 2.0, 2.0, 0.0, -2.0, -2.0, -2.0)},
         "detail alone": {**_PLAIN, "gains": (-2.0, -2.0, -2.0, -1.0, 2.0, 2.0, 2.0)},
     },

@@ -23,10 +23,8 @@ the two (circles) and their KL divergence (squares) over N, on the dashed lines 
 predict; the large marks are those of the present N."""
 SCHEDULE = LinearBeta()  # β from 0.1 to 20
 # All but the first are multiples of 20, so that the times of the slider lie on every grid.
-STEPS = (
-    *(21, 40, 60, 80, 100, 120, 160, 200, 240, 300, 400, 500),
-    *(600, 800, 1000, 1200, 1600, 2000, 2400, 3000, 4000),
-)
+STEPS = (21, 40, 60, 80, 100, 120, 160, 200, 240, 300, 400, 500, 600, 800, 1000)
+STEPS += (1200, 1600, 2000, 2400, 3000, 4000)
 FINEST = 168_000  # a multiple of every N: one Brownian path seen on all grids
 SEEN, OTHERS = 800, 16  # steps of a path that are drawn at most, and how many faint paths
 TIMES = np.linspace(0, 1, 201)  # of the band and the faint paths
@@ -66,9 +64,8 @@ def compute(n_steps, rule, recursion, x0, t, path):
         where = "at any N" if limit.wasserstein < NO_ERROR else "after one step"
         numbers["verdict"] = f"no error {where}"
     else:
-        numbers["verdict"] = (
-            f"N·W2 = {n_steps * w2[k]:.4g}; for large N it tends to {limit.wasserstein:.4g}"
-        )
+        scaled, constant = n_steps * w2[k], limit.wasserstein
+        numbers["verdict"] = f"N·W2 = {scaled:.4g}; for large N it tends to {constant:.4g}"
         numbers["wasserstein"], numbers["kl"] = float(w2[k]), float(kl[k])
         numbers["scaled_kl"] = f"{n_steps**2 * kl[k]:.4g}, tends to {limit.kl:.4g}"
         log_error = 2 * n_steps * np.log(decay[k] / alpha(levels[k]))

@@ -18,7 +18,6 @@ be pulled, and the density p with which the objective samples levels in training
 logarithmic axis. Right: the share of the galaxies' weighted loss that each level earns; the dotted
 line marks a blur of 50 km/s."""
 COARSE = {"objective": "sigmoid", "sigmoid_bias": 6.0, "shift": 3.0}
-DETAIL = (-2.0, -2.0, -2.0, -2.0, -1.5, 0.0, 2.0)
 PRESETS = {
     "nothing in front of the ε-loss": {"objective": "cosine_eps"},
     "P2 with γ = 0": {"objective": "p2", "p2_gamma": 0.0},
@@ -27,7 +26,7 @@ PRESETS = {
     "EDM, λ for data of variance 1": {"objective": "edm", "unit_variance": True},
     "EDM, made monotone": {"objective": "edm", "monotone_lock": True},
     "ELBO of what is coarser than 50 km/s": COARSE,
-    "all for the finest detail": {"objective": "elbo", "gains": DETAIL},
+    "all for the finest detail": {"objective": "elbo", "gains": (-2, -2, -2, -2, -1.5, 0, 2)},
 }
 FEW = {
     "nothing in front of the ε-loss": {"objective": "cosine_eps"},

@@ -158,16 +158,11 @@ def title(ax, words):
     ax.set_title(words, loc="left")
 
 
-def show(figure, alt):
-    """Return ``figure`` for display at the end of a cell, with ``alt`` as its words.
+class Shown:
+    """``figure`` for display at the end of a cell, with ``alt`` as its words.
 
     A screen reader, a text export and strict nbval see those. Raises ``ValueError`` if empty.
     """
-    return Shown(figure, alt)
-
-
-class Shown:
-    """A finished figure with its words."""
 
     def __init__(self, figure, alt):
         if not alt.strip():
@@ -181,6 +176,9 @@ class Shown:
         width, height = self.figure.get_size_inches() * 100
         size = {"width": round(width), "height": round(height)}
         return {"image/png": buffer.getvalue(), "text/plain": self.alt}, {"image/png": size}
+
+
+show = Shown
 
 
 def level_axis(ax, low, high):

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from course_utils._checks import require_known
 from course_utils.widgets import figures, still
-from course_utils.widgets.scene import packed
+from course_utils.widgets.scene import Heat, packed
 
 POWER = re.compile(r"([\d.]+)e([-+]\d+)")  # 4.5e-05
 MINUS = re.compile(r"(?<!\d)-(?=\d)")  # of a negative number
@@ -68,18 +68,13 @@ class Panel(anywidget.AnyWidget):
     # What it holds
 
     @property
-    def alt(self):
-        """What there is to see, in words."""
-        return self.spec["alt"]
-
-    @property
     def picture(self):
         """The present picture as a still, a PIL image of two pixels a CSS pixel."""
         return still.picture(self.scene, self.arrays)
 
     def text(self):
         """Return the panel in words: what there is to see, then the last good results."""
-        return "\n".join([self.alt, *map("".join, self._phrases(self.results).values())])
+        return "\n".join([self.spec["alt"], *map("".join, self._phrases(self.results).values())])
 
     def _repr_mimebundle_(self, **options):
         """Return the live view, and the picture and words for where no kernel runs."""
@@ -106,11 +101,7 @@ class Panel(anywidget.AnyWidget):
         return found
 
     def set(self, **values):
-        """Set several controls and compute once.
-
-        Raises ``ValueError`` for a control or value that there is not (then none is changed), and
-        whatever ``compute`` raises.
-        """
+        """Set several controls and compute once; where one of them is refused, none is changed."""
         new = self.values | self.checked(values)
         if new != self.values or self.error is not None:
             self._show(new)
@@ -142,7 +133,8 @@ class Panel(anywidget.AnyWidget):
                 numbers, arrays = self._compute(**self.values)
                 arrays = self.values | numbers | arrays
                 frame = self.scene.frame(arrays) | {"readout": self._readout(numbers)}
-                if any(arrays[name] is not self.arrays.get(name) for name in self.scene.heats):
+                heats = [item.values for item in self.scene.items(Heat)]
+                if any(arrays[name] is not self.arrays.get(name) for name in heats):
                     self.fields = self.scene.fields(arrays)
                 self.results, self.arrays, self.frame, self.error = numbers, arrays, frame, None
         except Exception as error:

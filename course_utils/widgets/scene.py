@@ -14,8 +14,7 @@ anything else is the number or the array itself, which then stands still.
 To the browser goes ``Scene.declared`` once, JSON in which every part has the fields of its class
 here, and the class's name as ``"kind"``; and with each movement ``Scene.frame(values)``, the
 numbers of all arrays as 32-bit floats: ``{"shapes": {name: shape}, "data": bytes, "words": {name:
-words}}``. ``Scene.fields`` is the same for heat maps, with one byte a cell; they are large and
-seldom change.
+words}}``; of heat maps, which are large and seldom change, ``Scene.fields``.
 """
 
 from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
@@ -263,7 +262,7 @@ class Scene:
         """Return what changes with every movement; ``values`` has arrays and numbers by name."""
         words = {item.text: item.text.format(**values) for item in self.items(Words)}
         ridges = {item.words: list(values[item.words]) for item in self.items(Ridges)}
-        drawn = self.declared[2] - self.heats - ridges.keys()
+        drawn = self.declared[2] - {item.values for item in self.items(Heat)} - ridges.keys()
         return packed({name: values[name] for name in drawn}) | {"words": words | ridges}
 
     def fields(self, values):
@@ -273,11 +272,6 @@ class Scene:
             share = np.clip(np.divide(values[item.values], item.dense), 0, 1) ** item.power
             found[item.values] = np.round(255 * share)
         return packed(found, np.uint8)
-
-    @cached_property
-    def heats(self):
-        """The names of the heat maps."""
-        return {item.values for item in self.items(Heat)}
 
     @cached_property
     def declared(self):

@@ -112,7 +112,6 @@ class _Still:
         if axis.settle:
             data = getattr(ax.dataLim, f"interval{which}")
             low, high = min(low, data[0] * 1.05), max(high, data[1] * 1.05)
-        getattr(ax, f"set_{which}lim")(low, high)
         getattr(ax, f"set_{which}label")(axis.label)
         getattr(ax, f"{which}axis").set_minor_locator(NullLocator())
         if axis.ticks is not None:
@@ -120,7 +119,7 @@ class _Still:
                 t if isinstance(t, tuple) else (t, f"{t:,g}".replace("-", "−")) for t in axis.ticks
             )
             getattr(ax, f"set_{which}ticks")([*named], [*named.values()])
-            getattr(ax, f"set_{which}lim")(low, high)  # ticks outside have widened them
+        getattr(ax, f"set_{which}lim")(low, high)  # last, for ticks outside widen them
         if axis.top:
             self.top(axis.top)
 
@@ -165,16 +164,12 @@ class _Still:
             self.ax.fill_between(self.get(item.x), low, high, label=item.label, **look)
 
     def bars(self, item, colour):
-        outline = {"fill": False, "baseline": None, "lw": 1.3 * POINT, "alpha": item.alpha}
-        filled = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
-        self.ax.stairs(
-            self.get(item.heights),
-            self.get(item.edges),
-            color=colour,
-            orientation="horizontal" if item.sideways else "vertical",
-            label=item.label,
-            **(outline if item.outline else filled),
-        )
+        look = {"fill": True, "baseline": self.get(item.start), "alpha": 0.75 * item.alpha}
+        if item.outline:
+            look = {"baseline": None, "lw": 1.3 * POINT, "alpha": item.alpha}
+        look["orientation"] = "horizontal" if item.sideways else "vertical"
+        heights, edges = self.get(item.heights), self.get(item.edges)
+        self.ax.stairs(heights, edges, color=colour, label=item.label, **look)
 
     def points(self, item, colour, **more):
         x, y = np.atleast_1d(self.get(item.x)), np.atleast_1d(self.get(item.y))
