@@ -64,19 +64,29 @@ def interpolated_cosine():
     return np.sort(np.exp(-log_snr / 2) / 2)
 
 
+def bell(sigma):
+    """Return exp(−2 (σ − ½)²) − exp(−½)."""
+    return np.exp(-2 * (sigma - 0.5) ** 2) - np.exp(-0.5)
+
+
+def capped_inverse(snr):
+    """Return 1/(1 + min(SNR, 5))."""
+    return 1 / (1 + np.minimum(snr, 5))
+
+
 _SD = alpha_bar(BETAS["scaled_linear"]())
 _CASCADE = np.cos((0.008 + (np.arange(1000) + 0.5) / 1000) / 1.008 * np.pi / 2) ** 2
 _CASCADE /= np.cos(0.008 / 1.008 * np.pi / 2) ** 2
 
-# What scripts compute, by its name in the table.
+# What scripts compute, by its name in the table; the page of the atlas shows the docstrings.
 COMPUTED = {
     "cosine": Cosine(),
     "cosine_cut": frozen(_CASCADE[(_CASCADE > 1e-4) & (_CASCADE < 0.9999)]),
     "cosine_interpolated": frozen(interpolated_cosine()),
     "zero_terminal": frozen(zero_terminal(_SD)),
     "zero_terminal_shifted": frozen(zero_terminal(expit(logit(_SD) - np.log(3)))),  # SNR/3
-    "bell": lambda sigma: np.exp(-2 * (sigma - 0.5) ** 2) - np.exp(-0.5),
-    "capped_inverse": lambda snr: 1 / (1 + np.minimum(snr, 5)),
+    "bell": bell,
+    "capped_inverse": capped_inverse,
 }
 
 
