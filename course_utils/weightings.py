@@ -66,7 +66,8 @@ def _weights(w, log_snr, name="w(λ)"):
     if weights.shape not in ((), levels.shape):
         shapes = f"for shape {levels.shape} it returned shape {weights.shape}"
         raise ValueError(f"{name} must be one weight for each level: {shapes}")
-    weights = np.broadcast_to(weights, levels.shape).astype(float, casting="same_kind")
+    weights = weights if weights.ndim else np.full(levels.shape, weights)
+    weights = weights.astype(float, casting="same_kind")
     least, most = extremes(weights)
     if weights.size and not 0 <= least <= most < np.inf:
         bad = ~((weights >= 0) & (weights < np.inf))
