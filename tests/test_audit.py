@@ -31,6 +31,16 @@ def weighting(**script):
     return from_script(**script).implied_weighting()
 
 
+LISTS = [("linear", np.linspace(1e-4, 0.02, 1000)), ("scaled_linear", SD_BETAS)]
+
+
+@pytest.mark.parametrize(("name", "betas"), LISTS)
+def test_lists_have_their_names_and_published_ends(name, betas):
+    for given in (name, (name, *betas[[0, -1]])):
+        found = from_script(betas=given).levels.steps
+        np.testing.assert_allclose(found, from_script(betas=betas).levels.steps, rtol=1e-10)
+
+
 @pytest.mark.parametrize("prediction", LEAST)
 @pytest.mark.parametrize("betas", [ddpm_betas(), SD_BETAS, capped_cosine_betas()[:-1]])
 def test_the_weighting_gives_the_loss_that_the_script_adds_up(prediction, betas):
