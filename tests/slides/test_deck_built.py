@@ -65,7 +65,9 @@ def test_the_panel_follows_the_hand_and_the_keys_are_its_own(opened):
     x, y = place(dot)
     drag(dot, 0, -40)
     assert place(dot) == pytest.approx((x, y - 40), abs=4)  # under the hand on an enlarged slide
+    pulled = dot.get_attribute("aria-valuenow")
     dot.press("ArrowRight")
+    expect(dot).not_to_have_attribute("aria-valuenow", pulled)  # drawn at the next frame
     assert page.url.endswith(f"#{number}")
     panel.set(gains=[0.0] * 4 + [float(dot.get_attribute("aria-valuenow"))] + [0.0] * 2)
     expect(page.locator(".won-headline")).to_have_text(panel.frame["readout"]["headline"])
