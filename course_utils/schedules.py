@@ -66,7 +66,7 @@ class Schedule:
             )
         low, high, start, length = map(float, (low, high, start, stop - start))
         keep(self, log_snr_min=low, log_snr_max=high, _start=start, _length=length)
-        keep(self, _near=(max(low, -FAR), min(high, FAR)))
+        keep(self, _inner=(max(low, -FAR), min(high, FAR)))
 
     def _require_agreement(self):
         u, step = np.array([0.12, 0.34, 0.56, 0.78]), 1e-5
@@ -102,7 +102,7 @@ class Schedule:
 
     def density(self, log_snr):
         """Return p(λ) = −dt/dλ = σ²/β, the density of levels that uniform t samples; 0 outside."""
-        low, high = self._near
+        low, high = self._inner
         if isinstance(log_snr, float) and low <= log_snr <= high:  # quicker for one number
             return self._whole_density(log_snr) / self._length
         log_snr = np.asarray(log_snr, dtype=np.float64)
